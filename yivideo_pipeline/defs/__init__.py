@@ -1,0 +1,1 @@
+"""The Dagster edge: partitions, assets, resources, jobs."""

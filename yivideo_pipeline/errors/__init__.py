@@ -1,0 +1,1 @@
+"""What can go wrong: a picklable error tree, a classifier for what libraries raise, and retries."""

@@ -1,0 +1,1 @@
+"""Settings and options, validated before anything is loaded."""

@@ -1,0 +1,1 @@
+"""Speech to words: engines, aligners, and the manager that owns the loaded models."""

@@ -1,0 +1,79 @@
+"""The exchange types of the pipeline: what was said, when, and how sure we are.
+
+Times are seconds from the start of the video's presentation (the stream's start offset is
+already added), as floats.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WordSource = Literal["aligned", "attention", "interpolated"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(_Frozen):
+    """An interval in which the voice activity detector heard speech; it has no text."""
+
+    start_s: float
+    end_s: float
+
+
+class Word(_Frozen):
+    """One timed word; in Chinese and Japanese, one character.
+
+    `text` carries its punctuation and, where the script uses spaces, its leading space, so that
+    the words of a segment joined are the segment's text. `source` says where the times come from:
+    `aligned` by an acoustic aligner, `attention` by Whisper's cross-attention, `interpolated`
+    between neighbours. `confidence` is a probability, 0 to 1.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    confidence: float = Field(ge=0, le=1)
+    source: WordSource
+
+
+class Segment(_Frozen):
+    """A sentence or phrase of the recognizer, with its words in order."""
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[Word, ...]
+    avg_logprob: float
+    no_speech_prob: float
+
+
+class Transcript(_Frozen):
+    """All that was said in one video.
+
+    `duration_s` is the length of the sound, `speech_spans` what the voice activity detector heard.
+    `empty_reason` says why there is no segment, where there is none. `warnings` are lines for a
+    person. `revision` identifies the weights.
+    """
+
+    language: str
+    language_probability: float
+    duration_s: float
+    segments: tuple[Segment, ...]
+    speech_spans: tuple[Span, ...]
+    model: str
+    revision: str
+    aligner: str
+    empty_reason: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Every word of every segment, in order."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def speech_s(self) -> float:
+        """Seconds in which speech was heard."""
+        return sum(span.end_s - span.start_s for span in self.speech_spans)

@@ -1,0 +1,1 @@
+"""Artifacts on disk or object storage, written whole or not at all."""

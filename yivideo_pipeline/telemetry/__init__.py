@@ -1,0 +1,1 @@
+"""What a stage cost: time, memory, GPU."""
