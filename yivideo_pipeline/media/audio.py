@@ -1,5 +1,6 @@
 """Decoded sound on disk, read in slices: a ten-hour video never stands in memory whole."""
 
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,10 @@ import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
 WAV_HEADER_BYTES = 44
+
+_BYTES_PER_SAMPLE = 2
+_MAX_DATA_BYTES = 2**32 - 1 - WAV_HEADER_BYTES
+_PCM = 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,46 @@ class Audio:
         """Length of the sound in seconds."""
         return len(self.samples) / SAMPLE_RATE_HZ
 
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Samples `start` to `end`, int16, read into memory of their own.
+
+        Unlike pages of the mapping, they do not stay with the process once they are dropped.
+        """
+        offset = WAV_HEADER_BYTES + start * _BYTES_PER_SAMPLE
+        return np.fromfile(self.path, np.int16, count=max(0, end - start), offset=offset)
+
     def slice(self, start_s: float, end_s: float) -> np.ndarray:
         """Samples between two times on the sound's own clock (without the offset), float32 in -1..1."""
         start, end = (max(0, round(t * SAMPLE_RATE_HZ)) for t in (start_s, end_s))
-        return self.samples[start:end].astype(np.float32) / 32768
+        return self.read(start, end).astype(np.float32) / 32768
+
+
+def wav_header(sample_count: int) -> bytes:
+    """Make the 44-byte header of a 16 kHz mono 16-bit WAV file.
+
+    Its 32-bit sizes end at 4 GB (37 hours). Beyond that they stay at their maximum: readers that go by
+    the file's size, as `Audio` does, still see everything.
+    """
+    data_bytes = min(sample_count * _BYTES_PER_SAMPLE, _MAX_DATA_BYTES)
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        data_bytes + WAV_HEADER_BYTES - 8,
+        b"WAVE",
+        b"fmt ",
+        16,
+        _PCM,
+        1,
+        SAMPLE_RATE_HZ,
+        SAMPLE_RATE_HZ * _BYTES_PER_SAMPLE,
+        _BYTES_PER_SAMPLE,
+        8 * _BYTES_PER_SAMPLE,
+        b"data",
+        data_bytes,
+    )
+
+
+def write_wav(path: Path, samples: np.ndarray, offset_s: float = 0.0) -> Audio:
+    """Write int16 samples, shape (n,), as a 16 kHz mono WAV file."""
+    path.write_bytes(wav_header(len(samples)) + samples.astype("<i2", copy=False).tobytes())
+    return Audio(path, offset_s)

@@ -1,0 +1,100 @@
+"""Pictures of a video and of its sound: a poster frame, and the peaks of a waveform."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.media.container import open_media
+
+_POSTER_PLACES = (0.1, 0.3, 0.5, 0.0)
+_MIN_MEAN_LUMA = 32
+_MAX_PACKETS_TO_A_FRAME = 300
+_BLOCK_SAMPLES = 1 << 20
+
+
+def poster_jpeg(path: Path, width: int = 320) -> bytes | None:
+    """Take a frame at about a tenth of the video, or later if that is black, as a JPEG.
+
+    Args:
+        path: The video.
+        width: Of the picture in pixels; its height follows from the display's aspect ratio.
+
+    Returns:
+        None for a file without video, or whose video can't be decoded.
+
+    Raises:
+        MediaError: the file can't be opened, as `container.open_media` says.
+    """
+    with open_media(path) as container:
+        moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not moving or moving[0].codec_context is None:
+            return None
+        chosen = None
+        for frame in _candidates(container, moving[0]):
+            chosen = chosen or frame
+            if _mean_luma(frame) >= _MIN_MEAN_LUMA:
+                chosen = frame
+                break
+        return None if chosen is None else _encode_jpeg(chosen, width, moving[0].sample_aspect_ratio)
+
+
+def peaks(audio: Audio, bins: int) -> np.ndarray:
+    """Find the lowest and highest sample of each of `bins` equal parts of the sound.
+
+    Returns:
+        float32, shape (bins, 2), minimum and maximum in -1..1; zeros where a part has no sample.
+    """
+    edges = np.linspace(0, len(audio.samples), bins + 1).astype(np.int64)
+    found = np.zeros((bins, 2), np.int16)
+    for low_high, start, end in zip(found, edges[:-1], edges[1:], strict=True):
+        for block_start in range(start, end, _BLOCK_SAMPLES):
+            block = audio.read(block_start, min(end, block_start + _BLOCK_SAMPLES))
+            low_high[:] = min(low_high[0], block.min()), max(low_high[1], block.max())
+    return found.astype(np.float32) / 32768
+
+
+def _candidates(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Yield the key frames at a few places; where a place can't be reached, what comes next."""
+    duration = container.duration or 0
+    for place in _POSTER_PLACES:
+        try:
+            container.seek((container.start_time or 0) + int(duration * place))
+            frame = _next_frame(container, stream)
+        except av.error.FFmpegError:
+            # A poster is an ornament: damage here is told of when the sound is decoded.
+            continue
+        if frame is not None:
+            yield frame
+
+
+def _next_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    for count, packet in enumerate(container.demux(stream)):
+        frames = packet.decode()
+        if frames:
+            return frames[0]
+        if count >= _MAX_PACKETS_TO_A_FRAME:
+            break
+    return None
+
+
+def _mean_luma(frame: VideoFrame) -> float:
+    return float(frame.reformat(width=64, height=36, format="gray").to_ndarray().mean())
+
+
+def _encode_jpeg(frame: VideoFrame, width: int, pixel_aspect: Fraction | None) -> bytes:
+    height = max(2, round(width * frame.height / (frame.width * (pixel_aspect or 1))))
+    small = frame.reformat(width=width, height=height, format="yuvj420p")
+    # The encoder counts time itself; the video's stamps mean nothing to it.
+    small.pts = None
+    encoder = av.VideoCodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
+    encoder.time_base = Fraction(1, 25)
+    return b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])

@@ -1,0 +1,140 @@
+"""What a media file holds: its container and its streams."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.codeccontext import VideoCodecContext
+from pydantic import BaseModel, ConfigDict
+
+from yivideo_pipeline.media.container import open_media
+
+StreamKind = Literal["video", "audio", "subtitle", "data"]
+
+_KINDS: dict[str, StreamKind] = {"video": "video", "audio": "audio", "subtitle": "subtitle"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StreamInfo(_Frozen):
+    """One stream of a container.
+
+    `codec` is `unknown` where PyAV has no decoder for it. `comment` marks a commentary or a description
+    for the blind: sound that is not the programme's own. `start_s` is on the video's own clock, which
+    starts where the first stream starts.
+    """
+
+    index: int
+    kind: StreamKind
+    codec: str
+    language: str | None = None
+    default: bool = False
+    forced: bool = False
+    comment: bool = False
+    title: str | None = None
+    channels: int | None = None
+    channel_layout: str | None = None
+    sample_rate_hz: int | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_rate: float | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+
+class MediaInfo(_Frozen):
+    """One media file. `duration_s` is what the container declares, or PyAV's estimate."""
+
+    container: str
+    duration_s: float | None
+    size_bytes: int
+    bit_rate: int | None
+    streams: tuple[StreamInfo, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def audio_streams(self) -> tuple[StreamInfo, ...]:
+        """The streams with sound, in the file's order."""
+        return tuple(stream for stream in self.streams if stream.kind == "audio")
+
+    @property
+    def video_stream(self) -> StreamInfo | None:
+        """The first moving picture; cover art does not count."""
+        return next((stream for stream in self.streams if stream.kind == "video"), None)
+
+
+def probe(path: Path) -> MediaInfo:
+    """Read a file's headers, and a few seconds of it where they leave questions open.
+
+    Raises:
+        MediaError: of the tree in `errors.tree`, as `container.open_media` says.
+        DiskError: the file may not be read, or the disk fails.
+    """
+    with open_media(path) as container:
+        start_s = presentation_start_s(container)
+        streams = tuple(_describe(stream, start_s) for stream in container.streams)
+        duration_s = None if container.duration is None else container.duration / av.time_base
+        return MediaInfo(
+            container=container.format.name,
+            duration_s=duration_s,
+            size_bytes=path.stat().st_size,
+            bit_rate=container.bit_rate or None,
+            streams=streams,
+            warnings=_warn(streams, duration_s),
+        )
+
+
+def presentation_start_s(container: InputContainer) -> float:
+    """When the video starts on its timestamps' clock; players show this moment as 0:00."""
+    return 0.0 if container.start_time is None else container.start_time / av.time_base
+
+
+def _describe(stream: Stream, presentation_s: float) -> StreamInfo:
+    # PyAV gives no codec context where it has no decoder; every codec field hangs on it.
+    codec = stream.codec_context
+    kind = _KINDS.get(stream.type, "data")
+    if stream.disposition & Disposition.attached_pic:
+        kind = "data"
+    sound = codec if isinstance(codec, AudioCodecContext) else None
+    picture = codec if isinstance(codec, VideoCodecContext) else None
+    start_s = _seconds(stream.start_time, stream.time_base)
+    return StreamInfo(
+        index=stream.index,
+        kind=kind,
+        codec=codec.codec.canonical_name if codec else "unknown",
+        language=_known(stream.language),
+        default=bool(stream.disposition & Disposition.default),
+        forced=bool(stream.disposition & Disposition.forced),
+        comment=bool(stream.disposition & (Disposition.comment | Disposition.visual_impaired)),
+        title=stream.metadata.get("title") or None,
+        channels=sound.channels if sound else None,
+        channel_layout=sound.layout.name if sound else None,
+        sample_rate_hz=sound.sample_rate if sound else None,
+        width=picture.width if picture else None,
+        height=picture.height if picture else None,
+        frame_rate=float(stream.average_rate) if picture and stream.average_rate else None,
+        start_s=0.0 if start_s is None else start_s - presentation_s,
+        duration_s=_seconds(stream.duration, stream.time_base),
+    )
+
+
+def _known(language: str | None) -> str | None:
+    return None if language in (None, "", "und") else language
+
+
+def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
+    return None if ticks is None or time_base is None else float(ticks * time_base)
+
+
+def _warn(streams: tuple[StreamInfo, ...], duration_s: float | None) -> tuple[str, ...]:
+    undecodable = [s for s in streams if s.kind in ("audio", "video") and s.codec == "unknown"]
+    warnings = [f"Stream {s.index} ({s.kind}) has a codec that can't be decoded here" for s in undecodable]
+    if duration_s is None:
+        warnings.append("The file does not say how long it is")
+    return tuple(warnings)
