@@ -1,0 +1,58 @@
+# `make help` lists what there is. A bare machine needs git, make and Python 3.11 to 3.13.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(PYTHON) scripts/bootstrap.py uv
+DATA := $(or $(YIVIDEO_HOME),data)
+SOURCES := yivideo_pipeline tests benchmarks scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-whisperx test lint demo dev bench bench-setup score lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## set up .venv from the lock files
+	@$(PYTHON) scripts/bootstrap.py install
+
+install-whisperx: ## the same with WhisperX and torch (about 5 GB); YIVIDEO_WHISPERX=0 make install goes back
+	@YIVIDEO_WHISPERX=1 $(PYTHON) scripts/bootstrap.py install
+
+test: install ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: install ## check style, types and import layers
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ty check
+	@$(BIN)/lint-imports
+
+demo: install ## make subtitles for data/samples and print a table of them
+	@$(BIN)/yivideo process data/samples --output-dir "$(DATA)/demo"
+
+dev: install ## Dagster's UI, daemon and code location; Ctrl-C stops them
+	@$(BIN)/yivideo up
+
+bench: install ## measure against whisperx and faster-whisper (BENCH_MODEL, BENCH_WHISPERX, BENCH_ARGS)
+	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+
+bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 7 GB)
+	$(UV) venv --clear --python $(BIN)/python .tools/whisperx
+	$(UV) pip sync --python .tools/whisperx --require-hashes --compile-bytecode requirements/whisperx.txt
+
+score: install ## word error rate and word times on the corpus that YIVIDEO_SPEECH_CORPUS names
+	@$(BIN)/python -m benchmarks.score $(SCORE_ARGS)
+
+# Universal locks name no registry: the machine's own settings say where packages come from.
+LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	--custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml
+
+lock: ## resolve requirements/*.txt anew; LOCK_ARGS=--upgrade takes newer versions
+	$(LOCK) --extra weights --output-file requirements/runtime.txt
+	$(LOCK) --extra weights --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --extra weights --extra whisperx --group dev --group bench --output-file requirements/whisperx.txt
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+		--custom-compile-command "make lock" $(LOCK_ARGS) --group pyproject.toml:uv --output-file requirements/uv.txt
+
+clean: ## remove what can be made again: environments, tools, caches (never data/)
+	rm -rf .venv .tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
