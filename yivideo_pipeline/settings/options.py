@@ -4,9 +4,16 @@ Frozen and bounded: what passes here needs no further check in the domain code, 
 on the machine (`settings.rules`).
 """
 
+import re
 from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from yivideo_pipeline.settings.catalogue import MODELS
+from yivideo_pipeline.settings.languages import LANGUAGES, find_language
+from yivideo_pipeline.settings.messages import did_you_mean
 
 
 class Device(StrEnum):
@@ -45,13 +52,61 @@ class ZhScript(StrEnum):
     TRADITIONAL = "traditional"
 
 
+def _check_model(name: str) -> str:
+    """Accept a known name, an existing folder, or a hub id; names are tried first."""
+    name = name.strip()
+    if name in MODELS:
+        return name
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return str(folder.absolute())
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
+        return name
+    if "/" in name or name.startswith((".", "~")):
+        raise ValueError(
+            f"there is no folder {name!r}: give an existing folder, a hub id (owner/name) or a name"
+        )
+    raise ValueError(
+        f"{name!r} is no known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
+        " a folder, or a hub id (owner/name)"
+    )
+
+
+def _check_language(value: Any) -> Any:
+    """Turn codes, names and regional tags into Whisper's code; absent means detect."""
+    if value is None:
+        return "auto"
+    if value is False:  # YAML reads the code of Norwegian as a boolean
+        return "no"
+    if not isinstance(value, str) or value == "auto":
+        return value
+    code = find_language(value)
+    if code is None:
+        known = [*LANGUAGES, *LANGUAGES.values()]
+        raise ValueError(
+            f"{value!r} is no language that Whisper knows{did_you_mean(value, known)}:"
+            " give a code such as zh or en, or auto"
+        )
+    return code
+
+
+LOAD_FIELDS = frozenset(
+    {"model_name", "device", "compute_type", "use_faster_whisper", "faster_whisper_threads"}
+)
+"""Fields of `SpeechOptions` that are fixed when a model is loaded: a change needs a reload."""
+
+
 class SpeechOptions(BaseModel):
     """What is recognized, by which model, how; the keys are the owner's contract's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model_name: str = Field("base", description="Model name, folder, or hub id (owner/name)")
-    language: str = Field("auto", description="Spoken language as a code such as zh or en; auto detects it")
+    model_name: Annotated[str, AfterValidator(_check_model)] = Field(
+        "base", description="Model name, folder, or hub id (owner/name)"
+    )
+    language: Annotated[str, BeforeValidator(_check_language)] = Field(
+        "auto", description="Spoken language as a code such as zh or en; auto detects it"
+    )
     device: Device = Field(Device.AUTO, description="Where the models run")
     compute_type: ComputeType = Field(ComputeType.AUTO, description="Precision")
     batch_size: int = Field(8, ge=1, le=64, description="Chunks of up to 30 s decoded at once")
@@ -65,6 +120,24 @@ class SpeechOptions(BaseModel):
     aligner: Aligner = Field(Aligner.AUTO, description="How words get their final times")
     zh_script: ZhScript = Field(ZhScript.SIMPLIFIED, description="Script of Chinese text")
 
+    @model_validator(mode="after")
+    def _model_knows_language(self) -> Self:
+        facts = MODELS.get(self.model_name)
+        if facts is None or self.language == "auto":
+            return self
+        if facts.english_only and self.language != "en":
+            several = self.model_name.removesuffix(".en")
+            other = several if several in MODELS else "large-v3"
+            raise ValueError(
+                f"model {self.model_name} knows English alone: choose model_name {other}, or language en"
+            )
+        if self.language == "yue" and not facts.cantonese:
+            raise ValueError(
+                f"model {self.model_name} does not know Cantonese (yue): choose model_name large-v3 or turbo,"
+                " or language zh"
+            )
+        return self
+
 
 class SubtitleFormat(StrEnum):
     """Subtitle file formats that can be written."""
@@ -77,12 +150,18 @@ class SubtitleFormat(StrEnum):
     TXT = "txt"
 
 
+def split_list(value: Any) -> Any:
+    """Accept `srt,vtt` beside a list, as command lines and environment variables have it; each once."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    return tuple(dict.fromkeys(parts)) if isinstance(parts, list | tuple) else parts
+
+
 class SubtitleOptions(BaseModel):
     """How words become cues, and in which formats."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    formats: tuple[SubtitleFormat, ...] = Field(
+    formats: Annotated[tuple[SubtitleFormat, ...], BeforeValidator(split_list)] = Field(
         (SubtitleFormat.SRT,), min_length=1, description="Formats to write"
     )
     max_chars_per_line: int = Field(42, ge=10, le=80, description="Line length, Latin and like scripts")
@@ -91,5 +170,17 @@ class SubtitleOptions(BaseModel):
     min_duration_s: float = Field(5 / 6, ge=0.1, le=5, description="Shortest cue")
     max_duration_s: float = Field(7.0, ge=1, le=30, description="Longest cue")
     max_chars_per_second: float = Field(20.0, ge=5, le=60, description="Reading speed")
+    max_chars_per_second_cjk: float = Field(
+        11.0, ge=2, le=30, description="Reading speed, Chinese, Japanese, Korean"
+    )
     min_gap_ms: int = Field(83, ge=0, le=1000, description="Gap between cues: two frames at 24 a second")
     max_pause_s: float = Field(1.0, ge=0.1, le=10, description="No cue goes across a longer pause")
+
+    @model_validator(mode="after")
+    def _shortest_is_not_over_longest(self) -> Self:
+        if self.min_duration_s > self.max_duration_s:
+            raise ValueError(
+                f"min_duration_s {self.min_duration_s:g} is over max_duration_s {self.max_duration_s:g}:"
+                " lower the first or raise the second"
+            )
+        return self

@@ -1,0 +1,152 @@
+"""Reads the settings: defaults, then config.yml, then the environment.
+
+Each value's place (a line of a file, a variable) is kept from the start, so that an error can name it
+and `yivideo config show` can tell it; that is why the layers are merged here rather than by
+pydantic-settings, which forgets where a value came from.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
+from yivideo_pipeline.settings.messages import did_you_mean, explain
+from yivideo_pipeline.settings.model import Settings, find_home
+from yivideo_pipeline.settings.tree import KeyPath, is_section, list_fields
+from yivideo_pipeline.settings.yaml_file import read_yaml
+
+PREFIX = "YIVIDEO_"
+OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS"})
+"""Variables with our prefix that are no settings."""
+SHARED_VARIABLES: dict[str, KeyPath] = {
+    "HF_TOKEN": ("hub", "token"),
+    "HF_HUB_OFFLINE": ("hub", "offline"),
+    "HF_HOME": ("cache", "hf_home"),
+    "TRANSFORMERS_CACHE": ("cache", "transformers_cache"),
+    "WHISPERX_MODEL_CACHE_DIR": ("cache", "model_dir"),
+}
+"""Variables of other programs that set one of ours; a `YIVIDEO_` variable goes before them."""
+SECTION_ALIASES = {"whisperx_service": "speech"}
+"""Section names of the service that yivideo replaces."""
+
+
+class Given(NamedTuple):
+    """A value that somebody set; `source` is a file or a variable, `where` the exact place."""
+
+    value: Any
+    source: str
+    where: str
+
+
+Values = dict[KeyPath, Given]
+
+
+def load_settings(config: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate the settings.
+
+    Args:
+        config: The settings file; without it what `find_config` finds.
+        environ: Environment variables; the process's own by default.
+
+    Raises:
+        ConfigError: The file is missing, unreadable or no YAML.
+        ConfigValidationError: Values are refused; the message has one line for each.
+    """
+    environ = os.environ if environ is None else environ
+    file = find_config(config, environ)
+    values, problems = _read_environment(environ)
+    if file is not None:
+        from_file, file_problems = _read_file(file)
+        values, problems = {**from_file, **values}, [*file_problems, *problems]
+    if problems:
+        raise ConfigValidationError("\n".join(problems))
+    return _build(values)
+
+
+def find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the settings file that applies; None where there is none.
+
+    The first of: the one given, `YIVIDEO_CONFIG`, `config.yml` in the home folder, `config.yml` in
+    the checkout (or, outside of one, in the current folder).
+
+    Raises:
+        ConfigError: A file asked for by name is not there.
+    """
+    named = config or environ.get("YIVIDEO_CONFIG")
+    if named:
+        file = Path(named).expanduser()
+        if not file.is_file():
+            raise ConfigError(f"There is no settings file {file}", "Correct --config or YIVIDEO_CONFIG")
+        return file
+    home = Path(environ.get("YIVIDEO_HOME") or find_home()).expanduser()
+    candidates = (home / "config.yml", find_home().parent / "config.yml")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _read_file(file: Path) -> tuple[Values, list[str]]:
+    """Read a settings file; the old section names are merged into ours."""
+    values: Values = {}
+    problems = []
+    for path, value, line in read_yaml(file):
+        target = (SECTION_ALIASES.get(path[0], path[0]), *path[1:])
+        given = Given(value, str(file), f"{file} line {line}, {'.'.join(path)}")
+        if is_section(Settings, target):
+            if value is not None:
+                problems.append(f"{given.where}: is a section: write its keys below it, indented")
+        elif target in values and values[target].value != value:
+            problems.append(f"{given.where}: contradicts {values[target].where}: keep one of them")
+        else:
+            values[target] = given
+    return values, problems
+
+
+def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
+    """Read the variables; those of other programs first, so that ours replace them."""
+    values = {
+        path: Given(environ[name], name, name) for name, path in SHARED_VARIABLES.items() if environ.get(name)
+    }
+    problems = []
+    known = {_variable(path): path for path in list_fields(Settings)}
+    roots = _variable(("library", "roots", ""))
+    for name in sorted(name for name in environ if name.startswith(PREFIX) and environ[name]):
+        path = (
+            ("library", "roots", name.removeprefix(roots).lower())
+            if name.startswith(roots)
+            else known.get(name)
+        )
+        if path is not None:
+            values[path] = Given(environ[name], name, name)
+        elif name not in OTHER_VARIABLES:
+            problems.append(f"{name}: is no known setting{did_you_mean(name, known)}: correct or remove it")
+    return values, problems
+
+
+def _variable(path: KeyPath) -> str:
+    return PREFIX + "__".join(path).upper()
+
+
+def _build(values: Values) -> Settings:
+    """Validate the merged values and keep their places in the settings."""
+    tree: dict[str, Any] = {}
+    for (*sections, key), given in values.items():
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[key] = given.value
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        lines = explain(error, Settings, lambda path: _name_place(path, values))
+        raise ConfigValidationError("\n".join(lines)) from None
+    return settings.with_origins({".".join(path): given.where for path, given in values.items()})
+
+
+def _name_place(path: KeyPath, values: Values) -> str:
+    """Say where the value at a path was written; of a section, which sources speak of it."""
+    if path in values:
+        return values[path].where
+    sources = dict.fromkeys(given.source for key, given in values.items() if key[: len(path)] == path)
+    return f"{'.'.join(path)} ({', '.join(sources)})" if sources else ".".join(path)
