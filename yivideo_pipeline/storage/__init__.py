@@ -1,1 +1,1 @@
-"""Artifacts on disk or object storage, written whole or not at all."""
+"""Where results are kept: artifacts by content, what each partition last made, delivered subtitles."""

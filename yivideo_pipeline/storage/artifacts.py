@@ -1,0 +1,162 @@
+"""Artifacts: what the stages made, found by the video's content and the stage's key.
+
+    artifacts/<content hash>/<stage>-<key>/manifest.json    written last: without it there is nothing
+                                           <files>
+    refs/<hash of the partition key>/<stage>.json           what this partition's stage made last
+    refs/delivered/<hash of the path>.json                  what was written for the person, and where
+
+Two videos of the same content share their artifacts, whatever they are called.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from yivideo_pipeline.storage.files import FileStore
+from yivideo_pipeline.storage.stage_keys import canonical_json
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What one stage made of one video.
+
+    `document` is the result itself (JSON), `files` the SHA-256 of each file that belongs to it.
+    `content` is the SHA-256 of both, and nothing else. `made_by` says how it came about (model,
+    device, seconds): it may differ between two makings of the same thing.
+    """
+
+    video_hash: str
+    stage: str
+    key: str
+    content: str
+    document: dict[str, Any]
+    files: dict[str, str] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+    made_at: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where it lies under the storage root."""
+        return _folder(self.video_hash, self.stage, self.key)
+
+
+class Storage:
+    """Artifacts and records of one storage root."""
+
+    def __init__(self, root: str | Path, work_dir: Path | None = None) -> None:
+        self.files = FileStore(root, work_dir)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        """Lend an empty local folder to make an artifact's files in."""
+        return self.files.scratch()
+
+    def find(self, video_hash: str, stage: str, key: str) -> Artifact | None:
+        """Return what was made under this key, complete; else None."""
+        folder = _folder(video_hash, stage, key)
+        manifest = self._read_json(f"{folder}/manifest.json")
+        if manifest is None:
+            return None
+        missing = [name for name in manifest["files"] if not self.files.exists(f"{folder}/{name}")]
+        if missing:
+            log.warning("%s lacks %s: it is made anew", folder, ", ".join(missing))
+            return None
+        return Artifact(**manifest)
+
+    def save(
+        self,
+        video_hash: str,
+        stage: str,
+        key: str,
+        document: Mapping[str, Any],
+        files: Mapping[str, Path] | None = None,
+        made_by: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """Keep what a stage made; the files are moved, not copied.
+
+        Args:
+            video_hash: Content hash of the video.
+            stage: The stage's name.
+            key: Its `stage_keys.stage_key`.
+            document: The result, as JSON.
+            files: Local files by the name they shall have, from a `scratch` folder.
+            made_by: How it came about; no part of the content.
+        """
+        digests = {name: _sha256_of(path) for name, path in (files or {}).items()}
+        content = hashlib.sha256(_bytes(canonical_json([document, digests]))).hexdigest()
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        artifact = Artifact(
+            video_hash, stage, key, content, dict(document), digests, dict(made_by or {}), made_at
+        )
+        for name, path in (files or {}).items():
+            self.files.put(f"{artifact.folder}/{name}", path)
+        self._write_json(f"{artifact.folder}/manifest.json", asdict(artifact))
+        return artifact
+
+    def read(self, artifact: Artifact, name: str) -> bytes:
+        """Return the bytes of one of an artifact's files.
+
+        Raises:
+            FileNotFoundError: somebody removed it.
+        """
+        data = self.files.read(f"{artifact.folder}/{name}")
+        if data is None:
+            raise FileNotFoundError(f"{artifact.folder}/{name} is gone from {self.files.root}")
+        return data
+
+    def local_copy(self, artifact: Artifact, name: str) -> AbstractContextManager[Path]:
+        """Lend one of an artifact's files as a local path, to map into memory or to hand to a library."""
+        return self.files.local_copy(f"{artifact.folder}/{name}")
+
+    def remember(self, partition_key: str, artifact: Artifact) -> None:
+        """Note that this is what the partition's stage made last."""
+        made = {"partition_key": partition_key, "video_hash": artifact.video_hash, "key": artifact.key}
+        self._write_json(f"refs/{_name(partition_key)}/{artifact.stage}.json", made)
+
+    def recall(self, partition_key: str, stage: str) -> Artifact | None:
+        """Return what the partition's stage made last, if it is still there."""
+        made = self._read_json(f"refs/{_name(partition_key)}/{stage}.json")
+        return self.find(made["video_hash"], stage, made["key"]) if made else None
+
+    def note_delivery(self, path: Path, content: str, source: str) -> None:
+        """Note that we wrote this file for a person: its SHA-256, and the partition it belongs to."""
+        record = {"path": str(path), "content": content, "source": source}
+        self._write_json(f"refs/delivered/{_name(str(path))}.json", record)
+
+    def delivery(self, path: Path) -> tuple[str, str] | None:
+        """Return (SHA-256, partition) of what we last wrote to this path, or None."""
+        record = self._read_json(f"refs/delivered/{_name(str(path))}.json")
+        return (record["content"], record["source"]) if record else None
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        data = self.files.read(name)
+        return None if data is None else json.loads(data.decode("utf-8", "surrogateescape"))
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+        self.files.write(name, _bytes(text))
+
+
+def _folder(video_hash: str, stage: str, key: str) -> str:
+    return f"artifacts/{video_hash}/{stage}-{key}"
+
+
+def _name(text: str) -> str:
+    return hashlib.sha256(_bytes(text)).hexdigest()[:32]
+
+
+def _bytes(text: str) -> bytes:
+    # File names may hold bytes that are no UTF-8; Python carries them as surrogate escapes.
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,126 @@
+"""Delivery: subtitle files beside the video or in a folder, never over a file that is not ours.
+
+Ours is a file whose bytes are the ones we last wrote there. What a person or another program wrote or
+changed is left alone, and so is what we wrote for another video of the same name.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.storage.artifacts import Storage
+
+_USUAL_NAME_MAX_BYTES = 255
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A file where the person finds it, and what is worth saying about its name."""
+
+    path: Path
+    warnings: tuple[str, ...] = ()
+
+
+def deliver(
+    storage: Storage, source: str, video: Path, suffix: str, data: bytes, output_dir: Path | None = None
+) -> Delivered:
+    """Write one subtitle file for a video under the first name that we may use.
+
+    Args:
+        storage: Keeps the record of what was delivered.
+        source: The video's partition key; it owns the file from now on.
+        video: The video; the file's name begins with its stem.
+        suffix: The rest of the name, such as `.en.srt`.
+        data: The file's content.
+        output_dir: Folder to write to, made where it is missing; without it the video's own.
+
+    Raises:
+        DiskError: the folder can't be made or written to.
+    """
+    folder = output_dir or video.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        name_max = _name_max_bytes(folder)
+        warnings: list[str] = []
+        for stem in _stems(video):
+            path, shortened = _fit(folder, stem, suffix, name_max)
+            blocker = _blocker(storage, path, source, data)
+            if blocker is None:
+                if shortened:
+                    warnings.append(f"The name was too long for this folder: {path.name} was shortened")
+                _write(storage, source, path, data)
+                return Delivered(path.absolute(), tuple(warnings))
+            if blocker not in warnings:
+                warnings.append(blocker)
+    except OSError as error:
+        raise _in_plain_words(error, folder) from error
+    raise AssertionError("the names never end")
+
+
+def _stems(video: Path) -> Iterator[str]:
+    yield video.stem
+    yield video.name  # tells talk.mp4 from talk.mkv in one output folder
+    yield f"{video.stem}.yivideo"
+    for number in count(2):
+        yield f"{video.stem}.yivideo-{number}"
+
+
+def _blocker(storage: Storage, path: Path, source: str, data: bytes) -> str | None:
+    """Say why a name may not be used; None where it may."""
+    if not os.path.lexists(path):
+        return None
+    there = path.read_bytes() if path.is_file() else None
+    record = storage.delivery(path.absolute())
+    if there is None or record is None or record[0] != hashlib.sha256(there).hexdigest():
+        if there == data:
+            return None
+        return f"{path.name} was not written by yivideo, or was changed since: it was left as it is"
+    if record[1] != source:
+        return f"{path.name} belongs to another video, {record[1]}"
+    return None
+
+
+def _write(storage: Storage, source: str, path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        # A fixed name, short enough for any folder: what a killed writer left is written over.
+        part = path.with_name(f".yivideo-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}.part")
+        try:
+            part.write_bytes(data)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    storage.note_delivery(path.absolute(), hashlib.sha256(data).hexdigest(), source)
+
+
+def _fit(folder: Path, stem: str, suffix: str, name_max: int) -> tuple[Path, bool]:
+    """Shorten the stem, between characters, until the name fits; says whether it did."""
+    room = name_max - len(os.fsencode(suffix))
+    if len(os.fsencode(stem)) <= room:
+        return folder / f"{stem}{suffix}", False
+    # Names that differ only in their tails must stay different.
+    mark = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]
+    while len(os.fsencode(stem)) > room - len(mark):
+        stem = stem[:-1]
+    return folder / f"{stem}{mark}{suffix}", True
+
+
+def _name_max_bytes(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return _USUAL_NAME_MAX_BYTES  # not every file system says
+
+
+def _in_plain_words(error: OSError, folder: Path) -> Exception:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        reason = (os.strerror(error.errno) or "no access").lower()
+        return DiskError(
+            f"Subtitles can't be written to {folder} ({reason})",
+            "Give another folder with --output-dir, or make this one writable",
+        )
+    return error

@@ -1,0 +1,87 @@
+"""Partition keys: readable names for videos that can be turned back into paths without a table.
+
+A key is the video's path relative to its library root, with `/` between folders. What Dagster
+forbids in a key (`...` and control characters), `%` itself and bytes that are no UTF-8 are
+percent-encoded; all else, Chinese or spaces among it, stays readable. Videos of any but the first
+root carry the root's name in front (`archive:2024/talk.mp4`); a video outside all roots has its
+absolute path as key, which is what starts with `/`.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+ROOT_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+_DOTS = r"\.{3,}"
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+_UNDECODABLE = "\udc80-\udcff"  # how Python spells bytes that are no UTF-8
+_FORBIDDEN = re.compile(f"{_DOTS}|[%{_CONTROLS}{_UNDECODABLE}]")
+
+
+def encode_key(text: str) -> str:
+    """Percent-encode what may not stand in a key."""
+    return _FORBIDDEN.sub(lambda found: _percent(found.group()), text)
+
+
+def decode_key(key: str) -> str:
+    """Undo `encode_key`; bytes that are no UTF-8 come back as Python's surrogate escapes."""
+    return unquote_to_bytes(key.encode("utf-8")).decode("utf-8", "surrogateescape")
+
+
+def key_of(path: Path, roots: Mapping[str, Path]) -> str:
+    """Return the partition key of a video.
+
+    Args:
+        path: The video, absolute or relative to the working folder; it need not exist.
+        roots: Library roots by name; the first is the one that keys don't name.
+
+    Raises:
+        ValueError: the path is a library root itself.
+    """
+    # Links are kept: a library of links to videos is a library of those names.
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+    containing = {name: root for name, root in roots.items() if absolute.is_relative_to(_absolute(root))}
+    if not containing:
+        return encode_key(absolute.as_posix())
+    name = max(containing, key=lambda name: len(_absolute(containing[name]).parts))
+    relative = absolute.relative_to(_absolute(containing[name]))
+    if relative == Path():
+        raise ValueError(f"{path} is the library root {name!r}, not a video in it")
+    key = encode_key(relative.as_posix())
+    if name != next(iter(roots)):
+        return f"{name}:{key}"
+    # A colon in the first folder's name could be taken for the end of a root's name, maybe of one
+    # that is added only later.
+    first, slash, rest = key.partition("/")
+    return first.replace(":", "%3A") + slash + rest
+
+
+def path_of(key: str, roots: Mapping[str, Path]) -> Path:
+    """Return the path that a partition key stands for; the file need not exist.
+
+    Raises:
+        ValueError: the key is empty, names a root that is not there, or would lead out of its root.
+    """
+    if key.startswith("/"):
+        return Path(decode_key(key))
+    first = next(iter(roots), None)
+    name, colon, rest = key.partition(":")
+    if not (colon and "/" not in name):
+        name, rest = first, key
+    if name is None or name not in roots:
+        raise ValueError(f"{key!r} is in no library: the roots are {', '.join(roots) or 'none'}")
+    relative = Path(decode_key(rest))
+    if not relative.parts or relative.is_absolute() or ".." in relative.parts:
+        raise ValueError(f"{key!r} names no video inside the library root {name!r}")
+    return _absolute(roots[name]) / relative
+
+
+def _absolute(root: Path) -> Path:
+    return Path(os.path.abspath(root))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
