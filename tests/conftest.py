@@ -1,0 +1,76 @@
+"""What every test stands on: a clean environment, folders of its own, weights joined once.
+
+Nothing a person has set may change what a test sees. So the settings are dropped here, before any
+library reads them at import, and again around each test.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from yivideo_pipeline.speech.weights import Weights
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = ("YIVIDEO_", "HF_", "WHISPERX_", "TRANSFORMERS_", "DAGSTER_")
+CORPUS = os.environ.get("YIVIDEO_SPEECH_CORPUS")
+
+for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    del os.environ[name]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs the speech corpus where nobody has said where it is."""
+    if item.get_closest_marker("corpus") and not CORPUS:
+        pytest.skip("YIVIDEO_SPEECH_CORPUS names no folder with the speech corpus")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+        monkeypatch.delenv(name)
+    user = tmp_path_factory.getbasetemp() / "user"
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(user / name.lower()))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that YIVIDEO_HOME names."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("YIVIDEO_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of the speech corpus with its `manifest.json`; mark the test `corpus` too."""
+    if not CORPUS:
+        pytest.skip("YIVIDEO_SPEECH_CORPUS names no folder with the speech corpus")
+    return Path(CORPUS).resolve()
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where joined weights are kept: the checkout's own cache where there is one."""
+    kept = ROOT / "data" / "models"
+    return kept if kept.is_dir() else tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def base_weights(model_dir: Path) -> "Weights":
+    """Whisper base, multilingual."""
+    from yivideo_pipeline.speech.weights import find_weights
+
+    return find_weights("base", model_dir)
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(model_dir: Path) -> "Weights":
+    """Whisper tiny.en."""
+    from yivideo_pipeline.speech.weights import find_weights
+
+    return find_weights("tiny.en", model_dir)
