@@ -1,0 +1,123 @@
+"""What it costs to end a line or cue between two tokens: 0 at a sentence's end, 8 inside a phrase."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from yivideo_pipeline.subtitles.grammar import Grammar
+from yivideo_pipeline.subtitles.script import is_spaceless
+from yivideo_pipeline.subtitles.tokens import Token
+
+SENTENCE_COST = 0.0
+CLAUSE_COST = 0.6
+CONJUNCTION_COST = 1.0
+PREPOSITION_COST = 1.6
+PLAIN_COST = 3.0
+NAME_COST = 5.0
+PHRASE_COST = 8.0
+
+PAUSE_RELIEF = 0.7
+FULL_RELIEF_PAUSE_MS = 600
+"""A pause this long takes `PAUSE_RELIEF` off the cost of a break in it."""
+
+_SENTENCE_ENDS = frozenset(".!?…。！？．؟۔।")
+_CLAUSE_ENDS = frozenset(",;:–—、，；：،؛")
+_CLOSERS = "\"')]}’”»）〕］｝〉》」』】"
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The place before one token: its cost, its pause, and whether a sentence has just ended."""
+
+    cost: float
+    pause_ms: int
+    ends_sentence: bool
+
+
+def rate_breaks(tokens: Sequence[Token], grammar: Grammar) -> list[Break]:
+    """Rate the place before each token; the first is the start of the stretch and costs nothing."""
+    breaks = [Break(SENTENCE_COST, 0, True)]
+    latest_end_ms = 0
+    for index in range(1, len(tokens)):
+        before, after = tokens[index - 1], tokens[index]
+        latest_end_ms = max(latest_end_ms, before.end_ms)
+        pause_ms = max(0, after.start_ms - latest_end_ms)
+        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        cost = _text_cost(before, after, following, grammar)
+        relief = PAUSE_RELIEF * min(1.0, pause_ms / FULL_RELIEF_PAUSE_MS)
+        ended = bool(after.words) and ends_sentence(before.text, after.text, grammar)
+        breaks.append(Break(cost * (1 - relief), pause_ms, ended))
+    return breaks
+
+
+def ends_sentence(text: str, following: str, grammar: Grammar) -> bool:
+    """Whether a sentence ends with this token; `Dr.`, `J.` and a `...` before a small letter end none."""
+    bare = text.rstrip(_CLOSERS)
+    if not bare or bare[-1] not in _SENTENCE_ENDS:
+        return False
+    if bare[-1] not in ".…":
+        return True
+    if following.lstrip("\"'([«“‘¿¡")[:1].islower():
+        return False
+    stem = _key(bare)
+    initial = len(stem) == 1 and stem.isalpha() and stem != "i"
+    return bare.endswith("…") or not (stem in grammar.abbreviations or initial)
+
+
+def _text_cost(before: Token, after: Token, following: str, grammar: Grammar) -> float:
+    if not after.words:
+        return PLAIN_COST
+    if ends_sentence(before.text, after.text, grammar):
+        return SENTENCE_COST
+    last = before.text.rstrip(_CLOSERS)[-1:]
+    if last and last in _CLAUSE_ENDS:
+        return CLAUSE_COST
+    if not after.spaced and (is_spaceless(before.text[-1]) or is_spaceless(after.text[0])):
+        return _spaceless_cost(before.text, after.text, following, grammar)
+    return _spaced_cost(before.text, after.text, grammar)
+
+
+def _spaced_cost(before: str, after: str, grammar: Grammar) -> float:
+    left, right = _key(before), _key(after)
+    if left in grammar.clinging | grammar.prepositions | grammar.conjunctions or right in grammar.trailing:
+        return PHRASE_COST
+    if left in grammar.abbreviations and before.endswith("."):
+        return PHRASE_COST
+    if right in grammar.conjunctions:
+        return CONJUNCTION_COST
+    if right in grammar.prepositions:
+        return PREPOSITION_COST
+    named = before[0].isupper() and after[0].isupper() and len(right) > 1
+    return NAME_COST if named or left.isdigit() else PLAIN_COST
+
+
+def _spaceless_cost(before: str, after: str, following: str, grammar: Grammar) -> float:
+    """Cost between characters written without spaces, by function words and changes of script."""
+    last, first = before[-1], after[0]
+    ahead = after + following
+    if last + first in grammar.conjunctions or last in grammar.clinging or first in grammar.trailing:
+        return PHRASE_COST
+    if last.isdigit() and is_spaceless(first):
+        return PHRASE_COST
+    if ahead[:1] in grammar.conjunctions or ahead[:2] in grammar.conjunctions:
+        return CONJUNCTION_COST
+    return _kana_cost(last, first)
+
+
+def _kana_cost(last: str, first: str) -> float:
+    """Japanese phrases end in hiragana, so that the next kanji or katakana begins a new one."""
+    left, right = _kana(last), _kana(first)
+    if left == "HIRAGANA" and right != "HIRAGANA":
+        return PREPOSITION_COST
+    if right == "HIRAGANA" or left == right == "KATAKANA":
+        return NAME_COST
+    return PLAIN_COST
+
+
+def _kana(char: str) -> str:
+    return unicodedata.name(char, "").split(" ")[0].split("-")[0]
+
+
+def _key(text: str) -> str:
+    """A token as the word lists hold it: small letters, no punctuation around, straight apostrophes."""
+    return text.casefold().replace("’", "'").strip(".,!?…;:\"'()[]«»“”‘¿¡")

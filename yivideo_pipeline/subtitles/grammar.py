@@ -1,0 +1,129 @@
+"""Small words that tell where a line may end, language by language.
+
+A line reads well when it ends before a conjunction or preposition, and badly when it ends after
+one, or after a word that belongs to what follows (article, possessive, pronoun, auxiliary). The
+lists hold the frequent words; a language without a list is broken at punctuation, pauses and
+balance alone.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """Word lists of one language, in lower case.
+
+    `conjunctions` and `prepositions` are good to break before, bad to break after. `clinging`
+    belongs to the word after it, `trailing` to the word before it.
+    """
+
+    conjunctions: frozenset[str] = frozenset()
+    prepositions: frozenset[str] = frozenset()
+    clinging: frozenset[str] = frozenset()
+    trailing: frozenset[str] = frozenset()
+    abbreviations: frozenset[str] = frozenset()
+
+
+def _grammar(
+    conjunctions: str = "",
+    prepositions: str = "",
+    clinging: str = "",
+    trailing: str = "",
+    abbreviations: str = "",
+) -> Grammar:
+    lists = (conjunctions, prepositions, clinging, trailing, abbreviations)
+    return Grammar(*(frozenset(words.split()) for words in lists))
+
+
+_CHINESE = _grammar(
+    conjunctions="但 但是 虽然 因为 所以 如果 而且 然后 不过 可是 或者 并且 因此 于是 只要 只有 除非 "
+    "雖然 因為 如果 而且 然後 不過 於是 並且 或者",
+    clinging="在 把 被 从 從 对 對 和 与 與 跟 向 很 不 最 更 这 這 那 每 一 我 你 他 她",
+    trailing="的 了 着 著 过 過 们 們 吗 嗎 呢 吧 啊 嘛 得 个 個",
+)
+
+GRAMMARS: dict[str, Grammar] = {
+    "en": _grammar(
+        "and but or nor so yet because although though while whereas if unless until since when "
+        "whenever where wherever that which who whom whose whether as than before after",
+        "in on at by for from with without to into onto of off about above across against along among "
+        "around behind below beneath beside between beyond despite during inside near outside over "
+        "through throughout toward towards under upon within via",
+        "a an the my your his her its our their this these those every each some any no i you he she it "
+        "we they is am are was were be been being have has had do does did will would shall should can "
+        "could may might must not very too i'm you're he's she's it's we're they're i've we've i'll "
+        "we'll you'll don't doesn't didn't can't won't there there's",
+        abbreviations="mr mrs ms dr prof st sr jr vs etc no vol fig gen col lt capt sgt rev hon e.g i.e",
+    ),
+    "de": _grammar(
+        "und oder aber denn sondern weil dass daß ob wenn als obwohl während nachdem bevor damit sodass "
+        "falls seit bis wie wo",
+        "in im an am auf aus bei beim mit nach von vom zu zum zur für durch gegen ohne um über unter vor "
+        "hinter neben zwischen wegen trotz statt seit",
+        "der die das den dem des ein eine einen einem einer eines mein meine dein deine sein seine ihr ihre "
+        "unser unsere euer eure kein keine dieser diese dieses jeder jede jedes ich du er sie es wir man "
+        "ist sind war waren hat haben hatte wird werden kann muss soll will nicht sehr",
+        abbreviations="hr fr dr prof st nr bzw usw z.b d.h u.a ca evtl ggf inkl bd",
+    ),
+    "fr": _grammar(
+        "et ou mais donc or ni car que qui dont où parce lorsque quand puisque si comme quoique tandis",
+        "à a au aux de du des en dans sur sous par pour avec sans chez vers entre contre depuis pendant "
+        "avant après selon malgré jusque",
+        "le la les un une l mon ma mes ton ta tes son sa ses notre nos votre vos leur leurs ce cet cette "
+        "ces chaque quelque je tu il elle on nous vous ils elles ne se me te est sont était a ont avait "
+        "sera très plus",
+        abbreviations="m mm mme mlle dr st ste etc cf p.ex",
+    ),
+    "es": _grammar(
+        "y e o u pero sino aunque porque que quien cuando donde como si mientras pues ni",
+        "a al de del en con sin por para sobre entre hasta desde hacia según contra bajo tras durante ante",
+        "el la los las un una unos unas lo mi mis tu tus su sus nuestro nuestra este esta estos estas ese "
+        "esa cada yo tú él ella no se me te le les nos es son era fue está están ha han había muy más",
+        abbreviations="sr sra srta dr dra ud uds etc núm pág",
+    ),
+    "it": _grammar(
+        "e ed o ma però perché che chi cui quando dove come se mentre anche né quindi",
+        "a ad al allo alla ai agli alle di del dello della dei degli delle da dal dalla dai in nel nella nei "
+        "nelle con su sul sulla per tra fra senza verso contro dopo prima durante",
+        "il lo la i gli le un uno una mio mia tuo tua suo sua nostro nostra vostro vostra loro questo questa "
+        "quel quella ogni io tu lui lei noi voi non si mi ti ci vi è sono era ha hanno aveva molto più",
+        abbreviations="sig sigg dott prof ecc pag",
+    ),
+    "pt": _grammar(
+        "e ou mas porém porque que quem quando onde como se enquanto embora pois nem",
+        "a ao aos à às de do da dos das em no na nos nas com sem por pelo pela para sobre entre até desde "
+        "contra sob após durante",
+        "o os as um uma uns umas meu minha teu tua seu sua nosso nossa este esta esse essa cada eu tu ele "
+        "ela nós eles não me te lhe é são era foi está estão tem têm tinha muito mais",
+        abbreviations="sr sra dr dra prof etc pág",
+    ),
+    "nl": _grammar(
+        "en of maar want dat die wie omdat als terwijl hoewel toen wanneer zodat waar zoals",
+        "in op aan bij met naar van voor door over onder tussen tegen uit zonder om te tot na sinds",
+        "de het een mijn jouw je zijn haar ons onze hun dit deze elke ik jij hij zij wij we ze is was waren "
+        "heeft had hebben kan moet zal wil niet geen zeer",
+        abbreviations="dhr mevr dr prof bijv enz nr",
+    ),
+    "ru": _grammar(
+        "и а но или либо что чтобы если когда где куда который которая которое которые как потому хотя пока",
+        "в во на с со к ко о об обо от до из изо за под над при про для без через между перед по у около",
+        "не ни мой моя моё мои твой твоя ваш ваша наш наша их его её этот эта это эти тот та те каждый я ты "
+        "он она мы вы они очень самый",
+        "ли же бы",
+        "г гг ул д т.е т.д т.п др руб им",
+    ),
+    "pl": _grammar(
+        "i a ale lub albo że żeby jeśli gdy kiedy gdzie który która które jak bo ponieważ chociaż więc",
+        "w we na z ze do od o po przy przez dla bez pod nad przed za między u",
+        "nie mój moja twój twoja jego jej nasz nasza ich ten ta to te każdy ja ty on ona my wy oni jest są "
+        "był była bardzo się",
+        abbreviations="dr prof np itd itp ul nr",
+    ),
+    "zh": _CHINESE,
+    "yue": _CHINESE,
+}
+
+
+def grammar_of(language: str) -> Grammar:
+    """The word lists of a language code such as `en` or `pt-BR`; empty lists for one without."""
+    return GRAMMARS.get(language.lower().replace("_", "-").split("-")[0], Grammar())

@@ -1,0 +1,173 @@
+"""How good a video's subtitles are, in numbers and in plain words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from pydantic import BaseModel, ConfigDict
+
+from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.speech.types import Span, Transcript, Word
+from yivideo_pipeline.subtitles.cues import Cue
+from yivideo_pipeline.subtitles.script import count_columns, profile_of
+from yivideo_pipeline.subtitles.tokens import is_sounding
+
+LOW_CONFIDENCE = 0.5
+
+SCORE_WEIGHTS = {
+    "cues_overlapping": 100.0,
+    "cues_too_fast": 40.0,
+    "cues_too_short": 20.0,
+    "cues_too_long": 20.0,
+    "cues_with_long_lines": 20.0,
+    "cues_across_pauses": 20.0,
+    "gaps_too_short": 10.0,
+}
+"""Points lost if every cue had the fault; by the share of cues that have it where only some do."""
+LOW_CONFIDENCE_WEIGHT = 30.0
+UNCOVERED_WEIGHT = 50.0
+
+
+class Quality(BaseModel):
+    """Counts, shares and one score.
+
+    The score is 100, less each fault's weight (`SCORE_WEIGHTS`) times the share of cues with that
+    fault, less 30 times the share of low-confidence words, less 50 times the share of speech that
+    no word covers; never below 0. Shares are 0 to 1. Means and maxima are None without a cue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cues: int
+    words: int
+    words_by_source: dict[str, int]
+    mean_confidence: float | None
+    low_confidence_share: float
+    speech_covered_share: float
+    max_chars_per_second: float | None
+    mean_chars_per_second: float | None
+    cues_too_fast: int
+    cues_too_short: int
+    cues_too_long: int
+    cues_with_long_lines: int
+    cues_overlapping: int
+    gaps_too_short: int
+    cues_across_pauses: int
+    score: float
+    issues: tuple[str, ...]
+
+
+def measure_quality(cues: Sequence[Cue], transcript: Transcript, options: SubtitleOptions) -> Quality:
+    """Measure cues against the options they were built by, and the words against the speech heard."""
+    words = [word for word in transcript.words if word.text.strip()]
+    confidences = [word.confidence for word in words]
+    low_share = sum(c < LOW_CONFIDENCE for c in confidences) / len(words) if words else 0.0
+    covered = _covered_share(words, transcript.speech_spans, options.max_pause_s)
+    speeds = [_chars_per_second(cue, options) for cue in cues]
+    faults = _count_faults(cues, options)
+    return Quality(
+        cues=len(cues),
+        words=len(words),
+        words_by_source=dict(Counter(word.source for word in words)),
+        mean_confidence=sum(confidences) / len(words) if words else None,
+        low_confidence_share=low_share,
+        speech_covered_share=covered,
+        max_chars_per_second=max(speeds, default=None),
+        mean_chars_per_second=sum(speeds) / len(speeds) if speeds else None,
+        **faults,
+        score=_score(faults, len(cues), low_share, covered),
+        issues=_issues(faults, len(cues), low_share, covered),
+    )
+
+
+def _count_faults(cues: Sequence[Cue], options: SubtitleOptions) -> dict[str, int]:
+    gaps = [after.start_ms - before.end_ms for before, after in pairwise(cues)]
+    return {
+        "cues_overlapping": sum(gap < 0 for gap in gaps),
+        "cues_too_fast": sum(_is_too_fast(cue, options) for cue in cues),
+        "cues_too_short": sum(cue.duration_ms < int(options.min_duration_s * 1000) for cue in cues),
+        "cues_too_long": sum(cue.duration_ms > options.max_duration_s * 1000 for cue in cues),
+        "cues_with_long_lines": sum(_has_long_lines(cue, options) for cue in cues),
+        "cues_across_pauses": sum(_is_across_pause(cue, options.max_pause_s) for cue in cues),
+        "gaps_too_short": sum(0 <= gap < options.min_gap_ms for gap in gaps),
+    }
+
+
+def _chars_per_second(cue: Cue, options: SubtitleOptions) -> float:
+    """Characters a second; in Chinese, Japanese and Korean a narrow character counts half."""
+    columns_per_char = profile_of(cue.text, options).columns_per_char
+    return 1000 * sum(map(count_columns, cue.lines)) / columns_per_char / max(1, cue.duration_ms)
+
+
+def _is_too_fast(cue: Cue, options: SubtitleOptions) -> bool:
+    profile = profile_of(cue.text, options)
+    return _chars_per_second(cue, options) * profile.columns_per_char > profile.columns_per_second
+
+
+def _has_long_lines(cue: Cue, options: SubtitleOptions) -> bool:
+    limit = profile_of(cue.text, options).line_columns
+    return len(cue.lines) > options.max_lines or any(count_columns(line) > limit for line in cue.lines)
+
+
+def _is_across_pause(cue: Cue, max_pause_s: float) -> bool:
+    sounding = [word for word in cue.words if is_sounding(word.text)]
+    spoken_to_s = accumulate((word.end_s for word in sounding), max)
+    return any(
+        round(after.start_s * 1000) - round(end_s * 1000) > round(max_pause_s * 1000)
+        for end_s, after in zip(spoken_to_s, sounding[1:], strict=False)
+    )
+
+
+def _covered_share(words: Sequence[Word], spans: Sequence[Span], max_pause_s: float) -> float:
+    """Share of the speech seconds that runs of words cover; a run bridges pauses that a cue may."""
+    speech_s = sum(span.end_s - span.start_s for span in spans)
+    if speech_s <= 0:
+        return 1.0
+    runs: list[Span] = []
+    for word in sorted(words, key=lambda word: word.start_s):
+        if runs and word.start_s - runs[-1].end_s <= max_pause_s:
+            runs[-1] = Span(start_s=runs[-1].start_s, end_s=max(runs[-1].end_s, word.end_s))
+        else:
+            runs.append(Span(start_s=word.start_s, end_s=max(word.start_s, word.end_s)))
+    return min(1.0, _shared_s(runs, spans) / speech_s)
+
+
+def _shared_s(runs: Sequence[Span], spans: Sequence[Span]) -> float:
+    """Seconds in both of two sorted lists, in one pass over them."""
+    shared_s, at = 0.0, 0
+    for span in sorted(spans, key=lambda span: span.start_s):
+        while at < len(runs) and runs[at].end_s <= span.start_s:
+            at += 1
+        for run in runs[at:]:
+            if run.start_s >= span.end_s:
+                break
+            shared_s += max(0.0, min(run.end_s, span.end_s) - max(run.start_s, span.start_s))
+    return shared_s
+
+
+def _score(faults: dict[str, int], cues: int, low_share: float, covered: float) -> float:
+    lost = sum(weight * faults[fault] / max(1, cues) for fault, weight in SCORE_WEIGHTS.items())
+    lost += LOW_CONFIDENCE_WEIGHT * low_share + UNCOVERED_WEIGHT * (1 - covered)
+    return round(max(0.0, 100.0 - lost), 1)
+
+
+_FAULT_WORDS = {
+    "cues_overlapping": "overlap the next one",
+    "cues_too_fast": "are faster than can be read",
+    "cues_too_short": "are shown too briefly",
+    "cues_too_long": "are shown too long",
+    "cues_with_long_lines": "have too long or too many lines",
+    "cues_across_pauses": "go across a long pause",
+    "gaps_too_short": "are too close to the next one",
+}
+
+
+def _issues(faults: dict[str, int], cues: int, low_share: float, covered: float) -> tuple[str, ...]:
+    issues = [
+        f"{faults[fault]} of {cues} cues {words}" for fault, words in _FAULT_WORDS.items() if faults[fault]
+    ]
+    if low_share >= 0.1:
+        issues.append(f"{low_share:.0%} of the words are uncertain: a larger model may hear them better")
+    if covered < 0.9:
+        issues.append(f"{1 - covered:.0%} of the speech that was heard has no words")
+    return tuple(issues)

@@ -1,0 +1,155 @@
+"""Where one cue ends and the next begins: the cheapest way to cut a whole stretch of speech.
+
+A stretch lies between two long pauses. Each possible cue has a cost (too fast, too short, ends in
+the middle of a phrase, ...) that depends on nothing outside it but the next token's start, so the
+cheapest cut of the stretch is found exactly, by dynamic programming over its tokens: O(n * window),
+where the window is what fits one cue. Greedy filling, the usual way, leaves a lone word wherever a
+sentence is one word longer than a cue.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import ceil, inf
+
+from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.subtitles.breaks import Break
+from yivideo_pipeline.subtitles.lines import LineSetter
+from yivideo_pipeline.subtitles.script import Profile
+from yivideo_pipeline.subtitles.tokens import Token
+
+MIN_SPACING_MS = 40
+"""Cues start at least one frame apart, so that each has a length in every format."""
+LINGER_MS = 500
+"""A cue stays this long after its last word, where there is room."""
+
+CUE_COST = 1.0
+SENTENCE_INSIDE_COST = 1.5
+PAUSE_INSIDE_COST = 1.2
+"""Cost of a one-second pause inside a cue, counted from `FREE_PAUSE_MS` on."""
+FREE_PAUSE_MS = 300
+FAST_COST = 10.0
+"""Cost of a cue that would need twice the time it has."""
+SHORT_COST = 6.0
+ORPHAN_COST = 2.0
+ORPHAN_LINE_SHARE = 0.25
+
+
+class Limits:
+    """What a cue has to keep to: the options, and the profile of the text's script."""
+
+    def __init__(self, options: SubtitleOptions, profile: Profile) -> None:
+        self.max_lines = options.max_lines
+        self.line_columns = profile.line_columns
+        self.max_duration_ms = int(options.max_duration_s * 1000)
+        self.min_duration_ms = ceil(options.min_duration_s * 1000)
+        self._min_gap_ms = options.min_gap_ms
+        self._columns_per_second = profile.columns_per_second
+
+    def reading_ms(self, columns: int) -> int:
+        """Time it takes to read so many columns."""
+        return ceil(1000 * columns / self._columns_per_second)
+
+    def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
+        """When a cue ends: late enough to be read, but clear of the next cue, whose start is sacred."""
+        wanted = max(
+            speech_end_ms + LINGER_MS,
+            start_ms + self.min_duration_ms,
+            start_ms + self.reading_ms(columns),
+        )
+        clear = max(next_start_ms - self._min_gap_ms, start_ms + MIN_SPACING_MS)
+        return int(min(wanted, start_ms + self.max_duration_ms, clear))
+
+
+class Stretch:
+    """Tokens between two long pauses, and the cost of every cue that could be made of them."""
+
+    def __init__(
+        self, tokens: Sequence[Token], breaks: Sequence[Break], next_start_ms: float, limits: Limits
+    ) -> None:
+        self.lines = LineSetter(tokens, breaks, limits.line_columns)
+        self._tokens = tokens
+        self._breaks = breaks
+        self._limits = limits
+        self._starts: list[float] = [*(token.start_ms for token in tokens), next_start_ms]
+        self._sentences = list(accumulate((b.ends_sentence for b in breaks), initial=0))
+        overlong = (max(0, b.pause_ms - FREE_PAUSE_MS) / 1000 for b in breaks)
+        self._pauses = list(accumulate(overlong, initial=0.0))
+
+    def end_ms(self, start: int, end: int) -> int:
+        """When the cue of tokens `start` to `end` ends."""
+        spoken_to = max(token.end_ms for token in self._tokens[start:end])
+        return self._end_ms(start, end, spoken_to)
+
+    def cut(self) -> list[tuple[int, int]]:
+        """The cheapest way to cut the stretch into cues, as token ranges.
+
+        No part of a cost is negative, so the dearer parts are worked out only while the sum of the
+        cheaper ones can still win.
+        """
+        total = len(self._tokens)
+        best, came_from = [0.0, *[inf] * total], [0] * (total + 1)
+        for start in range(total):
+            if best[start] == inf:
+                continue
+            for end, lines, spoken_to in self._candidates(start):
+                cost = best[start] + self._text_cost(start, end)
+                if cost < best[end]:
+                    cost += self._time_cost(start, end, spoken_to)
+                if cost < best[end] and lines > 1:
+                    cost += self.lines.best_cost(start, end, lines)
+                if cost < best[end]:
+                    best[end], came_from[end] = cost, start
+        return self._walk_back(came_from)
+
+    def _candidates(self, start: int) -> Iterator[tuple[int, int, int]]:
+        """Cues that may begin here: where each ends, its lines, and the end of its speech.
+
+        The shortest one is always among them, even where it breaks a limit, so that there is a way
+        through any input.
+        """
+        tokens, limits = self._tokens, self._limits
+        lines, line_start, spoken_to, found = 1, start, 0, False
+        for end in range(start + 1, len(tokens) + 1):
+            if self.lines.columns(line_start, end) > limits.line_columns:
+                lines, line_start = lines + 1, end - 1
+            spoken_to = max(spoken_to, tokens[end - 1].end_ms)
+            too_long = spoken_to - tokens[start].start_ms > limits.max_duration_ms
+            if found and (lines > limits.max_lines or too_long):
+                return
+            if self._may_part(start, end):
+                found = True
+                yield end, lines, spoken_to
+
+    def _may_part(self, start: int, end: int) -> bool:
+        if end == len(self._tokens):
+            return True
+        token = self._tokens[end]
+        return bool(token.words) and token.start_ms - self._tokens[start].start_ms >= MIN_SPACING_MS
+
+    def _time_cost(self, start: int, end: int, spoken_to: int) -> float:
+        shown_ms = self._end_ms(start, end, spoken_to) - self._tokens[start].start_ms
+        hurry = self._limits.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
+        shortness = 1 - shown_ms / self._limits.min_duration_ms
+        return FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
+
+    def _text_cost(self, start: int, end: int) -> float:
+        cost = CUE_COST
+        cost += SENTENCE_INSIDE_COST * (self._sentences[end] - self._sentences[start + 1])
+        cost += PAUSE_INSIDE_COST * (self._pauses[end] - self._pauses[start + 1])
+        at_end = end == len(self._tokens)
+        if not at_end:
+            cost += self._breaks[end].cost
+        whole = self._breaks[start].ends_sentence and (at_end or self._breaks[end].ends_sentence)
+        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._limits.line_columns
+        return cost + ORPHAN_COST * (narrow and not whole)
+
+    def _end_ms(self, start: int, end: int, spoken_to: int) -> int:
+        columns = self.lines.columns(start, end)
+        return self._limits.end_ms(self._tokens[start].start_ms, spoken_to, self._starts[end], columns)
+
+    def _walk_back(self, came_from: list[int]) -> list[tuple[int, int]]:
+        ranges, end = [], len(self._tokens)
+        while end:
+            ranges.append((came_from[end], end))
+            end = came_from[end]
+        return ranges[::-1]

@@ -1,0 +1,147 @@
+"""From words to tokens: the pieces of text that stay together on a line."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from yivideo_pipeline.speech.types import Transcript, Word
+from yivideo_pipeline.subtitles.script import char_columns, count_columns, is_spaceless
+
+# Kinsoku: what must not stand first on a line, and what must not stand last.
+NEVER_FIRST = frozenset(
+    ",.!?:;%)]}…‥、。，．・：；？！％）〕］｝〉》」』】〗〙”’»"
+    "゛゜ヽヾゝゞ々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ،؛؟۔।"
+)
+NEVER_LAST = frozenset("([{（〔［｛〈《「『【〖〘“‘«¿¡$€£¥￥")
+
+_BREAK_AFTER = frozenset(" -/\\._?&=+,:;、。，！？；：")
+_DROPPED = frozenset("\ufeff\ufffe\uffff")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One or more words that no line break may part.
+
+    `spaced` says that a space stands before it. Times are milliseconds, each no earlier than the
+    one before. A token without words continues the one before it, which was wider than a line.
+    """
+
+    text: str
+    spaced: bool
+    start_ms: int
+    end_ms: int
+    words: tuple[Word, ...]
+
+    @property
+    def columns(self) -> int:
+        """Columns of the text, without the space before it."""
+        return count_columns(self.text)
+
+
+def clean_text(text: str) -> str:
+    """Make text safe for a line: any run of white space or control characters becomes one space."""
+    kept = "".join(
+        " " if char.isspace() or unicodedata.category(char) in ("Cc", "Zl", "Zp") else char
+        for char in text
+        if char not in _DROPPED
+    )
+    return re.sub(" +", " ", kept)
+
+
+def is_sounding(text: str) -> bool:
+    """Whether any character stands for a sound; punctuation alone takes no time."""
+    return any(unicodedata.category(char)[0] in "LNS" for char in text)
+
+
+def tokenize(transcript: Transcript, max_pause_ms: int) -> list[Token]:
+    """Glue words to tokens, in the transcript's order; a word without visible text is left out.
+
+    Punctuation goes with its word, and letters or digits that no space parts stay together, unless
+    a pause longer than `max_pause_ms` parts them. Times are rounded to milliseconds here, once, and
+    times that run backwards are held at the latest start before them.
+    """
+    tokens: list[Token] = []
+    for token in _single_words(transcript):
+        if tokens and _glued(tokens[-1], token, max_pause_ms):
+            tokens[-1] = _joined(tokens[-1], token)
+        else:
+            tokens.append(token)
+    return tokens
+
+
+def split_wide(tokens: Sequence[Token], line_columns: int) -> list[Token]:
+    """Cut a token wider than a line (an address, a compound) into pieces that each fit one."""
+    units: list[Token] = []
+    for token in tokens:
+        pieces = _pieces(token.text, line_columns)
+        units.append(Token(pieces[0][0], token.spaced, token.start_ms, token.end_ms, token.words))
+        units += [Token(text, spaced, token.start_ms, token.end_ms, ()) for text, spaced in pieces[1:]]
+    return units
+
+
+def _single_words(transcript: Transcript) -> Iterator[Token]:
+    space, last_char, latest_ms = False, "", 0
+    for segment in transcript.segments:
+        for index, word in enumerate(segment.words):
+            raw = clean_text(word.text)
+            text = raw.strip()
+            if not text:
+                space = space or bool(raw)
+                continue
+            new_segment = index == 0 and last_char and not (is_spaceless(last_char) or is_spaceless(text[0]))
+            spaced = space or raw.startswith(" ") or bool(new_segment)
+            latest_ms = max(latest_ms, round(word.start_s * 1000))
+            yield Token(text, spaced, latest_ms, max(latest_ms, round(word.end_s * 1000)), (word,))
+            space, last_char = raw.endswith(" "), text[-1]
+
+
+def _glued(before: Token, after: Token, max_pause_ms: int) -> bool:
+    if all(char in NEVER_FIRST for char in after.text):
+        return True
+    if after.start_ms - before.end_ms > max_pause_ms:
+        return False
+    last, first = before.text[-1], after.text[0]
+    if all(char in NEVER_LAST for char in before.text):
+        return True
+    if after.spaced:
+        return False
+    if first in NEVER_FIRST or last in NEVER_LAST or unicodedata.category(first)[0] == "M":
+        return True
+    return not (is_spaceless(last) or is_spaceless(first))
+
+
+def _joined(before: Token, after: Token) -> Token:
+    text = f"{before.text}{' ' if after.spaced else ''}{after.text}"
+    end_ms = max(before.end_ms, after.end_ms) if is_sounding(after.text) else before.end_ms
+    return Token(text, before.spaced, before.start_ms, end_ms, before.words + after.words)
+
+
+def _pieces(text: str, line_columns: int) -> list[tuple[str, bool]]:
+    """Pieces of a text that each fit a line, and whether a space stood before each."""
+    pieces, spaced = [], False
+    while count_columns(text) > line_columns:
+        cut = _cut_place(text, line_columns)
+        pieces.append((text[:cut].strip(), spaced))
+        spaced = " " in text[cut - 1 : cut + 1]
+        text = text[cut:].strip()
+    return [*pieces, (text, spaced)]
+
+
+def _cut_place(text: str, line_columns: int) -> int:
+    """Where to cut: after a mark in the later half of what fits, else by kinsoku, else anywhere."""
+    columns, whole, tidy, marked = 0, 1, 0, 0
+    for index, (char, following) in enumerate(pairwise(text), 1):
+        columns += char_columns(char)
+        if columns > line_columns:
+            break
+        if char == "\u200d" or not char_columns(following):
+            continue
+        whole = index
+        if char in NEVER_LAST or following in NEVER_FIRST:
+            continue
+        tidy = index
+        if char in _BREAK_AFTER:
+            marked = index
+    return marked if marked > whole // 2 else tidy or whole
