@@ -3,6 +3,7 @@
 YivideoError
 ├── SystemFault            the machine
 │   ├── MemoryExhausted    host or GPU memory (retryable: a smaller batch may fit)
+│   ├── DeviceLost         the GPU stopped answering (retryable: in a fresh process)
 │   ├── DiskError          a folder that can't be read or written
 │   │   └── DiskFull       (retryable: space may come back)
 │   └── ServiceUnreachable a hub or service that does not answer (retryable)
@@ -24,7 +25,11 @@ YivideoError
 
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
+
+from yivideo_pipeline.errors.redact import redact
+
+MemoryDevice = Literal["host", "gpu"]
 
 
 class Severity(StrEnum):
@@ -53,7 +58,7 @@ class YivideoError(Exception):
         hint: What the person can do about it, if anything.
         context: Where it happened.
 
-    It survives pickling, since Dagster's steps cross processes.
+    It survives pickling, since Dagster's steps cross processes. Message and hint never hold a secret.
     """
 
     kind: ClassVar[str] = "unknown"
@@ -61,7 +66,7 @@ class YivideoError(Exception):
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, hint: str = "", context: ErrorContext | None = None) -> None:
-        super().__init__(message, hint, context or ErrorContext())
+        super().__init__(redact(message), redact(hint), context or ErrorContext())
 
     @property
     def message(self) -> str:
@@ -97,9 +102,33 @@ class SystemFault(YivideoError):
 
 
 class MemoryExhausted(SystemFault):
-    """Host or GPU memory ran out; a smaller batch or compute type may fit."""
+    """Host or GPU memory ran out; a smaller batch or compute type may fit.
+
+    Args:
+        message: One line that says what happened.
+        hint: What the person can do about it.
+        context: Where it happened.
+        device: Whose memory it was.
+    """
 
     kind = "memory"
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        context: ErrorContext | None = None,
+        device: MemoryDevice = "host",
+    ) -> None:
+        super().__init__(message, hint, context)
+        self.device: MemoryDevice = device
+
+
+class DeviceLost(SystemFault):
+    """The GPU failed or vanished; only a fresh process can use it again."""
+
+    kind = "device_lost"
     retryable = True
 
 
