@@ -32,12 +32,14 @@ demo: install ## make subtitles for data/samples and print a table of them
 dev: install ## Dagster's UI, daemon and code location; Ctrl-C stops them
 	@$(BIN)/yivideo up
 
-bench: install ## measure against whisperx and faster-whisper (BENCH_MODEL, BENCH_WHISPERX, BENCH_ARGS)
+bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
 
 bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 7 GB)
 	$(UV) venv --clear --python $(BIN)/python .tools/whisperx
 	$(UV) pip sync --python .tools/whisperx --require-hashes --compile-bytecode requirements/whisperx.txt
+	ln -sf "$$(.tools/whisperx/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" \
+		.tools/whisperx/bin/ffmpeg
 
 score: install ## word error rate and word times on the corpus that YIVIDEO_SPEECH_CORPUS names
 	@$(BIN)/python -m benchmarks.score $(SCORE_ARGS)

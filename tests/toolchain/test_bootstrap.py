@@ -1,4 +1,3 @@
-import importlib.util
 import os
 import re
 import shutil
@@ -8,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "bootstrap.py"
+from scripts import bootstrap
 
-spec = importlib.util.spec_from_file_location("bootstrap", SCRIPT)
-assert spec is not None
-assert spec.loader is not None
-bootstrap = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(bootstrap)
+ROOT = bootstrap.ROOT
+SCRIPT = ROOT / "scripts" / "bootstrap.py"
 
 PYPROJECT = """
 [build-system]

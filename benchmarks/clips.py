@@ -1,0 +1,104 @@
+"""Recorded speech with what was said in it, and one long recording made of it."""
+
+import json
+import os
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import av
+import numpy as np
+
+RATE_HZ = 16_000
+PAUSE_S = 0.5
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
+
+
+@dataclass(frozen=True)
+class TimedWord:
+    """A reference word between two times in seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, its language, its text and, where somebody aligned it, its words."""
+
+    path: Path
+    language: str
+    text: str
+    words: tuple[TimedWord, ...] = ()
+
+
+def load_corpus(folder: Path) -> list[Clip]:
+    """Read the clips that a corpus folder's `manifest.json` lists."""
+    return [
+        Clip(
+            path=folder / entry["audio"],
+            language=entry["language"],
+            text=entry["text"],
+            words=tuple(
+                TimedWord(word["word"], word["start"], word["end"]) for word in entry.get("words") or ()
+            ),
+        )
+        for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    ]
+
+
+def load_samples() -> list[Clip]:
+    """Read the project's own sample videos; beside each is its text."""
+    return [
+        Clip(path, "en", path.with_suffix(".txt").read_text(encoding="utf-8"))
+        for path in sorted(SAMPLES.glob("*.m*"))
+    ]
+
+
+def load_english() -> tuple[str, list[Clip]]:
+    """Return English clips and where they are from: the corpus where it is named, else the samples."""
+    corpus = os.environ.get("YIVIDEO_SPEECH_CORPUS")
+    if not corpus:
+        return "data/samples (YIVIDEO_SPEECH_CORPUS is not set)", load_samples()
+    return "the speech corpus", [clip for clip in load_corpus(Path(corpus)) if clip.language == "en"]
+
+
+def read_sound(path: Path) -> np.ndarray:
+    """Decode a recording to 16 kHz mono, int16, shape (n,)."""
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+    with av.open(str(path)) as container:
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+    frames.extend(resampler.resample(None))
+    return np.concatenate([frame.to_ndarray()[0] for frame in frames])
+
+
+def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, str]:
+    """Repeat whole clips, a pause after each, until the target length is reached.
+
+    Returns:
+        The sound (int16, 16 kHz mono) and the text of all clips in it.
+    """
+    sounds = {clip.path: read_sound(clip.path) for clip in clips}
+    pause = np.zeros(round(PAUSE_S * RATE_HZ), np.int16)
+    parts: list[np.ndarray] = []
+    texts: list[str] = []
+    length = 0
+    for clip in cycle(clips):
+        if length >= target_s * RATE_HZ:
+            break
+        parts += [sounds[clip.path], pause]
+        texts.append(clip.text)
+        length += len(sounds[clip.path]) + len(pause)
+    return np.concatenate(parts), " ".join(texts)
+
+
+def write_flac(sound: np.ndarray, path: Path) -> None:
+    """Write 16 kHz mono int16 sound as a FLAC file."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=RATE_HZ, layout="mono")
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ, frame_size=4096)
+        frame = av.AudioFrame.from_ndarray(sound[np.newaxis], format="s16", layout="mono")
+        frame.sample_rate = RATE_HZ
+        for part in (*resampler.resample(frame), *resampler.resample(None), None):
+            container.mux(stream.encode(part))

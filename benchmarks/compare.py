@@ -1,0 +1,139 @@
+"""Compares yivideo with the whisperx program and with faster-whisper, and prints one table.
+
+Every contender is a process of its own, measured from its start to its end, on the same sound with
+the same weights. With several runs they take turns, and the table has the medians.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.clips import RATE_HZ, join_clips, load_english, write_flac
+from benchmarks.contenders import BATCH, BEAM, COMPUTE_TYPE, THREADS, WHISPERX, Contender, Task, line_up
+from benchmarks.process import Usage, measure
+from benchmarks.words import NORMALIZER, error_rate
+from yivideo_pipeline.speech.weights import find_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Row:
+    """A contender's runs and the word error rate of the last; `note` says why there are none."""
+
+    runs: list[Usage] = field(default_factory=list)
+    wer: float | None = None
+    note: str = ""
+
+    def median(self, figure: str) -> float:
+        """Median of one of `Usage`'s figures."""
+        return statistics.median(getattr(run, figure) for run in self.runs)
+
+
+def main() -> int:
+    """Make the sound, let every contender have it, print the table; 1 where a program failed."""
+    given = _read_arguments()
+    source, clips = load_english()
+    sound, text = join_clips(clips, given.minutes * 60)
+    audio_s = len(sound) / RATE_HZ
+    model_dir = ROOT / "data" / "models"
+    weights = find_weights(given.model, model_dir).folder
+    rows: dict[str, Row] = {}
+    with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
+        folder = Path(temporary)
+        task = Task(folder / "speech.flac", given.model, weights, model_dir)
+        write_flac(sound, task.audio)
+        for run in range(given.runs):
+            for contender in line_up(task, folder / str(run), given.whisperx):
+                run_once(contender, rows.setdefault(contender.name, Row()), folder / "log", text)
+    failed = any(row.note for row in rows.values())
+    rows.setdefault(WHISPERX, Row(note="not installed: make bench-setup"))
+    console = Console(width=None if os.isatty(1) else 140, highlight=False)
+    console.print(_describe(f"{audio_s:.0f} s of speech from {source}", given.model, given.runs))
+    console.print(render(rows, audio_s))
+    for name, row in rows.items():
+        if row.note:
+            console.print(f"{name}: {row.note}", markup=False)
+    console.print(f"WER after: {NORMALIZER}.")
+    return int(failed)
+
+
+def run_once(contender: Contender, row: Row, log: Path, text: str) -> None:
+    """Measure one run into its row; a run that failed leaves its exit code and last line there."""
+    usage = measure(contender.command, contender.environment, log)
+    if usage.exit_code != 0:
+        last = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        row.note = f"exit {usage.exit_code}: {last}"
+        return
+    row.runs.append(usage)
+    if contender.output is not None:
+        transcript = json.loads(next(contender.output.glob("*.json")).read_text(encoding="utf-8"))
+        row.wer = error_rate(text, " ".join(segment["text"] for segment in transcript["segments"]))
+
+
+def render(rows: dict[str, Row], audio_s: float) -> Table:
+    """Lay out the medians, beside their ratios to the whisperx program's where it ran."""
+    table = Table("program")
+    for heading in (
+        "wall s",
+        "× real time",
+        "CPU s",
+        "peak MB",
+        "WER %",
+        "wall / whisperx",
+        "peak / whisperx",
+    ):
+        table.add_column(heading, justify="right")
+    baseline = rows[WHISPERX]
+    for name, row in rows.items():
+        if not row.runs:
+            table.add_row(name, "-")
+            continue
+        wall_s, peak_mb = row.median("wall_s"), row.median("peak_mb")
+        cells = [f"{wall_s:.2f}", "", f"{row.median('cpu_s'):.2f}", f"{peak_mb:.0f}"]
+        if row.wer is not None:  # the others transcribe nothing: no speed, nothing to compare with
+            cells[1] = f"{audio_s / wall_s:.1f}"
+            cells.append(f"{100 * row.wer:.1f}")
+        if row.wer is not None and baseline.runs:
+            cells.append(f"{wall_s / baseline.median('wall_s'):.2f}")
+            cells.append(f"{peak_mb / baseline.median('peak_mb'):.2f}")
+        table.add_row(name, *cells)
+    return table
+
+
+def _describe(sound: str, model: str, runs: int) -> str:
+    """One line each on the task and on the machine, with what else kept it busy."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "dagster"))
+    return (
+        f"{sound}; {model} {COMPUTE_TYPE}, beam {BEAM}, batch {BATCH}, {THREADS} threads; runs: {runs}\n"
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {packages};"
+        f" load average {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "tiny.en"))
+    parser.add_argument("--minutes", type=float, default=11, help="length of the sound")
+    parser.add_argument("--runs", type=int, default=1, help="how often each program runs")
+    parser.add_argument(
+        "--whisperx",
+        type=Path,
+        default=Path(os.environ.get("BENCH_WHISPERX", ROOT / ".tools" / "whisperx" / "bin" / "whisperx")),
+        help="the whisperx program",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""The programs that `make bench` runs, all with the same weights, precision, beam, batch and threads."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+COMPUTE_TYPE, BEAM, BATCH, THREADS = "int8", 5, 8, 2
+SCRUBBED = ("YIVIDEO_", "HF_", "WHISPERX_", "TRANSFORMERS_", "DAGSTER_", "PYTHONDONTWRITEBYTECODE")
+WHISPERX = "whisperx --no_align"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every contender gets: the sound, the model by name and as a folder, the folder of all models."""
+
+    audio: Path
+    model_name: str
+    weights: Path
+    model_dir: Path
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One run of a program, by its row's name; `output` is where its transcript goes, if it makes one."""
+
+    name: str
+    command: list[str | Path]
+    output: Path | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's environment without anybody's settings, with the contender's own."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
+        return {**clean, "HF_HUB_OFFLINE": "1", **self.settings}
+
+
+def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]:
+    """All contenders of one run, in order; a new `folder` is a new start for each of them.
+
+    The whisperx program is left out where it is not installed.
+    """
+    installed = [_whisperx(task, folder, whisperx_program)] if whisperx_program.is_file() else []
+    return [
+        *_yivideo(task, folder),
+        *installed,
+        _faster_whisper(task, folder, batched=False),
+        _faster_whisper(task, folder, batched=True),
+    ]
+
+
+def _yivideo(task: Task, folder: Path) -> list[Contender]:
+    """The whole command; once more with nothing left to do; its start alone."""
+    program = Path(sys.executable).with_name("yivideo")
+    output = folder / "yivideo"
+    command = [program, "process", task.audio, "--output-dir", output, "--format", "srt,json"]
+    settings = {
+        "YIVIDEO_HOME": str(folder / "home"),
+        "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
+        "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
+        "YIVIDEO_SPEECH__LANGUAGE": "en",
+        "YIVIDEO_SPEECH__DEVICE": "cpu",
+        "YIVIDEO_SPEECH__COMPUTE_TYPE": COMPUTE_TYPE,
+        "YIVIDEO_SPEECH__BEAM_SIZE": str(BEAM),
+        "YIVIDEO_SPEECH__BATCH_SIZE": str(BATCH),
+        "YIVIDEO_SPEECH__FASTER_WHISPER_THREADS": str(THREADS),
+    }
+    return [
+        Contender("yivideo process, words timed", command, output, settings),
+        Contender("yivideo process, once more", command, None, settings),
+        Contender("yivideo --help", [program, "--help"]),
+    ]
+
+
+def _whisperx(task: Task, folder: Path, program: Path) -> Contender:
+    """The whisperx program without alignment, whose weights and tokenizer only a network brings.
+
+    The VAD is pyannote's, since its weights are in WhisperX's package. `ffmpeg`, which the program
+    starts, is looked for beside it first: `make bench-setup` puts one there.
+    """
+    output = folder / "whisperx"
+    sizes = ["--beam_size", str(BEAM), "--batch_size", str(BATCH), "--threads", str(THREADS)]
+    speech = ["--language", "en", "--device", "cpu", "--compute_type", COMPUTE_TYPE, *sizes]
+    kind = ["--no_align", "--vad_method", "pyannote", "--output_format", "json", "--output_dir", output]
+    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+    command = [program, task.audio, "--model", task.weights, *speech, *kind]
+    return Contender(WHISPERX, command, output, {"PATH": path})
+
+
+def _faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
+    """faster-whisper: one window after the other, or batched and with its own word times."""
+    name = "faster-whisper batched, words timed" if batched else "faster-whisper sequential"
+    kind = ["--batch", str(BATCH), "--words"] if batched else []
+    output = folder / ("batched" if batched else "sequential")
+    speech = ["--compute-type", COMPUTE_TYPE, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
+    script = [sys.executable, "-m", "benchmarks.transcribe", task.audio, output]
+    return Contender(name, [*script, "--model", task.weights, *speech], output)

@@ -1,0 +1,95 @@
+"""Scores `yivideo process` on the speech corpus: word error rates, and how exact the word times are."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jiwer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.clips import Clip, TimedWord, load_corpus
+from benchmarks.words import CJK, NORMALIZER, TimeErrors, compare_times, normalize
+
+NEAR_S = 0.1
+
+
+@dataclass
+class Tally:
+    """One language's texts, reference beside what was heard, and its word times."""
+
+    references: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    times: TimeErrors = field(default_factory=TimeErrors)
+
+
+def main() -> None:
+    """Transcribe the corpus in one command, compare, print one row a language."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="base")
+    model = parser.parse_args().model
+    corpus = os.environ.get("YIVIDEO_SPEECH_CORPUS")
+    if not corpus:
+        sys.exit("YIVIDEO_SPEECH_CORPUS names no folder with the speech corpus; set it")
+    clips = load_corpus(Path(corpus).resolve())
+    tallies: defaultdict[str, Tally] = defaultdict(Tally)
+    with tempfile.TemporaryDirectory(prefix="yivideo-score-") as temporary:
+        transcribe(clips, Path(temporary), model)
+        for clip in clips:
+            add_clip(tallies[clip.language], clip, Path(temporary))
+    console = Console(width=None if os.isatty(1) else 120, highlight=False)
+    console.print(f"{len(clips)} clips, model {model}; error rates after: {NORMALIZER}.")
+    console.print(render(tallies))
+
+
+def transcribe(clips: list[Clip], folder: Path, model: str) -> None:
+    """Run the command over all clips; each must find out its language by itself."""
+    program = Path(sys.executable).with_name("yivideo")
+    kind = ["--output-dir", folder, "--format", "json", "--model", model]
+    subprocess.run([program, "process", *kind, "--", *(clip.path for clip in clips)], check=True)
+
+
+def add_clip(tally: Tally, clip: Clip, folder: Path) -> None:
+    """Add what was heard in one clip to its language's tally."""
+    found = next(folder.glob(f"{clip.path.stem}.*json"))
+    segments = json.loads(found.read_text(encoding="utf-8"))["segments"]
+    tally.references.append(normalize(clip.text, clip.language))
+    tally.heard.append(normalize(" ".join(segment["text"] for segment in segments), clip.language))
+    words = [
+        TimedWord(word["word"], word["start"], word["end"])
+        for segment in segments
+        for word in segment["words"]
+    ]
+    tally.times += compare_times(clip.words, words)
+
+
+def render(tallies: dict[str, Tally]) -> Table:
+    """Lay out error rates, and shares and medians of the distances from the reference times."""
+    table = Table("language", "error rate %", "words matched", f"starts within {NEAR_S} s %", "median s")
+    table.add_column(f"ends within {NEAR_S} s %")
+    table.add_column("median s")
+    for language, tally in tallies.items():
+        unit = "CER" if language in CJK else "WER"
+        rate = f"{unit} {100 * jiwer.wer(tally.references, tally.heard):.1f}"
+        starts, ends = tally.times.starts_s, tally.times.ends_s
+        table.add_row(language, rate, str(len(starts)), *_exactness(starts), *_exactness(ends))
+    return table
+
+
+def _exactness(distances_s: tuple[float, ...]) -> list[str]:
+    """Share within reach and median; empty where the corpus has no times for a language."""
+    if not distances_s:
+        return ["", ""]
+    near = sum(distance <= NEAR_S for distance in distances_s) / len(distances_s)
+    return [f"{100 * near:.1f}", f"{statistics.median(distances_s):.3f}"]
+
+
+if __name__ == "__main__":
+    main()

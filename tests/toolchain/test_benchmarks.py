@@ -1,0 +1,113 @@
+import json
+import os
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks.clips import RATE_HZ, Clip, TimedWord, join_clips, load_samples, read_sound, write_flac
+from benchmarks.compare import Row, render, run_once
+from benchmarks.contenders import WHISPERX, Contender, Task, line_up
+from benchmarks.process import Usage, measure
+from benchmarks.words import compare_times, error_rate, normalize
+
+
+def test_written_sound_reads_back_unchanged(tmp_path):
+    sound = np.random.default_rng(0).integers(-8000, 8000, RATE_HZ, np.int16)
+    write_flac(sound, tmp_path / "sound.flac")
+    assert np.array_equal(read_sound(tmp_path / "sound.flac"), sound)
+
+
+def test_clips_are_repeated_whole_with_their_texts_until_the_length_is_reached(tmp_path):
+    clips = [Clip(tmp_path / f"{text}.flac", "en", text) for text in ("one", "two")]
+    for clip in clips:
+        write_flac(np.ones(RATE_HZ, np.int16), clip.path)
+    sound, text = join_clips(clips, target_s=4)
+    assert text == "one two one"
+    assert len(sound) == 3 * 1.5 * RATE_HZ
+
+
+def test_every_sample_has_its_text():
+    clips = load_samples()
+    assert len(clips) == 2
+    assert all(clip.text and len(read_sound(clip.path)) > 10 * RATE_HZ for clip in clips)
+
+
+def test_the_texts_differ_only_in_what_is_said():
+    assert normalize("“Well-known,” he said: it’s 7!") == "well known he said it's 7"
+    assert normalize("溫州，你好。", "zh") == "温 州 你 好"
+
+
+def test_one_wrong_word_of_four_is_a_quarter():
+    assert error_rate("The cat sat down.", "the cat sat dawn") == 0.25
+
+
+def test_one_wrong_character_of_four_is_a_quarter():
+    assert error_rate("今天天气", "今天天汽", "zh") == 0.25
+
+
+def test_times_are_compared_for_the_words_that_both_have():
+    reference = (TimedWord("the", 0.0, 0.2), TimedWord("cat", 0.2, 0.5), TimedWord("sat", 0.5, 0.9))
+    heard = [TimedWord(" The", 0.1, 0.2), TimedWord(" hat", 0.2, 0.5), TimedWord(" sat.", 0.5, 1.1)]
+    errors = compare_times(reference, heard)
+    assert errors.starts_s == pytest.approx((0.1, 0.0))
+    assert errors.ends_s == pytest.approx((0.0, 0.2))
+
+
+def test_memory_and_processor_time_of_child_processes_count(tmp_path):
+    hungry = "import time; kept = bytearray(300 * 2**20); time.sleep(0.6); sum(range(10**7))"
+    parent = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {hungry!r}]) + 3)"
+    usage = measure([sys.executable, "-c", parent], os.environ, tmp_path / "log")
+    assert usage.exit_code == 3
+    assert usage.peak_mb > 300
+    assert usage.cpu_s > 0
+
+
+def test_a_failed_program_leaves_its_last_line_and_no_figures(tmp_path):
+    row = Row()
+    failing = Contender(
+        "failing", [sys.executable, "-c", "print('first'); raise SystemExit('no such model')"]
+    )
+    run_once(failing, row, tmp_path / "log", "")
+    assert row.note == "exit 1: no such model"
+    assert row.runs == []
+
+
+def test_a_transcript_is_scored(tmp_path):
+    row = Row()
+    segments = json.dumps({"segments": [{"text": " The cat"}, {"text": " sat."}]})
+    code = f"import pathlib; pathlib.Path({str(tmp_path / 'out.json')!r}).write_text({segments!r})"
+    run_once(Contender("toy", [sys.executable, "-c", code], tmp_path), row, tmp_path / "log", "the cat sat")
+    assert row.wer == 0
+    assert len(row.runs) == 1
+
+
+def test_nobodys_settings_reach_a_contender(monkeypatch):
+    monkeypatch.setenv("YIVIDEO_SPEECH__BEAM_SIZE", "1")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    environment = Contender("toy", [], settings={"YIVIDEO_HOME": "/new"}).environment
+    assert {name: value for name, value in environment.items() if name.startswith(("YIVIDEO_", "HF_"))} == {
+        "YIVIDEO_HOME": "/new",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def test_the_whisperx_program_takes_part_only_where_it_is_installed(tmp_path):
+    task = Task(tmp_path / "speech.flac", "tiny.en", tmp_path / "model", tmp_path)
+    program = tmp_path / "whisperx"
+    assert WHISPERX not in [contender.name for contender in line_up(task, tmp_path, program)]
+    program.touch()
+    assert WHISPERX in [contender.name for contender in line_up(task, tmp_path, program)]
+
+
+def test_the_table_has_medians_and_ratios_to_whisperx():
+    rows = {
+        "ours": Row([Usage(10, 1, 100, 0), Usage(30, 1, 300, 0), Usage(20, 1, 200, 0)], wer=0.05),
+        WHISPERX: Row([Usage(50, 1, 400, 0)], wer=0.1),
+    }
+    console = Console(width=140)
+    with console.capture() as printed:
+        console.print(render(rows, audio_s=100))
+    ours = next(line for line in printed.get().splitlines() if "ours" in line)
+    assert ours.replace("│", " ").split() == ["ours", "20.00", "5.0", "1.00", "200", "5.0", "0.40", "0.50"]
