@@ -1,5 +1,7 @@
 import ast
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,24 @@ def test_every_locked_package_carries_a_hash():
         entries = [entry for entry in lock.read_text().split("\n") if entry[:1].isalnum()]
         assert entries, f"{lock.name} locks nothing"
         assert [entry for entry in entries if not entry.endswith("\\")] == [], lock.name
+
+
+def test_every_declared_dependency_is_locked():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = declared["project"]
+    runtime = project["dependencies"] + project["optional-dependencies"]["weights"]
+    asked = {
+        "runtime": runtime,
+        "dev": runtime + declared["dependency-groups"]["dev"],
+        "whisperx": runtime
+        + project["optional-dependencies"]["whisperx"]
+        + declared["dependency-groups"]["bench"],
+        "uv": declared["dependency-groups"]["uv"],
+    }
+    for lock, requirements in asked.items():
+        lines = (ROOT / "requirements" / f"{lock}.txt").read_text().splitlines()
+        locked = {line.partition("==")[0] for line in lines}
+        assert [r for r in requirements if re.split(r"[<>=!~\[ ;]", r)[0] not in locked] == [], lock
 
 
 def test_bash_scripts_parse():
