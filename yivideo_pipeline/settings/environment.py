@@ -34,8 +34,8 @@ def apply_environment(settings: Settings, environ: MutableMapping[str, str] | No
         "HF_TOKEN": token.get_secret_value() if token else None,
         "HF_HOME": str(cache.hf_home) if cache.hf_home else None,
         "TRANSFORMERS_CACHE": str(cache.transformers_cache) if cache.transformers_cache else None,
-        "HF_HUB_OFFLINE": "1" if hub.offline else None,
-        "TRANSFORMERS_OFFLINE": "1" if hub.offline else None,
+        "HF_HUB_OFFLINE": "1" if hub.offline else "0",
+        "TRANSFORMERS_OFFLINE": "1" if hub.offline else "0",
     }
     environ.update({name: value for name, value in values.items() if value is not None})
     _correct_imported_hub(settings)

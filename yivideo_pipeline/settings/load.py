@@ -23,6 +23,7 @@ OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS"})
 """Variables with our prefix that are no settings."""
 SHARED_VARIABLES: dict[str, KeyPath] = {
     "HF_TOKEN": ("hub", "token"),
+    "TRANSFORMERS_OFFLINE": ("hub", "offline"),
     "HF_HUB_OFFLINE": ("hub", "offline"),
     "HF_HOME": ("cache", "hf_home"),
     "TRANSFORMERS_CACHE": ("cache", "transformers_cache"),

@@ -44,14 +44,15 @@ class MemoryBudget:
 
     def describe(self, compute_type: ComputeType) -> str:
         """Say what is needed and what is there."""
+        where = "GPU" if self.device == "cuda" else "machine"
         return (
             f"model {self.options.model_name} in {compute_type} with batch_size {self.options.batch_size}"
-            f" needs about {_gb(self.estimate(compute_type))}, this {'GPU' if self.device == 'cuda' else 'machine'}"
+            f" needs about {_gb(self.estimate(compute_type))}, this {where}"
             f" has {_gb(self.free_bytes)} free"
         )
 
     def advise(self, compute_type: ComputeType) -> tuple[str, str]:
-        """Name the field to change and say how: a smaller batch before a smaller type before a smaller model."""
+        """Name the field to change and how: a smaller batch, else a smaller type, else a smaller model."""
         for batch_size in range(self.options.batch_size - 1, 0, -1):
             if self.fits(compute_type, batch_size):
                 return "batch_size", f"lower batch_size to {batch_size}"

@@ -126,7 +126,7 @@ class SpeechOptions(BaseModel):
         if facts is None or self.language == "auto":
             return self
         if facts.english_only and self.language != "en":
-            several = self.model_name.removesuffix(".en")
+            several = self.model_name.removeprefix("distil-").removesuffix(".en")
             other = several if several in MODELS else "large-v3"
             raise ValueError(
                 f"model {self.model_name} knows English alone: choose model_name {other}, or language en"

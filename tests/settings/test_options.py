@@ -1,0 +1,114 @@
+"""What options accept by themselves, before any machine is looked at."""
+
+import pytest
+from pydantic import ValidationError
+
+from yivideo_pipeline.settings.catalogue import MODELS, estimate_memory_bytes
+from yivideo_pipeline.settings.languages import LANGUAGES
+from yivideo_pipeline.settings.messages import explain
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions
+
+GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
+    ("large-v2", "float16", 1, True, 4525),
+    ("large-v2", "float16", 8, True, 6090),
+    ("large-v2", "int8", 1, True, 2926),
+    ("large-v2", "int8", 8, True, 4500),
+]
+CPU_TABLE = [  # the same readme: small, beam 5
+    ("small", "float32", 1, False, 2257),
+    ("small", "float32", 8, False, 4230),
+    ("small", "int8", 1, False, 1477),
+    ("small", "int8", 8, False, 3608),
+]
+
+
+def refusal(**values: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        SpeechOptions.model_validate(values)
+    (line,) = explain(caught.value, SpeechOptions)
+    return line
+
+
+def test_the_catalogue_has_faster_whispers_models_and_hub_ids():
+    from faster_whisper.utils import _MODELS
+
+    assert {name: facts.hub_id for name, facts in MODELS.items()} == _MODELS
+
+
+def test_the_languages_are_whispers_own():
+    from faster_whisper.tokenizer import _LANGUAGE_CODES
+
+    assert set(LANGUAGES) == set(_LANGUAGE_CODES)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("english", "en"), ("EN", "en"), ("zh-CN", "zh"), ("zh_TW", "zh"), ("Chinese", "zh"),
+        ("Mandarin", "zh"), ("pt-BR", "pt"), ("nb", "no"), ("auto", "auto"), (None, "auto"), (False, "no"),
+    ],
+)  # fmt: skip
+def test_languages_go_by_code_name_or_regional_tag(given, code):
+    assert SpeechOptions(language=given).language == code
+
+
+def test_an_unknown_language_gets_the_nearest_name():
+    assert refusal(language="germn") == (
+        "language: 'germn' is no language that Whisper knows (did you mean german?):"
+        " give a code such as zh or en, or auto"
+    )
+
+
+def test_an_unknown_model_gets_the_nearest_name_and_the_list():
+    line = refusal(model_name="lage-v2")
+    assert line.startswith(
+        "model_name: 'lage-v2' is no known model (did you mean large-v2?): choose one of tiny,"
+    )
+
+
+def test_a_model_may_be_a_folder_or_a_hub_id_but_not_a_folder_that_is_not_there(tmp_path):
+    assert SpeechOptions(model_name=str(tmp_path)).model_name == str(tmp_path)
+    assert SpeechOptions(model_name="owner/some-model").model_name == "owner/some-model"
+    assert "there is no folder" in refusal(model_name=str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize(("model", "other"), [("tiny.en", "tiny"), ("distil-large-v3", "large-v3")])
+def test_an_english_model_refuses_another_language(model, other):
+    assert refusal(model_name=model, language="zh") == (
+        f"model {model} knows English alone: choose model_name {other}, or language en"
+    )
+    assert SpeechOptions(model_name=model, language="en")
+    assert SpeechOptions(model_name=model)
+
+
+def test_cantonese_needs_a_model_that_knows_it():
+    assert "choose model_name large-v3 or turbo, or language zh" in refusal(
+        model_name="large-v2", language="yue"
+    )
+    assert SpeechOptions(model_name="turbo", language="yue")
+
+
+@pytest.mark.parametrize("field", ["batch_size", "faster_whisper_threads", "beam_size"])
+def test_numbers_are_bounded(field):
+    assert "must be at least 1" in refusal(**{field: 0})
+    assert "must be at most" in refusal(**{field: 1000})
+
+
+def test_formats_come_as_a_list_or_with_commas_each_once():
+    assert SubtitleOptions(formats="srt, vtt,srt").formats == (SubtitleFormat.SRT, SubtitleFormat.VTT)
+
+
+def test_the_shortest_cue_may_not_be_over_the_longest():
+    with pytest.raises(ValidationError, match="lower the first or raise the second"):
+        SubtitleOptions(min_duration_s=4, max_duration_s=2)
+
+
+@pytest.mark.parametrize(("model", "kind", "batch", "cuda", "megabytes"), GPU_TABLE + CPU_TABLE)
+def test_the_memory_estimate_is_within_a_fifth_of_what_was_measured(model, kind, batch, cuda, megabytes):
+    estimate = estimate_memory_bytes(model, kind, batch, cuda=cuda)
+    assert estimate is not None
+    assert estimate / 2**20 == pytest.approx(megabytes, rel=0.2)
+
+
+def test_a_model_outside_the_catalogue_has_no_estimate():
+    assert estimate_memory_bytes("owner/model", "int8", 1) is None

@@ -1,0 +1,129 @@
+"""Settings shown, compared and handed to the libraries."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from yivideo_pipeline.errors.tree import ConfigError, DiskError
+from yivideo_pipeline.settings.diff import diff_settings
+from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.show import describe
+from yivideo_pipeline.settings.tree import list_fields
+
+
+@pytest.fixture
+def load(tmp_path):
+    def from_text(text: str = "", **environ: str) -> Settings:
+        file = tmp_path / "config.yml"
+        file.write_text(text, encoding="utf-8")
+        return load_settings(file, {"YIVIDEO_HOME": str(tmp_path / "home"), **environ})
+
+    return from_text
+
+
+def test_every_setting_is_shown_with_its_source_and_a_description(load, tmp_path):
+    settings = load("whisperx_service: {language: zh}\n", YIVIDEO_SPEECH__DEVICE="cpu")
+    rows = {row.field: row for row in describe(settings)}
+    assert list(rows) == [".".join(path) for path in list_fields(Settings)]
+    assert all(row.description for row in rows.values())
+    assert (rows["speech.language"].value, rows["speech.language"].source) == (
+        "zh", f"{tmp_path}/config.yml line 1, whisperx_service.language",
+    )  # fmt: skip
+    assert (rows["speech.device"].value, rows["speech.device"].source) == ("cpu", "YIVIDEO_SPEECH__DEVICE")
+    assert (rows["subtitles.formats"].value, rows["subtitles.formats"].source) == ("srt", "default")
+    assert rows["speech.faster_whisper_threads"].value == "unset"
+    assert rows["library.roots"].value == f"inbox: {tmp_path}/home/inbox"
+
+
+def test_the_token_is_shown_as_set_alone(load):
+    rows = {row.field: row for row in describe(load(HF_TOKEN="hf_verysecret"))}
+    assert (rows["hub.token"].value, rows["hub.token"].source) == ("set", "HF_TOKEN")
+    assert "verysecret" not in str(rows)
+
+
+def test_equal_settings_do_not_differ_wherever_they_were_set(load):
+    assert diff_settings(load("speech: {device: cpu}"), load(YIVIDEO_SPEECH__DEVICE="cpu")) == []
+
+
+def test_changes_name_the_field_both_values_and_whether_a_reload_is_needed(load):
+    old = load()
+    new = load("speech: {model_name: small, batch_size: 2}\nsubtitles: {formats: [srt, vtt]}")
+    changes = [(c.field, c.old, c.new, c.needs_reload) for c in diff_settings(old, new)]
+    assert changes == [
+        ("speech.model_name", "base", "small", True),
+        ("speech.batch_size", "8", "2", False),
+        ("subtitles.formats", "srt", "srt, vtt", False),
+    ]
+
+
+def test_a_changed_secret_is_not_shown(load):
+    none, one, two = load(), load(HF_TOKEN="hf_one"), load(HF_TOKEN="hf_two")
+    assert [(c.old, c.new) for c in diff_settings(none, one)] == [("unset", "set")]
+    assert [(c.old, c.new) for c in diff_settings(one, two)] == [("set", "changed")]
+    assert [(c.old, c.new) for c in diff_settings(one, none)] == [("set", "unset")]
+
+
+def test_caches_are_made_and_the_libraries_told(load, tmp_path):
+    settings = load(
+        f"cache: {{hf_home: {tmp_path}/hf, transformers_cache: {tmp_path}/tf}}", HF_TOKEN="hf_one"
+    )
+    environ = {"UNRELATED": "1", "HF_HUB_OFFLINE": "1"}
+    apply_environment(settings, environ)
+    assert environ == {
+        "UNRELATED": "1",
+        "HF_TOKEN": "hf_one",
+        "HF_HOME": f"{tmp_path}/hf",
+        "TRANSFORMERS_CACHE": f"{tmp_path}/tf",
+        "HF_HUB_OFFLINE": "0",
+        "TRANSFORMERS_OFFLINE": "0",
+    }
+    assert all(folder.is_dir() for folder in (tmp_path / "hf", tmp_path / "tf", tmp_path / "home/models"))
+
+
+def test_what_is_not_set_stays_as_the_environment_has_it(load):
+    environ = {"HF_HOME": "/elsewhere"}
+    apply_environment(load(), environ)
+    assert environ["HF_HOME"] == "/elsewhere"
+    assert "HF_TOKEN" not in environ
+
+
+@pytest.mark.parametrize("imported", ["before", "after"])
+def test_token_cache_and_offline_mode_arrive_at_the_hubs_library(load, tmp_path, imported):
+    (tmp_path / "token").write_text("hf_from_file\n")
+    load(f"hub: {{token_file: {tmp_path}/token, offline: true}}\ncache: {{hf_home: {tmp_path}/hf}}\n")
+    early = "import huggingface_hub" if imported == "before" else ""
+    code = f"""
+{early}
+from pathlib import Path
+from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.load import load_settings
+config, home = Path({str(tmp_path / "config.yml")!r}), {str(tmp_path)!r}
+apply_environment(load_settings(config, {{"YIVIDEO_HOME": home}}))
+import huggingface_hub
+from huggingface_hub import constants
+print(huggingface_hub.get_token(), constants.HF_HUB_OFFLINE, constants.HF_HUB_CACHE)
+"""
+    scrubbed = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=scrubbed, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["hf_from_file", "True", f"{tmp_path}/hf/hub"]
+
+
+def test_a_token_file_that_is_missing_or_empty_is_refused(load, tmp_path):
+    settings = load(f"hub: {{token_file: {tmp_path}/token}}")
+    with pytest.raises(ConfigError, match=r"can't be read.*Correct the path"):
+        settings.hub.read_token()
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigError, match=r"is empty.*Write the token"):
+        settings.hub.read_token()
+
+
+def test_a_cache_folder_that_can_not_be_made_is_a_disk_error(load, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match=r"can't be made.*Set cache\.model_dir"):
+        apply_environment(load(f"cache: {{model_dir: {tmp_path}/file/models}}"), {})
