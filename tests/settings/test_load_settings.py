@@ -199,6 +199,13 @@ def test_a_file_that_is_no_settings_file_is_refused_with_its_line(config, text, 
     assert refusal(config(text))[0].startswith(said)
 
 
+def test_a_value_in_one_place_and_keys_below_it_in_another_are_refused(config):
+    file = config("whisperx_service: {device: cpu}\nspeech: {device: {name: cuda}}\n")
+    assert refusal(file) == [
+        "config.yml line 2, speech.device.name: device is a value already: keep one of them"
+    ]
+
+
 def test_an_unreadable_file_is_refused(tmp_path):
     (tmp_path / "config.yml").write_bytes(b"\xff\xfe\x00")
     assert "can't be read" in refusal(tmp_path / "config.yml")[0]

@@ -131,18 +131,24 @@ def _variable(path: KeyPath) -> str:
 
 def _build(values: Values) -> Settings:
     """Validate the merged values and keep their places in the settings."""
+    try:
+        settings = Settings.model_validate(_nest(values))
+    except ValidationError as error:
+        lines = explain(error, Settings, lambda path: _name_place(path, values))
+        raise ConfigValidationError("\n".join(lines)) from None
+    return settings.with_origins({".".join(path): given.where for path, given in values.items()})
+
+
+def _nest(values: Values) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for (*sections, key), given in values.items():
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
+            if not isinstance(branch, dict):  # another source has one value there
+                raise ConfigValidationError(f"{given.where}: {section} is a value already: keep one of them")
         branch[key] = given.value
-    try:
-        settings = Settings.model_validate(tree)
-    except ValidationError as error:
-        lines = explain(error, Settings, lambda path: _name_place(path, values))
-        raise ConfigValidationError("\n".join(lines)) from None
-    return settings.with_origins({".".join(path): given.where for path, given in values.items()})
+    return tree
 
 
 def _name_place(path: KeyPath, values: Values) -> str:
