@@ -105,9 +105,12 @@ def _spaceless_cost(before: str, after: str, following: str, grammar: Grammar) -
 
 
 def _kana_cost(last: str, first: str) -> float:
-    """Japanese phrases end in hiragana, so that the next kanji or katakana begins a new one."""
+    """Japanese phrases end in hiragana, so that the next kanji or katakana begins a new one.
+
+    The particle を ends one whatever follows.
+    """
     left, right = _kana(last), _kana(first)
-    if left == "HIRAGANA" and right != "HIRAGANA":
+    if last == "を" or (left == "HIRAGANA" and right != "HIRAGANA"):
         return PREPOSITION_COST
     if right == "HIRAGANA" or left == right == "KATAKANA":
         return NAME_COST

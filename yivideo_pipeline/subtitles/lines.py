@@ -9,7 +9,7 @@ from yivideo_pipeline.subtitles.tokens import Token
 EXTRA_LINE_COST = 0.3
 BREAK_WEIGHT = 0.5
 """A line break inside a cue disturbs less than a break between cues."""
-IMBALANCE_WEIGHT = 4.0
+IMBALANCE_WEIGHT = 3.0
 TOP_HEAVY_FACTOR = 1.5
 """Two lines read best as a pyramid: the upper one the shorter."""
 

@@ -23,7 +23,7 @@ LINGER_MS = 500
 """A cue stays this long after its last word, where there is room."""
 
 CUE_COST = 1.0
-SENTENCE_INSIDE_COST = 1.5
+SENTENCE_INSIDE_COST = 2.0
 PAUSE_INSIDE_COST = 1.2
 """Cost of a one-second pause inside a cue, counted from `FREE_PAUSE_MS` on."""
 FREE_PAUSE_MS = 300

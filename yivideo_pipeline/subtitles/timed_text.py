@@ -23,6 +23,7 @@ from yivideo_pipeline.subtitles.cues import Cue
 WORD_JOINER = "\u2060"
 
 _SRT_TAG = re.compile(r"<(?=\s*/?\s*[A-Za-z!?])")
+_CLOCK = re.compile(r"(?<=:\d)(?=[.,]\d)|(?<=:\d\d)(?=[.,]\d)")
 _ASS_BRACES = str.maketrans("{}", "｛｝")
 _PLAY_RES = {"PlayResX": "1920", "PlayResY": "1080"}
 
@@ -88,18 +89,19 @@ def _render(layout: type[FormatBase], name: str, subs: SSAFile, **options: objec
     return f"{text}\n" if text else ""
 
 
-def _escape_backslash(line: str) -> str:
-    return line.replace("\\", f"\\{WORD_JOINER}")
+def _escape_shared(line: str) -> str:
+    """Part what pysubs2 itself acts on: its escapes, and clocks, two of which it reads as a timing line."""
+    return _CLOCK.sub(WORD_JOINER, line.replace("\\", f"\\{WORD_JOINER}"))
 
 
 def _escape_srt(line: str) -> str:
-    line = _SRT_TAG.sub(f"<{WORD_JOINER}", _escape_backslash(line))
+    line = _SRT_TAG.sub(f"<{WORD_JOINER}", _escape_shared(line))
     return line.replace("{", "{" + WORD_JOINER).replace("-->", f"--{WORD_JOINER}>")
 
 
 def _escape_vtt(line: str) -> str:
-    return _escape_backslash(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _escape_shared(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _escape_ass(line: str) -> str:
-    return _escape_backslash(line).translate(_ASS_BRACES)
+    return _escape_shared(line).translate(_ASS_BRACES)
