@@ -1,0 +1,182 @@
+"""The GPU's own figures, by NVIDIA's management library; nothing where there is none.
+
+`pynvml` (nvidia-ml-py) is imported only when asked for. A megabyte is 2**20 bytes, as in nvidia-smi.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+logger = logging.getLogger(__name__)
+
+BYTES_PER_MB = 2**20
+
+
+class NvmlFailed(Exception):
+    """NVML gives no more figures; the stage that it watched goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuReading:
+    """What the GPU says at one moment; None where it does not say.
+
+    `device_memory_mb` is in use by everybody, `process_memory_mb` by this process: drivers withhold
+    the latter on Windows and where a container has process numbers of its own.
+    """
+
+    utilization_pct: float | None = None
+    device_memory_mb: float | None = None
+    process_memory_mb: float | None = None
+    power_w: float | None = None
+    temperature_c: float | None = None
+
+
+class Nvml(Protocol):
+    """One GPU that can be read."""
+
+    def read(self) -> GpuReading:
+        """Read the GPU now.
+
+        Raises:
+            NvmlFailed: It can't be read, now or ever again.
+        """
+        ...
+
+    def give_up(self, reason: str) -> None:
+        """Read no more, and log the reason the first time."""
+        ...
+
+
+class NvmlDevice:
+    """One GPU, read through pynvml.
+
+    Args:
+        pynvml: The initialised module.
+        handle: The device's handle.
+    """
+
+    def __init__(self, pynvml: Any, handle: Any) -> None:
+        self._pynvml = pynvml
+        self._handle = handle
+        self._given_up: str | None = None
+        # What one GPU can't tell (a laptop's power, a MIG slice's load) does not hide the rest.
+        self._untold = {
+            pynvml.NVML_ERROR_NOT_SUPPORTED,
+            pynvml.NVML_ERROR_NO_PERMISSION,
+            pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+        }
+
+    def read(self) -> GpuReading:
+        """Read the GPU now.
+
+        Raises:
+            NvmlFailed: It can't be read, now or ever again.
+        """
+        if self._given_up is not None:
+            raise NvmlFailed(self._given_up)
+        try:
+            return self._read()
+        except self._pynvml.NVMLError as error:
+            self.give_up(str(error))
+            raise NvmlFailed(str(error)) from error
+
+    def give_up(self, reason: str) -> None:
+        """Read no more, and log the reason the first time."""
+        if self._given_up is None:
+            self._given_up = reason
+            logger.warning("GPU figures stop here, the work goes on: %s", reason)
+
+    def _read(self) -> GpuReading:
+        nvml = self._pynvml
+        utilization = self._ask(nvml.nvmlDeviceGetUtilizationRates)
+        # Version 2 leaves out what the driver keeps for itself; drivers before 510 lack it.
+        memory = self._ask(nvml.nvmlDeviceGetMemoryInfo, nvml.nvmlMemory_v2)
+        memory = memory or self._ask(nvml.nvmlDeviceGetMemoryInfo)
+        milliwatts = self._ask(nvml.nvmlDeviceGetPowerUsage)
+        return GpuReading(
+            utilization_pct=utilization.gpu if utilization else None,
+            device_memory_mb=memory.used / BYTES_PER_MB if memory else None,
+            process_memory_mb=self._process_memory_mb(),
+            power_w=None if milliwatts is None else milliwatts / 1000,
+            temperature_c=self._ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+        )
+
+    def _process_memory_mb(self) -> float | None:
+        for process in self._ask(self._pynvml.nvmlDeviceGetComputeRunningProcesses) or ():
+            if process.pid == os.getpid() and process.usedGpuMemory is not None:
+                return process.usedGpuMemory / BYTES_PER_MB
+        return None
+
+    def _ask(self, query: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return query(self._handle, *arguments)
+        except self._pynvml.NVMLError as error:
+            if error.value in self._untold:
+                return None
+            raise
+
+
+def open_nvml(device_index: int = 0) -> Nvml | None:
+    """Open the GPU that CUDA calls by this number, or return None where there is none.
+
+    CUDA_VISIBLE_DEVICES is followed. NVML numbers GPUs by their place on the bus, as CUDA does with
+    CUDA_DEVICE_ORDER=PCI_BUS_ID; among unlike GPUs CUDA otherwise puts the fastest first.
+    """
+    target = nvml_target(device_index, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    if target is None:
+        return None
+    import pynvml
+
+    return _open(pynvml, target)
+
+
+def nvml_target(device_index: int, visible_devices: str | None) -> int | str | None:
+    """Say which GPU CUDA means by a number: NVML's index, a UUID or its beginning, or None.
+
+    Args:
+        device_index: CUDA's number of the device.
+        visible_devices: CUDA_VISIBLE_DEVICES, None where it is not set.
+    """
+    if visible_devices is None:
+        return device_index
+    targets: list[int | str] = []
+    for entry in map(str.strip, visible_devices.split(",")):
+        if entry.isdecimal():
+            targets.append(int(entry))
+        elif entry.startswith(("GPU-", "MIG-")):
+            targets.append(entry)
+        else:
+            # CUDA sees no device from the first invalid entry on.
+            break
+    return targets[device_index] if device_index < len(targets) else None
+
+
+def _open(pynvml: Any, target: int | str) -> NvmlDevice | None:
+    try:
+        pynvml.nvmlInit()
+        return NvmlDevice(pynvml, _handle(pynvml, target))
+    except pynvml.NVMLError as error:
+        # Without driver or GPU there is nothing to say; anything else somebody may want to mend.
+        absent = {
+            pynvml.NVML_ERROR_LIBRARY_NOT_FOUND,
+            pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+            pynvml.NVML_ERROR_NOT_FOUND,
+            pynvml.NVML_ERROR_INVALID_ARGUMENT,
+        }
+        level = logging.DEBUG if error.value in absent else logging.WARNING
+        logger.log(level, "No GPU figures: %s", error)
+        return None
+
+
+def _handle(pynvml: Any, target: int | str) -> Any:
+    """Find a GPU by index or UUID; like CUDA, take the beginning of a UUID for the whole."""
+    if isinstance(target, int):
+        return pynvml.nvmlDeviceGetHandleByIndex(target)
+    if target.startswith("GPU-"):
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            if pynvml.nvmlDeviceGetUUID(handle).startswith(target):
+                return handle
+    return pynvml.nvmlDeviceGetHandleByUUID(target)
