@@ -88,6 +88,7 @@ def test_wrong_settings_get_one_line_a_field():
     assert [line.partition(":")[0] for line in lines] == ["device", "batch_size", "speed"]
     assert "(given: 99)" in lines[1]
     assert "'cpu'" in lines[0]
+    assert lines[2] == "speed: there is no such setting"
 
 
 def test_a_secret_setting_is_never_shown():

@@ -1,11 +1,14 @@
 """Where a library's error comes from and what it says, read without importing that library."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import YivideoError
 
 MAX_DETAIL_CHARS = 300
+
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 
 Rule = Callable[[BaseException], YivideoError | None]
 """Says what an error of a library is, or None where it is none of its business."""
@@ -21,8 +24,11 @@ def class_names(error: BaseException) -> frozenset[str]:
 
 
 def detail(error: BaseException) -> str:
-    """The first line of what the library said, without secrets, shortened; its type if it said nothing."""
-    lines = str(error).strip().splitlines()
+    """The first line of what the library said, its type if it said nothing.
+
+    Without secrets, without the number of a system's error, and shortened.
+    """
+    lines = _ERROR_NUMBER.sub("", str(error)).strip().splitlines()
     first = redact(lines[0].strip()) if lines else type(error).__name__
     return first if len(first) <= MAX_DETAIL_CHARS else f"{first[:MAX_DETAIL_CHARS]}…"
 

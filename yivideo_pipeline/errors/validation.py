@@ -29,6 +29,8 @@ def _field_lines(error: Any) -> list[str]:
 
 def _field_line(entry: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in entry["loc"]) or "settings"
+    if entry["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting"
     line = f"{path}: {entry['msg'].removeprefix('Value error, ')}"
     given = entry["input"]
     # A missing field's input is the whole section around it: nothing to show.
