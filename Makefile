@@ -14,7 +14,7 @@ help: ## this list
 install: ## set up .venv from the lock files
 	@$(PYTHON) scripts/bootstrap.py install
 
-install-whisperx: ## the same with WhisperX and torch (about 5 GB); YIVIDEO_WHISPERX=0 make install goes back
+install-whisperx: ## the same with WhisperX and torch (about 7 GB); YIVIDEO_WHISPERX=0 make install goes back
 	@YIVIDEO_WHISPERX=1 $(PYTHON) scripts/bootstrap.py install
 
 test: install ## run the tests
@@ -35,7 +35,7 @@ dev: install ## Dagster's UI, daemon and code location; Ctrl-C stops them
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
 
-bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 7 GB)
+bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 8 GB)
 	$(UV) venv --clear --python $(BIN)/python .tools/whisperx
 	$(UV) pip sync --python .tools/whisperx --require-hashes --compile-bytecode requirements/whisperx.txt
 	ln -sf "$$(.tools/whisperx/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" \

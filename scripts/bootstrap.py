@@ -3,7 +3,7 @@
 bootstrap.py install    what requirements/dev.txt locks, then the project itself, editable
 bootstrap.py uv ARGS    run uv: the one on PATH, else one of the project's own under .tools/uv
 
-`YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 5 GB) and
+`YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 7 GB) and
 `YIVIDEO_WHISPERX=0` goes back; unset, the next install keeps what the last one chose.
 
 A machine's `python3` may be older than the project allows: it must still parse this file and get as
