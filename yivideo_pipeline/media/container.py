@@ -35,6 +35,9 @@ _OPTIONS = {
 _READ_BYTES = 256 * 1024
 _MAX_BOXES = 10_000
 _EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+_PLAYLIST_STARTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"rtsptext", b"v=0")
+_DASH_ROOT = b"<mpd"
+_SNIFFED_BYTES = 1024
 
 
 class _Bytes:
@@ -110,17 +113,16 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
 def _explain(file: BinaryIO, error: av.error.FFmpegError) -> MediaError:
     """Say why libavformat could not open these bytes."""
     file.seek(0)
-    head = file.read(12)
+    head = file.read(_SNIFFED_BYTES)
     if (head[4:8] == b"ftyp" and not _has_index(file)) or head.startswith(_EBML_MAGIC):
         return TruncatedMedia(
             "The file breaks off before anything can be read", "Copy, download or record it again"
         )
+    if head.strip().lower().startswith(_PLAYLIST_STARTS) or _DASH_ROOT in head.lower():
+        return RefusedMedia("This is a playlist: it points to other files", "Give the media file itself")
     # libavformat's answer for a demuxer that is not on the list.
     if isinstance(error, av.error.ArgumentError):
-        return RefusedMedia(
-            "This is a playlist or a format that yivideo does not read",
-            "Give the media file itself, as MP4, MKV or another common container",
-        )
+        return RefusedMedia("This is a format that yivideo does not read", "Convert it to MP4 or MKV")
     return UnreadableMedia(
         "This is no video or audio file that can be read", "Convert it to MP4 or MKV, or copy it again"
     )

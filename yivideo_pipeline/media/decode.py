@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from yivideo_pipeline.errors.tree import UnreadableMedia
+from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.container import open_media
 from yivideo_pipeline.media.probe import StreamInfo, presentation_start_s
@@ -19,7 +19,7 @@ _MAX_FAILED_READS = 1000
 _END_TOLERANCE_S = 1.0
 _PROGRESS_STEP = 0.005
 _TIMED_KINDS = ("audio", "video", "subtitle")
-_DECLARE_DURATION = {"matroska", "mov", "avi", "flv", "asf", "wav", "w64", "flac"}
+_DECLARE_DURATION = {"matroska", "mov", "flv", "asf", "flac"}
 """Containers whose headers say how long they are; PyAV's duration of others is an estimate."""
 
 
@@ -51,6 +51,7 @@ def decode_audio(
 
     Raises:
         UnreadableMedia: there is no decoder for the stream, or nothing in it can be decoded.
+        TruncatedMedia: the file breaks off before its first sound.
         MediaError: as `container.open_media` says.
         DiskError: the source may not be read, or its disk fails.
         OSError: the target can't be written.
@@ -63,8 +64,8 @@ def decode_audio(
             reading.decode(packet, timeline)
             report(reading.fraction)
         timeline.close()
-    if reading.damaged_at_s is not None and not timeline.sample_count:
-        raise UnreadableMedia("Nothing in the audio can be decoded", "Copy or download the file again")
+    if not timeline.sample_count:
+        reading.explain_silence()
     offset_s = 0.0 if timeline.start_s is None else timeline.start_s - reading.start_s
     return DecodedAudio(Audio(target, offset_s), tuple(_warn(reading, timeline)), reading.truncated_at_s)
 
@@ -82,15 +83,19 @@ class _Reading:
         if self._track.codec_context is None:
             raise UnreadableMedia("The audio's codec can't be decoded here", "Convert it to AAC or FLAC")
         self._duration_s = None if container.duration is None else container.duration / av.time_base
-        self._is_declared = not _DECLARE_DURATION.isdisjoint(container.format.name.split(","))
+        if _DECLARE_DURATION.isdisjoint(container.format.name.split(",")):
+            self._declared_s = None
+        else:
+            self._declared_s = self._duration_s
         self.start_s = presentation_start_s(container)
         self.reached_s = self.start_s
         self.damaged_at_s: float | None = None
+        self._met_sound = False
 
     @property
     def end_s(self) -> float | None:
-        """When the video should end, with some tolerance."""
-        return None if self._duration_s is None else self.start_s + self._duration_s + _END_TOLERANCE_S
+        """When the video ends by its header, with some tolerance."""
+        return None if self._declared_s is None else self.start_s + self._declared_s + _END_TOLERANCE_S
 
     @property
     def fraction(self) -> float:
@@ -101,9 +106,8 @@ class _Reading:
     def truncated_at_s(self) -> float | None:
         """Where the file broke off before the end that its header declares."""
         reached_s = self.reached_s - self.start_s
-        if not self._is_declared or self._duration_s is None:
-            return None
-        return reached_s if reached_s < self._duration_s - _END_TOLERANCE_S else None
+        is_short = self._declared_s is not None and reached_s < self._declared_s - _END_TOLERANCE_S
+        return reached_s if is_short else None
 
     def packets(self) -> Iterator[Packet]:
         """Read every timed stream, so that a short audio track is not taken for a file that breaks off."""
@@ -125,6 +129,7 @@ class _Reading:
         """Decode a packet of the chosen track; one that can't be decoded is noted and skipped."""
         if packet.stream_index != self._track.index:
             return
+        self._met_sound = self._met_sound or packet.size > 0
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -132,6 +137,13 @@ class _Reading:
             return
         for frame in frames:
             timeline.add(frame)
+
+    def explain_silence(self) -> None:
+        """Raise if there is no sound although there should be; a track of zero length is fine."""
+        if self.truncated_at_s is not None:
+            raise TruncatedMedia("The file breaks off before its first sound", "Copy or download it again")
+        if self._met_sound or self.damaged_at_s is not None:
+            raise UnreadableMedia("Nothing in the audio can be decoded", "Copy or download the file again")
 
     def _note_time(self, packet: Packet) -> None:
         if packet.pts is not None and packet.time_base is not None:
@@ -158,13 +170,20 @@ def _in_steps(progress: Callable[[float], None] | None) -> Callable[[float], Non
 
 def _warn(reading: _Reading, timeline: Timeline) -> Iterator[str]:
     """Say what is wrong with the sound, a line each."""
-    truncated_s, damaged_s = reading.truncated_at_s, reading.damaged_at_s
+    truncated_s = reading.truncated_at_s
     if truncated_s is not None:
         yield f"The file breaks off: from {truncated_s:.1f} s on the sound is missing"
+    holes = [reading.damaged_at_s, _since(reading.start_s, timeline.first_gap_s)]
+    hole_s = min((second for second in holes if second is not None), default=None)
     # The last packet before the break is often half a packet; the line above covers it.
-    if damaged_s is not None and (truncated_s is None or damaged_s < truncated_s - _END_TOLERANCE_S):
-        yield f"The file is damaged: from {damaged_s:.1f} s on parts of the sound may be missing"
-    if timeline.first_clock_reset_s is not None:
-        yield f"The clock of the audio jumps at {timeline.first_clock_reset_s:.1f} s: later times may be off"
+    if hole_s is not None and (truncated_s is None or hole_s < truncated_s - _END_TOLERANCE_S):
+        yield f"The sound is damaged or missing in places from {hole_s:.1f} s on; silence stands in for it"
+    reset_s = _since(reading.start_s, timeline.first_reset_s)
+    if reset_s is not None:
+        yield f"The clock of the audio jumps at {reset_s:.1f} s: later times may be off"
     if not timeline.sample_count:
         yield "The audio track has no sound in it: its length is zero"
+
+
+def _since(start_s: float, second: float | None) -> float | None:
+    return None if second is None else second - start_s

@@ -41,6 +41,8 @@ class Downmix:
         channels = [channel.name for channel in frame.layout.channels]
         has_centre = len(channels) > 1 and _CENTRE in channels
         if has_centre:
+            # In floating point: a sum in 16 bits would wrap around before the limiter sees it.
+            nodes.append(self._graph.add("aformat", "sample_fmts=fltp"))
             nodes.append(self._graph.add("pan", f"mono|c0={_mix(channels)}"))
         nodes.append(self._graph.add("aresample", str(SAMPLE_RATE_HZ)))
         if has_centre:

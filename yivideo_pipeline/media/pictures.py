@@ -90,11 +90,15 @@ def _mean_luma(frame: VideoFrame) -> float:
 
 
 def _encode_jpeg(frame: VideoFrame, width: int, pixel_aspect: Fraction | None) -> bytes:
-    height = max(2, round(width * frame.height / (frame.width * (pixel_aspect or 1))))
-    small = frame.reformat(width=width, height=height, format="yuvj420p")
-    # The encoder counts time itself; the video's stamps mean nothing to it.
-    small.pts = None
+    """Bring a frame to the shape and the way up that a player shows, and encode it."""
+    shown_width = frame.width * (pixel_aspect or 1)
+    quarter_turns = round(frame.rotation / 90) % 4
+    aspect = shown_width / frame.height if quarter_turns % 2 == 0 else frame.height / shown_width
+    upright = np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns)
+    height = max(2, round(width / aspect))
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(upright, np.uint8), format="rgb24")
     encoder = av.VideoCodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuvj420p"
     encoder.time_base = Fraction(1, 25)
+    small = picture.reformat(width=width, height=height, format="yuvj420p")
     return b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])

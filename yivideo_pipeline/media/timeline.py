@@ -21,6 +21,8 @@ class Timeline:
     overlap), the later frame wins. So no later word is out of time. A larger step back, or one beyond the
     end of the file, is a clock that was reset: the sound goes on without a gap.
 
+    `start_s`, `first_gap_s` and `first_reset_s` are on the container's clock; None where there is none.
+
     Args:
         file: Opened for binary writing, at its start.
         end_s: When the video ends on the container's clock, where that is declared.
@@ -36,13 +38,9 @@ class Timeline:
         self._origin_s = 0.0
         self._next_s = 0.0
         self.start_s: float | None = None
-        self.first_clock_reset_s: float | None = None
+        self.first_gap_s: float | None = None
+        self.first_reset_s: float | None = None
         file.write(wav_header(0))
-
-    @property
-    def now_s(self) -> float:
-        """How much sound was put in so far, in seconds after its start."""
-        return self._next_s - self._origin_s
 
     @property
     def sample_count(self) -> int:
@@ -73,11 +71,12 @@ class Timeline:
 
     def _move(self, drift_s: float) -> None:
         if self._is_reset(drift_s):
-            if self.first_clock_reset_s is None:
-                self.first_clock_reset_s = self.now_s
             self._origin_s += drift_s
+            self.first_reset_s = self._next_s if self.first_reset_s is None else self.first_reset_s
+        elif drift_s > 0 and self.first_gap_s is None:
+            self.first_gap_s = self._next_s
         self._next_s += drift_s
-        self._position = max(0, round(self.now_s * SAMPLE_RATE_HZ))
+        self._position = max(0, round((self._next_s - self._origin_s) * SAMPLE_RATE_HZ))
         self._file.seek(WAV_HEADER_BYTES + self._position * np.int16().itemsize)
 
     def _is_reset(self, drift_s: float) -> bool:

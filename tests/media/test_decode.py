@@ -1,0 +1,238 @@
+import subprocess
+import sys
+import textwrap
+import wave
+
+import av
+import numpy as np
+import pytest
+from make_media import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
+
+from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
+from yivideo_pipeline.media.decode import decode_audio
+from yivideo_pipeline.media.probe import probe
+
+
+def decode(path, **options):
+    return decode_audio(path, path.with_name("sound.wav"), probe(path).audio_streams[0], **options)
+
+
+def loudness(samples):
+    return float(np.sqrt(np.mean((samples.astype(np.float64) / 32768) ** 2)))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "rate_hz", "layout", "channels"),
+    [
+        (".wav", "pcm_u8", 8_000, "mono", 1),
+        (".mkv", "pcm_f32le", 48_000, "stereo", 2),
+        (".mp4", "aac", 44_100, "stereo", 2),
+        (".mkv", "flac", 48_000, "5.1", 6),
+        (".ts", "mp2", 48_000, "stereo", 2),
+        (".avi", "pcm_mulaw", 22_050, "mono", 1),
+        (".flv", "aac", 44_100, "stereo", 2),
+        (".webm", "libopus", 48_000, "7.1", 8),
+    ],
+)
+def test_any_container_codec_rate_and_layout_becomes_16_khz_mono(
+    tmp_path, suffix, codec, rate_hz, layout, channels
+):
+    samples = np.repeat(beeps(3, [0.5, 2.0], rate_hz), channels, axis=0)
+    with_picture = suffix not in (".wav", ".webm")
+    path = write_media(
+        tmp_path / f"clip{suffix}",
+        [Sound(samples, rate_hz, layout, codec)],
+        video_s=3.0 if with_picture else None,
+    )
+    decoded = decode(path)
+    with wave.open(str(decoded.audio.path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        assert file.getnframes() == len(decoded.audio.samples)
+    assert decoded.audio.duration_s == pytest.approx(3, abs=0.1)
+    heard = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
+    assert heard == pytest.approx([0.5, 2.0], abs=0.03)
+    assert decoded.warnings == ()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_sound_that_starts_two_seconds_late_is_placed_late(tmp_path, suffix):
+    codec = "aac" if suffix == ".mp4" else "mp2"
+    sound = Sound(beeps(3, [1.0], 48_000), 48_000, codec=codec, start_s=2.0)
+    decoded = decode(write_media(tmp_path / f"late{suffix}", [sound], video_s=5.0))
+    assert decoded.audio.offset_s == pytest.approx(2.0, abs=0.03)
+    assert decoded.audio.offset_s + onsets_s(decoded.audio.samples)[0] == pytest.approx(3.0, abs=0.03)
+
+
+def test_sound_of_an_mp4_without_delay_starts_at_zero_despite_the_priming_of_aac(tmp_path):
+    path = write_media(tmp_path / "a.mp4", [Sound(beeps(2, [1.0], 48_000), 48_000, codec="aac")], video_s=2.0)
+    decoded = decode(path)
+    assert decoded.audio.offset_s == pytest.approx(0, abs=1e-6)
+    assert onsets_s(decoded.audio.samples) == pytest.approx([1.0], abs=0.005)
+
+
+def test_missing_packets_become_silence_so_that_later_sound_stays_in_time(tmp_path):
+    sound = Sound(beeps(4, [0.5, 3.0]), gaps=((1.0, 2.5), (2.0, 0.75)))
+    decoded = decode(write_media(tmp_path / "gap.mkv", [sound], video_s=8.0))
+    assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 3.0 + 2.5 + 0.75], abs=0.002)
+    assert decoded.audio.duration_s == pytest.approx(4 + 2.5 + 0.75, abs=0.01)
+    assert decoded.warnings == (
+        "The sound is damaged or missing in places from 1.0 s on; silence stands in for it",
+    )
+
+
+def test_overlapping_packets_are_written_over_each_other(tmp_path):
+    sound = Sound(beeps(4, [0.5, 3.0]), gaps=((1.0, -0.5),))
+    decoded = decode(write_media(tmp_path / "overlap.nut", [sound], video_s=None))
+    assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 2.5], abs=0.002)
+
+
+def test_a_clock_that_was_reset_leaves_no_hole_and_is_told_of(tmp_path):
+    sound = Sound(beeps(4, [0.5, 3.0], 48_000), 48_000, gaps=((2.0, 20_000.0),), codec="mp2")
+    path = write_media(tmp_path / "reset.mpg", [sound], video_s=None)
+    decoded = decode(path)
+    assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 3.0], abs=0.03)
+    assert decoded.audio.duration_s == pytest.approx(4, abs=0.1)
+    assert "clock of the audio jumps at 2.0 s" in decoded.warnings[0]
+
+
+def test_a_voice_in_the_centre_of_5_1_keeps_its_level(tmp_path):
+    samples = np.zeros((6, 48_000), np.float32)
+    samples[2] = tone(1, rate_hz=48_000, level=0.5)
+    decoded = decode(write_media(tmp_path / "a.mkv", [Sound(samples, 48_000, "5.1", "flac")]))
+    assert loudness(decoded.audio.samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
+
+
+def test_sound_in_the_left_and_right_of_5_1_alone_is_heard_as_well(tmp_path):
+    samples = np.zeros((6, 48_000), np.float32)
+    samples[:2] = tone(1, rate_hz=48_000, level=0.5)
+    decoded = decode(write_media(tmp_path / "a.mkv", [Sound(samples, 48_000, "5.1", "flac")]))
+    assert loudness(decoded.audio.samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
+
+
+def test_5_1_at_full_level_does_not_clip(tmp_path):
+    samples = np.repeat(tone(1, rate_hz=48_000, level=1.0), 6, axis=0)
+    decoded = decode(write_media(tmp_path / "a.mkv", [Sound(samples, 48_000, "5.1", "flac")]))
+    heard = decoded.audio.samples[1600:-1600].astype(np.int32)
+    assert np.abs(heard).max() < 32_700
+    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+    tone_bin = round(440 * len(heard) / 16_000)
+    distortion = np.linalg.norm(np.delete(spectrum, np.arange(tone_bin - 5, tone_bin + 6)))
+    assert distortion / np.linalg.norm(spectrum) < 0.05
+
+
+def test_an_audio_track_without_a_sample_gives_an_empty_sound_and_a_warning(tmp_path):
+    path = write_media(tmp_path / "a.mkv", [Sound(np.zeros((1, 0), np.float32))], video_s=2.0)
+    decoded = decode(path)
+    assert len(decoded.audio.samples) == 0
+    assert decoded.warnings == ("The audio track has no sound in it: its length is zero",)
+
+
+def test_damage_in_the_middle_is_skipped_with_one_warning_and_the_rest_stays_in_time(tmp_path):
+    sound = Sound(beeps(20, [1.0, 18.0], 48_000), 48_000, codec="flac")
+    path = write_media(tmp_path / "a.mkv", [sound], video_s=20.0)
+    damage(path, 0.4, 0.5)
+    decoded = decode(path)
+    assert onsets_s(decoded.audio.samples)[-1] == pytest.approx(18.0, abs=0.05)
+    assert onsets_s(decoded.audio.samples)[0] == pytest.approx(1.0, abs=0.05)
+    assert len(decoded.warnings) == 1
+    assert decoded.warnings[0].startswith("The sound is damaged or missing in places from ")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".flac", ".flv", ".wmv"])
+def test_of_a_file_that_breaks_off_what_can_be_read_is_used_and_the_second_is_told(tmp_path, suffix):
+    codec = "flac" if suffix == ".flac" else "pcm_s16le"
+    video_s = 20.0 if suffix != ".flac" else None
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 20 * 16_000)).astype(np.float32)
+    path = write_media(tmp_path / f"a{suffix}", [Sound(noise, codec=codec)], video_s=video_s)
+    cut(path, 0.5)
+    decoded = decode(path)
+    assert decoded.audio.duration_s == pytest.approx(10, abs=1.0)
+    assert decoded.truncated_at_s == pytest.approx(decoded.audio.duration_s, abs=0.5)
+    assert decoded.warnings == (
+        f"The file breaks off: from {decoded.truncated_at_s:.1f} s on the sound is missing",
+    )
+
+
+def test_an_mp4_whose_index_comes_first_is_used_up_to_where_it_breaks_off(tmp_path):
+    whole = write_media(tmp_path / "whole.mp4", [Sound(tone(20), codec="aac")], video_s=20.0)
+    path = tmp_path / "a.mp4"
+    with av.open(whole) as source, av.open(path, "w", options={"movflags": "faststart"}) as target:
+        copies = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream_index]
+                target.mux(packet)
+    cut(path, 0.6)
+    decoded = decode(path)
+    assert 5 < decoded.truncated_at_s < 15
+    assert decoded.audio.duration_s == pytest.approx(decoded.truncated_at_s, abs=1.5)
+
+
+def test_sound_that_ends_before_the_picture_is_no_truncation(tmp_path):
+    decoded = decode(write_media(tmp_path / "a.mkv", [Sound(tone(2))], video_s=10.0))
+    assert decoded.warnings == ()
+    assert decoded.truncated_at_s is None
+
+
+def test_an_mp4_without_its_index_is_told_to_break_off(tmp_path):
+    path = write_media(tmp_path / "a.mp4", [Sound(tone(5), codec="aac")], video_s=5.0)
+    cut(path, 0.7)
+    with pytest.raises(TruncatedMedia, match="breaks off before anything can be read"):
+        probe(path)
+
+
+@pytest.mark.parametrize("codec", ["aac", "alac"])
+def test_sound_of_which_nothing_can_be_decoded_is_unreadable(tmp_path, codec):
+    path = write_media(tmp_path / "a.mov", [Sound(tone(5), codec=codec)], video_s=None)
+    stream = probe(path).audio_streams[0]
+    content = path.read_bytes()
+    start, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    path.write_bytes(content[:start] + b"\xff" * (end - start) + content[end:])
+    with pytest.raises(UnreadableMedia, match="Nothing in the audio can be decoded"):
+        decode_audio(path, tmp_path / "sound.wav", stream)
+
+
+def test_a_file_that_breaks_off_before_its_first_sound_is_truncated(tmp_path):
+    late = Sound(tone(2), start_s=18.0)
+    path = write_media(tmp_path / "a.mkv", [late], video_s=20.0)
+    cut(path, 0.05)
+    with pytest.raises(TruncatedMedia, match="before its first sound"):
+        decode(path)
+
+
+def test_progress_rises_to_the_end(tmp_path):
+    told = []
+    decode(write_media(tmp_path / "a.mkv", [Sound(tone(30))], video_s=30.0), progress=told.append)
+    assert told == sorted(told)
+    assert 0 < told[0] < 0.1
+    assert told[-1] > 0.95
+    assert len(told) <= 200
+
+
+def test_the_chosen_track_of_several_is_decoded(tmp_path):
+    tracks = [Sound(beeps(3, [1.0]), language="eng"), Sound(beeps(3, [2.0]), language="fra")]
+    path = write_media(tmp_path / "a.mkv", tracks)
+    decoded = decode_audio(path, tmp_path / "sound.wav", probe(path).audio_streams[1])
+    assert onsets_s(decoded.audio.samples) == pytest.approx([2.0], abs=0.002)
+
+
+def test_memory_stays_flat_over_three_quarters_of_an_hour(tmp_path):
+    path = write_silence(tmp_path / "long.mkv", 2700)
+    script = textwrap.dedent("""
+        import resource, sys
+        from pathlib import Path
+        from yivideo_pipeline.media.decode import decode_audio
+        from yivideo_pipeline.media.probe import probe
+
+        source = Path(sys.argv[1])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        target = source.with_suffix(".wav")
+        decode_audio(source, target, probe(source).audio_streams[0])
+        print(target.stat().st_size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        target.unlink()
+    """)
+    command = [sys.executable, "-c", script, str(path)]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    written_bytes, grown_kb = (int(number) for number in answer.split())
+    assert written_bytes > 2700 * 16_000 * 2
+    assert grown_kb < 32 * 1024

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from av.stream import Disposition
+from make_media import Sound, tone, write_media
+
+from yivideo_pipeline.media.probe import probe
+
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+
+
+def test_the_streams_of_a_video_are_described(tmp_path):
+    sounds = [
+        Sound(tone(2, rate_hz=48_000).repeat(6, axis=0), 48_000, "5.1", "ac3", language="eng"),
+        Sound(tone(2), language="fra", title="Director", disposition=Disposition.comment, start_s=0.5),
+    ]
+    path = write_media(tmp_path / "a.mkv", sounds, video_s=3.0)
+    info = probe(path)
+    assert info.container == "matroska,webm"
+    assert info.duration_s == pytest.approx(3.0, abs=0.1)
+    assert info.size_bytes == path.stat().st_size
+    assert info.warnings == ()
+    picture, first, second = info.streams
+    assert info.video_stream == picture
+    assert (picture.codec, picture.width, picture.height, picture.frame_rate) == ("mpeg4", 64, 48, 10.0)
+    assert info.audio_streams == (first, second)
+    assert (first.codec, first.channels, first.channel_layout) == ("ac3", 6, "5.1(side)")
+    assert (first.sample_rate_hz, first.language) == (48_000, "eng")
+    assert (first.default, first.comment) == (True, False)
+    assert (second.title, second.comment, second.default) == ("Director", True, False)
+    assert second.start_s == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_description_for_the_blind_counts_as_a_comment(tmp_path):
+    path = write_media(tmp_path / "a.mkv", [Sound(tone(1), disposition=Disposition.visual_impaired)])
+    assert probe(path).audio_streams[0].comment
+
+
+def test_an_audio_file_has_no_video_stream(tmp_path):
+    info = probe(write_media(tmp_path / "a.wav", [Sound(tone(1))], video_s=None))
+    assert info.video_stream is None
+    assert len(info.audio_streams) == 1
+
+
+def test_stream_times_count_from_the_start_of_the_presentation(tmp_path):
+    """An MPEG transport stream's clock starts at 1.4 s or anywhere else."""
+    info = probe(write_media(tmp_path / "a.ts", [Sound(tone(2, rate_hz=48_000), 48_000, codec="mp2")]))
+    assert min(stream.start_s for stream in info.streams) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "container", "duration_s"),
+    [("harbour-15s.mp4", "mov,mp4,m4a,3gp,3g2,mj2", 16.1), ("lighthouse-60s.mkv", "matroska,webm", 62.0)],
+)
+def test_the_samples_are_whole_and_say_their_language(name, container, duration_s):
+    info = probe(SAMPLES / name)
+    assert info.container == container
+    assert info.duration_s == pytest.approx(duration_s, abs=0.1)
+    assert [stream.language for stream in info.audio_streams] == ["eng"]
+    assert info.warnings == ()
