@@ -58,6 +58,11 @@ def test_chinese_parts_after_the_comma_and_no_line_starts_with_punctuation() -> 
     )
 
 
+def test_japanese_parts_after_a_phrase_not_before_its_particle() -> None:
+    lines = ("私たちのチームはコンピューターを", "使ってデータを分析しています。")
+    assert lines_of("".join(lines), "ja", spaced=False, chars_per_second=6) == lines
+
+
 def test_punctuation_given_as_words_of_their_own_never_starts_or_ends_a_line_wrongly() -> None:
     text = "他说（" + "非常" * 6 + "）：「" + "谢谢大家" * 3 + "」。"
     words = [make_word(char, index * 0.15, (index + 1) * 0.15) for index, char in enumerate(text)]

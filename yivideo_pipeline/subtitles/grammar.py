@@ -119,6 +119,10 @@ GRAMMARS: dict[str, Grammar] = {
         "był była bardzo się",
         abbreviations="dr prof np itd itp ul nr",
     ),
+    "ja": _grammar(
+        "それ これ この その あの また 私 彼",
+        trailing="は が を に へ と も の で や ね よ か て た れ る す い",
+    ),
     "zh": _CHINESE,
     "yue": _CHINESE,
 }
