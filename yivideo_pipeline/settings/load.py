@@ -19,7 +19,7 @@ from yivideo_pipeline.settings.tree import KeyPath, is_section, list_fields
 from yivideo_pipeline.settings.yaml_file import read_yaml
 
 PREFIX = "YIVIDEO_"
-OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS"})
+OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS", "YIVIDEO_WHISPERX"})
 """Variables with our prefix that are no settings."""
 SHARED_VARIABLES: dict[str, KeyPath] = {
     "HF_TOKEN": ("hub", "token"),
