@@ -1,8 +1,8 @@
 """The contract that every speech engine keeps."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
-
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
@@ -12,8 +12,29 @@ Progress = Callable[[float], None]
 """Told how much of the stage is done, 0 to 1."""
 
 
+@dataclass(frozen=True)
+class EngineInfo:
+    """What an engine runs and where.
+
+    `steps` are the lines that say how it was made smaller when memory ran out, in order.
+    """
+
+    model: str
+    revision: str
+    device: str
+    compute_type: str
+    batch_size: int
+    threads: int
+    backend: str
+    steps: tuple[str, ...] = ()
+
+
 class SpeechEngine(Protocol):
     """Turns sound into a transcript, and a transcript's words into exactly timed words."""
+
+    def describe(self) -> EngineInfo:
+        """What runs where, as it is now."""
+        ...
 
     def transcribe(
         self, audio: Audio, options: SpeechOptions, progress: Progress | None = None

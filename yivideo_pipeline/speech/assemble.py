@@ -1,0 +1,150 @@
+"""From timed chunks to segments: words on the video's clock, grouped into sentences."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+import numpy as np
+
+from yivideo_pipeline.speech.attention import TimedText
+from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.types import Segment, Word
+from yivideo_pipeline.speech.words import spoken_characters
+
+MIN_WORD_S = 0.02
+SENTENCE_PAUSE_S = 1.5  # so long a pause ends a segment without a full stop
+MAX_SEGMENT_S = 30.0
+_SENTENCE_END = re.compile(r"[.?!。？！…][\"'”’)\]」』）】》]*$")
+_ABBREVIATION = re.compile(
+    r"(?:^|\s)(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|No|Vol|Fig|Sgt|Gen|Col)\.$"
+)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What was recognized in one chunk: its words timed, and how sure the model was."""
+
+    chunk: Chunk
+    timed: TimedText
+    avg_logprob: float
+    no_speech_prob: float
+
+
+@dataclass(frozen=True)
+class SpokenWord:
+    """A word on the sound's own clock and the passage that it came from."""
+
+    word: Word
+    passage: Passage
+
+
+def build_words(passage: Passage) -> list[SpokenWord]:
+    """The passage's words on the sound's own clock, in order, each with a positive length."""
+    timed = passage.timed
+    letters = np.array([len(spoken_characters(text)) for text in timed.words])
+    times, interpolated = spread_untimed(timed.times, timed.timed, letters)
+    words = []
+    for text, (start, end), confidence, guessed in zip(
+        timed.words, times, timed.confidences, interpolated, strict=True
+    ):
+        word = Word(
+            text=text,
+            start_s=passage.chunk.to_source(start),
+            end_s=passage.chunk.to_source(end, is_end=True),
+            confidence=round(float(confidence), 4),
+            source="interpolated" if guessed else "attention",
+        )
+        words.append(SpokenWord(word, passage))
+    return words
+
+
+def spread_untimed(
+    times: np.ndarray, timed: np.ndarray, letters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give words without a time of their own a share of the time around them.
+
+    They fill the gap they stand in. Where there is none, they share the next word's time (the
+    last words: the word before's), each by its letters.
+
+    Args:
+        times: Start and end in seconds, shape (n, 2), in order.
+        timed: Which words were heard, bool, shape (n,).
+        letters: How many letters each word has, shape (n,).
+
+    Returns:
+        Times in which every word has its part and none overlaps the next, and which words were
+        interpolated.
+    """
+    known = timed & (times[:, 1] - times[:, 0] >= MIN_WORD_S)
+    spread = times.copy()
+    anchors = [-1, *np.flatnonzero(known).tolist(), len(times)]
+    for before, after in pairwise(anchors):
+        first, last = before + 1, after
+        if first == last:
+            continue
+        left = spread[before, 1] if before >= 0 else times[first, 0]
+        right = spread[after, 0] if after < len(times) else max(left, times[-1, 1])
+        if right - left < MIN_WORD_S * (last - first):
+            if after < len(times):
+                last, right = last + 1, spread[after, 1]
+            elif before >= 0:
+                first, left = first - 1, spread[before, 0]
+        shares = np.cumsum(np.maximum(letters[first:last], 1))
+        edges = left + (right - left) * np.concatenate([[0], shares / shares[-1]])
+        spread[first:last] = np.stack([edges[:-1], edges[1:]], axis=1)
+    return spread, ~known
+
+
+def build_segments(spoken: list[SpokenWord], offset_s: float) -> list[Segment]:
+    """Group words into sentences: at full stops, long pauses, and after 30 s at the latest.
+
+    Args:
+        spoken: Words in order of time, on the sound's own clock.
+        offset_s: When the sound starts on the video's clock.
+    """
+    groups: list[list[SpokenWord]] = []
+    for item in _without_overlap(spoken):
+        if not groups or _ends_sentence(groups[-1], item.word):
+            groups.append([])
+        groups[-1].append(item)
+    return [_segment(group, offset_s) for group in groups]
+
+
+def _without_overlap(spoken: list[SpokenWord]) -> list[SpokenWord]:
+    """End each word where the next begins at the latest; chunks are timed without their neighbours."""
+    ends = [item.word.start_s for item in spoken[1:]] + [float("inf")]
+    return [
+        SpokenWord(item.word.model_copy(update={"end_s": min(item.word.end_s, end)}), item.passage)
+        for item, end in zip(spoken, ends, strict=True)
+    ]
+
+
+def _segment(group: list[SpokenWord], offset_s: float) -> Segment:
+    words = tuple(
+        item.word.model_copy(
+            update={
+                "start_s": round(item.word.start_s + offset_s, 3),
+                "end_s": round(item.word.end_s + offset_s, 3),
+            }
+        )
+        for item in group
+    )
+    return Segment(
+        start_s=words[0].start_s,
+        end_s=words[-1].end_s,
+        text="".join(word.text for word in words),
+        words=words,
+        avg_logprob=round(fmean(item.passage.avg_logprob for item in group), 4),
+        no_speech_prob=round(fmean(item.passage.no_speech_prob for item in group), 4),
+    )
+
+
+def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
+    last = group[-1].word
+    if (
+        following.start_s - last.end_s > SENTENCE_PAUSE_S
+        or following.end_s - group[0].word.start_s > MAX_SEGMENT_S
+    ):
+        return True
+    return bool(_SENTENCE_END.search(last.text)) and not _ABBREVIATION.search(last.text)

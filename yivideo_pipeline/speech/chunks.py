@@ -1,0 +1,138 @@
+"""Packing speech into encoder windows: Whisper reads 30 s at a time, full or not.
+
+Long silences are cut down to a little real silence on either side, so that sparse speech costs few
+windows; what is kept is the sound itself, so that words keep their exact places. Cuts fall into
+pauses, the longer the better.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.speech.types import Span
+
+WINDOW_S = 30.0
+PAD_S = 0.4  # real sound kept on either side of a span
+MIN_FILL_S = 20.0  # a cut is looked for behind this much sound
+FILL_WORTH = 0.04  # seconds of pause that a further second of fill outweighs
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Pieces of sound, joined into one encoder window; times on the sound's own clock."""
+
+    pieces: tuple[Span, ...]
+
+    @cached_property
+    def _starts(self) -> list[float]:
+        """Where each piece begins inside the chunk."""
+        lengths = [piece.end_s - piece.start_s for piece in self.pieces]
+        return [0.0, *np.cumsum(lengths)[:-1].tolist()]
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of sound in the chunk."""
+        return sum(piece.end_s - piece.start_s for piece in self.pieces)
+
+    @property
+    def start_s(self) -> float:
+        """Where the chunk begins in the sound."""
+        return self.pieces[0].start_s
+
+    @property
+    def end_s(self) -> float:
+        """Where the chunk ends in the sound."""
+        return self.pieces[-1].end_s
+
+    def read(self, audio: Audio) -> np.ndarray:
+        """The chunk's samples, float32 in -1..1, shape (n,)."""
+        return np.concatenate([audio.slice(piece.start_s, piece.end_s) for piece in self.pieces])
+
+    def to_source(self, time_s: float, is_end: bool = False) -> float:
+        """Map a time inside the chunk to the sound's own clock.
+
+        Where two pieces meet, one time in the chunk is two in the sound: an end belongs to the
+        piece before, a start to the piece behind.
+        """
+        find = bisect_left if is_end else bisect_right
+        index = max(0, find(self._starts, time_s) - 1)
+        piece = self.pieces[index]
+        return min(piece.start_s + time_s - self._starts[index], piece.end_s)
+
+
+def plan_chunks(
+    spans: tuple[Span, ...], probabilities: np.ndarray, hop_s: float, duration_s: float
+) -> list[Chunk]:
+    """Pack spans into chunks of at most 30 s, in order.
+
+    Args:
+        spans: What the voice activity detector heard, in order.
+        probabilities: Its frame probabilities, by which speech without a pause is cut where it is
+            least sure.
+        hop_s: Seconds a probability stands for.
+        duration_s: Length of the sound.
+    """
+    spans = tuple(part for span in spans for part in _split_long(span, probabilities, hop_s))
+    padded = _pad(spans, duration_s)
+    chunks: list[Chunk] = []
+    first = 0
+    while first < len(padded):
+        last = _choose_cut(padded, spans, first)
+        chunks.append(Chunk(_join(padded[first : last + 1])))
+        first = last + 1
+    return chunks
+
+
+def _split_long(span: Span, probabilities: np.ndarray, hop_s: float) -> list[Span]:
+    """Cut a span that no window holds where speech is least likely, behind two thirds of a window."""
+    limit = WINDOW_S - 2 * PAD_S
+    parts: list[Span] = []
+    start = span.start_s
+    while span.end_s - start > limit:
+        low, high = round((start + limit * 2 / 3) / hop_s), round((start + limit) / hop_s)
+        cut = (low + int(np.argmin(probabilities[low:high]))) * hop_s
+        parts.append(Span(start_s=start, end_s=cut))
+        start = cut
+    return [*parts, Span(start_s=start, end_s=span.end_s)]
+
+
+def _pad(spans: tuple[Span, ...], duration_s: float) -> list[Span]:
+    """Widen spans into the silence around them, neighbours sharing a short gap at its middle."""
+    padded = []
+    for index, span in enumerate(spans):
+        before = spans[index - 1].end_s if index else -PAD_S
+        after = spans[index + 1].start_s if index + 1 < len(spans) else duration_s + PAD_S
+        start = max(0.0, span.start_s - min(PAD_S, (span.start_s - before) / 2))
+        end = min(duration_s, span.end_s + min(PAD_S, (after - span.end_s) / 2))
+        padded.append(Span(start_s=start, end_s=end))
+    return padded
+
+
+def _choose_cut(padded: list[Span], spans: tuple[Span, ...], first: int) -> int:
+    """Index of the chunk's last span: the best of those that fill the window well."""
+    filled, best, best_value = 0.0, first, float("-inf")
+    for index in range(first, len(padded)):
+        filled += padded[index].end_s - padded[index].start_s
+        if filled > WINDOW_S and index > first:
+            break
+        if index + 1 == len(padded):
+            return index
+        pause = min(spans[index + 1].start_s - spans[index].end_s, 1.0)
+        value = pause + FILL_WORTH * filled if filled >= MIN_FILL_S else filled - WINDOW_S
+        if value >= best_value:
+            best, best_value = index, value
+    return best
+
+
+def _join(pieces: list[Span]) -> tuple[Span, ...]:
+    """Merge pieces that touch."""
+    joined = [pieces[0]]
+    for piece in pieces[1:]:
+        if piece.start_s - joined[-1].end_s < 1e-6:
+            joined[-1] = Span(start_s=joined[-1].start_s, end_s=piece.end_s)
+        else:
+            joined.append(piece)
+    return tuple(joined)

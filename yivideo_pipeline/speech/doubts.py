@@ -1,0 +1,38 @@
+"""Telling speech from what a recognizer invents, and a finished text from a broken one.
+
+Thresholds are Whisper's own ("Robust Speech Recognition via Large-Scale Weak Supervision",
+arXiv:2212.04356, section 4.5), but for those named here.
+"""
+
+import zlib
+
+from yivideo_pipeline.speech.whisper import Decoded
+
+MAX_COMPRESSION = 2.4
+MIN_AVG_LOGPROB = -1.0
+NO_SPEECH_PROB = 0.6
+# Whisper drops a silent chunk below -1.0; humming and music over which the detector heard a voice
+# came out between -0.8 and -1.0 here, real speech that the model held for silence not at all.
+MAX_SILENT_LOGPROB = -0.7
+FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def is_repetitive(text: str) -> bool:
+    """Whether a text repeats itself as a decoder does that is caught in a loop."""
+    data = text.encode()
+    return len(data) > 0 and len(data) / len(zlib.compress(data)) > MAX_COMPRESSION
+
+
+def is_silence(decoded: Decoded) -> bool:
+    """Whether the model itself holds the chunk for silence and is unsure of its text."""
+    return decoded.no_speech_prob > NO_SPEECH_PROB and decoded.avg_logprob < MAX_SILENT_LOGPROB
+
+
+def is_doubtful(decoded: Decoded) -> bool:
+    """Whether a text should be decoded again at another temperature."""
+    return decoded.avg_logprob < MIN_AVG_LOGPROB or is_repetitive(decoded.text)
+
+
+def choose_best(attempts: list[Decoded]) -> Decoded:
+    """The surest of several attempts that does not repeat itself, if there is one."""
+    return max(attempts, key=lambda decoded: (not is_repetitive(decoded.text), decoded.avg_logprob))

@@ -1,0 +1,80 @@
+"""Where speech is: Silero VAD (the ONNX model in faster-whisper's wheel) read in blocks."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio
+from yivideo_pipeline.speech.types import Span
+
+HOP = 512  # samples a probability stands for; the model's fixed frame at 16 kHz
+CONTEXT = 64  # samples of the frame before that the model is given along
+HOP_S = HOP / SAMPLE_RATE_HZ
+BLOCK_FRAMES = 1024  # about 33 s of sound a call: bounded memory, little call overhead
+
+# Hysteresis: a span begins above ONSET and ends once it has been below OFFSET for MIN_SILENCE_S.
+# Onset is lower than Silero's usual 0.5, since a lost word is worse than a chunk decoded in vain:
+# what is not speech is told apart afterwards by the recognizer's own certainty (`speech.doubts`).
+ONSET = 0.4
+OFFSET = 0.25
+MIN_SILENCE_S = 0.16
+MIN_SPEECH_S = 0.1
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    from faster_whisper.vad import get_vad_model
+
+    return get_vad_model().session
+
+
+def speech_probabilities(audio: Audio) -> np.ndarray:
+    """Probability of speech in each 32 ms frame: float32, shape (ceil(n / 512),)."""
+    blocks = list(_probability_blocks(audio.samples))
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _probability_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    session = _session()
+    state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
+    context = np.zeros((1, CONTEXT), np.float32)
+    for start in range(0, len(samples), BLOCK_FRAMES * HOP):
+        block = samples[start : start + BLOCK_FRAMES * HOP].astype(np.float32) / 32768
+        frames = np.pad(block, (0, -len(block) % HOP)).reshape(-1, HOP)
+        contexts = np.concatenate([context, frames[:-1, -CONTEXT:]])
+        context = frames[-1:, -CONTEXT:]
+        probabilities, state["h"], state["c"] = session.run(
+            None, {"input": np.concatenate([contexts, frames], axis=1), **state}
+        )
+        yield probabilities.reshape(-1)
+
+
+def find_spans(probabilities: np.ndarray, duration_s: float) -> tuple[Span, ...]:
+    """Turn frame probabilities into spans, in order, without overlap, on the sound's own clock."""
+    spans: list[Span] = []
+    start: int | None = None
+    quiet_since: int | None = None
+    for frame, probability in enumerate(probabilities):
+        if start is None:
+            start = frame if probability >= ONSET else None
+        elif probability >= OFFSET:
+            quiet_since = None
+        else:
+            quiet_since = frame if quiet_since is None else quiet_since
+            if (frame - quiet_since) * HOP_S >= MIN_SILENCE_S:
+                spans.append(_span(start, quiet_since, duration_s))
+                start = quiet_since = None
+    if start is not None:
+        spans.append(_span(start, quiet_since or len(probabilities), duration_s))
+    return tuple(span for span in spans if span.end_s - span.start_s >= MIN_SPEECH_S)
+
+
+def _span(first: int, last: int, duration_s: float) -> Span:
+    return Span(start_s=first * HOP_S, end_s=min(last * HOP_S, duration_s))
+
+
+def speech_spans(audio: Audio) -> tuple[Span, ...]:
+    """Intervals in which speech is heard, on the sound's own clock (without the audio's offset)."""
+    return find_spans(speech_probabilities(audio), audio.duration_s)

@@ -1,0 +1,181 @@
+"""A loaded Whisper model: sound in, encoder output, text and alignments out (CTranslate2)."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.speech.chunks import WINDOW_S
+from yivideo_pipeline.speech.placement import Placement
+
+WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
+MEL_FRAMES = 3000
+ENCODER_FRAMES_PER_S = 50
+MAX_TOKENS = 448  # positions of Whisper's decoder, prompt included
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the decoder made of one chunk.
+
+    `avg_logprob` is the mean log probability of a token, `no_speech_prob` that of the model's own
+    no-speech token, `temperature` the one it was sampled at (0: beam search).
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    avg_logprob: float
+    no_speech_prob: float
+    temperature: float
+
+
+class Whisper:
+    """Whisper weights on one device, shared by threads: CTranslate2 models are thread-safe.
+
+    Args:
+        model: A loaded `ctranslate2.models.Whisper`.
+        folder: The folder it was loaded from, for its tokenizer.
+    """
+
+    def __init__(self, model: Any, folder: Path) -> None:
+        import ctranslate2
+        import tokenizers
+
+        self.model = model
+        self.device: str = model.device
+        self._view = ctranslate2.StorageView
+        self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    @cached_property
+    def _features(self) -> Any:
+        from faster_whisper.feature_extractor import FeatureExtractor
+
+        return FeatureExtractor(feature_size=self.model.n_mels)
+
+    @lru_cache(maxsize=8)  # noqa: B019 - a model lives as long as its engine
+    def tokenizer(self, language: str) -> Any:
+        """faster-whisper's tokenizer for a language (English where the model knows no other)."""
+        from faster_whisper.tokenizer import Tokenizer
+
+        return Tokenizer(self._tokens, self.model.is_multilingual, task="transcribe", language=language)
+
+    def encode(self, sounds: list[np.ndarray]) -> Any:
+        """Encode chunks of at most 30 s (float32, 16 kHz); CTranslate2 view of shape (n, 1500, d)."""
+        if self.device == "cuda":
+            return self.model.encode(self._view.from_array(np.stack([self._mel(sound) for sound in sounds])))
+        # One at a time is as fast on a CPU, and a batch's attention matrices are its largest memory.
+        rows = [
+            np.array(self.model.encode(self._view.from_array(self._mel(sound)[np.newaxis])))
+            for sound in sounds
+        ]
+        return self._view.from_array(np.concatenate(rows))
+
+    def _mel(self, sound: np.ndarray) -> np.ndarray:
+        """Log-mel spectrogram of one window, zero-padded as sound, as Whisper was trained on it."""
+        padded = np.pad(sound[:WINDOW_SAMPLES], (0, max(0, WINDOW_SAMPLES - len(sound))))
+        return self._features(padded, padding=0)[:, :MEL_FRAMES].astype(np.float32, copy=False)
+
+    def detect_languages(self, encoded: Any) -> list[dict[str, float]]:
+        """Probability of each language for each chunk; English alone where the model knows no other."""
+        if not self.model.is_multilingual:
+            return [{"en": 1.0}] * encoded.shape[0]
+        return [
+            {token.strip("<|>"): probability for token, probability in pairs}
+            for pairs in self.model.detect_language(encoded)
+        ]
+
+    def decode(self, encoded: Any, language: str, beam_size: int, temperature: float = 0.0) -> list[Decoded]:
+        """Text of each encoded chunk: by beam search, or sampled where a temperature is given."""
+        tokenizer = self.tokenizer(language)
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        sampling = (
+            {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
+            if temperature
+            else {"beam_size": beam_size}
+        )
+        results = self.model.generate(
+            encoded,
+            [prompt] * encoded.shape[0],
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_length=MAX_TOKENS,
+            **sampling,
+        )
+        return [self._decoded(result, tokenizer, temperature) for result in results]
+
+    def _decoded(self, result: Any, tokenizer: Any, temperature: float) -> Decoded:
+        tokens = tuple(token for token in result.sequences_ids[0] if token < tokenizer.eot)
+        # CTranslate2's score is the mean over the tokens; Whisper's counts the end token too.
+        length = len(result.sequences_ids[0])
+        return Decoded(
+            text=tokenizer.decode(tokens),
+            tokens=tokens,
+            avg_logprob=result.scores[0] * length / (length + 1),
+            no_speech_prob=result.no_speech_prob,
+            temperature=temperature,
+        )
+
+    def align(self, encoded: Any, language: str, tokens: list[list[int]], frames: list[int]) -> list[Any]:
+        """CTranslate2's alignments of given tokens, for each chunk.
+
+        Args:
+            encoded: View of shape (n, 1500, d).
+            language: Language of the text.
+            tokens: For each chunk the text tokens, at most about 440.
+            frames: For each chunk how many mel frames (10 ms) are sound.
+        """
+        start = self.tokenizer(language).sot_sequence
+        if self.device == "cuda":
+            return self.model.align(encoded, start, tokens, frames, median_filter_width=3)
+        # One at a time again: CTranslate2 computes the whole vocabulary for every token aligned.
+        rows = np.array(encoded, copy=False)
+        return [
+            self.model.align(self._view.from_array(rows[row : row + 1]), start, [tokens[row]], [frames[row]],
+                             median_filter_width=3)[0]
+            for row in range(len(tokens))
+        ]  # fmt: skip
+
+    def splice(self, encoded: Any, row: int, first: int, last: int) -> Any:
+        """One chunk's encoder frames first..last, followed by frames of encoded silence up to 1500.
+
+        Cutting the encoder's output rather than the sound keeps what the encoder knew of the
+        context; the silent tail keeps the decoder from reading the end of the slice as the end of
+        all sound.
+        """
+        frames = self._on_host(encoded)[row : row + 1, first:last]
+        tail = self._silence[:, frames.shape[1] :]
+        return self._view.from_array(np.ascontiguousarray(np.concatenate([frames, tail], axis=1)))
+
+    @cached_property
+    def _silence(self) -> np.ndarray:
+        return self._on_host(self.encode([np.zeros(0, np.float32)]))
+
+    def _on_host(self, view: Any) -> np.ndarray:
+        return np.array(view if self.device == "cpu" else view.to_device(_cpu()))
+
+
+def load_whisper(folder: Path, placement: Placement) -> Whisper:
+    """Load a CTranslate2 model folder (model.bin, config.json, tokenizer.json, vocabulary).
+
+    Raises:
+        RuntimeError: CTranslate2's own, for the classifier in `errors.classify`.
+    """
+    import ctranslate2
+
+    model = ctranslate2.models.Whisper(
+        str(folder),
+        device=placement.device,
+        compute_type=placement.compute_type,
+        inter_threads=placement.workers,
+        intra_threads=placement.threads_per_worker,
+    )
+    return Whisper(model, folder)
+
+
+def _cpu() -> Any:
+    import ctranslate2
+
+    return ctranslate2.Device.cpu
