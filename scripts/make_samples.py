@@ -116,8 +116,7 @@ def draw_boat(picture: np.ndarray, x: np.ndarray, y: np.ndarray, left: float, to
 
 def film(sample: Sample, voice: np.ndarray) -> None:
     """Write picture and voice as H.264 and AAC."""
-    # Without random ids, so that the same recipe makes the same bytes.
-    with av.open(FOLDER / sample.name, "w", container_options={"fflags": "bitexact"}) as container:
+    with av.open(FOLDER / sample.name, "w") as container:
         picture = container.add_stream(
             "libx264", rate=FRAMES_PER_SECOND, options={"crf": "30", "preset": "veryslow", "g": "50"}
         )
@@ -128,8 +127,13 @@ def film(sample: Sample, voice: np.ndarray) -> None:
         frames = draw_all(sample, len(voice) / VOICE_RATE_HZ)
         packets = [packet for frame in frames for packet in picture.encode(frame)]
         packets += [*picture.encode(None), *sound.encode(as_frame(voice)), *sound.encode(None)]
-        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+        for packet in sorted(packets, key=starts_at):
             container.mux(packet)
+
+
+def starts_at(packet: av.Packet) -> Fraction:
+    assert packet.dts is not None
+    return packet.dts * packet.time_base
 
 
 def draw_all(sample: Sample, whole_s: float) -> Iterator[av.VideoFrame]:

@@ -63,7 +63,7 @@ def write_media(path: Path, sounds: list[Sound], video_s: float | None = 1.0, br
         packets = []
         for track, sound in zip(tracks, sounds, strict=True):
             packets += [p for frame in _sound_frames(sound) for p in track.encode(frame)] + track.encode(None)
-        if picture is not None:
+        if picture is not None and video_s is not None:
             frames = _picture_frames(round(video_s * FRAMES_PER_SECOND), brightness)
             packets += [p for frame in frames for p in picture.encode(frame)] + picture.encode(None)
         output.start_encoding()
@@ -83,7 +83,7 @@ def _add_track(output, sound: Sound):
 
 
 def _sound_frames(sound: Sound):
-    sample_format = av.Codec(sound.codec, "w").audio_formats[0]
+    sample_format = (av.Codec(sound.codec, "w").audio_formats or ["s16"])[0]
     for start in range(0, sound.samples.shape[1], FRAME_SAMPLES):
         block = sound.samples[:, start : start + FRAME_SAMPLES].T.reshape(1, -1)
         second = start / sound.rate_hz

@@ -1,6 +1,7 @@
 """What is opened, what is refused, and that nothing else is touched."""
 
 import ctypes
+import io
 import os
 import socket
 import struct
@@ -261,6 +262,24 @@ def test_a_file_that_the_system_does_not_let_us_open_is_a_disk_error(tmp_path, m
     monkeypatch.setattr(container.Path, "open", refuse)
     with pytest.raises(DiskError):
         probe(path)
+
+
+class FailingDisk(io.FileIO):
+    """A file whose second half can't be read."""
+
+    def read(self, size=-1):
+        if self.tell() > os.fstat(self.fileno()).st_size // 2:
+            raise OSError(5, "Input/output error")
+        return super().read(size)
+
+
+def test_a_disk_that_fails_while_reading_is_a_disk_error_and_no_damaged_video(tmp_path, monkeypatch):
+    noise = np.random.default_rng(2).uniform(-0.5, 0.5, (1, 60 * 16_000)).astype(np.float32)
+    path = write_media(tmp_path / "a.mkv", [Sound(noise)], video_s=60.0)
+    stream = probe(path).audio_streams[0]
+    monkeypatch.setattr(container, "_open_regular", lambda path: FailingDisk(path))
+    with pytest.raises(DiskError, match="Reading fails: Input/output error"):
+        decode_audio(path, tmp_path / "sound.wav", stream)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -153,19 +153,41 @@ def test_of_a_file_that_breaks_off_what_can_be_read_is_used_and_the_second_is_to
     )
 
 
+def remux(source, target, movflags):
+    with av.open(source) as whole, av.open(target, "w", options={"movflags": movflags}) as copy:
+        tracks = {stream.index: copy.add_stream_from_template(stream) for stream in whole.streams}
+        for packet in whole.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream_index]
+                copy.mux(packet)
+    return target
+
+
 def test_an_mp4_whose_index_comes_first_is_used_up_to_where_it_breaks_off(tmp_path):
     whole = write_media(tmp_path / "whole.mp4", [Sound(tone(20), codec="aac")], video_s=20.0)
-    path = tmp_path / "a.mp4"
-    with av.open(whole) as source, av.open(path, "w", options={"movflags": "faststart"}) as target:
-        copies = {s.index: target.add_stream_from_template(s) for s in source.streams}
-        for packet in source.demux():
-            if packet.dts is not None:
-                packet.stream = copies[packet.stream_index]
-                target.mux(packet)
+    path = remux(whole, tmp_path / "a.mp4", "faststart")
     cut(path, 0.6)
     decoded = decode(path)
     assert 5 < decoded.truncated_at_s < 15
     assert decoded.audio.duration_s == pytest.approx(decoded.truncated_at_s, abs=1.5)
+
+
+@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
+def test_a_whole_mp4_of_any_layout_gives_no_warning(tmp_path, movflags):
+    whole = write_media(tmp_path / "whole.mp4", [Sound(tone(20), codec="aac")], video_s=20.0)
+    assert decode(remux(whole, tmp_path / "a.mp4", movflags)).warnings == ()
+
+
+def test_channels_without_a_meaning_are_mixed_or_refused_in_a_clear_line(tmp_path):
+    for channels in (3, 32):
+        with wave.open(str(tmp_path / f"{channels}.wav"), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(16_000)
+            file.writeframes(np.full((16_000, channels), 1000, np.int16).tobytes())
+    assert decode(tmp_path / "3.wav").audio.duration_s == 1
+    with pytest.raises(UnreadableMedia, match="can't be mixed to mono: 32 channels at 16000 Hz"):
+        decode(tmp_path / "32.wav")
 
 
 def test_sound_that_ends_before_the_picture_is_no_truncation(tmp_path):

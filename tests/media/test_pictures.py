@@ -11,7 +11,7 @@ from yivideo_pipeline.media.pictures import peaks, poster_jpeg
 
 
 def look(jpeg):
-    with av.open(io.BytesIO(jpeg), format="jpeg_pipe") as container:
+    with av.open(io.BytesIO(jpeg), "r", format="jpeg_pipe") as container:
         return next(container.decode(video=0)).to_ndarray(format="gray")
 
 

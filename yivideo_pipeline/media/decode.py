@@ -15,7 +15,7 @@ from yivideo_pipeline.media.probe import StreamInfo, presentation_start_s
 from yivideo_pipeline.media.timeline import Timeline
 
 _WRITE_BUFFER_BYTES = 1024 * 1024
-_MAX_FAILED_READS = 1000
+_MAX_FAILED_READS_IN_A_ROW = 1000
 _END_TOLERANCE_S = 1.0
 _PROGRESS_STEP = 0.005
 _TIMED_KINDS = ("audio", "video", "subtitle")
@@ -113,9 +113,10 @@ class _Reading:
         """Read every timed stream, so that a short audio track is not taken for a file that breaks off."""
         timed = [stream for stream in self._container.streams if stream.type in _TIMED_KINDS]
         failed_reads = 0
-        while failed_reads < _MAX_FAILED_READS:
+        while failed_reads < _MAX_FAILED_READS_IN_A_ROW:
             try:
                 for packet in self._container.demux(timed):
+                    failed_reads = 0
                     self._note_time(packet)
                     yield packet
             except av.error.FFmpegError:

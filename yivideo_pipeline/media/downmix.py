@@ -12,6 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.filter import Graph
 
+from yivideo_pipeline.errors.tree import UnreadableMedia
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 
 _CENTRE = "FC"
@@ -29,27 +30,19 @@ class Downmix:
     """Converts frames of one format, layout and rate to 16 kHz mono 16-bit samples.
 
     The filters delay nothing: the first sample out belongs to the first sample in.
+
+    Raises:
+        UnreadableMedia: a layout that can't be mixed, such as 32 channels without a meaning.
     """
 
     def __init__(self, frame: AudioFrame) -> None:
-        self._graph = Graph()
-        nodes = [
-            self._graph.add_abuffer(
-                sample_rate=frame.sample_rate, format=frame.format.name, layout=frame.layout.name
-            )
-        ]
-        channels = [channel.name for channel in frame.layout.channels]
-        has_centre = len(channels) > 1 and _CENTRE in channels
-        if has_centre:
-            # In floating point: a sum in 16 bits would wrap around before the limiter sees it.
-            nodes.append(self._graph.add("aformat", "sample_fmts=fltp"))
-            nodes.append(self._graph.add("pan", f"mono|c0={_mix(channels)}"))
-        nodes.append(self._graph.add("aresample", str(SAMPLE_RATE_HZ)))
-        if has_centre:
-            nodes.append(self._graph.add("alimiter", _LIMITER))
-        nodes.append(self._graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"))
-        nodes.append(self._graph.add("abuffersink"))
-        self._graph.link_nodes(*nodes).configure()
+        try:
+            self._graph = _build_graph(frame)
+        except av.error.FFmpegError as error:
+            sound = f"{frame.layout.name} at {frame.sample_rate} Hz"
+            raise UnreadableMedia(
+                f"This sound can't be mixed to mono: {sound}", "Convert it to stereo"
+            ) from error
 
     def convert(self, frame: AudioFrame | None) -> Iterator[np.ndarray]:
         """Yield the samples that are ready, int16, shape (n,); None for the frame ends the sound."""
@@ -63,6 +56,25 @@ class Downmix:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             yield converted.to_ndarray().reshape(-1)
+
+
+def _build_graph(frame: AudioFrame) -> Graph:
+    graph = Graph()
+    layout, sample_format = frame.layout, frame.format.name
+    nodes = [graph.add_abuffer(sample_rate=frame.sample_rate, format=sample_format, layout=layout.name)]
+    channels = [channel.name for channel in layout.channels]
+    has_centre = len(channels) > 1 and _CENTRE in channels
+    if has_centre:
+        # In floating point: a sum in 16 bits would wrap around before the limiter sees it.
+        nodes.append(graph.add("aformat", "sample_fmts=fltp"))
+        nodes.append(graph.add("pan", f"mono|c0={_mix(channels)}"))
+    nodes.append(graph.add("aresample", str(SAMPLE_RATE_HZ)))
+    if has_centre:
+        nodes.append(graph.add("alimiter", _LIMITER))
+    nodes.append(graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"))
+    nodes.append(graph.add("abuffersink"))
+    graph.link_nodes(*nodes).configure()
+    return graph
 
 
 def _mix(channels: list[str]) -> str:
