@@ -1,1 +1,1 @@
-"""The Dagster edge: partitions, assets, resources, jobs."""
+"""The Dagster edge: partitions, assets, resources, jobs, the instance. Nothing here is domain code."""

@@ -1,6 +1,6 @@
 """Artifacts: what the stages made, found by the video's content and the stage's key.
 
-    artifacts/<content hash>/<stage>-<key>/manifest.json    written last: without it there is nothing
+    videos/<content hash>/<stage>-<key>/manifest.json       written last: without it there is nothing
                                            <files>
     refs/<hash of the partition key>/<stage>.json           what this partition's stage made last
     refs/delivered/<hash of the path>.json                  what was written for the person, and where
@@ -145,7 +145,7 @@ class Storage:
 
 
 def _folder(video_hash: str, stage: str, key: str) -> str:
-    return f"artifacts/{video_hash}/{stage}-{key}"
+    return f"videos/{video_hash}/{stage}-{key}"
 
 
 def _name(text: str) -> str:

@@ -1,0 +1,75 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from yivideo_pipeline.defs.composition import build_definitions
+from yivideo_pipeline.defs.stages import CODE_VERSIONS, JOB, LOCATION
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def graph(bench):
+    return build_definitions(bench.resources).resolve_asset_graph()
+
+
+def test_the_stages_follow_each_other(graph):
+    parents = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.get_all_asset_keys()
+    }
+    assert parents == {
+        "video": set(),
+        "audio": {"video"},
+        "transcript": {"audio"},
+        "alignment": {"audio", "transcript"},
+        "subtitles": {"alignment"},
+    }
+
+
+def test_every_asset_says_what_and_whose_it_is(graph):
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.partitions_def.name == "videos"
+        assert node.description and node.owners and node.kinds and node.group_name == "subtitles"
+        assert node.code_version == CODE_VERSIONS[key.to_user_string()]
+
+
+def test_steps_with_a_model_share_the_pool(bench):
+    nodes = build_definitions(bench.resources).resolve_job_def(JOB).graph.node_defs
+    assert {node.name for node in nodes if node.pool == "gpu"} == {"transcript", "alignment"}
+
+
+def test_dagster_validates_the_workspace(home):
+    command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert LOCATION in done.stdout + done.stderr
+
+
+def test_the_location_has_one_name_everywhere():
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    assert workspace["load_from"][0]["python_module"]["location_name"] == LOCATION
+
+
+def test_loading_the_definitions_imports_no_model_library(home):
+    code = (
+        "import sys, yivideo_pipeline.definitions as d; d.defs().resolve_job_def('process_video')\n"
+        "print(sorted({'torch', 'ctranslate2', 'faster_whisper', 'whisperx', 'onnxruntime', 'transformers'}"
+        " & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_whole_configuration_of_a_launch_is_typed(bench):
+    job = build_definitions(bench.resources).resolve_job_def(JOB)
+    good = {"speech": {"model_name": "tiny", "batch_size": 2}, "subtitles": {"formats": ["srt"]}}
+    assert dg.validate_run_config(job, {"resources": {"launch": {"config": good}}})
+    for bad in ({"speech": {"batch_size": "many"}}, {"speech": {"modle_name": "tiny"}}, {"output": "x"}):
+        with pytest.raises(dg.DagsterInvalidConfigError):
+            dg.validate_run_config(job, {"resources": {"launch": {"config": bad}}})

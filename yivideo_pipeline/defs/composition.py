@@ -1,0 +1,24 @@
+"""The pipeline put together: assets, job, resources."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from yivideo_pipeline.defs.assets import ASSETS
+from yivideo_pipeline.defs.stages import JOB
+
+
+def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
+    """Put the pipeline together around its resources.
+
+    All steps of a run share one process, whether a job or the assets themselves are launched: the
+    transcript's model is still loaded when the alignment asks for it.
+    """
+    job = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.assets(*ASSETS),
+        description="From a video file to word-aligned subtitles, for one video (partition)",
+        executor_def=dg.in_process_executor,
+    )
+    return dg.Definitions(assets=ASSETS, jobs=[job], resources=resources, executor=dg.in_process_executor)

@@ -1,0 +1,57 @@
+"""Dagster's instance: where runs and materializations are remembered."""
+
+import os
+import socket
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+import psutil
+
+WORKER_TAG = "yivideo/worker"
+"""Host, process id and start time of the process that runs a run of the command line."""
+
+
+def open_instance(home: Path) -> dg.DagsterInstance:
+    """Open the persistent instance under the home folder, made on first use.
+
+    The webserver and daemon of `yivideo up` use the same one, so that what ran here is seen there.
+    """
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "dagster.yaml"
+    if not config.exists():
+        config.write_bytes(files("yivideo_pipeline.defs").joinpath("dagster.yaml").read_bytes())
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def worker_of_this_process() -> str:
+    """Name this process so that another one can tell whether it still lives."""
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+def close_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Report as failed the runs whose process on this machine is gone; returns their ids.
+
+    A killed process can't say goodbye: its run would look alive for ever, and keep its place in the pool.
+    """
+    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    closed = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        if _is_gone(run.tags.get(WORKER_TAG, "")):
+            instance.report_run_failed(run, "The process that ran it is gone")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            closed.append(run.run_id)
+    return closed
+
+
+def _is_gone(worker: str) -> bool:
+    host, _, process = worker.partition(":")
+    if not process or host != socket.gethostname():
+        return False
+    pid, _, started = process.partition(":")
+    try:
+        # The same number may belong to another process by now.
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True

@@ -1,0 +1,116 @@
+"""Small drawings for Dagster's UI, as Markdown with the picture inside: nothing is fetched to show them.
+
+The UI strips plain `<svg>`, but shows an image whose address is its own data. They are kept in the
+event log with the metadata, so each stays under 30 kB.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import groupby
+
+from yivideo_pipeline.speech.types import Word
+
+WIDTH = 960
+TIMELINE_WORDS = 120
+_ROW_S = 15.0
+_ROW_HEIGHT = 40
+_INK, _SPEECH, _PAPER = "#334155", "#bbf7d0", "#ffffff"
+_BY_SOURCE = {"aligned": "#86efac", "attention": "#93c5fd", "interpolated": "#fde68a"}
+
+
+def image(data: bytes, media_type: str, title: str) -> str:
+    """Put a picture into Markdown."""
+    return f"![{title}](data:{media_type};base64,{base64.b64encode(data).decode('ascii')})"
+
+
+def draw_waveform(
+    outline: Sequence[Sequence[int]],
+    spans: Sequence[Sequence[float]],
+    offset_s: float,
+    duration_s: float,
+) -> str:
+    """Draw the sound's outline over its speech spans.
+
+    Args:
+        outline: Lowest and highest sample of each part, in percent of full scale.
+        spans: Start and end of speech, in seconds on the video's clock.
+        offset_s: When the sound starts on that clock.
+        duration_s: Length of the sound.
+    """
+    speech = "".join(f"M{start} 0H{end}V100H{start}z" for start, end in _columns(spans, offset_s, duration_s))
+    step = WIDTH / max(1, len(outline))
+    wave = "".join(
+        f"M{place * step:.0f} {50 - high / 2:.0f}V{51 - low / 2:.0f}"
+        for place, (low, high) in enumerate(outline)
+    )
+    return _svg(
+        116,
+        f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}"/>'
+        f"{_text(0, 113, _clock(offset_s))}{_text(WIDTH - 60, 113, _clock(offset_s + duration_s))}",
+        "Sound, with speech in green",
+    )
+
+
+def _columns(
+    spans: Sequence[Sequence[float]], offset_s: float, duration_s: float
+) -> Iterator[tuple[int, int]]:
+    """Turn spans into columns of pixels; what falls into the same or the next column is one."""
+    per_s = WIDTH / duration_s if duration_s else 0.0
+    covered = set()
+    for start_s, end_s in spans:
+        start = int((start_s - offset_s) * per_s)
+        covered.update(range(start, max(start + 1, round((end_s - offset_s) * per_s))))
+    for is_speech, run in groupby(range(WIDTH), covered.__contains__):
+        columns = list(run)
+        if is_speech:
+            yield columns[0], columns[-1] + 1
+
+
+def draw_timeline(words: Sequence[Word]) -> str:
+    """Draw the first words on a time line, 15 s a row, coloured by where their times come from."""
+    shown = words[:TIMELINE_WORDS]
+    begin = shown[0].start_s // _ROW_S if shown else 0
+    rows = int((shown[-1].end_s // _ROW_S) - begin) + 1 if shown else 1
+    # A long silence must not become a long picture.
+    rows = min(rows, 16)
+    parts = [_text(0, row * _ROW_HEIGHT + 10, _clock((begin + row) * _ROW_S)) for row in range(rows)]
+    for word in shown:
+        row = int(word.start_s // _ROW_S - begin)
+        if row < rows:
+            parts.append(_draw_word(word, row, word.start_s % _ROW_S))
+    return _svg(rows * _ROW_HEIGHT, "".join(parts), "Words in time")
+
+
+def _draw_word(word: Word, row: int, start_s: float) -> str:
+    per_s = WIDTH / _ROW_S
+    x, y = start_s * per_s, row * _ROW_HEIGHT + 14
+    width = max(1.0, (word.end_s - word.start_s) * per_s)
+    faded = 0.35 + 0.65 * word.confidence
+    return (
+        f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="20" fill="{_BY_SOURCE[word.source]}"'
+        f' opacity="{faded:.2f}"/>{_text(x + 1, y + 14, word.text.strip()[:24])}'
+    )
+
+
+def _svg(height: int, body: str, title: str) -> str:
+    drawing = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"'
+        f' font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="{_PAPER}"/>'
+        f"{body}</svg>"
+    )
+    return image(drawing.encode("utf-8"), "image/svg+xml", title)
+
+
+def _text(x: float, y: float, text: str) -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{_INK}">{escape(_printable(text))}</text>'
+
+
+def _printable(text: str) -> str:
+    # XML has no word for control characters: one would make the whole picture unreadable.
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    return f"{int(minutes)}:{rest:04.1f}"

@@ -1,0 +1,66 @@
+"""The speech models of this process, as a resource."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, TypedDict
+
+from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.rules import resolve
+from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.weights import find_weights
+
+if TYPE_CHECKING:
+    from yivideo_pipeline.speech.manager import ModelManager
+
+
+class _Hub(TypedDict):
+    token: str | None
+    offline: bool
+
+
+class LocalSpeech:
+    """Whisper in this process: one manager, so that a run over many videos loads its model once."""
+
+    def __init__(self, settings: Settings) -> None:
+        token = settings.hub.read_token()
+        self._model_dir = settings.cache.model_dir
+        self._hub: _Hub = {
+            "token": token.get_secret_value() if token else None,
+            "offline": settings.hub.offline,
+        }
+
+    def check(self, options: SpeechOptions) -> tuple[str, ...]:
+        """Return warnings about the options on this machine.
+
+        Raises:
+            ConfigValidationError: they can't work here.
+        """
+        return resolve(options, _unoccupied(probe_hardware())).warnings
+
+    def revision(self, options: SpeechOptions) -> str:
+        """Return the revision of the weights, fetching them where they are not there yet."""
+        return find_weights(options.model_name, self._model_dir, **self._hub).revision
+
+    def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
+        """Lend the engine, loading its model where it is not loaded."""
+        return self._manager.lease(options)
+
+    @cached_property
+    def _manager(self) -> "ModelManager":
+        from yivideo_pipeline.speech.load import load_engine
+        from yivideo_pipeline.speech.manager import ModelManager
+
+        return ModelManager(lambda options: load_engine(options, self._model_dir, **self._hub))
+
+
+def _unoccupied(hardware: Hardware) -> Hardware:
+    """The machine with all its memory free.
+
+    What is free at this moment says little: our own model may be what fills it, or a run that ends before
+    this one's turn comes. The manager looks at it when it loads.
+    """
+    gpus = tuple(replace(gpu, memory_free_bytes=gpu.memory_total_bytes) for gpu in hardware.gpus)
+    return replace(hardware, memory_available_bytes=hardware.memory_total_bytes, gpus=gpus)

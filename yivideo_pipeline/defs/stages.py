@@ -1,0 +1,24 @@
+"""The stages' names, code versions and partitions."""
+
+import dagster as dg
+
+LOCATION = "yivideo_pipeline"
+"""Name of the code location, everywhere: in workspace.yaml, pyproject.toml and the runs of the CLI."""
+JOB = "process_video"
+GROUP = "subtitles"
+OWNERS = ["team:yivideo"]
+GPU_POOL = "gpu"
+"""Steps that use a model take turns in it, over all runs: dagster.yaml says how many at once."""
+
+CODE_VERSIONS = {
+    "video": "1",
+    "audio": "1",
+    "transcript": "1",
+    "alignment": "1",
+    "subtitles": "1",
+}
+"""Raise a stage's number when its code makes something else of the same input: it is in its key."""
+
+VIDEOS = "videos"
+videos = dg.DynamicPartitionsDefinition(name=VIDEOS)
+"""One partition a video; the keys are `storage.partition_keys`'."""
