@@ -48,10 +48,11 @@ def build_words(passage: Passage) -> list[SpokenWord]:
     for text, (start, end), confidence, guessed in zip(
         timed.words, times, timed.confidences, interpolated, strict=True
     ):
+        start_s, end_s = passage.chunk.to_source(start, end)
         word = Word(
             text=text,
-            start_s=passage.chunk.to_source(start),
-            end_s=passage.chunk.to_source(end, is_end=True),
+            start_s=start_s,
+            end_s=end_s,
             confidence=round(float(confidence), 4),
             source="interpolated" if guessed else "attention",
         )

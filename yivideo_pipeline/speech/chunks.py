@@ -51,16 +51,22 @@ class Chunk:
         """The chunk's samples, float32 in -1..1, shape (n,)."""
         return np.concatenate([audio.slice(piece.start_s, piece.end_s) for piece in self.pieces])
 
-    def to_source(self, time_s: float, is_end: bool = False) -> float:
-        """Map a time inside the chunk to the sound's own clock.
+    def to_source(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """Map a word's start and end inside the chunk to the sound's own clock.
 
-        Where two pieces meet, one time in the chunk is two in the sound: an end belongs to the
-        piece before, a start to the piece behind.
+        A word lies in one piece, the one that holds most of it: one that reaches over the seam of
+        two pieces would otherwise last as long as the silence that was cut out there.
         """
-        find = bisect_left if is_end else bisect_right
-        index = max(0, find(self._starts, time_s) - 1)
+        last = max(0, bisect_left(self._starts, end_s) - 1)
+        first = min(last, max(0, bisect_right(self._starts, start_s) - 1))
+        ends = [*self._starts[1:], self.duration_s]
+        index = max(
+            range(first, last + 1),
+            key=lambda piece: min(end_s, ends[piece]) - max(start_s, self._starts[piece]),
+        )
         piece = self.pieces[index]
-        return min(piece.start_s + time_s - self._starts[index], piece.end_s)
+        shift = piece.start_s - self._starts[index]
+        return max(start_s + shift, piece.start_s), min(end_s + shift, piece.end_s)
 
 
 def plan_chunks(
