@@ -1,7 +1,7 @@
 """A loaded Whisper model: sound in, encoder output, text and alignments out (CTranslate2)."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Whisper:
         self.device: str = model.device
         self._view = ctranslate2.StorageView
         self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizers: dict[str, Any] = {}
 
     @cached_property
     def _features(self) -> Any:
@@ -55,12 +56,16 @@ class Whisper:
 
         return FeatureExtractor(feature_size=self.model.n_mels)
 
-    @lru_cache(maxsize=8)  # noqa: B019 - a model lives as long as its engine
     def tokenizer(self, language: str) -> Any:
         """faster-whisper's tokenizer for a language (English where the model knows no other)."""
         from faster_whisper.tokenizer import Tokenizer
 
-        return Tokenizer(self._tokens, self.model.is_multilingual, task="transcribe", language=language)
+        # Kept here, not by lru_cache: that would keep the model with its weights, too.
+        if language not in self._tokenizers:
+            self._tokenizers[language] = Tokenizer(
+                self._tokens, self.model.is_multilingual, task="transcribe", language=language
+            )
+        return self._tokenizers[language]
 
     def encode(self, sounds: list[np.ndarray]) -> Any:
         """Encode chunks of at most 30 s (float32, 16 kHz); CTranslate2 view of shape (n, 1500, d)."""
