@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -17,6 +18,7 @@ TESTS = Path(__file__).resolve().parents[1]
 WORK = """
 import sys, time
 from pathlib import Path
+from uuid import uuid4
 from shutil import copyfile
 sys.path.insert(0, sys.argv[1])
 from fakes import FakeEngine, FakeSpeech
@@ -82,12 +84,28 @@ def test_a_run_belongs_to_the_job_that_the_ui_shows(bench, home):
 def test_a_killed_process_leaves_no_run_open_and_no_place_taken(working, home):
     with open_instance(home) as instance:
         assert close_abandoned_runs(instance) == [], "it is alive"
+        (run,) = instance.get_runs()
+        again = launch_again(instance, run)
         working.kill()
         working.wait()
-        (closed,) = close_abandoned_runs(instance)
-        assert instance.get_run_by_id(closed).status == dg.DagsterRunStatus.FAILURE
+        assert close_abandoned_runs(instance) == [run.run_id]
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(again.run_id).status == dg.DagsterRunStatus.STARTED
         assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
-        assert close_abandoned_runs(instance) == []
+
+
+def launch_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    """As the UI does it: the tags are the parent's, the worker is another."""
+    return instance.add_run(
+        dg.DagsterRun(
+            job_name=JOB,
+            run_id=str(uuid4()),
+            status=dg.DagsterRunStatus.STARTED,
+            tags={**run.tags, "dagster/parent_run_id": run.run_id},
+            parent_run_id=run.run_id,
+            root_run_id=run.run_id,
+        )
+    )
 
 
 def test_an_interrupted_run_is_closed_and_its_place_is_free(working, home):

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from shutil import copyfile
 
@@ -7,6 +8,8 @@ import pytest
 from conftest import SAMPLE
 
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
+from yivideo_pipeline.settings.options import Device, SubtitleFormat
+from yivideo_pipeline.storage.partition_keys import encode_key
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 
@@ -64,11 +67,11 @@ def test_another_subtitle_option_renders_alone(bench):
     assert bench.speech.loads == 2
 
 
-@pytest.mark.parametrize("option", [{"batch_size": 2}, {"device": "cpu"}, {"faster_whisper_threads": 1}])
-def test_what_changes_the_price_alone_repeats_nothing(bench, option):
+def test_what_changes_the_price_alone_repeats_nothing(bench):
     bench.add("talk.mp4")
     bench.run()
-    assert bench.run(speech=option).reused == STAGES
+    cheaper = {"batch_size": 2, "device": Device.CPU, "faster_whisper_threads": 1}
+    assert bench.run(speech=cheaper).reused == STAGES
 
 
 def test_other_weights_repeat_the_speech_stages(bench):
@@ -174,11 +177,22 @@ def test_an_error_that_nobody_foresaw_is_reported_with_its_words(bench):
     assert "flux capacitor" in done.failure.message
 
 
-def test_names_that_dagster_forbids_are_processed(bench):
-    key = bench.add("wait...\n100% 中文 'q'.mp4")
-    done = bench.run(key)
+@pytest.mark.parametrize(
+    "stem", ["wait...\n100% 中文 'q'", '-rf "x"', "a\tb: c", "x" * 250, os.fsdecode(b"caf\xe9 \xff")]
+)
+def test_any_name_is_processed(bench, stem):
+    key = bench.add(f"{stem}.mp4")
+    done = bench.run(key, subtitles={"formats": list(SubtitleFormat)})
     assert done.success, done.failure
-    assert done.files == (bench.inbox / "wait...\n100% 中文 'q'.en.srt",)
+    assert len(done.files) == len(SubtitleFormat)
+    for file in done.files:
+        assert file.is_file()
+        assert file.name.startswith(stem[:200])
+
+
+def test_an_odd_name_of_a_missing_video_is_told(bench):
+    failure = bench.run(encode_key(os.fsdecode(b"caf\xe9\n.mp4"))).failure
+    assert failure.kind == "disk"
 
 
 def test_a_video_outside_every_library_is_processed(bench, tmp_path):

@@ -11,6 +11,7 @@ from yivideo_pipeline.defs.pictures import TIMELINE_WORDS, draw_timeline, draw_w
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.delivery import Delivered
+from yivideo_pipeline.storage.partition_keys import encode_key
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 
 TEXT_WORDS = 1500
@@ -22,7 +23,7 @@ Facts = dict[str, Any]
 def video_facts(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Facts:
     """Container, streams, poster."""
     return {
-        "path": dg.MetadataValue.path(str(path).encode("utf-8", "replace").decode("utf-8")),
+        "path": dg.MetadataValue.path(encode_key(str(path))),
         "container": info.container,
         "duration_s": info.duration_s,
         "size_bytes": info.size_bytes,
@@ -85,10 +86,10 @@ def alignment_facts(transcript: Transcript) -> Facts:
 def subtitle_facts(document: Mapping[str, Any], delivered: Sequence[Delivered]) -> Facts:
     """Where the files are, the first cues, the quality."""
     quality = document["quality"]
-    files = [str(one.path).encode("utf-8", "replace").decode("utf-8") for one in delivered]
     told = [warning for one in delivered for warning in one.warnings]
     return {
-        "files": dg.MetadataValue.json(files),
+        # Encoded like the keys: no database takes every name that a file may have.
+        "files": dg.MetadataValue.json([encode_key(str(one.path)) for one in delivered]),
         "language": document["language"],
         "duration_s": document["duration_s"],
         "speech_s": document["speech_s"],
@@ -139,7 +140,7 @@ def _marked_text(transcript: Transcript) -> str:
         if room <= 0:
             lines.append(f"… {len(transcript.words) - TEXT_WORDS} more words in the artifact")
             break
-        lines.append("".join(_marked(word) for word in segment.words[:room]))
+        lines.append("".join(_marked(word) for word in segment.words[:room]).strip())
         room -= len(segment.words)
     return f"Words below {LOW_CONFIDENCE:.0%} confidence are **bold**.\n\n" + "\n\n".join(lines)
 

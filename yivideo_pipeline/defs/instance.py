@@ -38,7 +38,8 @@ def close_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
     unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     closed = []
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        if _is_gone(run.tags.get(WORKER_TAG, "")):
+        # A run that was launched again has its parent's tags, but a worker of its own.
+        if run.parent_run_id is None and _is_gone(run.tags.get(WORKER_TAG, "")):
             instance.report_run_failed(run, "The process that ran it is gone")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)

@@ -46,7 +46,7 @@ def draw_waveform(
     )
     return _svg(
         116,
-        f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}"/>'
+        f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}" stroke-width="2"/>'
         f"{_text(0, 113, _clock(offset_s))}{_text(WIDTH - 60, 113, _clock(offset_s + duration_s))}",
         "Sound, with speech in green",
     )

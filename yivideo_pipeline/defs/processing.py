@@ -7,11 +7,13 @@ from time import perf_counter
 from typing import Any
 
 import dagster as dg
+from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import run_here
 from yivideo_pipeline.defs.instance import WORKER_TAG, worker_of_this_process
 from yivideo_pipeline.defs.stages import JOB, VIDEOS
+from yivideo_pipeline.storage.partition_keys import decode_key
 
 MAX_RETRIES_TAG = "dagster/max_retries"
 
@@ -101,7 +103,8 @@ class Processor:
 def _run_config(
     speech: Mapping[str, Any], subtitles: Mapping[str, Any], output_dir: Path | None
 ) -> dict[str, Any]:
-    launch: dict[str, Any] = {"speech": dict(speech), "subtitles": dict(subtitles)}
+    # As in the launchpad: choices are text there, not the options' enums.
+    launch = to_jsonable_python({"speech": dict(speech), "subtitles": dict(subtitles)})
     if output_dir is not None:
         launch["output_dir"] = str(output_dir)
     return {
@@ -125,7 +128,7 @@ def _summarize(partition_key: str, result: dg.JobExecutionResult, wall_s: float)
         run_id=result.run_id,
         wall_s=wall_s,
         failure=_find_failure(result.all_events),
-        files=tuple(Path(file) for file in subtitles.get("files", ())),
+        files=tuple(Path(decode_key(file)) for file in subtitles.get("files", ())),
         language=heard.get("language"),
         audio_s=heard.get("duration_s"),
         speech_s=heard.get("speech_s"),

@@ -16,6 +16,12 @@ FIRST_CUES = 8
 UNKNOWN_LANGUAGE = "und"
 
 
+def title_of(video: Path) -> str:
+    """Return the title of a video: its name, as text that every format can hold."""
+    name = video.stem.encode("utf-8", "replace").decode("utf-8")
+    return "".join(char if char.isprintable() else " " for char in name)
+
+
 def render_all(
     transcript: Transcript, options: SubtitleOptions, title: str, folder: Path
 ) -> tuple[dict[str, Any], dict[str, Path]]:

@@ -37,7 +37,7 @@ class Library:
         except ValueError as error:
             raise DiskError(str(error), "Put the library root back, or delete the partition") from error
         if not path.is_file():
-            raise DiskError(f"There is no file {path}", "Put the video back, or delete its partition")
+            raise DiskError(f"There is no file {key}", "Put the video back, or delete its partition")
         return path
 
 

@@ -38,7 +38,7 @@ class LocalSpeech:
         Raises:
             ConfigValidationError: they can't work here.
         """
-        return resolve(options, _unoccupied(probe_hardware())).warnings
+        return resolve(options, capacity_of(probe_hardware())).warnings
 
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights, fetching them where they are not there yet."""
@@ -56,8 +56,8 @@ class LocalSpeech:
         return ModelManager(lambda options: load_engine(options, self._model_dir, **self._hub))
 
 
-def _unoccupied(hardware: Hardware) -> Hardware:
-    """The machine with all its memory free.
+def capacity_of(hardware: Hardware) -> Hardware:
+    """Return the machine with all its memory free.
 
     What is free at this moment says little: our own model may be what fills it, or a run that ends before
     this one's turn comes. The manager looks at it when it loads.

@@ -6,7 +6,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.facts import subtitle_facts
 from yivideo_pipeline.defs.launch import Launch
-from yivideo_pipeline.defs.rendering import deliver_all, render_all
+from yivideo_pipeline.defs.rendering import deliver_all, render_all, title_of
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, GROUP, OWNERS, videos
 from yivideo_pipeline.defs.work import Made, stage_of
@@ -35,12 +35,13 @@ def subtitles(
         options = launch.subtitle_options()
         timed = Transcript.model_validate(alignment.document)
         path = library.path_of(stage.partition_key)
+        title = title_of(path)
 
         def render(folder: Path) -> Made:
-            return Made(*render_all(timed, options, path.stem, folder))
+            return Made(*render_all(timed, options, title, folder))
 
         # The title stands in some formats.
-        deciding = {**options.model_dump(mode="json"), "title": path.stem}
+        deciding = {**options.model_dump(mode="json"), "title": title}
         kept = stage.make_once(alignment.video_hash, {"alignment": alignment.content}, deciding, render)
         delivered = deliver_all(storage, kept.artifact, stage.partition_key, path, launch.output_dir)
         return stage.describe(kept, subtitle_facts(kept.document, delivered), timed.duration_s)

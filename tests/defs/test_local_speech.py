@@ -1,0 +1,35 @@
+from dataclasses import replace
+
+import pytest
+
+from yivideo_pipeline.defs.speech import LocalSpeech, capacity_of
+from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.settings.hardware import Gpu, probe_hardware
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
+from yivideo_pipeline.settings.rules import resolve
+
+
+def test_options_that_cannot_work_here_are_refused_before_a_model_is_loaded(home):
+    with pytest.raises(ConfigValidationError, match="batch_size"):
+        LocalSpeech(load_settings()).check(SpeechOptions(device=Device.CPU, batch_size=9))
+
+
+def test_options_that_work_otherwise_are_warned_of(home):
+    options = SpeechOptions(device=Device.CPU, compute_type=ComputeType.FLOAT16)
+    warnings = LocalSpeech(load_settings()).check(options)
+    assert any("float16" in warning for warning in warnings)
+
+
+def test_a_gpu_that_another_run_fills_is_no_reason_to_refuse():
+    full = replace(
+        probe_hardware(),
+        gpus=(Gpu("RTX 3060", memory_total_bytes=12 * 10**9, memory_free_bytes=10**8),),
+        cuda_compute_types=frozenset({"float16", "float32", "int8"}),
+    )
+    options = SpeechOptions(
+        model_name="large-v2", device=Device.CUDA, compute_type=ComputeType.FLOAT16, batch_size=4
+    )
+    with pytest.raises(ConfigValidationError):
+        resolve(options, full)
+    assert resolve(options, capacity_of(full)).device == "cuda"
