@@ -1,0 +1,160 @@
+"""The command line: what can be asked. What is done for it is imported only when it is asked for."""
+
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yivideo_pipeline.cli.exits import Exit, complain, complain_of, exit_code
+from yivideo_pipeline.cli.logs import log_path, open_log
+from yivideo_pipeline.cli.text import show_path
+from yivideo_pipeline.errors.tree import YivideoError
+
+app = typer.Typer(
+    help="From video files to word-aligned subtitles.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
+
+
+@app.command()
+def process(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Videos, or folders with videos", show_default=False),
+    ],
+    output_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the subtitles; else beside the video")
+    ] = None,
+    formats: Annotated[
+        str | None, typer.Option("--format", metavar="LIST", help="srt,vtt,ass,ttml,json,txt: one or several")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="Whisper model")] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE|auto", help="Spoken language, such as zh or en")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda")] = None,
+    compute_type: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, int8, float16, float32, …")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Chunks decoded at once")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make subtitles for videos; what was done before is not done again."""
+    from yivideo_pipeline.cli.choices import Choices
+    from yivideo_pipeline.cli.process import process_videos
+
+    choices = Choices(
+        speech={
+            "model_name": model,
+            "language": language,
+            "device": device,
+            "compute_type": compute_type,
+            "batch_size": batch_size,
+        },
+        subtitles={"formats": formats},
+    )
+    raise typer.Exit(process_videos(paths, choices, output_dir, config, as_json=as_json))
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI")] = 3000,
+    service_port: Annotated[
+        int,
+        typer.Option(min=1, max=65535, help="Reserved for the HTTP service, which is not started yet"),
+    ] = 8788,
+    config: ConfigFile = None,
+) -> None:
+    """Start Dagster's UI, daemon and code location; Ctrl-C stops all of them."""
+    from yivideo_pipeline.cli.up import run_services
+
+    raise typer.Exit(run_services(port, config))
+
+
+@app.command()
+def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Look for what would keep yivideo from working here, and say what to do about it."""
+    from yivideo_pipeline.cli.doctor import examine
+
+    raise typer.Exit(examine(config, as_json=as_json))
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Print every setting, its value and where it was set."""
+    from yivideo_pipeline.cli.config import show
+
+    raise typer.Exit(show(config, as_json=as_json))
+
+
+@config_app.command("validate")
+def config_validate(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", show_default=False)] = None,
+) -> None:
+    """Check a settings file, or the settings that apply, also against this machine."""
+    from yivideo_pipeline.cli.config import validate
+
+    raise typer.Exit(validate(file))
+
+
+@config_app.command("diff")
+def config_diff(
+    old: Annotated[Path, typer.Argument(metavar="A", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="B", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two settings files: what differs, and what needs the model to be loaded again."""
+    from yivideo_pipeline.cli.config import diff
+
+    raise typer.Exit(diff(old, new, as_json=as_json))
+
+
+def main() -> None:
+    """Run the command; every error that is known is one line, every other one is in the log."""
+    for stream in (sys.stdout, sys.stderr):
+        # Neither a name that is no UTF-8 nor a narrow character set may end the program.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="yivideo")
+    except YivideoError as error:
+        complain_of(error)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)
+    except Exception as error:  # noqa: BLE001 - it goes to the log
+        sys.exit(_report_unforeseen(error))
+
+
+def _report_unforeseen(error: Exception) -> Exit:
+    """Keep the traceback in the log and say in one line what happened."""
+    from yivideo_pipeline.errors.classify import classify
+
+    known = classify(error)
+    try:
+        if log_path() is None:
+            from yivideo_pipeline.settings.model import find_home
+
+            open_log(Path(os.environ.get("YIVIDEO_HOME") or find_home()))
+    except YivideoError as unlogged:
+        complain_of(unlogged)
+    logging.getLogger(__name__).error("The command failed", exc_info=error)
+    complain_of(known)
+    if path := log_path():
+        complain(f"More about it is in {show_path(path)}")
+    return exit_code(known)

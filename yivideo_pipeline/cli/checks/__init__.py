@@ -1,0 +1,1 @@
+"""What `yivideo doctor` looks at, one function each."""

@@ -1,0 +1,93 @@
+"""`yivideo config`: settings shown, checked and compared."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from yivideo_pipeline.cli.exits import Exit
+from yivideo_pipeline.cli.text import one_line, open_console, printable
+from yivideo_pipeline.settings.diff import diff_settings
+from yivideo_pipeline.settings.hardware import probe_hardware
+from yivideo_pipeline.settings.load import find_config, load_settings
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.rules import check_machine
+from yivideo_pipeline.settings.show import describe
+
+
+def show(config: Path | None, *, as_json: bool) -> Exit:
+    """Print every setting, its value and where it was set; of a secret only that it is set.
+
+    Raises:
+        ConfigError: the settings can't be read.
+    """
+    rows = describe(load_settings(config))
+    if as_json:
+        _write_json([asdict(row) for row in rows])
+    else:
+        _print_table(("setting", "value", "set in"), [(row.field, row.value, row.source) for row in rows])
+    return Exit.DONE
+
+
+def validate(file: Path | None) -> Exit:
+    """Check a file, or the settings that apply, by themselves and against this machine.
+
+    A file is checked together with the environment, as it would be used.
+
+    Raises:
+        ConfigError: they are wrong by themselves; one line for each reason.
+    """
+    settings = load_settings(file)
+    used = find_config(file, os.environ)
+    console = open_console()
+    findings = check_machine(settings.speech, probe_hardware())
+    for finding in findings:
+        place = settings.origin(f"speech.{finding.field}")
+        console.print(f"{finding.level}: {one_line(str(finding))} (set in: {printable(place)})")
+    if any(finding.level == "error" for finding in findings):
+        return Exit.FAILED
+    console.print(f"The settings are valid here: {printable(str(used)) if used else 'no file, the defaults'}")
+    return Exit.DONE
+
+
+def diff(old: Path, new: Path, *, as_json: bool) -> Exit:
+    """Compare what two files say, whatever the environment has in their place.
+
+    Raises:
+        ConfigError: one of them can't be read.
+    """
+    changes = diff_settings(_read_alone(old), _read_alone(new))
+    console = open_console()
+    if as_json:
+        _write_json([asdict(change) for change in changes])
+    elif not changes:
+        console.print("They mean the same.")
+    else:
+        rows = [
+            (one.field, one.old, one.new, "reloads the model" if one.needs_reload else "") for one in changes
+        ]
+        _print_table(("setting", printable(str(old)), printable(str(new)), ""), rows)
+    return Exit.DONE
+
+
+def _read_alone(file: Path) -> Settings:
+    return load_settings(file, {name: os.environ[name] for name in ("YIVIDEO_HOME",) if name in os.environ})
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    open_console().print(table)
+
+
+def _write_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
