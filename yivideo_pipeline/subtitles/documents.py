@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from yivideo_pipeline.speech.types import Segment, Transcript, Word
+from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.whisperx_shape import to_whisperx
 from yivideo_pipeline.subtitles.breaks import ends_sentence
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.grammar import grammar_of
@@ -15,43 +15,13 @@ PARAGRAPH_PAUSE_MS = 2000
 
 
 def render_json(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """JSON in WhisperX's shape: segments with their words, all words once more, the language.
-
-    Beyond WhisperX's keys each word has its `source`. Every word has a time. Seconds and scores
-    have three decimals; words stand without the spaces around them.
-    """
-    segments = [_segment(segment) for segment in transcript.segments]
-    document = {
-        "segments": segments,
-        "word_segments": [word for segment in segments for word in segment["words"]],
-        "language": transcript.language,
-    }
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    """JSON in WhisperX's shape, as `speech.whisperx_shape` makes it."""
+    return json.dumps(to_whisperx(transcript), ensure_ascii=False) + "\n"
 
 
 def render_txt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
     """Plain text, a sentence a line."""
     return "".join(f"{sentence}\n" for sentence in _sentences(transcript))
-
-
-def _segment(segment: Segment) -> dict[str, Any]:
-    return {
-        "start": round(segment.start_s, 3),
-        "end": round(segment.end_s, 3),
-        "text": segment.text.strip(),
-        "words": [_word(word) for word in segment.words if word.text.strip()],
-        "avg_logprob": round(segment.avg_logprob, 3),
-    }
-
-
-def _word(word: Word) -> dict[str, Any]:
-    return {
-        "word": word.text.strip(),
-        "start": round(word.start_s, 3),
-        "end": round(word.end_s, 3),
-        "score": round(word.confidence, 3),
-        "source": word.source,
-    }
 
 
 def _sentences(transcript: Transcript) -> Iterator[str]:
