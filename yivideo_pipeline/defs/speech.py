@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
@@ -22,11 +21,12 @@ class _Hub(TypedDict):
 
 
 class LocalSpeech:
-    """Whisper in this process: one manager, so that a run over many videos loads its model once."""
+    """Whisper in this process, whose one manager loads a model once for a run over many videos."""
 
     def __init__(self, settings: Settings) -> None:
         token = settings.hub.read_token()
         self._model_dir = settings.cache.model_dir
+        self._options = settings.speech
         self._hub: _Hub = {
             "token": token.get_secret_value() if token else None,
             "offline": settings.hub.offline,
@@ -46,14 +46,14 @@ class LocalSpeech:
 
     def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
         """Lend the engine, loading its model where it is not loaded."""
-        return self._manager.lease(options)
+        return self.manager.lease(options)
 
-    @cached_property
-    def _manager(self) -> "ModelManager":
-        from yivideo_pipeline.speech.load import load_engine
-        from yivideo_pipeline.speech.manager import ModelManager
+    @property
+    def manager(self) -> "ModelManager":
+        """The manager that all of this process shares."""
+        from yivideo_pipeline.speech.shared import shared_manager
 
-        return ModelManager(lambda options: load_engine(options, self._model_dir, **self._hub))
+        return shared_manager(self._model_dir, options=lambda: self._options, **self._hub)
 
 
 def capacity_of(hardware: Hardware) -> Hardware:

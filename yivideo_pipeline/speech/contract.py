@@ -1,0 +1,131 @@
+"""The models as the owner's contract names them, on whatever engine is leased."""
+
+import tempfile
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import ValidationError
+
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.media.audio import Audio, write_wav
+from yivideo_pipeline.media.decode import decode_audio
+from yivideo_pipeline.media.probe import probe
+from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.whisperx_shape import from_whisperx, to_whisperx
+
+Sound = np.ndarray | str | PathLike[str]
+"""Mono 16 kHz samples, float32 in -1..1, shape (n,); or the path of an audio or video file."""
+
+
+class AsrModel:
+    """WhisperX's recognizer: `transcribe` and its result."""
+
+    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
+        self._engine = engine
+        self._options = options
+
+    def transcribe(
+        self, audio: Sound, batch_size: int | None = None, language: str | None = None
+    ) -> dict[str, Any]:
+        """Recognize what was said, in WhisperX's shape; the words have their times already.
+
+        Args:
+            audio: What to listen to.
+            batch_size: Chunks at once; None: as the model was leased.
+            language: Code such as zh; None: as the model was leased.
+
+        Raises:
+            ConfigValidationError: a batch size or language that can't be.
+            YivideoError: as `SpeechEngine.transcribe` and the media layer say.
+        """
+        options = _override(self._options, {"batch_size": batch_size, "language": language})
+        with _open_sound(audio, options.language) as sound:
+            return to_whisperx(self._engine.transcribe(sound, options))
+
+
+class AlignModel:
+    """What `whisperx.align` does, by the aligner that the options choose."""
+
+    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
+        self._engine = engine
+        self._options = options
+
+    def align(
+        self, segments: Iterable[Mapping[str, Any]], audio: Sound, language: str | None = None
+    ) -> dict[str, Any]:
+        """Return the segments with every word at its final time, as `whisperx.align` does.
+
+        Args:
+            segments: The segments of a `transcribe` result.
+            audio: The sound that they were heard in.
+            language: The result's language; None: as the model was leased.
+
+        Raises:
+            ValueError: a segment's text does not hold its words.
+            YivideoError: as `SpeechEngine.align` and the media layer say.
+        """
+        options = _override(self._options, {"language": language})
+        with _open_sound(audio, options.language) as sound:
+            return to_whisperx(self._engine.align(sound, self._transcript(segments, sound, options), options))
+
+    def _transcript(
+        self, segments: Iterable[Mapping[str, Any]], sound: Audio, options: SpeechOptions
+    ) -> Transcript:
+        info = self._engine.describe()
+        return Transcript(
+            language="und" if options.language == "auto" else options.language,
+            language_probability=1.0,
+            duration_s=sound.duration_s,
+            segments=from_whisperx(segments),
+            speech_spans=(),
+            model=info.model,
+            revision=info.revision,
+            aligner="attention",
+        )
+
+
+class Models(NamedTuple):
+    """The contract's four; `model_config` are the options that the model was leased with.
+
+    `align_metadata` says the language (None: each sound's own) and the aligner; `align_model` needs
+    neither said again.
+    """
+
+    asr_model: AsrModel
+    align_model: AlignModel
+    align_metadata: dict[str, str | None]
+    model_config: SpeechOptions
+
+
+def make_models(engine: SpeechEngine, options: SpeechOptions) -> Models:
+    """Put the contract's four together around a leased engine."""
+    language = None if options.language == "auto" else options.language
+    metadata = {"language": language, "type": options.aligner.value}
+    return Models(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
+
+
+def _override(options: SpeechOptions, changes: Mapping[str, Any]) -> SpeechOptions:
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        return SpeechOptions.model_validate({**options.model_dump(), **given})
+    except ValidationError as error:
+        raise classify(error) from error
+
+
+@contextmanager
+def _open_sound(sound: Sound, language: str) -> Generator[Audio]:
+    """Lend the sound as a file of the kind that engines read."""
+    with tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
+        target = Path(folder) / "audio.wav"
+        if isinstance(sound, np.ndarray):
+            yield write_wav(target, np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16))
+        else:
+            source = Path(sound)
+            yield decode_audio(source, target, choose_audio_stream(probe(source), language)).audio

@@ -1,0 +1,198 @@
+"""The one place that holds a loaded model: lent by leases, exchanged when its options change."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.tree import ModelBusy, ModelError
+from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
+from yivideo_pipeline.speech.contract import Models, make_models
+from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
+from yivideo_pipeline.speech.idle import IdleTimer
+from yivideo_pipeline.speech.leased_engine import LeasedEngine
+from yivideo_pipeline.speech.leases import Leases
+from yivideo_pipeline.speech.memory import free_memory
+from yivideo_pipeline.speech.usage import Clock, Health, Record, Usage
+
+log = logging.getLogger(__name__)
+
+LoadKey = tuple[tuple[str, Any], ...]
+
+
+def load_key(options: SpeechOptions) -> LoadKey:
+    """Return the options that are fixed once a model is loaded; others can change from call to call."""
+    return tuple((name, getattr(options, name)) for name in sorted(LOAD_FIELDS))
+
+
+class ModelManager:
+    """Holds at most one model, for all threads of a process.
+
+    It is loaded at the first lease, and again when a lease comes with options that need another one:
+    then those who use the old model finish first, and it is gone before the new one is loaded, since
+    a GPU seldom has room for two.
+
+    Args:
+        load: Makes an engine; only ever called by one thread at a time.
+        options: Asked for the options of leases that name none.
+        idle_unload_s: Unload after so long without a lease; None keeps the model.
+        clock: Measures what `usage` tells.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[SpeechOptions], SpeechEngine],
+        options: Callable[[], SpeechOptions] = SpeechOptions,
+        idle_unload_s: float | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._options = options
+        self._leases: Leases[LoadKey] = Leases()
+        self._record = Record(clock)
+        self._engine: SpeechEngine | None = None
+        self._idle = IdleTimer(idle_unload_s, self._unload_idle)
+
+    @contextmanager
+    def lease(self, options: SpeechOptions | None = None) -> Generator[SpeechEngine]:
+        """Lend the engine for these options, loading its model where it is not loaded.
+
+        A thread that leases again what it has already gets it at once, whoever waits.
+
+        Raises:
+            ModelBusy: the thread has a lease of another model: it would wait for itself.
+            YivideoError: the model can't be loaded; all who wait for the same load are told. The next
+                lease tries again.
+        """
+        holder = threading.get_ident()
+        leased = LeasedEngine(self._take(options or self._options(), holder), self._record)
+        try:
+            with self._record.leasing():
+                yield leased
+        finally:
+            leased.end()
+            if self._leases.end(holder):
+                self._idle.start()
+
+    @contextmanager
+    def get_models(self, options: SpeechOptions | None = None) -> Generator[Models]:
+        """Lend the models as the owner's contract names them; otherwise as `lease` does."""
+        chosen = options or self._options()
+        with self.lease(chosen) as engine:
+            yield make_models(engine, chosen)
+
+    def unload(self, drain: bool = False, timeout_s: float | None = None) -> None:
+        """Give the model's memory back; does nothing where none is loaded.
+
+        Args:
+            drain: Wait for the leases of now to end; those that come later load again.
+            timeout_s: How long to wait at most.
+
+        Raises:
+            ModelBusy: somebody uses the model, or still does after `timeout_s`.
+        """
+        self._refuse_own_lease()
+        try:
+            with self._leases.turn(None, timeout_s if drain else 0):
+                if self._engine is not None:
+                    self._drop()
+                    self._record.add_unload()
+        except TimeoutError:
+            raise ModelBusy(
+                f"The model is in use ({self._leases.count} leases, {self._leases.waiting} waiting)",
+                "Try again when they have ended, or let the unload wait for them",
+            ) from None
+
+    def close(self) -> None:
+        """Unload once the leases of now have ended, and give no more.
+
+        Raises:
+            ModelBusy: this thread has a lease itself.
+        """
+        self._refuse_own_lease()
+        self._leases.close(ModelError("The model manager is closed", "Make a new one"))
+        self.unload(drain=True)
+        self._idle.close()
+
+    def health_check(self) -> Health:
+        """How the manager is now; never waits, not even for a load."""
+        info, error = self.info(), self._record.last_error
+        return Health(
+            healthy=error is None,
+            loaded=info is not None,
+            model=info.model if info else None,
+            device=info.device if info else None,
+            leases=self._leases.count,
+            waiting=self._leases.waiting,
+            last_error=error,
+        )
+
+    def info(self) -> EngineInfo | None:
+        """What runs where; None while nothing is loaded."""
+        engine = self._engine
+        return engine.describe() if engine else None
+
+    def usage(self) -> Usage:
+        """What was done so far."""
+        return self._record.usage
+
+    def _take(self, options: SpeechOptions, holder: int) -> SpeechEngine:
+        """Add a lease for a holder and return the engine that it is of."""
+        key = load_key(options)
+        if self._leases.is_held_by(holder):
+            self._refuse_exchange(key)
+            return self._grant(holder)
+        with self._leases.turn(key):
+            if self._leases.current != key:
+                self._exchange(options, key)
+            self._idle.stop()
+            return self._grant(holder)
+
+    def _grant(self, holder: int) -> SpeechEngine:
+        self._leases.add(holder)
+        assert self._engine is not None  # by now it is loaded, and the lease keeps it
+        return self._engine
+
+    def _exchange(self, options: SpeechOptions, key: LoadKey) -> None:
+        """Load a model in place of the one that is there; only in a turn, while there is no lease."""
+        is_reload = self._engine is not None
+        if is_reload:
+            self._drop()
+        try:
+            with self._record.loading(is_reload):
+                self._engine = self._load(options)
+        except Exception as error:
+            known = classify(error, stage="load")
+            self._leases.turn_away(known)
+            if known is error:
+                raise
+            raise known from error
+        self._leases.current = key
+
+    def _drop(self) -> None:
+        """Let go of the model and give its memory back; only in a turn, while there is no lease."""
+        self._engine = None
+        self._leases.current = None
+        free_memory()
+
+    def _refuse_exchange(self, key: LoadKey) -> None:
+        """Raise if a thread that has a lease asks for another model."""
+        wanted = set(key) - set(self._leases.current or ())
+        if wanted:
+            asked = ", ".join(f"{name} {value}" for name, value in sorted(wanted))
+            raise ModelBusy(
+                f"This thread leases a model already, and can't have one with {asked} beside it",
+                "End the first lease before the second begins",
+            )
+
+    def _refuse_own_lease(self) -> None:
+        if self._leases.is_held_by(threading.get_ident()):
+            raise ModelBusy("This thread itself leases the model", "Unload it after the lease has ended")
+
+    def _unload_idle(self) -> None:
+        log.info("unloading the model: nobody uses it")
+        with suppress(ModelBusy):  # somebody has just come
+            self.unload()
