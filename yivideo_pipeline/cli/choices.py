@@ -30,8 +30,11 @@ class Choices:
         Raises:
             ConfigValidationError: a choice is not allowed, or does not go with the settings.
         """
-        speech = _merge(settings.speech, self.speech)
-        subtitles = _merge(settings.subtitles, self.subtitles)
+        problems: list[str] = []
+        speech = _merge(settings.speech, self.speech, problems)
+        subtitles = _merge(settings.subtitles, self.subtitles, problems)
+        if problems:
+            raise ConfigValidationError("\n".join(problems))
         return Chosen(speech, _given(speech, self.speech), subtitles, _given(subtitles, self.subtitles))
 
 
@@ -45,13 +48,14 @@ class Chosen:
     subtitles_given: dict[str, Any]
 
 
-def _merge(options: OptionsT, choices: Mapping[str, Any]) -> OptionsT:
+def _merge(options: OptionsT, choices: Mapping[str, Any], problems: list[str]) -> OptionsT:
+    """Return the options with the choices over them; what is not allowed goes to `problems`."""
     given = {name: value for name, value in choices.items() if value is not None}
     try:
         return type(options).model_validate({**options.model_dump(), **given})
     except ValidationError as error:
-        lines = explain(error, type(options), lambda path: ", ".join(_flag(name) for name in path))
-        raise ConfigValidationError("\n".join(lines)) from None
+        problems += explain(error, type(options), lambda path: ", ".join(_flag(name) for name in path))
+        return options
 
 
 def _given(options: SpeechOptions | SubtitleOptions, choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Bars:
         self._progress.update(self._all, completed=self._pace.overall, description=self._count(), note=note)
 
     def _count(self) -> str:
-        return f"{self._finished} of {self._total} videos done"
+        return f"{self._finished} of {self._total} videos"
 
 
 def fetching_bar(

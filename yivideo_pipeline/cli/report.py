@@ -7,9 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.cli.outcome import Outcome
-from yivideo_pipeline.cli.text import one_line, sentences, show_path
+from yivideo_pipeline.cli.text import one_line, printable, sentences, show_path
+from yivideo_pipeline.errors.tree import SystemFault
 
+UNFORESEEN = SystemFault.kind
+"""Kind of an error that no rule knew; those that are known say all there is to say."""
 _NONE = "–"
 
 
@@ -20,6 +24,8 @@ def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         for line in _lines(one):
             console.print(line)
+    if any(one.failure and one.failure.kind == UNFORESEEN for one in outcomes) and (log := log_path()):
+        console.print(f"More about what was not foreseen is in {show_path(log)}")
 
 
 def result_line(outcome: Outcome) -> str:
@@ -46,7 +52,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         if run is None:
             continue
         table.add_row(
-            Text(show_path(one.path)),
+            Text(printable(one.path.name)),
             run.language or _NONE,
             _number(run.speech_s, ".1f"),
             "done before" if one.already_processed else _number(one.rtfx, ".1f"),

@@ -37,7 +37,8 @@ def require_writable(folder: Path, advice: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        reason = error.strerror or str(error)
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "it is a file, or below one" if is_file else error.strerror or str(error)
         raise DiskError(f"{printable(str(folder))} can't be written ({reason})", advice) from error
 
 

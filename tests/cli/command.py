@@ -1,0 +1,56 @@
+"""Runs the real command as a person does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+PROGRAM = Path(sys.executable).with_name("yivideo")
+
+
+def settings(home: Path, model_dir: Path, **more: str) -> dict[str, str]:
+    """An environment for the command: a home of its own, the smallest model, weights that are shared."""
+    scrubbed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    own = {
+        "YIVIDEO_HOME": str(home),
+        "YIVIDEO_CACHE__MODEL_DIR": str(model_dir),
+        "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+        "HF_HUB_OFFLINE": "1",
+    }
+    return {**scrubbed, **own, **more}
+
+
+def run(environment: dict[str, str], *arguments: str | Path, folder: Path | None = None):
+    """Run the command to its end; text in and out, no terminal."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def start(environment: dict[str, str], *arguments: str | Path, **options: Any) -> subprocess.Popen:
+    """Start the command; Ctrl-C works on it even where the tests run with it ignored."""
+    return subprocess.Popen(
+        [PROGRAM, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
+
+
+def summary(ended: subprocess.CompletedProcess) -> dict[str, Any]:
+    """The one object on stdout, its videos by file name."""
+    told = json.loads(ended.stdout)
+    return {**told, "by_name": {Path(video["path"]).name: video for video in told["videos"]}}

@@ -1,0 +1,56 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from yivideo_pipeline.cli.text import clock, one_line, open_console, printable, sentences, show_path
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines", r"two\nlines"),
+        ("bell\x07 and \x1b[31mred", r"bell\x07 and \x1b[31mred"),
+        ("turned \u202eround", r"turned \u202eround"),
+        (b"latin \xe9".decode("utf-8", "surrogateescape"), r"latin \xe9"),
+    ],
+)
+def test_what_would_act_on_a_terminal_is_spelt_out(text, shown):
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["会议 记录.mp4", "全角\u3000空格", "naïve ♥ 👩\u200d💻", "[bold]plain[/]", 'it\'s "q"']
+)
+def test_what_is_harmless_stays(text):
+    assert printable(text) == text
+
+
+def test_several_lines_become_one():
+    assert one_line("first: wrong\n  second: wrong\n") == "first: wrong; second: wrong"
+
+
+def test_a_hint_follows_its_message_as_a_sentence():
+    assert sentences("The file is empty", "Copy it again.") == "The file is empty. Copy it again."
+    assert sentences("Why?") == "Why?"
+
+
+def test_paths_are_told_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert show_path(tmp_path / "videos" / "a\nb.mp4") == r"videos/a\nb.mp4"
+    assert show_path(tmp_path.parent) == str(tmp_path.parent)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.4, "0:00"), (65, "1:05"), (3599.6, "1:00:00"), (float("inf"), "0:00")]
+)
+def test_lengths_of_time_read_like_a_clock(seconds, shown):
+    assert clock(seconds) == shown
+
+
+def test_a_pipe_gets_long_lines_whole_and_brackets_as_they_are(monkeypatch):
+    pipe = io.StringIO()
+    monkeypatch.setattr("sys.stdout", pipe)
+    console: Console = open_console()
+    console.print("[bold]" + "x" * 500)
+    assert pipe.getvalue() == "[bold]" + "x" * 500 + "\n"
