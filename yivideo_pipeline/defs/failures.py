@@ -1,5 +1,6 @@
 """Errors as Dagster understands them: tried again, or ended at once with the reason."""
 
+import logging
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import dagster as dg
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.retry import RetryOptions, delays
 from yivideo_pipeline.errors.tree import YivideoError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -33,6 +36,7 @@ def classified_failures(
         found = classify(error, video=context.partition_key, stage=stage)
         attempt = context.retry_number + 1
         if not found.retryable or attempt >= retry.max_attempts:
+            log.error("%s of %s failed: %s", stage, context.partition_key, found, exc_info=error)
             raise _as_failure(found, attempt) from error
         wait_s = _wait_s(retry, attempt)
         context.log.warning(

@@ -7,22 +7,33 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
+from dagster._core.instance.ref import InstanceRef
 
 WORKER_TAG = "yivideo/worker"
 """Host, process id and start time of the process that runs a run of the command line."""
+
+
+# Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.
+_OWN_TERMINAL = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
     """Open the persistent instance under the home folder, made on first use.
 
     The webserver and daemon of `yivideo up` use the same one, so that what ran here is seen there.
+    What steps print in this process goes to its own terminal, as the progress bars must.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "dagster.yaml"
     if not config.exists():
         config.write_bytes(files("yivideo_pipeline.defs").joinpath("dagster.yaml").read_bytes())
-    return dg.DagsterInstance.from_config(str(folder))
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_OWN_TERMINAL))
 
 
 def worker_of_this_process() -> str:
