@@ -14,8 +14,10 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech.edges import find_silences, snap_to_silences
+from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens
+from yivideo_pipeline.speech.text_aligner import Encoded, TimedText
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, MAX_TOKENS, Whisper
-from yivideo_pipeline.speech.words import split_words, spoken_characters
+from yivideo_pipeline.speech.words import split_words
 
 MAX_LETTERS = MAX_TOKENS - 12  # tokens of one alignment, with room for the prompt and the end
 SLICE_MARGIN_S = 0.2
@@ -38,14 +40,21 @@ PROFILES = {
 UNMEASURED = AttentionProfile(None, 0.02)
 
 
-@dataclass(frozen=True)
-class TimedText:
-    """Words of one chunk with start and end on the chunk's clock, shape (n, 2), and confidences."""
+class LetterAligner:
+    """Recipe A: letters on CTranslate2's own alignment, edges moved off silence; for any model.
 
-    words: tuple[str, ...]
-    times: np.ndarray
-    confidences: np.ndarray
-    timed: np.ndarray  # bool: False where a word has no sound of its own and was put between others
+    Args:
+        whisper: The model, loaded with the profile's heads.
+        lag_s: Added to every time that attention gives.
+    """
+
+    def __init__(self, whisper: Whisper, lag_s: float) -> None:
+        self._whisper = whisper
+        self._lag_s = lag_s
+
+    def align(self, encoded: Encoded, texts: list[str], language: str) -> list[TimedText]:
+        """Time the words of each chunk's text; see `TextAligner.align`."""
+        return align_batch(self._whisper, encoded.view, texts, list(encoded.sounds), language, self._lag_s)
 
 
 def align_batch(
@@ -64,9 +73,9 @@ def align_batch(
     tokenizer = whisper.tokenizer(language)
     frames = [max(2, min(3000, -(-len(sound) // 160))) for sound in sounds]
     words = [split_words(text) for text in texts]
-    pieces = [_piece_tokens(tokenizer, row) for row in words]
+    pieces = [piece_tokens(tokenizer, row) for row in words]
     rough = whisper.align(encoded, language, [tokens for tokens, _ in pieces], frames)
-    letters = [_letter_tokens(tokenizer, row) for row in words]
+    letters = [letter_tokens(tokenizer, row) for row in words]
     fitting = [tokens if len(tokens) <= MAX_LETTERS else [] for tokens, _ in letters]
     exact = whisper.align(encoded, language, fitting, frames)
     timed = []
@@ -103,32 +112,6 @@ def _timed_text(
     return TimedText(tuple(words), snapped, np.clip(confidences, 0, 1), audible)
 
 
-def _piece_tokens(tokenizer: Any, words: list[str]) -> tuple[list[int], np.ndarray]:
-    """The words in the model's own tokens, and at which token each word begins, shape (n + 1,)."""
-    return _concatenate([tokenizer.encode(word) for word in words])
-
-
-def _letter_tokens(tokenizer: Any, words: list[str]) -> tuple[list[int], np.ndarray]:
-    """The words' letters, a token each where the vocabulary has one, and each word's first token."""
-    return _concatenate([_spell(tokenizer, spoken_characters(word)) for word in words])
-
-
-def _spell(tokenizer: Any, letters: str) -> list[int]:
-    tokens: list[int] = []
-    for index, letter in enumerate(letters):
-        spaced = tokenizer.encode(" " + letter) if index == 0 else []
-        if len(spaced) == 1:
-            tokens += spaced
-        else:
-            tokens += (tokenizer.encode(" ") if index == 0 else []) + tokenizer.encode(letter)
-    return tokens
-
-
-def _concatenate(rows: list[list[int]]) -> tuple[list[int], np.ndarray]:
-    bounds = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(int)
-    return [token for row in rows for token in row], bounds
-
-
 def _boundaries(path: list[tuple[int, int]], bounds: np.ndarray) -> np.ndarray:
     """Start and end of each word in seconds, shape (n, 2), from a DTW path of (token, frame)."""
     if not path or len(bounds) < 2:
@@ -146,7 +129,7 @@ def _align_slices(
     tokenizer = whisper.tokenizer(language)
     times = guide.copy()
     for first, last in _slices(tokenizer, words, guide):
-        tokens, bounds = _letter_tokens(tokenizer, words[first:last])
+        tokens, bounds = letter_tokens(tokenizer, words[first:last])
         start = max(0, int((guide[first, 0] - SLICE_MARGIN_S) * ENCODER_FRAMES_PER_S))
         end = max(start + 2, round((guide[last - 1, 1] + SLICE_MARGIN_S) * ENCODER_FRAMES_PER_S))
         if not tokens or len(tokens) > MAX_LETTERS:
@@ -162,7 +145,7 @@ def _slices(tokenizer: Any, words: list[str], guide: np.ndarray) -> list[tuple[i
     pending, done = [(0, len(words))], []
     while pending:
         first, last = pending.pop()
-        size = len(_letter_tokens(tokenizer, words[first:last])[0])
+        size = len(letter_tokens(tokenizer, words[first:last])[0])
         if size <= MAX_LETTERS or last - first < 4:
             done.append((first, last))
             continue

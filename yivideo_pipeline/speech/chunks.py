@@ -51,6 +51,14 @@ class Chunk:
         """The chunk's samples, float32 in -1..1, shape (n,)."""
         return np.concatenate([audio.slice(piece.start_s, piece.end_s) for piece in self.pieces])
 
+    def sample(self, values: np.ndarray, hop_s: float, step_s: float) -> np.ndarray:
+        """Read values of the whole sound (one each `hop_s`) along the chunk, one each `step_s`."""
+        times = (np.arange(round(self.duration_s / step_s)) + 0.5) * step_s
+        piece = np.clip(np.searchsorted(self._starts, times, side="right") - 1, 0, None)
+        shifts = np.array([span.start_s for span in self.pieces]) - np.array(self._starts)
+        centres = (np.arange(len(values)) + 0.5) * hop_s
+        return np.interp(times + shifts[piece], centres, values) if len(values) else np.zeros(len(times))
+
     def to_source(self, start_s: float, end_s: float) -> tuple[float, float]:
         """Map a word's start and end inside the chunk to the sound's own clock.
 

@@ -26,7 +26,7 @@ def find_silences(sound: np.ndarray) -> list[tuple[float, float]]:
     """
     if len(sound) < FRAME:
         return []
-    levels = _levels_db(sound)
+    levels = levels_db(sound)
     low, high = np.quantile(levels, [0.05, 0.95])
     quiet = np.concatenate([[0], (levels < max(low + 6, high - 28)).astype(np.int8), [0]])
     edges = np.diff(quiet)
@@ -38,7 +38,8 @@ def find_silences(sound: np.ndarray) -> list[tuple[float, float]]:
     ]
 
 
-def _levels_db(sound: np.ndarray) -> np.ndarray:
+def levels_db(sound: np.ndarray) -> np.ndarray:
+    """Level of each 25 ms after pre-emphasis, every 10 ms, in dB of full scale."""
     emphasized = np.append(sound[0], sound[1:] - PRE_EMPHASIS * sound[:-1])
     power = np.concatenate([[0.0], np.cumsum(emphasized.astype(np.float64) ** 2)])
     starts = np.arange(0, len(sound) - FRAME + 1, HOP)
@@ -69,6 +70,12 @@ def snap_to_silences(times: np.ndarray, silences: list[tuple[float, float]], dur
             snapped[index - 1, 1] = start
         if index < len(snapped) and end - LEAD_S < snapped[index, 1]:
             snapped[index, 0] = end - LEAD_S
-    gaps = np.append(snapped[1:, 0], duration_s) - snapped[:, 1]
-    snapped[:, 1] += np.clip(gaps / 2, 0, TAIL_S)
-    return snapped
+    return ring_out(snapped, duration_s)
+
+
+def ring_out(times: np.ndarray, duration_s: float) -> np.ndarray:
+    """Let each word sound up to 50 ms on, at most half-way to the next; shape (n, 2)."""
+    longer = times.copy()
+    gaps = np.append(times[1:, 0], duration_s) - times[:, 1]
+    longer[:, 1] += np.clip(gaps / 2, 0, TAIL_S)
+    return longer

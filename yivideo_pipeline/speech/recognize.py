@@ -1,38 +1,29 @@
 """One group of chunks through the model: encoded once, decoded, doubted, aligned."""
 
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.speech.assemble import Passage
-from yivideo_pipeline.speech.attention import align_batch
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.doubts import FALLBACK_TEMPERATURES, choose_best, is_doubtful, is_silence
+from yivideo_pipeline.speech.text_aligner import Encoded, TextAligner
+from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoded, Whisper
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """Chunks with their samples and the model's encoder output for them, shape (n, 1500, d)."""
-
-    chunks: tuple[Chunk, ...]
-    sounds: tuple[np.ndarray, ...]
-    view: Any
+MAP_STEP_S = 0.01  # resolution at which voice activity is given to the aligner
 
 
 class Recognizer:
-    """A model and what is known of its attention; safe to be used by several threads at once."""
+    """A model and what times its words; safe to be used by several threads at once."""
 
-    def __init__(self, whisper: Whisper, lag_s: float) -> None:
+    def __init__(self, whisper: Whisper, aligner: TextAligner) -> None:
         self.whisper = whisper
-        self._lag_s = lag_s
+        self.aligner = aligner
 
     def encode(self, audio: Audio, chunks: list[Chunk]) -> Encoded:
         """Read the chunks' sound and encode it."""
-        sounds = [chunk.read(audio) for chunk in chunks]
-        return Encoded(tuple(chunks), tuple(sounds), self.whisper.encode(sounds))
+        probabilities = speech_probabilities(audio)
+        sounds = tuple(chunk.read(audio) for chunk in chunks)
+        activities = tuple(chunk.sample(probabilities, HOP_S, MAP_STEP_S) for chunk in chunks)
+        return Encoded(tuple(chunks), sounds, activities, self.whisper.encode(list(sounds)))
 
     def recognize(self, encoded: Encoded, language: str, beam_size: int) -> list[Passage | None]:
         """What was said in each chunk, with word times; None where nothing was said."""
@@ -41,9 +32,7 @@ class Recognizer:
             for row, first in enumerate(self.whisper.decode(encoded.view, language, beam_size))
         ]
         texts = ["" if one is None else one.text for one in decoded]
-        timed = align_batch(
-            self.whisper, encoded.view, texts, list(encoded.sounds), language, self._lag_s
-        )  # fmt: skip
+        timed = self.aligner.align(encoded, texts, language)
         return [
             Passage(chunk, words, one.avg_logprob, one.no_speech_prob) if one and words.words else None
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)

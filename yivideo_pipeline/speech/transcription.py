@@ -13,13 +13,17 @@ from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.coverage import insert_repairs, plan_repairs
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.language import choose_language, spread_order
-from yivideo_pipeline.speech.recognize import Encoded, Recognizer
+from yivideo_pipeline.speech.recognize import Recognizer
+from yivideo_pipeline.speech.text_aligner import Encoded
 from yivideo_pipeline.speech.types import Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
 
 log = logging.getLogger(__name__)
 
 MapChunks = Callable[..., list[Any]]
+NO_SOUND = "there is no sound"
+NO_SPEECH = "no speech was heard in the sound"
+NO_WORDS = "what was heard is no speech: music, noise, or a voice without words"
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
 
 
@@ -52,41 +56,60 @@ def transcribe(
     spans = find_spans(probabilities, audio.duration_s)
     chunks = plan_chunks(spans, probabilities, HOP_S, audio.duration_s)
     if not chunks:
-        reason = "no speech was heard in the sound" if audio.duration_s else "there is no sound"
-        return _empty(audio, options, spans, reason)
+        return empty_transcript(audio, options, spans, NO_SPEECH if audio.duration_s else NO_SOUND)
     order = spread_order(len(chunks), LANGUAGE_SAMPLE)
     chunks = [chunks[index] for index in order]
     kept: dict[tuple[Chunk, ...], Encoded] = {}
-    language, certainty = _decide_language(map_chunks, audio, chunks[:LANGUAGE_SAMPLE], options, kept)
+    language, certainty = decide_language(map_chunks, audio, chunks[:LANGUAGE_SAMPLE], options, kept)
 
     def recognize(recognizer: Recognizer, group: list[Chunk]) -> list[Passage | None]:
         encoded = kept.pop(tuple(group), None) or recognizer.encode(audio, group)
         return recognizer.recognize(encoded, language, options.beam_size)
 
     track = _Track(sum(chunk.duration_s for chunk in chunks), progress)
-    spoken = _spoken(map_chunks(chunks, recognize, track.add))
+    spoken = order_words(map_chunks(chunks, recognize, track.add))
     if repairs := plan_repairs(spoken, spans):
         log.info("decoding %d stretches of speech again that no word covers", len(repairs))
         found = map_chunks(repairs, recognize)
-        spoken = insert_repairs(spoken, [_spoken([passage]) for passage in found])
+        spoken = insert_repairs(spoken, [order_words([passage]) for passage in found])
     if not spoken:
-        reason = "what was heard is no speech: music, noise, or a voice without words"
-        return _empty(audio, options, spans, reason)
+        return empty_transcript(audio, options, spans, NO_WORDS)
+    return assemble_transcript(audio, options, spans, spoken, (language, certainty))
+
+
+def assemble_transcript(
+    audio: Audio,
+    options: SpeechOptions,
+    spans: tuple[Span, ...],
+    spoken: list[SpokenWord],
+    language: tuple[str, float],
+) -> Transcript:
+    """Words as sentences in the wanted script; model and revision are left for the engine to fill in.
+
+    Args:
+        audio: The sound.
+        options: The wanted script.
+        spans: What the voice activity detector heard, on the sound's own clock.
+        spoken: At least one word; all in order of time.
+        language: Its code and probability.
+    """
     segments = build_segments(spoken, audio.offset_s)
-    if language in CHINESE:
+    if language[0] in CHINESE:
         segments = [convert_segment(segment, options.zh_script) for segment in segments]
-    empty = _empty(audio, options, spans, "")
-    return empty.model_copy(
+    return empty_transcript(audio, options, spans, "").model_copy(
         update={
-            "language": language,
-            "language_probability": round(certainty, 4),
+            "language": language[0],
+            "language_probability": round(language[1], 4),
             "segments": tuple(segments),
             "empty_reason": None,
         }
     )
 
 
-def _empty(audio: Audio, options: SpeechOptions, spans: tuple[Span, ...], reason: str) -> Transcript:
+def empty_transcript(
+    audio: Audio, options: SpeechOptions, spans: tuple[Span, ...], reason: str
+) -> Transcript:
+    """A transcript without words, and why; model and revision are left for the engine to fill in."""
     return Transcript(
         language="und" if options.language == "auto" else options.language,
         language_probability=0.0,
@@ -102,7 +125,7 @@ def _empty(audio: Audio, options: SpeechOptions, spans: tuple[Span, ...], reason
     )
 
 
-def _decide_language(
+def decide_language(
     map_chunks: MapChunks,
     audio: Audio,
     sample: list[Chunk],
@@ -125,7 +148,7 @@ def _decide_language(
     return choose_language(sample, map_chunks(sample, detect))
 
 
-def _spoken(passages: list[Passage | None]) -> list[SpokenWord]:
+def order_words(passages: list[Passage | None]) -> list[SpokenWord]:
     """Every word of the passages in order of time, on the sound's own clock."""
     found = [item for passage in passages if passage for item in build_words(passage)]
     return sorted(found, key=lambda item: item.word.start_s)

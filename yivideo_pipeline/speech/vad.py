@@ -1,5 +1,6 @@
 """Where speech is: Silero VAD (the ONNX model in faster-whisper's wheel) read in blocks."""
 
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,11 @@ MIN_SILENCE_S = 0.16
 MIN_SPEECH_S = 0.1
 
 
+REMEMBERED_SOUNDS = 4
+_remembered: dict[tuple[int, ...], np.ndarray] = {}
+_remembered_lock = threading.Lock()
+
+
 @lru_cache(maxsize=1)
 def _session() -> Any:
     from faster_whisper.vad import get_vad_model
@@ -31,17 +37,28 @@ def _session() -> Any:
 
 
 def speech_probabilities(audio: Audio) -> np.ndarray:
-    """Probability of speech in each 32 ms frame: float32, shape (ceil(n / 512),)."""
-    blocks = list(_probability_blocks(audio.samples))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    """Probability of speech in each 32 ms frame: float32, shape (ceil(n / 512),), not to be written to.
+
+    The last sounds' are remembered, by the identity of the file rather than its name: one stage
+    draws them, the next recognizes by them, and the file may be moved in between.
+    """
+    status = audio.path.stat()
+    identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    with _remembered_lock:
+        if identity not in _remembered:
+            while len(_remembered) >= REMEMBERED_SOUNDS:
+                _remembered.pop(next(iter(_remembered)))
+            blocks = list(_probability_blocks(audio))
+            _remembered[identity] = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        return _remembered[identity]
 
 
-def _probability_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+def _probability_blocks(audio: Audio) -> Iterator[np.ndarray]:
     session = _session()
     state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     context = np.zeros((1, CONTEXT), np.float32)
-    for start in range(0, len(samples), BLOCK_FRAMES * HOP):
-        block = samples[start : start + BLOCK_FRAMES * HOP].astype(np.float32) / 32768
+    for start in range(0, len(audio.samples), BLOCK_FRAMES * HOP):
+        block = audio.read(start, start + BLOCK_FRAMES * HOP).astype(np.float32) / 32768
         frames = np.pad(block, (0, -len(block) % HOP)).reshape(-1, HOP)
         contexts = np.concatenate([context, frames[:-1, -CONTEXT:]])
         context = frames[-1:, -CONTEXT:]

@@ -123,6 +123,19 @@ class Whisper:
             temperature=temperature,
         )
 
+    def no_speech_probabilities(self, encoded: Any, language: str) -> list[float]:
+        """Probability of the model's own no-speech token for each chunk, from a decoding of one token."""
+        tokenizer = self.tokenizer(language)
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        results = self.model.generate(
+            encoded,
+            [prompt] * encoded.shape[0],
+            beam_size=1,
+            max_length=len(prompt) + 1,
+            return_no_speech_prob=True,
+        )
+        return [result.no_speech_prob for result in results]
+
     def align(self, encoded: Any, language: str, tokens: list[list[int]], frames: list[int]) -> list[Any]:
         """CTranslate2's alignments of given tokens, for each chunk.
 
@@ -150,15 +163,16 @@ class Whisper:
         context; the silent tail keeps the decoder from reading the end of the slice as the end of
         all sound.
         """
-        frames = self._on_host(encoded)[row : row + 1, first:last]
+        frames = self.on_host(encoded)[row : row + 1, first:last]
         tail = self._silence[:, frames.shape[1] :]
         return self._view.from_array(np.ascontiguousarray(np.concatenate([frames, tail], axis=1)))
 
     @cached_property
     def _silence(self) -> np.ndarray:
-        return self._on_host(self.encode([np.zeros(0, np.float32)]))
+        return self.on_host(self.encode([np.zeros(0, np.float32)]))
 
-    def _on_host(self, view: Any) -> np.ndarray:
+    def on_host(self, view: Any) -> np.ndarray:
+        """A CTranslate2 view as an array in host memory."""
         return np.array(view if self.device == "cpu" else view.to_device(_cpu()))
 
 
