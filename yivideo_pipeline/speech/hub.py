@@ -1,17 +1,19 @@
-"""The Hugging Face hub as a source of Whisper weights.
+"""The Hugging Face hub as a source of weights.
 
 Downloads go to the hub's own cache layout below the model folder, which is also what faster-whisper
 and WhisperX write there: weights that they fetched are found.
 """
 
 import threading
+import urllib.request
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.speech.engine import Progress
 
-_PATTERNS = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
+WHISPER_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 _ASK_TIMEOUT_S = 1.5
 
 
@@ -24,7 +26,7 @@ def find_cached(repository: str, model_dir: Path) -> Path | None:
         try:
             return Path(
                 snapshot_download(
-                    repository, cache_dir=cache, allow_patterns=_PATTERNS, local_files_only=True
+                    repository, cache_dir=cache, allow_patterns=WHISPER_FILES, local_files_only=True
                 )
             )
         except LocalEntryNotFoundError:
@@ -37,7 +39,13 @@ def is_snapshot(folder: Path) -> bool:
     return folder.parent.name == "snapshots"
 
 
-def download(repository: str, model_dir: Path, token: str | None, progress: Progress | None) -> Path:
+def download(
+    repository: str,
+    model_dir: Path,
+    token: str | None,
+    progress: Progress | None,
+    patterns: Sequence[str] = WHISPER_FILES,
+) -> Path:
     """Download a model's files, or what is missing of them, and return the snapshot's folder.
 
     It raises what huggingface_hub raises, for `errors.classify`.
@@ -48,7 +56,7 @@ def download(repository: str, model_dir: Path, token: str | None, progress: Prog
         repository,
         cache_dir=model_dir,
         token=token,
-        allow_patterns=_PATTERNS,
+        allow_patterns=list(patterns),
         tqdm_class=_report_to(progress),
     )
     return Path(folder)
@@ -58,11 +66,25 @@ def find_problem(repository: str, token: str | None) -> str | None:
     """Ask the hub for a model, for 1.5 s at most; return why it can't be had, None if it can."""
     from huggingface_hub import HfApi
 
+    return _find_problem(
+        "the Hugging Face hub", lambda: HfApi(token=token).model_info(repository, timeout=_ASK_TIMEOUT_S)
+    )
+
+
+def find_download_problem(url: str) -> str | None:
+    """Ask for a file outside the hub in the same way."""
+    request = urllib.request.Request(url, method="HEAD")
+    return _find_problem(
+        request.host, lambda: urllib.request.urlopen(request, timeout=_ASK_TIMEOUT_S).close()
+    )
+
+
+def _find_problem(whom: str, question: Callable[[], object]) -> str | None:
     answer: list[Exception | None] = []
 
     def ask() -> None:
         try:
-            HfApi(token=token).model_info(repository, timeout=_ASK_TIMEOUT_S)
+            question()
             answer.append(None)
         except Exception as error:  # noqa: BLE001 - told to the person by the caller, whatever it is
             answer.append(error)
@@ -72,7 +94,7 @@ def find_problem(repository: str, token: str | None) -> str | None:
     thread.start()
     thread.join(_ASK_TIMEOUT_S)
     if not answer:
-        return f"the Hugging Face hub did not answer within {_ASK_TIMEOUT_S:g} s"
+        return f"{whom} did not answer within {_ASK_TIMEOUT_S:g} s"
     return None if answer[0] is None else str(classify(answer[0]))
 
 

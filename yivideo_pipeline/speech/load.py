@@ -1,18 +1,26 @@
 """From options to a loaded engine: the one place where backend, weights and placement meet."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.rules import resolve
-from yivideo_pipeline.speech.attention import PROFILES, UNMEASURED
+from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.attention import PROFILES, UNMEASURED, LetterAligner
+from yivideo_pipeline.speech.decoder import Decoder
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.local import LocalEngine
+from yivideo_pipeline.speech.model_file import UnknownModelFile
+from yivideo_pipeline.speech.phrases import PHRASE_PROFILES, PhraseAligner
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.recognize import Recognizer
+from yivideo_pipeline.speech.text_aligner import TextAligner
 from yivideo_pipeline.speech.weights import Weights, alignment_view, find_weights
-from yivideo_pipeline.speech.whisper import load_whisper
+from yivideo_pipeline.speech.whisper import Whisper, load_whisper
+from yivideo_pipeline.speech.whisperx_engine import WhisperXEngine
+from yivideo_pipeline.speech.whisperx_model import WhisperXModel, load_pipeline
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +44,47 @@ def load_engine(
         log.warning(warning)
     weights = find_weights(options.model_name, model_dir, token=token, offline=offline)
     placement = Placement(resolved.device, resolved.compute_type.value, resolved.batch_size, resolved.threads)
-    if not options.use_faster_whisper:
-        from yivideo_pipeline.speech.whisperx_engine import WhisperXEngine
-
-        return WhisperXEngine(weights, placement, options)
-    folder, lag_s = _attention_folder(weights, model_dir)
-    return LocalEngine(
+    aligners = Aligners(model_dir, token=token, offline=offline)
+    if options.use_faster_whisper:
+        return LocalEngine(
+            weights.model_name,
+            weights.revision,
+            placement,
+            lambda place: _load_recognizer(weights, model_dir, place),
+            aligners,
+        )
+    return WhisperXEngine(
         weights.model_name,
         weights.revision,
         placement,
-        lambda place: Recognizer(load_whisper(folder, place), lag_s),
+        lambda place: _load_whisperx(weights, model_dir, place),
+        aligners,
     )
 
 
-def _attention_folder(weights: Weights, model_dir: Path) -> tuple[Path, float]:
-    """The model's folder with the heads that follow the sound best, and their lag."""
-    profile = PROFILES.get(weights.model_name, UNMEASURED)
-    if profile.heads is None:
-        return weights.folder, profile.lag_s
-    return alignment_view(weights, list(profile.heads), model_dir), profile.lag_s
+def _load_recognizer(weights: Weights, model_dir: Path, place: Placement) -> Recognizer:
+    folder, aligner_of = _choose_attention(weights, model_dir)
+    whisper = load_whisper(folder, place)
+    return Recognizer(whisper, aligner_of(whisper))
+
+
+def _load_whisperx(weights: Weights, model_dir: Path, place: Placement) -> WhisperXModel:
+    folder, aligner_of = _choose_attention(weights, model_dir)
+    pipeline = load_pipeline(folder, place)
+    whisper = Whisper(pipeline.model.model, folder)
+    return WhisperXModel(pipeline, Recognizer(whisper, aligner_of(whisper)))
+
+
+def _choose_attention(weights: Weights, model_dir: Path) -> tuple[Path, Callable[[Whisper], TextAligner]]:
+    """The best that is known of a model's attention: the folder to load, and what then times its words."""
+    profile = PHRASE_PROFILES.get(weights.model_name)
+    if profile:
+        try:
+            decoder = Decoder(weights.folder / "model.bin")
+        except UnknownModelFile as error:
+            log.warning("%s; words are timed by the less exact way", error)
+        else:
+            return weights.folder, lambda whisper: PhraseAligner(whisper, decoder, profile)
+    letters = PROFILES.get(weights.model_name, UNMEASURED)
+    folder = alignment_view(weights, list(letters.heads), model_dir) if letters.heads else weights.folder
+    return folder, lambda whisper: LetterAligner(whisper, letters.lag_s)

@@ -13,6 +13,15 @@ class Placement:
     threads: int
 
     @property
+    def loaded_as(self) -> tuple[str, str]:
+        """What a loaded model is bound to; batch and threads are chosen at each call."""
+        return self.device, self.compute_type
+
+    def with_batch(self, wanted: int, given_way: bool) -> "Placement":
+        """The same place with a call's own batch; no larger than now where memory has run out before."""
+        return replace(self, batch_size=min(wanted, self.batch_size) if given_way else wanted)
+
+    @property
     def workers(self) -> int:
         """Batches computed side by side.
 

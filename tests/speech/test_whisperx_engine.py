@@ -1,0 +1,193 @@
+"""WhisperX's own pipeline behind the engine protocol, on real sound and weights where it is installed."""
+
+import os
+import socket
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, write_wav
+from yivideo_pipeline.media.decode import decode_audio
+from yivideo_pipeline.media.probe import probe
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.whisperx_engine import STRETCH_S, WhisperXEngine, plan_stretches
+
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+HAS_WHISPERX = find_spec("whisperx") is not None
+needs_whisperx = pytest.mark.skipif(not HAS_WHISPERX, reason="needs WhisperX (make install-whisperx)")
+OPTIONS = SpeechOptions(
+    model_name="tiny.en", use_faster_whisper=False, device="cpu", compute_type="int8", batch_size=2
+)
+
+
+def decode(video, folder):
+    return decode_audio(video, folder / "sound.wav", probe(video).audio_streams[0]).audio
+
+
+@pytest.fixture(scope="module")
+def engine(model_dir):
+    """The engine on tiny.en, loaded with the network out of reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(socket.socket, "connect", _no_network)
+        yield load_engine(OPTIONS, model_dir, offline=True)
+
+
+def _no_network(self, address):
+    raise AssertionError(f"something connects to {address}")
+
+
+@pytest.fixture(scope="module")
+def spoken(engine, tmp_path_factory):
+    """The one-minute sample, recognized and aligned; and what progress was told."""
+    told = []
+    audio = decode(SAMPLES / "lighthouse-60s.mkv", tmp_path_factory.mktemp("sound"))
+    transcript = engine.transcribe(audio, OPTIONS, told.append)
+    return audio, engine.align(audio, transcript, OPTIONS), told
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_whisperx_recognizes_the_sample(spoken):
+    _, transcript, _ = spoken
+    said = "".join(word.text for word in transcript.words).lower()
+    expected = (SAMPLES / "lighthouse-60s.txt").read_text(encoding="utf-8").lower()
+
+    wanted = set(expected.replace(".", " ").replace(",", " ").split())
+    found = set(said.replace(".", " ").replace(",", " ").split())
+    assert len(wanted & found) >= 0.9 * len(wanted)
+    assert (transcript.language, transcript.language_probability) == ("en", 1.0)
+    assert transcript.empty_reason is None
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_every_word_has_a_time_in_order_inside_the_sound(spoken):
+    audio, transcript, _ = spoken
+    words = transcript.words
+    assert {word.source for word in words} <= {"attention", "interpolated"}
+    assert all(word.start_s < word.end_s for word in words)
+    assert all(before.end_s <= word.start_s for before, word in pairwise(words))
+    assert words[0].start_s >= audio.offset_s
+    assert words[-1].end_s <= audio.offset_s + audio.duration_s
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_words_stand_where_the_detector_hears_speech(spoken):
+    _, transcript, _ = spoken
+
+    def is_heard(word):
+        middle = (word.start_s + word.end_s) / 2
+        return any(span.start_s - 0.2 <= middle <= span.end_s + 0.2 for span in transcript.speech_spans)
+
+    assert all(map(is_heard, transcript.words))
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_the_engine_says_what_it_is_and_how_far_it_is(engine, spoken):
+    _, transcript, told = spoken
+    info = engine.describe()
+    assert (info.backend, info.model, info.device, info.compute_type) == (
+        "whisperx",
+        "tiny.en",
+        "cpu",
+        "int8",
+    )
+    assert (transcript.model, transcript.revision) == (info.model, info.revision)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_silence_and_no_sound_at_all_are_empty_with_a_reason(engine, tmp_path):
+    for seconds, reason in ((3, "no speech was heard"), (0, "there is no sound")):
+        audio = write_wav(tmp_path / f"{seconds}.wav", np.zeros(seconds * SAMPLE_RATE_HZ, np.int16))
+        transcript = engine.transcribe(audio, OPTIONS)
+        assert transcript.words == ()
+        assert reason in transcript.empty_reason
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_language_and_beam_can_change_from_call_to_call(engine, tmp_path):
+    audio = decode(SAMPLES / "harbour-15s.mp4", tmp_path)
+    for changes in ({"language": "en", "beam_size": 1}, {"language": "auto", "beam_size": 3}):
+        transcript = engine.transcribe(audio, OPTIONS.model_copy(update=changes))
+        assert transcript.language == "en"
+        assert "fishing boats" in "".join(word.text for word in transcript.words)
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_nothing_is_said_on_the_console(engine, tmp_path, capfd):
+    audio = decode(SAMPLES / "harbour-15s.mp4", tmp_path)
+    engine.transcribe(audio, OPTIONS)
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_whisperx
+@pytest.mark.model
+def test_pyannote_is_told_not_to_report_home(engine):
+    assert os.environ["PYANNOTE_METRICS_ENABLED"] == "false"
+
+
+@pytest.mark.skipif(HAS_WHISPERX, reason="WhisperX is installed")
+@pytest.mark.model
+def test_without_whisperx_the_error_says_what_to_do(model_dir):
+    with pytest.raises(ModelLoadError) as caught:
+        load_engine(OPTIONS, model_dir, offline=True)
+    assert "make install-whisperx" in caught.value.hint
+    assert "use_faster_whisper" in caught.value.hint
+
+
+def test_a_load_that_finds_no_memory_goes_on_smaller_and_says_so(tmp_path):
+    tried = []
+
+    def load(place):
+        tried.append(str(place))
+        if place.compute_type != "int8":
+            raise RuntimeError("CUDA failed with error out of memory")
+        return object()
+
+    engine = WhisperXEngine("m", "r", Placement("cuda", "float16", 2, 2), load, Aligners(tmp_path))
+
+    assert tried == [
+        "cuda, float16, batch 2",
+        "cuda, float16, batch 1",
+        "cuda, int8_float16, batch 1",
+        "cpu, int8, batch 4",
+    ]
+    info = engine.describe()
+    assert (info.device, info.compute_type, info.batch_size) == ("cpu", "int8", 4)
+    assert len(info.steps) == 3
+
+
+def test_a_load_that_finds_memory_nowhere_fails(tmp_path):
+    def load(place):
+        raise MemoryError
+
+    with pytest.raises(MemoryExhausted):
+        WhisperXEngine("m", "r", Placement("cpu", "int8", 2, 2), load, Aligners(tmp_path))
+
+
+def test_long_sound_is_given_in_stretches_that_hold_every_piece_once():
+    pieces = [Span(start_s=at, end_s=at + 20.0) for at in range(0, 3600, 25)]
+    chunks = [Chunk((piece,)) for piece in pieces]
+
+    stretches = plan_stretches(chunks)
+
+    assert [piece for stretch in stretches for piece in stretch.pieces] == pieces
+    assert all(stretch.duration_s <= STRETCH_S for stretch in stretches)
+    assert len(stretches) == 6

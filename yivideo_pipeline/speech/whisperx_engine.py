@@ -1,0 +1,160 @@
+"""WhisperX's own pipeline behind the `SpeechEngine` protocol.
+
+WhisperX finds speech (pyannote), batches and recognizes. Language, word times, sentences and script
+are settled as by the local engine, so that only the text depends on the choice of backend.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.assemble import Passage
+from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
+from yivideo_pipeline.speech.engine import EngineInfo, Progress
+from yivideo_pipeline.speech.held import HeldModel
+from yivideo_pipeline.speech.language import spread_order
+from yivideo_pipeline.speech.placement import Placement, next_smaller
+from yivideo_pipeline.speech.quiet import quiet_libraries
+from yivideo_pipeline.speech.recognize import Recognizer
+from yivideo_pipeline.speech.transcription import (
+    LANGUAGE_SAMPLE,
+    NO_SOUND,
+    NO_SPEECH,
+    NO_WORDS,
+    assemble_transcript,
+    decide_language,
+    empty_transcript,
+    order_words,
+)
+from yivideo_pipeline.speech.types import Span, Transcript
+from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
+from yivideo_pipeline.speech.whisperx_model import Stretch, WhisperXModel
+
+Result = TypeVar("Result")
+
+STRETCH_S = 600.0
+"""Sound that the pipeline is given at once; it wants all of it in memory, at 64 kB a second."""
+
+
+class WhisperXEngine:
+    """WhisperX in this process; of several threads, one transcribes at a time.
+
+    Args:
+        model: Name for people.
+        revision: What identifies the weights.
+        placement: Where to run at first.
+        load: Makes the pipeline for a placement; called again with a smaller one when memory runs
+            out.
+        aligners: What gives words their final times.
+
+    Raises:
+        YivideoError: when not even the smallest placement loads.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        revision: str,
+        placement: Placement,
+        load: Callable[[Placement], WhisperXModel],
+        aligners: Aligners,
+    ) -> None:
+        self._model = model
+        self._revision = revision
+        self._aligners = aligners
+        self._turn = threading.Lock()
+        self._held = HeldModel(placement, load, next_smaller)
+        self._held.current()
+
+    def describe(self) -> EngineInfo:
+        """What runs where, as it is now."""
+        place = self._held.place
+        return EngineInfo(
+            model=self._model,
+            revision=self._revision,
+            device=place.device,
+            compute_type=place.compute_type,
+            batch_size=place.batch_size,
+            threads=place.threads,
+            backend="whisperx",
+            steps=self._held.steps + self._aligners.steps,
+        )
+
+    def transcribe(
+        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+    ) -> Transcript:
+        """Recognize what was said; see `SpeechEngine.transcribe`."""
+        with self._turn, quiet_libraries():
+            transcript = self._transcribe(audio, options, progress)
+        return transcript.model_copy(update={"model": self._model, "revision": self._revision})
+
+    def align(
+        self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
+    ) -> Transcript:
+        """Give each word its final time; see `SpeechEngine.align`."""
+        return self._aligners.align(audio, transcript, options, self._held.place.device, progress)
+
+    def _transcribe(self, audio: Audio, options: SpeechOptions, progress: Progress | None) -> Transcript:
+        probabilities = speech_probabilities(audio)
+        spans = find_spans(probabilities, audio.duration_s)
+        chunks = plan_chunks(spans, probabilities, HOP_S, audio.duration_s)
+        if not chunks:
+            return empty_transcript(audio, options, spans, NO_SPEECH if audio.duration_s else NO_SOUND)
+        sample = [chunks[index] for index in spread_order(len(chunks), LANGUAGE_SAMPLE)[:LANGUAGE_SAMPLE]]
+        language, certainty = decide_language(self._map_chunks, audio, sample, options, {})
+        stretches = plan_stretches(chunks)
+        total_s = sum(stretch.duration_s for stretch in stretches)
+        passages: list[Passage | None] = []
+        done_s = 0.0
+        for stretch in stretches:
+            tell = _part_of(progress, done_s / total_s, stretch.duration_s / total_s)
+            passages += self._recognize(audio, stretch, language, options.beam_size, tell)
+            done_s += stretch.duration_s
+        spoken = order_words(passages)
+        if not spoken:
+            return empty_transcript(audio, options, spans, NO_WORDS)
+        return assemble_transcript(audio, options, spans, spoken, (language, certainty))
+
+    def _recognize(
+        self, audio: Audio, stretch: Stretch, language: str, beam_size: int, tell: Progress
+    ) -> list[Passage]:
+        def recognize(model: WhisperXModel, place: Placement) -> list[Passage]:
+            return model.transcribe(audio, stretch, language, beam_size, place.batch_size, tell)
+
+        return self._held.run(recognize)
+
+    def _map_chunks(
+        self, chunks: list[Chunk], work: Callable[[Recognizer, list[Chunk]], list[Result]]
+    ) -> list[Result]:
+        """Do work on groups of chunks, one after the other; one result a chunk, in order."""
+
+        def do_all(model: WhisperXModel, place: Placement) -> list[Result]:
+            size = place.batch_size
+            return [
+                result
+                for at in range(0, len(chunks), size)
+                for result in work(model.recognizer, chunks[at : at + size])
+            ]
+
+        return self._held.run(do_all)
+
+
+def plan_stretches(chunks: list[Chunk]) -> list[Stretch]:
+    """Join the pieces of chunks, in order, to stretches of at most 10 min."""
+    groups: list[list[Span]] = []
+    for piece in (piece for chunk in chunks for piece in chunk.pieces):
+        if not groups or piece.end_s - groups[-1][0].start_s > STRETCH_S:
+            groups.append([])
+        groups[-1].append(piece)
+    return [Stretch(tuple(group)) for group in groups]
+
+
+def _part_of(progress: Progress | None, before: float, share: float) -> Progress:
+    def tell(fraction: float) -> None:
+        if progress:
+            progress(min(1.0, before + share * fraction))
+
+    return tell
