@@ -121,10 +121,14 @@ def test_silence_and_no_sound_at_all_are_empty_with_a_reason(engine, tmp_path):
 
 @needs_whisperx
 @pytest.mark.model
-def test_language_and_beam_can_change_from_call_to_call(engine, tmp_path):
+def test_language_beam_and_batch_can_change_from_call_to_call(engine, tmp_path):
     audio = decode(SAMPLES / "harbour-15s.mp4", tmp_path)
-    for changes in ({"language": "en", "beam_size": 1}, {"language": "auto", "beam_size": 3}):
+    for changes in (
+        {"language": "en", "beam_size": 1, "batch_size": 1},
+        {"language": "auto", "beam_size": 3, "batch_size": 4},
+    ):
         transcript = engine.transcribe(audio, OPTIONS.model_copy(update=changes))
+        assert engine.describe().batch_size == changes["batch_size"]
         assert transcript.language == "en"
         assert "fishing boats" in "".join(word.text for word in transcript.words)
 
@@ -170,7 +174,7 @@ def test_a_load_that_finds_no_memory_goes_on_smaller_and_says_so(tmp_path):
         "cpu, int8, batch 4",
     ]
     info = engine.describe()
-    assert (info.device, info.compute_type, info.batch_size) == ("cpu", "int8", 4)
+    assert (info.device, info.compute_type, info.batch_size) == ("cpu", "int8", 2)
     assert len(info.steps) == 3
 
 

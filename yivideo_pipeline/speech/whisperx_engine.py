@@ -66,12 +66,13 @@ class WhisperXEngine:
         self._revision = revision
         self._aligners = aligners
         self._turn = threading.Lock()
+        self._batch_size = placement.batch_size  # of the latest call
         self._held = HeldModel(placement, load, next_smaller)
         self._held.current()
 
     def describe(self) -> EngineInfo:
         """What runs where, as it is now."""
-        place = self._held.place
+        place = self._adapt(self._held.place)
         return EngineInfo(
             model=self._model,
             revision=self._revision,
@@ -88,6 +89,7 @@ class WhisperXEngine:
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
         with self._turn, quiet_libraries():
+            self._batch_size = options.batch_size
             transcript = self._transcribe(audio, options, progress)
         return transcript.model_copy(update={"model": self._model, "revision": self._revision})
 
@@ -122,7 +124,8 @@ class WhisperXEngine:
         self, audio: Audio, stretch: Stretch, language: str, beam_size: int, tell: Progress
     ) -> list[Passage]:
         def recognize(model: WhisperXModel, place: Placement) -> list[Passage]:
-            return model.transcribe(audio, stretch, language, beam_size, place.batch_size, tell)
+            batch_size = self._adapt(place).batch_size
+            return model.transcribe(audio, stretch, language, beam_size, batch_size, tell)
 
         return self._held.run(recognize)
 
@@ -132,7 +135,7 @@ class WhisperXEngine:
         """Do work on groups of chunks, one after the other; one result a chunk, in order."""
 
         def do_all(model: WhisperXModel, place: Placement) -> list[Result]:
-            size = place.batch_size
+            size = self._adapt(place).batch_size
             return [
                 result
                 for at in range(0, len(chunks), size)
@@ -140,6 +143,9 @@ class WhisperXEngine:
             ]
 
         return self._held.run(do_all)
+
+    def _adapt(self, place: Placement) -> Placement:
+        return place.with_batch(self._batch_size, given_way=bool(self._held.steps))
 
 
 def plan_stretches(chunks: list[Chunk]) -> list[Stretch]:
