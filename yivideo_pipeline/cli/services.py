@@ -18,8 +18,9 @@ from yivideo_pipeline.cli.logs import rotating_handler
 from yivideo_pipeline.errors.redact import redact
 
 LAST_LINES = 8
-PATIENCE_S = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
-"""How long a service may take to end after each signal, before the next and harder one."""
+_GENTLE = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0))
+"""Signals that ask a service to end, and how long it may take to do so."""
+_KILL_PATIENCE_S = 5.0
 _POLL_S = 0.1
 
 
@@ -79,8 +80,11 @@ class Service:
                 process.send_signal(number)
 
     def close(self) -> None:
-        """Close the log; call it when the service has ended."""
+        """Let go of the ended service: its output, its log."""
         self._reader.join(timeout=1.0)
+        # What the kernel can't end would hold the pipe: then closing it here would wait for ever.
+        if self._process.stdout and not self._reader.is_alive():
+            self._process.stdout.close()
         self._handler.close()
 
     def _keep_output(self) -> None:
@@ -100,16 +104,26 @@ def stop(services: Sequence[Service], hurry: threading.Event) -> list[Service]:
     Returns:
         Those that had to be killed.
     """
-    left = list(services)
-    for number, patience_s in PATIENCE_S:
-        if hurry.is_set() and number is not signal.SIGKILL:
-            continue
-        left = [service for service in services if service.processes()]
-        for service in left:
-            service.send(number)
-        wait_until(lambda: hurry.is_set() or not any(one.processes() for one in services), patience_s)
+
+    def are_gone() -> bool:
+        return not any(service.processes() for service in services)
+
+    for number, patience_s in _GENTLE:
+        if not hurry.is_set():
+            _send(services, number)
+            wait_until(lambda: hurry.is_set() or are_gone(), patience_s)
+    killed = _send(services, signal.SIGKILL)
+    wait_until(are_gone, _KILL_PATIENCE_S)
     for service in services:
         service.close()
+    return killed
+
+
+def _send(services: Sequence[Service], number: signal.Signals) -> list[Service]:
+    """Signal the services that still run; returns them."""
+    left = [service for service in services if service.processes()]
+    for service in left:
+        service.send(number)
     return left
 
 

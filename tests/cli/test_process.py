@@ -1,0 +1,148 @@
+import json
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+from command import run, settings, summary
+from shelf import BROKEN, EMPTY, ODD_NAMES, fill_shelf
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("process")
+
+
+@pytest.fixture(scope="module")
+def environment(place, model_dir, tiny_weights):
+    return settings(place / "home", model_dir, YIVIDEO_RETRY__BASE_DELAY_S="0")
+
+
+@pytest.fixture(scope="module")
+def shelf(place):
+    return fill_shelf(place / "shelf")
+
+
+@pytest.fixture(scope="module")
+def first(environment, shelf):
+    return run(environment, "process", shelf, "--format", "srt,json", "--json")
+
+
+@pytest.fixture(scope="module")
+def again(first, environment, shelf):
+    return run(environment, "process", shelf / "plain.mp4", shelf / "deep", folder=shelf)
+
+
+def made(video, ending):
+    return Path(next(file for file in video["files"] if file.endswith(ending)))
+
+
+def test_bad_videos_fail_alone(first):
+    assert first.returncode == 1
+    told = summary(first)
+    assert {
+        name: video["error"]["kind"] for name, video in told["by_name"].items() if video["error"]
+    } == BROKEN
+    assert (told["failed"], told["done"]) == (len(BROKEN), len(told["videos"]) - len(BROKEN))
+    for name in BROKEN:
+        assert told["by_name"][name]["files"] == []
+        assert told["by_name"][name]["error"]["hint"], f"{name}: what to do about it"
+
+
+def test_every_failure_is_one_line_for_a_person(first):
+    told = [line for line in first.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(told) == len(BROKEN)
+    assert "Traceback" not in first.stderr
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=["plain", "dash", "newline", "brackets", "long"])
+def test_odd_names_are_processed_and_found_again(first, shelf, name):
+    video = summary(first)["by_name"][name]
+    assert video["status"] == "done"
+    assert video["path"] == str(shelf / name)
+    assert "gulls" in made(video, ".srt").read_text(encoding="utf-8").lower()
+
+
+def test_subtitles_lie_beside_the_video_under_its_name(first, shelf):
+    assert summary(first)["by_name"]["talk.mp4"]["files"] == [
+        str(shelf / "deep" / "er" / f"talk.en.{kind}") for kind in ("srt", "json")
+    ]
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(first, shelf):
+    video = summary(first)["by_name"]["plain.mp4"]
+    assert (shelf / "plain.en.srt").read_text() == "by hand"
+    assert str(shelf / "plain.en.srt") not in video["files"]
+    assert any("plain.en.srt" in warning for warning in video["warnings"])
+
+
+def test_a_name_too_long_for_its_subtitles_is_shortened_and_told(first):
+    video = summary(first)["by_name"][ODD_NAMES[-1]]
+    assert all(Path(file).name.startswith("长长") for file in video["files"])
+    assert any("shortened" in warning for warning in video["warnings"])
+
+
+def test_what_can_be_read_of_a_broken_off_file_is_used_with_a_warning(first):
+    video = summary(first)["by_name"]["breaks off.mkv"]
+    assert video["status"] == "done"
+    assert 5 < video["audio_s"] < 40
+    assert any("breaks off: from" in warning for warning in video["warnings"])
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_silence_gives_no_words_and_a_reason(first, name):
+    video = summary(first)["by_name"][name]
+    assert (video["status"], video["cues"]) == ("done", 0)
+    assert video["empty_reason"]
+
+
+def test_words_carry_their_times(first):
+    document = json.loads(made(summary(first)["by_name"]["talk.mp4"], ".json").read_text(encoding="utf-8"))
+    words = [word for segment in document["segments"] for word in segment["words"]]
+    assert len(words) > 20
+    assert all(0 <= word["start"] <= word["end"] <= 17 for word in words)
+
+
+def test_the_same_content_is_recognized_once(first):
+    videos = summary(first)["by_name"]
+    assert sum(not videos[name]["already_processed"] for name in (*ODD_NAMES, "talk.mp4")) == 1
+
+
+def test_the_second_run_has_nothing_to_do_and_says_so(again):
+    assert again.returncode == 0, again.stderr
+    lines = again.stdout.splitlines()
+    assert lines[0].startswith("[1/2] plain.mp4: nothing to do")
+    assert lines[1].startswith("[2/2] deep/er/talk.mp4: nothing to do")
+
+
+def test_a_pipe_gets_plain_lines_and_the_table(again):
+    assert "\x1b" not in again.stdout
+    assert "\r" not in again.stdout
+    heading = next(line for line in again.stdout.splitlines() if "language" in line)
+    for column in ("file", "speech s", "× real time", "cues", "quality", "subtitles"):
+        assert column in heading
+    row = next(line for line in again.stdout.splitlines() if line.strip().startswith("talk.mp4"))
+    assert row.split()[1] == "en"
+    assert row.strip().endswith("deep/er/talk.en.srt")
+
+
+def test_a_second_run_loads_no_model(again, environment, shelf, tiny_weights, tmp_path):
+    """Weights of the same revision that can't be loaded do not matter to it."""
+    broken = tmp_path / "models" / "tiny.en"
+    copytree(tiny_weights.folder, broken, ignore=ignore_patterns("model.bin"))
+    (broken / "model.bin").write_bytes(b"no weights")
+    stat = (broken / "model.bin").stat()
+    (broken / "revision.txt").write_text(f"{tiny_weights.revision} {stat.st_size} {stat.st_mtime_ns}")
+    unloadable = {**environment, "YIVIDEO_CACHE__MODEL_DIR": str(broken.parent)}
+    assert run(unloadable, "process", shelf / "plain.mp4").returncode == 0
+    assert run(unloadable, "process", shelf / "breaks off.mkv", "--compute-type", "float32").returncode == 1
+
+
+def test_a_changed_format_renders_alone(first, environment, shelf, tmp_path):
+    ended = run(
+        environment, "process", shelf / "deep", "--output-dir", tmp_path / "new", "--format", "vtt", "--json"
+    )
+    (video,) = summary(ended)["videos"]
+    assert video["reused"] == ["video", "audio", "transcript", "alignment"]
+    assert video["files"] == [str(tmp_path / "new" / "talk.en.vtt")]

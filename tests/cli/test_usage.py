@@ -1,0 +1,100 @@
+"""What is wrong is said in one line, before any video is touched."""
+
+import json
+
+import pytest
+from command import SAMPLES, run, settings
+
+
+@pytest.fixture
+def environment(home, model_dir):
+    return settings(home, model_dir)
+
+
+def complaint(ended):
+    """The only line on stderr."""
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("yivideo: ")
+    return line
+
+
+def test_a_missing_path_is_wrong_usage_and_leaves_nothing_behind(environment, home):
+    ended = run(environment, "process", "/no/such\nvideo.mp4")
+    assert ended.returncode == 2
+    assert r"no /no/such\nvideo.mp4" in complaint(ended)
+    assert list(home.iterdir()) == []
+
+
+def test_a_folder_without_videos_is_wrong_usage(environment, tmp_path):
+    (tmp_path / "empty").mkdir()
+    ended = run(environment, "process", tmp_path / "empty")
+    assert ended.returncode == 2
+    assert "library.extensions" in complaint(ended)
+
+
+def test_every_wrong_option_is_named(environment):
+    ended = run(environment, "process", SAMPLES, "--format", "srt,doc", "--device", "gpu", "--model", "bse")
+    assert ended.returncode == 2
+    assert [line.split(":")[1].strip() for line in ended.stderr.splitlines()] == [
+        "--model",
+        "--device",
+        "--format",
+    ]
+
+
+def test_an_unknown_flag_is_wrong_usage(environment):
+    assert run(environment, "process", SAMPLES, "--fast").returncode == 2
+    assert run(environment, "process").returncode == 2
+
+
+def test_a_wrong_setting_is_told_with_its_place(environment, home):
+    (home / "config.yml").write_text("speech:\n  model_nam: base\n")
+    ended = run(environment, "process", SAMPLES)
+    assert ended.returncode == 2
+    assert "line 2, speech.model_nam" in complaint(ended)
+    assert "did you mean model_name?" in complaint(ended)
+
+
+def test_options_that_cannot_work_here_are_refused(environment):
+    ended = run(environment, "process", SAMPLES, "--batch-size", "9", "--device", "cpu")
+    assert ended.returncode == 2
+    assert "batch_size" in complaint(ended)
+
+
+def test_weights_that_cannot_be_had_stop_the_work_before_it_begins(environment, home):
+    ended = run(environment, "process", SAMPLES, "--model", "small.en")
+    assert ended.returncode == 1
+    assert "weights of model small.en can't be had" in complaint(ended)
+    assert not (home / "dagster").exists()
+
+
+def test_an_output_folder_that_is_a_file_stops_the_work(environment, tmp_path):
+    (tmp_path / "file").touch()
+    ended = run(environment, "process", SAMPLES, "--output-dir", tmp_path / "file", "--json")
+    assert ended.returncode == 1
+    assert "it is a file" in ended.stderr
+    told = json.loads(ended.stdout)
+    assert told["error"]["kind"] == "disk"
+    assert (told["done"], told["videos"]) == (0, [])
+
+
+def test_a_home_that_cannot_be_used_is_told(environment, tmp_path):
+    (tmp_path / "file").touch()
+    ended = run({**environment, "YIVIDEO_HOME": str(tmp_path / "file")}, "process", SAMPLES)
+    assert ended.returncode == 1
+    assert "YIVIDEO_HOME" in complaint(ended)
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_is_in_the_log(environment, home):
+    """Dagster's own configuration, edited wrongly, is nothing that yivideo has a rule for."""
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").write_text("no_such_section: true\n")
+    ended = run(environment, "process", SAMPLES, "--output-dir", home / "out")
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "dagster.yaml" in ended.stderr
+    assert "logs/yivideo.log" in ended.stderr
+    log = (home / "logs" / "yivideo.log").read_text()
+    assert "Traceback" in log
+    assert "no_such_section" in log
