@@ -39,7 +39,7 @@ SAMPLES = (
         lines=(
             (0.5, "Good morning, and welcome to the old town."),
             (0.6, "The fishing boats came home an hour ago, and the market is already open."),
-            (0.7, "If you want fresh fish, you should come before nine."),
+            (0.7, "If you want fresh fish, you should come before noon."),
             (0.6, "After that, only the empty baskets are left."),
         ),
         last_pause_s=0.7,
