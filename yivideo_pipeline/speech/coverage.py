@@ -52,24 +52,49 @@ def insert_repairs(spoken: list[SpokenWord], repairs: list[list[SpokenWord]]) ->
     """Put repaired words among the others; a word stretched over them gives way."""
     merged = spoken
     for repair in repairs:
-        if not repair or repair[0].passage.avg_logprob < SURE_LOGPROB:
-            continue
-        start, end = repair[0].word.start_s, repair[-1].word.end_s
-        before = [item for item in merged if item.word.start_s < start]
-        behind = [item for item in merged if item.word.start_s >= start]
-        if _repeats(repair, before[-NEIGHBOURS:] + behind[:NEIGHBOURS]):
-            continue
-        if before and before[-1].word.end_s > start:
-            shortened = before[-1].word.model_copy(update={"end_s": start})
-            before[-1] = SpokenWord(shortened, before[-1].passage)
-        kept = [item for item in behind if item.word.end_s <= start or item.word.start_s >= end]
-        if len(kept) < len(behind):
-            continue  # words were timed inside after all: leave the text as it was
-        merged = before + repair + behind
+        if repair and repair[0].passage.avg_logprob >= SURE_LOGPROB:
+            merged = _insert(merged, repair)
     return merged
 
 
+def _insert(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
+    """Insert what is new in a repair; leave the text as it was where that can't be told."""
+    new = [item for item in repair if not _is_covered(item.word, spoken)]
+    if not new:
+        return spoken
+    start = new[0].word.start_s
+    before = [item for item in spoken if item.word.start_s < start]
+    behind = [item for item in spoken if item.word.start_s >= start]
+    new = _without_edges(new, before, behind)
+    if not new or _repeats(new, before[-NEIGHBOURS:] + behind[:NEIGHBOURS]):
+        return spoken
+    if behind and behind[0].word.start_s < new[-1].word.start_s:
+        return spoken  # words were timed inside after all
+    if before and before[-1].word.end_s > new[0].word.start_s:
+        shortened = before[-1].word.model_copy(update={"end_s": new[0].word.start_s})
+        before[-1] = SpokenWord(shortened, before[-1].passage)
+    return before + new + behind
+
+
+def _is_covered(word: Word, spoken: list[SpokenWord]) -> bool:
+    """Whether another word was said at the word's middle: the margins hold the neighbours' edges."""
+    middle = (word.start_s + word.end_s) / 2
+    return any(item.word.start_s <= middle < _credible_end(item.word) for item in spoken)
+
+
+def _without_edges(
+    new: list[SpokenWord], before: list[SpokenWord], behind: list[SpokenWord]
+) -> list[SpokenWord]:
+    """Drop from both ends the words that the neighbours say already."""
+    said, left, right = (_said(items) for items in (new, before[-NEIGHBOURS:], behind[:NEIGHBOURS]))
+    first = max(count for count in range(len(new) + 1) if said[:count] == left[len(left) - count :])
+    last = max(count for count in range(len(new) - first + 1) if said[len(said) - count :] == right[:count])
+    return new[first : len(new) - last]
+
+
+def _said(items: list[SpokenWord]) -> list[str]:
+    return [spoken_characters(item.word.text) for item in items]
+
+
 def _repeats(repair: list[SpokenWord], around: list[SpokenWord]) -> bool:
-    said = " ".join(spoken_characters(item.word.text) for item in repair)
-    nearby = " ".join(spoken_characters(item.word.text) for item in around)
-    return f" {said} " in f" {nearby} "
+    return f" {' '.join(_said(repair))} " in f" {' '.join(_said(around))} "
