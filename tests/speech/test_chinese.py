@@ -1,0 +1,49 @@
+"""Chinese in the wanted script, word by word, at the same times."""
+
+import pytest
+
+from yivideo_pipeline.settings.options import ZhScript
+from yivideo_pipeline.speech.chinese import convert_segment
+from yivideo_pipeline.speech.types import Segment, Word
+from yivideo_pipeline.speech.words import split_words
+
+PAIRS = [
+    ("欢迎大家来体验语音识别。", "歡迎大家來體驗語音識別。"),
+    ("他的头发干了，皇后在后面。", "他的頭髮幹了，皇后在後面。"),
+    ("我用 Python 写程序", "我用 Python 寫程序"),
+]
+
+
+def segment(text: str) -> Segment:
+    words = tuple(
+        Word(text=word, start_s=i / 4, end_s=i / 4 + 0.2, confidence=0.5 + i / 100, source="attention")
+        for i, word in enumerate(split_words(text))
+    )
+    return Segment(
+        start_s=0.0, end_s=words[-1].end_s, text=text, words=words, avg_logprob=-0.3, no_speech_prob=0.1
+    )
+
+
+@pytest.mark.parametrize(("simplified", "traditional"), PAIRS)
+def test_text_comes_out_in_the_wanted_script_whichever_it_was_in(simplified, traditional):
+    for text in (simplified, traditional):
+        assert convert_segment(segment(text), ZhScript.SIMPLIFIED).text == simplified
+    assert convert_segment(segment(simplified), ZhScript.TRADITIONAL).text == traditional
+
+
+@pytest.mark.parametrize(("simplified", "traditional"), PAIRS)
+@pytest.mark.parametrize("script", ZhScript)
+def test_words_stay_at_their_times_and_joined_are_the_text(simplified, traditional, script):
+    for text in (simplified, traditional):
+        before = segment(text)
+        after = convert_segment(before, script)
+        assert "".join(word.text for word in after.words) == after.text
+        assert [word.model_copy(update={"text": ""}) for word in after.words] == [
+            word.model_copy(update={"text": ""}) for word in before.words
+        ]
+        assert [len(word.text) for word in after.words] == [len(word.text) for word in before.words]
+
+
+def test_a_character_is_converted_by_the_sentence_around_it():
+    words = convert_segment(segment("头发发现"), ZhScript.TRADITIONAL).words
+    assert [word.text for word in words] == ["頭", "髮", "發", "現"]

@@ -1,0 +1,46 @@
+"""Telling speech from inventions, by what the recognizer says of its own text."""
+
+import pytest
+
+from yivideo_pipeline.speech.doubts import choose_best, is_doubtful, is_repetitive, is_silence
+from yivideo_pipeline.speech.whisper import Decoded
+
+SENTENCE = " The fishing boats came home an hour ago, and the market is already open."
+
+
+def decoded(text: str = SENTENCE, avg_logprob: float = -0.2, no_speech_prob: float = 0.02) -> Decoded:
+    return Decoded(text, (1, 2), avg_logprob, no_speech_prob, 0.0)
+
+
+@pytest.mark.parametrize("text", [" the boat" * 40, " Thank you." * 30, "谢谢观看" * 40])
+def test_a_text_caught_in_a_loop_is_repetitive(text):
+    assert is_repetitive(text)
+    assert is_doubtful(decoded(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", SENTENCE, " Yes. Yes. No.", "富士康在印度工厂出现大规模感染", " ha ha ha ha"]
+)
+def test_ordinary_text_is_not_repetitive(text):
+    assert not is_repetitive(text)
+
+
+def test_an_unsure_text_is_decoded_again_and_a_sure_one_is_not():
+    assert is_doubtful(decoded(avg_logprob=-1.2))
+    assert not is_doubtful(decoded(avg_logprob=-0.4))
+
+
+@pytest.mark.parametrize(
+    ("no_speech_prob", "avg_logprob", "silent"),
+    [(0.95, -0.9, True), (0.95, -0.3, False), (0.1, -0.9, False), (0.1, -0.2, False)],
+)
+def test_a_chunk_is_silence_where_the_model_says_so_and_is_unsure_of_its_text(
+    no_speech_prob, avg_logprob, silent
+):
+    assert is_silence(decoded(avg_logprob=avg_logprob, no_speech_prob=no_speech_prob)) is silent
+
+
+def test_the_surest_attempt_is_chosen_but_no_loop_however_sure():
+    loop, fair, poor = decoded(" so" * 100, -0.05), decoded(avg_logprob=-0.7), decoded(avg_logprob=-1.4)
+    assert choose_best([loop, poor, fair]) == fair
+    assert choose_best([loop]) == loop
