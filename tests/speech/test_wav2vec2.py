@@ -425,11 +425,12 @@ def test_a_model_in_the_cache_is_loaded_by_whisperx_offline_and_aligns(tmp_path,
 
 
 @needs_whisperx
-def test_damaged_weights_are_said_in_a_clear_line(tmp_path):
+def test_damaged_weights_are_said_in_a_clear_line(tmp_path, capsys):
     (tmp_path / "wav2vec2_fairseq_base_ls960_asr_ls960.pth").write_bytes(b"not weights")
     with pytest.raises(ModelLoadError) as caught:
         load_acoustic_model("en", "cpu", tmp_path, offline=True)
     assert "wav2vec2_fairseq_base_ls960_asr_ls960.pth" in str(caught.value)
+    assert capsys.readouterr().out == ""
 
 
 # Whether it is to be had

@@ -5,6 +5,8 @@ Hugging Face hub (its cache layout below the model folder). Only loading imports
 """
 
 import ast
+import contextlib
+import io
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,8 +32,8 @@ _TORCHAUDIO_FILES = {
     "VOXPOPULI_ASR_BASE_10K_IT": "wav2vec2_voxpopuli_base_10k_asr_it.pt",
 }
 _HUB_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
+# Repositories have one or both of these; transformers reads the first it finds.
 _HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_HUB_PATTERNS = ["*.json", "*.txt", *_HUB_WEIGHTS]
 
 
 def wav2vec2_status(
@@ -67,7 +69,8 @@ def not_to_be_had(status: WeightsStatus) -> ModelLoadError:
     """The error that says why there is no aligner, and what to do."""
     install = "Run `make install-whisperx`, or set" if status.reason == NOT_INSTALLED else "Set"
     return ModelLoadError(
-        f"The aligner wav2vec2 can't be had: {status.reason}", f"{install} aligner to attention or auto"
+        f"The aligner wav2vec2 can't be had: {status.reason.rstrip('.')}",
+        f"{install} aligner to attention or auto",
     )
 
 
@@ -108,7 +111,9 @@ def _explain(name: str, model_dir: Path, error: Exception) -> YivideoError:
 def _load(language: str, device: str, model_dir: Path) -> tuple[Any, dict[str, Any]]:
     import whisperx
 
-    return whisperx.load_align_model(language, device, model_dir=str(model_dir), model_cache_only=True)
+    # It prints what goes wrong before it raises; stdout is for results.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return whisperx.load_align_model(language, device, model_dir=str(model_dir), model_cache_only=True)
 
 
 def _find_name(language: str) -> str | None:
@@ -149,8 +154,11 @@ def _is_here(name: str, model_dir: Path) -> bool:
 def _fetch(name: str, model_dir: Path, token: str | None) -> None:
     file = _TORCHAUDIO_FILES.get(name)
     if file is None:
-        hub.download(name, model_dir, token, progress=None, patterns=_HUB_PATTERNS)
-        return
+        for weights in _HUB_WEIGHTS:
+            folder = hub.download(name, model_dir, token, None, ["*.json", weights])
+            if (folder / weights).is_file():
+                return
+        raise ModelLoadError(f"{name} has neither {' nor '.join(_HUB_WEIGHTS)}")
     import torch
 
     model_dir.mkdir(parents=True, exist_ok=True)
