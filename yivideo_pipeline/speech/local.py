@@ -117,14 +117,21 @@ def _map_groups(
     work: Callable[[list[int]], list[Result]],
     keep: Callable[[list[int], list[Result]], None],
 ) -> None:
-    """Do work on each group in threads, keeping results as they come; the first error ends it."""
+    """Do work on each group in threads, keeping results as they come; the first error ends it.
+
+    What other threads had begun by then is finished and kept.
+    """
     # On a GPU a second thread prepares the next group's sound while the first one computes.
     threads = place.workers + (place.device == "cuda")
     with ThreadPoolExecutor(threads, thread_name_prefix="speech") as pool:
         futures = {pool.submit(work, group): group for group in groups}
         try:
             for future in as_completed(futures):
-                keep(futures[future], future.result())
+                results = future.result()
+                keep(futures.pop(future), results)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
+            for future, group in futures.items():
+                if not future.cancelled() and future.exception() is None:
+                    keep(group, future.result())
             raise
