@@ -1,6 +1,7 @@
 """Packing speech into windows: nothing lost, nothing twice, every time traceable to the sound."""
 
 from bisect import bisect_right
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def talk(*edges_s: tuple[float, float]) -> tuple[Span, ...]:
 def test_every_moment_of_speech_is_in_exactly_one_chunk(case):
     spans, duration_s = case
     pieces = [piece for chunk in plan(spans, duration_s) for piece in chunk.pieces]
-    for before, behind in zip(pieces, pieces[1:], strict=False):
+    for before, behind in pairwise(pieces):
         assert before.end_s <= behind.start_s + 1e-6
     for span in spans:
         inside = sum(
@@ -81,11 +82,11 @@ def test_a_time_in_a_piece_is_traced_back_exactly_and_in_order(case, share, leng
 def test_words_in_order_stay_in_order_and_inside_one_piece(case, edges):
     for chunk in plan(*case):
         times = sorted(min(edge, chunk.duration_s) for edge in edges)
-        found = [chunk.to_source(start, end) for start, end in zip(times, times[1:], strict=False)]
+        found = [chunk.to_source(start, end) for start, end in pairwise(times)]
         for start_s, end_s in found:
             assert start_s <= end_s + 1e-9
             assert any(piece.start_s <= start_s and end_s <= piece.end_s for piece in chunk.pieces)
-        for (_, end_s), (start_s, _) in zip(found, found[1:], strict=False):
+        for (_, end_s), (start_s, _) in pairwise(found):
             assert end_s <= start_s + 1e-6
 
 

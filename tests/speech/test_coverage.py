@@ -8,8 +8,15 @@ from yivideo_pipeline.speech.coverage import SURE_LOGPROB, insert_repairs, plan_
 from yivideo_pipeline.speech.types import Span
 
 SPOKEN = spoken_words(
-    [(" We", 0.0, 0.3), (" left", 0.3, 0.8), (" early.", 0.8, 1.4), (" Then", 6.0, 6.4), (" we", 6.4, 6.6), (" slept.", 6.6, 7.2)]
-)  # fmt: skip
+    [
+        (" We", 0.0, 0.3),
+        (" left", 0.3, 0.8),
+        (" early.", 0.8, 1.4),
+        (" Then", 6.0, 6.4),
+        (" we", 6.4, 6.6),
+        (" slept.", 6.6, 7.2),
+    ]
+)
 WHOLE = (Span(start_s=0.0, end_s=7.2),)
 
 

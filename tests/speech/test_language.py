@@ -1,5 +1,7 @@
 """The language is judged by speech from all over the video."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_the_sample_is_spread_over_the_whole_video(count, sample):
     first = spread_order(count, sample)[:sample]
     assert first == sorted(first)
     edges = [-1, *first, count]
-    steps = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(edges)]
     assert max(steps) <= 1.5 * count / sample + 1
 
 

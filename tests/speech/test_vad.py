@@ -1,5 +1,7 @@
 """Finding speech: the same in blocks as at once, and nothing where nobody speaks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,7 +51,7 @@ def test_a_file_written_anew_under_the_same_name_is_heard_anew(speech, tmp_path)
 
 def test_spans_of_the_sample_leave_out_its_long_silence(speech):
     spans = speech_spans(speech)
-    pauses = [(a.end_s, b.start_s) for a, b in zip(spans, spans[1:], strict=False)]
+    pauses = [(a.end_s, b.start_s) for a, b in pairwise(spans)]
     assert max(end - start for start, end in pauses) == pytest.approx(9.0, abs=0.6)
     assert 0.5 < spans[0].start_s < 1.3
     assert spans[-1].end_s < speech.duration_s - 1.0
