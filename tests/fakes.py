@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo, Progress
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 
@@ -87,6 +87,9 @@ class FakeSpeech:
 
     def revision(self, options: SpeechOptions) -> str:
         return f"{options.model_name}-{self.weights}"
+
+    def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
+        return Aligner.WAV2VEC2 if said.words else Aligner.ATTENTION
 
     @contextmanager
     def engine(self, options: SpeechOptions) -> Generator[FakeEngine]:

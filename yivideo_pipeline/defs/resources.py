@@ -10,8 +10,9 @@ from yivideo_pipeline.defs.launch import Launch, Listener
 from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
 
@@ -54,6 +55,14 @@ class SpeechResource(Protocol):
 
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights that the options name, without loading them."""
+        ...
+
+    def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
+        """Return what times the words of this transcript where the models run; never `auto`.
+
+        Raises:
+            ModelLoadError: wav2vec2 was asked for and can't be had.
+        """
         ...
 
     def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:

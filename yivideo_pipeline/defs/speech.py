@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, TypedDict
 
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.rules import resolve
+from yivideo_pipeline.speech.aligners import choose_aligner
 from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import find_weights
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ class LocalSpeech:
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights, fetching them where they are not there yet."""
         return find_weights(options.model_name, self._model_dir, **self._hub).revision
+
+    def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
+        """Return what times the words here: `auto` depends on the device and on which weights there are."""
+        if not said.words:
+            return Aligner.ATTENTION
+        device = resolve(options, capacity_of(probe_hardware())).device
+        return Aligner(choose_aligner(options, said.language, device, self._model_dir, **self._hub))
 
     def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
         """Lend the engine, loading its model where it is not loaded."""

@@ -9,11 +9,10 @@ from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.resources import SpeechResource
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, videos
 from yivideo_pipeline.defs.work import Made, sound_of, stage_of
+from yivideo_pipeline.settings.options import Aligner
+from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
-
-DECIDING_OPTIONS = {"aligner", "compute_type"}
-"""What changes the times; the model is named in the transcript itself."""
 
 
 @dg.asset(
@@ -36,16 +35,19 @@ def alignment(
     with stage_of(context, storage, launch) as stage:
         audio = stage.input("audio")
         transcript = stage.input("transcript", of=audio)
-        options = launch.speech_options()
-        deciding = options.model_dump(mode="json", include=DECIDING_OPTIONS)
+        said = Transcript.model_validate(transcript.document)
+        aligner = speech.aligner(launch.speech_options(), said)
+        options = launch.speech_options().model_copy(update={"aligner": aligner})
 
         def align(_folder: Path) -> Made:
-            said = Transcript.model_validate(transcript.document)
+            if aligner is Aligner.ATTENTION:  # the transcript has its times already: no model is needed
+                timed = said.model_copy(update={"aligner": aligner.value})
+                return Made(timed.model_dump(mode="json"), engine=EngineInfo(**transcript.made_by))
             with sound_of(storage, audio) as sound, speech.engine(options) as engine:
                 timed = engine.align(sound, said, options, stage.progress)
                 return Made(timed.model_dump(mode="json"), engine=engine.describe())
 
         inputs = {"audio": audio.content, "transcript": transcript.content}
-        kept = stage.make_once(transcript.video_hash, inputs, deciding, align)
+        kept = stage.make_once(transcript.video_hash, inputs, {"aligner": aligner.value}, align)
         timed = Transcript.model_validate(kept.document)
         return stage.describe(kept, alignment_facts(timed), timed.duration_s)
