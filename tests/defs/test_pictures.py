@@ -25,7 +25,7 @@ def test_any_text_gives_a_picture_that_can_be_read(text):
 
 @pytest.mark.parametrize("words", [[], [word("a", 0, 0)], [word("a", 1, 2), word("b", 7200, 7201)]])
 def test_odd_words_give_a_picture_of_bounded_size(words):
-    assert int(read(draw_timeline(words)).get("height")) <= 640
+    assert int(read(draw_timeline(words)).attrib["height"]) <= 640
 
 
 def test_a_long_transcript_stays_small():

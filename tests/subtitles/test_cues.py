@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from make_transcript import make_transcript, make_word, speak
@@ -11,7 +12,7 @@ from yivideo_pipeline.subtitles.quality import measure_quality
 OPTIONS = SubtitleOptions()
 
 
-def cues_of(text: str, language: str = "en", **speech: object) -> tuple[Cue, ...]:
+def cues_of(text: str, language: str = "en", **speech: Any) -> tuple[Cue, ...]:
     return build_cues(make_transcript(speak(text, **speech), language), OPTIONS)
 
 

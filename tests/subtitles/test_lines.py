@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from make_transcript import make_transcript, make_word, speak
 
@@ -7,7 +9,7 @@ from yivideo_pipeline.subtitles.cues import build_cues
 OPTIONS = SubtitleOptions()
 
 
-def lines_of(text: str, language: str = "en", **speech: object) -> tuple[str, ...]:
+def lines_of(text: str, language: str = "en", **speech: Any) -> tuple[str, ...]:
     (cue,) = build_cues(make_transcript(speak(text, **speech), language), OPTIONS)
     return cue.lines
 
