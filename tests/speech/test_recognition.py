@@ -1,0 +1,158 @@
+"""Real Whisper models on real sound: what was said, when, and nothing where nobody speaks."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+
+from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, noise, silence
+from yivideo_pipeline.media.audio import Audio, write_wav
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.types import Transcript
+
+pytestmark = pytest.mark.model
+NAMES = ("harbour-15s.mp4", "lighthouse-60s.mkv")
+MODELS = ("base", "tiny.en")
+
+
+@pytest.fixture(scope="module")
+def engines(model_dir: Path, base_weights, tiny_weights) -> dict[str, SpeechEngine]:
+    return {name: load_engine(SpeechOptions(model_name=name), model_dir, offline=True) for name in MODELS}
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Audio]:
+    folder = tmp_path_factory.mktemp("sounds")
+    return {name: decode_speech(name, folder) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def transcripts(engines, sounds) -> dict[tuple[str, str], Transcript]:
+    return {
+        (model, name): engine.transcribe(sounds[name], SpeechOptions(model_name=model))
+        for model, engine in engines.items()
+        for name in NAMES
+    }
+
+
+def plain(text: str) -> str:
+    return " ".join(re.sub(r"[^\w' ]", " ", text.lower()).split())
+
+
+def said(transcript: Transcript) -> str:
+    return plain("".join(segment.text for segment in transcript.segments))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_samples_are_understood(transcripts, model, name):
+    reference = plain((SAMPLES / name).with_suffix(".txt").read_text())
+    assert jiwer.wer(reference, said(transcripts[model, name])) <= 0.03
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_language_left_open_is_found(transcripts, model, name):
+    assert transcripts[model, name].language == "en"
+    assert transcripts[model, name].language_probability > 0.9
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_word_is_timed_in_order_and_inside_the_sound(transcripts, sounds, model, name):
+    words = transcripts[model, name].words
+    assert all(0 <= word.start_s < word.end_s <= sounds[name].duration_s for word in words)
+    assert all(before.end_s <= behind.start_s for before, behind in pairwise(words))
+    assert all(word.source == "attention" and 0 < word.confidence <= 1 for word in words)
+    assert all(word.end_s - word.start_s < 1.5 for word in words)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_words_lie_where_there_is_sound_and_not_in_the_pauses(transcripts, sounds, model):
+    sound = sounds["lighthouse-60s.mkv"]
+    loud = np.abs(sound.samples.astype(np.float32)) > 300
+    for word in transcripts[model, "lighthouse-60s.mkv"].words:
+        inside = loud[int(word.start_s * 16_000) : int(word.end_s * 16_000)]
+        assert inside.mean() > 0.2, word
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_sentences_come_as_segments_of_their_own(transcripts, model):
+    sentences = (SAMPLES / "lighthouse-60s.txt").read_text().splitlines()
+    found = [plain(segment.text) for segment in transcripts[model, "lighthouse-60s.mkv"].segments]
+    assert len(set(found) & {plain(sentence) for sentence in sentences}) >= len(sentences) - 2
+
+
+def test_an_offset_moves_every_word_by_itself(engines, sounds, transcripts):
+    sound = sounds["harbour-15s.mp4"]
+    late = engines["tiny.en"].transcribe(
+        Audio(sound.path, offset_s=12.5), SpeechOptions(model_name="tiny.en")
+    )
+    for before, after in zip(transcripts["tiny.en", "harbour-15s.mp4"].words, late.words, strict=True):
+        assert (after.start_s, after.end_s) == pytest.approx((before.start_s + 12.5, before.end_s + 12.5))
+    for before, after in zip(
+        transcripts["tiny.en", "harbour-15s.mp4"].speech_spans, late.speech_spans, strict=True
+    ):
+        assert after.start_s == pytest.approx(before.start_s + 12.5)
+
+
+def test_speech_behind_minutes_of_silence_keeps_its_place(engines, sounds, transcripts, tmp_path):
+    sound = sounds["harbour-15s.mp4"]
+    late = join_sounds(tmp_path / "late.wav", silence(150), sound.samples, silence(60), sound.samples)
+    found = engines["tiny.en"].transcribe(late, SpeechOptions(model_name="tiny.en")).words
+    once = transcripts["tiny.en", "harbour-15s.mp4"].words
+    assert len(found) == 2 * len(once)
+    second_s = 210 + sound.duration_s
+    expected = [word.start_s + 150 for word in once] + [word.start_s + second_s for word in once]
+    assert [word.start_s for word in found] == pytest.approx(expected, abs=0.25)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "sound", [silence(12), noise(12), noise(12, 0.01), chord(12)], ids=["silence", "noise", "hiss", "chord"]
+)
+def test_where_nobody_speaks_no_words_are_invented(engines, tmp_path, model, sound):
+    audio = write_wav(tmp_path / "a.wav", sound)
+    transcript = engines[model].transcribe(audio, SpeechOptions(model_name=model))
+    assert transcript.words == ()
+    assert transcript.empty_reason
+
+
+@pytest.mark.parametrize("sound", [noise(10), chord(10)], ids=["noise", "chord"])
+def test_the_model_itself_refuses_what_the_detector_took_for_speech(engines, tmp_path, monkeypatch, sound):
+    monkeypatch.setattr("yivideo_pipeline.speech.vad.ONSET", 0.0)
+    monkeypatch.setattr("yivideo_pipeline.speech.vad.OFFSET", 0.0)
+    audio = write_wav(tmp_path / "a.wav", sound)
+    for model in MODELS:
+        transcript = engines[model].transcribe(audio, SpeechOptions(model_name=model))
+        assert transcript.speech_spans
+        assert transcript.words == ()
+        assert "no speech" in transcript.empty_reason
+
+
+def test_two_videos_at_once_come_out_as_one_after_the_other(engines, sounds, transcripts):
+    def work(name: str) -> Transcript:
+        return engines["tiny.en"].transcribe(sounds[name], SpeechOptions(model_name="tiny.en"))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, NAMES)) == [transcripts["tiny.en", name] for name in NAMES]
+
+
+def test_a_batch_of_one_says_the_same_as_a_batch_of_eight(engines, sounds, transcripts):
+    options = SpeechOptions(model_name="tiny.en", batch_size=1)
+    found = engines["tiny.en"].transcribe(sounds["lighthouse-60s.mkv"], options)
+    assert said(found) == said(transcripts["tiny.en", "lighthouse-60s.mkv"])
+
+
+def test_attentions_times_are_final_on_a_processor(engines, sounds, transcripts):
+    transcript = transcripts["base", "harbour-15s.mp4"]
+    told: list[float] = []
+    aligned = engines["base"].align(sounds["harbour-15s.mp4"], transcript, SpeechOptions(), told.append)
+    assert aligned.words == transcript.words
+    assert aligned.aligner == "attention"
