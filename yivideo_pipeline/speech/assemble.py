@@ -17,7 +17,7 @@ SENTENCE_PAUSE_S = 1.5  # so long a pause ends a segment without a full stop
 MAX_SEGMENT_S = 30.0
 _SENTENCE_END = re.compile(r"[.?!。？！…][\"'”’)\]」』）】》]*$")
 _ABBREVIATION = re.compile(
-    r"(?:^|\s)(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|No|Vol|Fig|Sgt|Gen|Col)\.$"
+    r"(?:^|\s)(?:(?:[A-Za-z]\.)*[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|No|Vol|Fig|Sgt|Gen|Col)\.$"
 )
 
 

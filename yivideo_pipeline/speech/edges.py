@@ -14,6 +14,7 @@ HOP = 160  # 10 ms
 PRE_EMPHASIS = 0.9
 MIN_RUN_FRAMES = 10
 REACH_S = 0.25  # a boundary farther from the silence than this is not of its making
+LATENESS_COST = 0.3  # of a second into the silence, against a second away from it
 LEAD_S = 0.02  # a word starts a little before its energy shows
 TAIL_S = 0.05  # and sounds a little longer than its energy shows
 
@@ -63,9 +64,12 @@ def snap_to_silences(times: np.ndarray, silences: list[tuple[float, float]], dur
     for start, end in silences:
         boundaries = np.concatenate([snapped[:1, 0], (snapped[:-1, 1] + snapped[1:, 0]) / 2, snapped[-1:, 1]])
         distances = np.maximum(np.maximum(start - boundaries, boundaries - end), 0)
-        index = int(np.argmin(distances))
-        if distances[index] > REACH_S:
+        near = distances <= REACH_S
+        if not near.any():
             continue
+        # The word behind a pause swallows it: of two boundaries near the pause, the earlier is meant.
+        cost = distances + LATENESS_COST * np.clip(boundaries - start, 0, end - start)
+        index = int(np.argmin(np.where(near, cost, np.inf)))
         if index > 0 and start > snapped[index - 1, 0]:
             snapped[index - 1, 1] = start
         if index < len(snapped) and end - LEAD_S < snapped[index, 1]:

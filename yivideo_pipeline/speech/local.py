@@ -6,11 +6,10 @@ from typing import TypeVar
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.engine import EngineInfo, Progress
-from yivideo_pipeline.speech.held import HeldModel
-from yivideo_pipeline.speech.placement import Placement, next_smaller
+from yivideo_pipeline.speech.engine import Progress
+from yivideo_pipeline.speech.held_engine import HeldEngine
+from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.recognize import Recognizer
 from yivideo_pipeline.speech.transcription import transcribe
 from yivideo_pipeline.speech.types import Transcript
@@ -18,63 +17,13 @@ from yivideo_pipeline.speech.types import Transcript
 Result = TypeVar("Result")
 
 
-class LocalEngine:
-    """Whisper in this process; safe to be used by several threads at once.
+class LocalEngine(HeldEngine[Recognizer]):
+    """Whisper in this process; safe to be used by several threads at once."""
 
-    Args:
-        model: Name for people.
-        revision: What identifies the weights.
-        placement: Where to run at first.
-        load: Makes a recognizer for a placement; called again with a smaller one when memory runs
-            out.
-        aligners: What gives words their final times.
+    backend = "faster-whisper"
 
-    Raises:
-        YivideoError: when not even the smallest placement loads.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        revision: str,
-        placement: Placement,
-        load: Callable[[Placement], Recognizer],
-        aligners: Aligners,
-    ) -> None:
-        self._model = model
-        self._revision = revision
-        self._aligners = aligners
-        self._batch_size = placement.batch_size  # of the latest call
-        self._held = HeldModel(placement, load, next_smaller)
-        self._held.current()
-
-    def describe(self) -> EngineInfo:
-        """What runs where, as it is now."""
-        place = self._adapt(self._held.place)
-        return EngineInfo(
-            model=self._model,
-            revision=self._revision,
-            device=place.device,
-            compute_type=place.compute_type,
-            batch_size=place.batch_size,
-            threads=place.threads,
-            backend="faster-whisper",
-            steps=self._held.steps + self._aligners.steps,
-        )
-
-    def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
-    ) -> Transcript:
-        """Recognize what was said, in chunks decoded side by side; see `SpeechEngine.transcribe`."""
-        self._batch_size = options.batch_size
-        transcript = transcribe(self.map_chunks, audio, options, progress)
-        return transcript.model_copy(update={"model": self._model, "revision": self._revision})
-
-    def align(
-        self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
-    ) -> Transcript:
-        """Give each word its final time; see `SpeechEngine.align`."""
-        return self._aligners.align(audio, transcript, options, self._held.place.device, progress)
+    def _transcribe(self, audio: Audio, options: SpeechOptions, progress: Progress | None) -> Transcript:
+        return transcribe(self.map_chunks, audio, options, progress)
 
     def map_chunks(
         self,
@@ -106,9 +55,6 @@ class LocalEngine:
 
         self._held.run(do_rest)
         return [done[index] for index in range(len(chunks))]
-
-    def _adapt(self, place: Placement) -> Placement:
-        return place.with_batch(self._batch_size, given_way=bool(self._held.steps))
 
 
 def _map_groups(

@@ -13,10 +13,10 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
-from yivideo_pipeline.speech.engine import EngineInfo, Progress
-from yivideo_pipeline.speech.held import HeldModel
+from yivideo_pipeline.speech.engine import Progress
+from yivideo_pipeline.speech.held_engine import HeldEngine
 from yivideo_pipeline.speech.language import spread_order
-from yivideo_pipeline.speech.placement import Placement, next_smaller
+from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.quiet import quiet_libraries
 from yivideo_pipeline.speech.recognize import Recognizer
 from yivideo_pipeline.speech.transcription import (
@@ -39,20 +39,10 @@ STRETCH_S = 600.0
 """Sound that the pipeline is given at once; it wants all of it in memory, at 64 kB a second."""
 
 
-class WhisperXEngine:
-    """WhisperX in this process; of several threads, one transcribes at a time.
+class WhisperXEngine(HeldEngine[WhisperXModel]):
+    """WhisperX in this process; of several threads, one transcribes at a time."""
 
-    Args:
-        model: Name for people.
-        revision: What identifies the weights.
-        placement: Where to run at first.
-        load: Makes the pipeline for a placement; called again with a smaller one when memory runs
-            out.
-        aligners: What gives words their final times.
-
-    Raises:
-        YivideoError: when not even the smallest placement loads.
-    """
+    backend = "whisperx"
 
     def __init__(
         self,
@@ -62,42 +52,15 @@ class WhisperXEngine:
         load: Callable[[Placement], WhisperXModel],
         aligners: Aligners,
     ) -> None:
-        self._model = model
-        self._revision = revision
-        self._aligners = aligners
+        super().__init__(model, revision, placement, load, aligners)
         self._turn = threading.Lock()
-        self._batch_size = placement.batch_size  # of the latest call
-        self._held = HeldModel(placement, load, next_smaller)
-        self._held.current()
-
-    def describe(self) -> EngineInfo:
-        """What runs where, as it is now."""
-        place = self._adapt(self._held.place)
-        return EngineInfo(
-            model=self._model,
-            revision=self._revision,
-            device=place.device,
-            compute_type=place.compute_type,
-            batch_size=place.batch_size,
-            threads=place.threads,
-            backend="whisperx",
-            steps=self._held.steps + self._aligners.steps,
-        )
 
     def transcribe(
         self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
         with self._turn, quiet_libraries():
-            self._batch_size = options.batch_size
-            transcript = self._transcribe(audio, options, progress)
-        return transcript.model_copy(update={"model": self._model, "revision": self._revision})
-
-    def align(
-        self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
-    ) -> Transcript:
-        """Give each word its final time; see `SpeechEngine.align`."""
-        return self._aligners.align(audio, transcript, options, self._held.place.device, progress)
+            return super().transcribe(audio, options, progress)
 
     def _transcribe(self, audio: Audio, options: SpeechOptions, progress: Progress | None) -> Transcript:
         probabilities = speech_probabilities(audio)
@@ -143,9 +106,6 @@ class WhisperXEngine:
             ]
 
         return self._held.run(do_all)
-
-    def _adapt(self, place: Placement) -> Placement:
-        return place.with_batch(self._batch_size, given_way=bool(self._held.steps))
 
 
 def plan_stretches(chunks: list[Chunk]) -> list[Stretch]:
