@@ -49,6 +49,13 @@ def test_a_word_that_swallowed_the_pause_before_it_starts_where_sound_starts():
     assert snapped[1:, 1] == pytest.approx(times[1:, 1], abs=0.06)
 
 
+def test_a_short_word_behind_a_pause_is_not_left_on_its_far_side():
+    times = np.array([[0.2, 0.95], [0.95, 1.92], [1.92, 2.4]])  # "book", "the", "invention"
+    snapped = snap_to_silences(times, [(1.0, 1.9)], 3.0)
+    assert snapped[1, 0] == pytest.approx(1.88, abs=0.03)
+    assert snapped[0, 1] < 1.1
+
+
 def test_a_word_that_swallowed_the_pause_behind_it_ends_where_sound_ends():
     snapped = snap_to_silences(np.array([[0.2, 1.9], [1.9, 2.4]]), [(1.0, 1.85)], 3.0)
     assert snapped[0, 1] == pytest.approx(1.0, abs=0.06)
