@@ -106,6 +106,10 @@ def in_a_row(text: list[str]) -> list[tuple[str, float, float]]:
         ([" He", " said", " “go.”", " Then"], [" He said “go.”", " Then"]),
         ([" Mr.", " Smith", " met", " Dr.", " J.", " Doe."], [" Mr. Smith met Dr. J. Doe."]),
         ([" cats,", " dogs,", " etc.", " and", " so"], [" cats, dogs, etc. and so"]),
+        (
+            [" At", " 5", " p.m.", " the", " U.S.", " team,", " e.g.", " Ann"],
+            [" At 5 p.m. the U.S. team, e.g. Ann"],
+        ),
         ([" 3.5", " of", " them"], [" 3.5 of them"]),
         (["你", "好。", "再", "见！", "走"], ["你好。", "再见！", "走"]),
         (["「走。」", "他", "说"], ["「走。」", "他说"]),
