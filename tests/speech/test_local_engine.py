@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ class Bench:
     loads: list[Placement] = field(default_factory=list)
     done: list[Chunk] = field(default_factory=list)
 
-    def load(self, place: Placement) -> StandIn:
+    def load(self, place: Placement) -> Any:
         self.loads.append(place)
         self.fail_load(place)
         return StandIn(place, self.fail, self.done)
@@ -76,7 +77,10 @@ class Bench:
 
 
 def recognize(engine: LocalEngine, on_done=None) -> list[Passage]:
-    return engine.map_chunks(CHUNKS, lambda model, group: model.recognize(group, "en", 5), on_done)
+    def work(model: Any, group: list[Chunk]) -> list[Passage]:
+        return model.recognize(group, "en", 5)
+
+    return engine.map_chunks(CHUNKS, work, on_done)
 
 
 def run_out(message: str, when: Callable[[Placement, list[Chunk]], bool]) -> Callable:
@@ -131,7 +135,7 @@ def test_a_sound_without_speech_asks_nothing_of_the_model_and_says_why(tmp_path,
     bench = Bench(ON_CPU)
     transcript = bench.engine(tmp_path).transcribe(write_wav(tmp_path / "a.wav", silence(seconds)), ENGLISH)
     assert transcript.segments == ()
-    assert reason in transcript.empty_reason
+    assert reason in (transcript.empty_reason or "")
     assert bench.done == []
 
 
