@@ -1,5 +1,6 @@
 """A folder of videos as people have them: good ones, odd ones, broken ones."""
 
+import os
 from pathlib import Path
 from shutil import copyfile
 
@@ -14,6 +15,7 @@ ODD_NAMES = (
     "-leading dash.mp4",
     "two\nlines \"quoted\" 'q'.mp4",
     "[bold]会议 100%...[.mp4",
+    os.fsdecode(b"latin \xe9.mp4"),
     f"{'长' * 83}xx.mp4",
 )
 """All of the same content: the model works once for all of them. The last has 255 bytes, all there may be."""

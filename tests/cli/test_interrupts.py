@@ -11,7 +11,7 @@ from yivideo_pipeline.cli.interrupts import Interrupts
 
 def test_ctrl_c_is_heard_even_where_somebody_swallows_it():
     interrupts, told = Interrupts(), threading.Event()
-    with interrupts.heard(told.set):
+    with interrupts.heard(lambda time: told.set()):
         signal.signal(signal.SIGINT, lambda number, frame: None)  # as Dagster does for a moment
         assert not interrupts.asked
         os.kill(os.getpid(), signal.SIGINT)
@@ -21,14 +21,14 @@ def test_ctrl_c_is_heard_even_where_somebody_swallows_it():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_request_to_stop_interrupts_python_code(number):
-    with Interrupts().heard(lambda: None), pytest.raises(KeyboardInterrupt):
+    with Interrupts().heard(lambda time: None), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), number)
         threading.Event().wait(10)
 
 
 def test_handlers_are_as_before_afterwards():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Interrupts().heard(lambda: None):
+    with Interrupts().heard(lambda time: None):
         assert signal.getsignal(signal.SIGTERM) is not before[1]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert signal.set_wakeup_fd(-1) == -1
@@ -38,7 +38,7 @@ def test_the_second_ctrl_c_ends_a_program_that_is_deaf():
     code = """
 import os, signal, time
 from yivideo_pipeline.cli.interrupts import Interrupts
-with Interrupts().heard(lambda: os.kill(os.getpid(), signal.SIGINT)):
+with Interrupts().heard(lambda time: os.kill(os.getpid(), signal.SIGINT)):
     signal.signal(signal.SIGINT, lambda number, frame: None)
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)

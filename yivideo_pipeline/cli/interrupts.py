@@ -29,17 +29,18 @@ class Interrupts:
         return self._asked.is_set()
 
     @contextmanager
-    def heard(self, on_first: Callable[[], None]) -> Generator[None]:
+    def heard(self, answer: Callable[[int], None]) -> Generator[None]:
         """Listen for SIGINT and SIGTERM; each raises KeyboardInterrupt where it can.
 
-        The first one also calls `on_first`, in a thread of its own. The second ends the process where
-        it stands: files are renamed into place, so none is left half-written.
+        `answer` is called with 1 for the first of them and 2 for the second, in a thread of its own; the
+        second then ends the process where it stands. Files are renamed into place, so none is left
+        half-written.
         """
         before = {number: signal.signal(number, signal.default_int_handler) for number in _SIGNALS}
         inbox, outbox = socket.socketpair()
         outbox.setblocking(False)
         channel = signal.set_wakeup_fd(outbox.fileno(), warn_on_full_buffer=False)
-        listener = threading.Thread(target=self._listen, args=(inbox, on_first), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(inbox, answer), daemon=True)
         listener.start()
         try:
             yield
@@ -51,11 +52,12 @@ class Interrupts:
             listener.join()
             inbox.close()
 
-    def _listen(self, inbox: socket.socket, on_first: Callable[[], None]) -> None:
+    def _listen(self, inbox: socket.socket, answer: Callable[[int], None]) -> None:
         while received := inbox.recv(1):
             if received[0] not in _SIGNALS:
                 continue
             if self.asked:
+                answer(2)
                 os._exit(Exit.INTERRUPTED)
             self._asked.set()
-            on_first()
+            answer(1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from yivideo_pipeline.errors.tree import YivideoError
 
@@ -84,10 +84,8 @@ class Outcome:
         }
 
 
-def summarize(outcomes: Sequence[Outcome], wall_s: float) -> dict[str, Any]:
-    """Return the summary of a whole command as JSON."""
-    counts = {
-        status: sum(one.status == status for one in outcomes)
-        for status in ("done", "failed", "interrupted", "not_started")
-    }
-    return {**counts, "wall_s": wall_s, "videos": [one.as_json() for one in outcomes]}
+def summarize(outcomes: Sequence[Outcome], wall_s: float, error: Failure | None = None) -> dict[str, Any]:
+    """Return the summary of a whole command as JSON; `error` is what kept it from beginning."""
+    counts = {status: sum(one.status == status for one in outcomes) for status in get_args(Status)}
+    videos = [one.as_json() for one in outcomes]
+    return {**counts, "wall_s": wall_s, "videos": videos, "error": error and asdict(error)}

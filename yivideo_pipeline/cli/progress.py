@@ -28,10 +28,6 @@ class Reporter(Protocol):
         """Stop showing."""
         ...
 
-    def say(self, line: str) -> None:
-        """Print a line without harm to what is shown."""
-        ...
-
     def begin(self, video: Video) -> None:
         """Show the next video."""
         ...
@@ -66,10 +62,6 @@ class Lines:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop showing."""
-
-    def say(self, line: str) -> None:
-        """Print a line."""
-        self._console.print(line)
 
     def begin(self, video: Video) -> None:
         """Say nothing: the line comes when the video is done."""
@@ -113,10 +105,6 @@ class Bars:
     ) -> None:
         """Take the bars away."""
         self._progress.stop()
-
-    def say(self, line: str) -> None:
-        """Print a line above the bars."""
-        self._lines.say(line)
 
     def begin(self, video: Video) -> None:
         """Show the next video's bar."""

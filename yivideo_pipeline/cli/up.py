@@ -1,32 +1,26 @@
 """`yivideo up`: Dagster's UI, daemon and code location, started and stopped together."""
 
-import os
 import signal
 import socket
-import sys
 import tempfile
 import threading
-import urllib.request
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
-import yaml
 from rich.console import Console
 
 from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
 from yivideo_pipeline.cli.logs import open_log
+from yivideo_pipeline.cli.programs import HOST, Programs
 from yivideo_pipeline.cli.services import Service, stop, wait_until
 from yivideo_pipeline.cli.text import open_console, printable, show_path
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
 
-HOST = "127.0.0.1"
 START_PATIENCE_S = 120.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_services(port: int, config: Path | None) -> Exit:
@@ -50,67 +44,24 @@ def run_services(port: int, config: Path | None) -> Exit:
         _open_instance_once(settings)
         services: list[Service] = []
         try:
-            return _start_and_watch(_Launch(settings, config, port, Path(folder)), services, asked, console)
+            return _start_and_watch(Programs(settings, config, port, Path(folder)), services, asked, console)
         finally:
             _stop_all(services, hurry, console)
 
 
-class _Launch:
-    """The commands of the services, and what they share."""
-
-    def __init__(self, settings: Settings, config: Path | None, port: int, folder: Path) -> None:
-        from yivideo_pipeline.defs.stages import LOCATION
-
-        self.url = f"http://{HOST}:{port}"
-        self.socket = folder / "code.sock"
-        self.logs = settings.home / "logs"
-        self._location = LOCATION
-        self._port = port
-        self._environment = _environment(settings, config)
-        # As `workspace.yaml` of the checkout, but with one code server for the UI and the daemon both.
-        self._workspace = folder / "workspace.yaml"
-        served = {"grpc_server": {"socket": str(self.socket), "location_name": LOCATION}}
-        self._workspace.write_text(yaml.safe_dump({"load_from": [served]}), encoding="utf-8")
-
-    def code_server(self) -> Service:
-        """Start what loads the definitions and runs the runs."""
-        where = ["--socket", str(self.socket), "--location-name", self._location]
-        what = ["--module-name", f"{self._location}.definitions", "--working-directory", str(_ROOT)]
-        return self._start("code-server", "dagster", "code-server", "start", *where, *what)
-
-    def webserver(self) -> Service:
-        """Start the UI."""
-        where = ["--host", HOST, "--port", str(self._port), "--workspace", str(self._workspace)]
-        return self._start("webserver", "dagster_webserver", *where)
-
-    def daemon(self) -> Service:
-        """Start what runs schedules, sensors, backfills and the queue."""
-        return self._start("daemon", "dagster._daemon", "run", "--workspace", str(self._workspace))
-
-    def _start(self, name: str, module: str, *arguments: str) -> Service:
-        return Service(name, [sys.executable, "-m", module, *arguments], self._environment, self.logs)
-
-
-def _environment(settings: Settings, config: Path | None) -> dict[str, str]:
-    environment = {**os.environ, "YIVIDEO_HOME": str(settings.home)}
-    environment["DAGSTER_HOME"] = str(settings.home / "dagster")
-    if config:
-        environment["YIVIDEO_CONFIG"] = str(config.absolute())
-    # Without compiled files each process would take a second longer to import Dagster.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    return environment
-
-
 def _start_and_watch(
-    launch: _Launch, services: list[Service], asked: threading.Event, console: Console
+    programs: Programs, services: list[Service], asked: threading.Event, console: Console
 ) -> Exit:
     """Start one service after the other, then wait; `services` gets each as soon as it runs."""
-    services.append(launch.code_server())
-    if _wait_for(lambda: _code_server_answers(launch.socket), services, asked):
+    services.append(programs.code_server())
+    if _wait_for(programs.code_server_answers, services, asked):
         # Both ask the code server at their start, and hardly ever again.
-        services += [launch.webserver(), launch.daemon()]
-        if _wait_for(lambda: _webserver_answers(launch.url), services, asked):
-            console.print(f"Dagster's UI: {launch.url} (logs in {show_path(launch.logs)}; Ctrl-C stops all)")
+        services.append(programs.webserver())
+        services.append(programs.daemon())
+        if _wait_for(programs.webserver_answers, services, asked):
+            console.print(
+                f"Dagster's UI: {programs.url} (logs in {show_path(programs.logs)}; Ctrl-C stops all)"
+            )
             while not asked.wait(0.5) and not _ended(services):
                 pass
     if asked.is_set():
@@ -165,25 +116,6 @@ def _open_instance_once(settings: Settings) -> None:
 
     with open_instance(settings.home) as instance:
         close_abandoned_runs(instance)
-
-
-def _code_server_answers(address: Path) -> bool:
-    from dagster._core.errors import DagsterUserCodeUnreachableError
-    from dagster._grpc.client import DagsterGrpcClient
-
-    try:
-        DagsterGrpcClient(socket=str(address)).ping("")
-    except DagsterUserCodeUnreachableError:
-        return False
-    return True
-
-
-def _webserver_answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/server_info", timeout=2) as answer:
-            return answer.status == 200
-    except (URLError, TimeoutError, ConnectionError):
-        return False
 
 
 @contextmanager
