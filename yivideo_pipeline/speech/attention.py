@@ -7,14 +7,13 @@ them are aligned too, for their probabilities: a word's confidence.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech.edges import find_silences, snap_to_silences
-from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens
+from yivideo_pipeline.speech.spelling import letter_tokens, text_tokens, word_confidences
 from yivideo_pipeline.speech.text_aligner import Encoded, TimedText
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, MAX_TOKENS, Whisper
 from yivideo_pipeline.speech.words import split_words
@@ -73,8 +72,8 @@ def align_batch(
     tokenizer = whisper.tokenizer(language)
     frames = [max(2, min(3000, -(-len(sound) // 160))) for sound in sounds]
     words = [split_words(text) for text in texts]
-    pieces = [piece_tokens(tokenizer, row) for row in words]
-    rough = whisper.align(encoded, language, [tokens for tokens, _ in pieces], frames)
+    texts_read = [_held(*text_tokens(tokenizer, row)) for row in words]
+    rough = whisper.align(encoded, language, [tokens for tokens, _ in texts_read], frames)
     letters = [letter_tokens(tokenizer, row) for row in words]
     fitting = [tokens if len(tokens) <= MAX_LETTERS else [] for tokens, _ in letters]
     exact = whisper.align(encoded, language, fitting, frames)
@@ -83,33 +82,29 @@ def align_batch(
         if len(tokens) <= MAX_LETTERS:
             times = _boundaries(exact[row].alignments, bounds)
         else:
-            guide = _boundaries(rough[row].alignments, pieces[row][1]) + lag_s
+            guide = _boundaries(rough[row].alignments, texts_read[row][1])
             guide = snap_to_silences(guide, find_silences(sounds[row]), len(sounds[row]) / SAMPLE_RATE_HZ)
             times = _align_slices(whisper, encoded, row, words[row], guide, language)
-        timed.append(
-            _timed_text(
-                words[row], times + lag_s, bounds, sounds[row], rough[row].text_token_probs, pieces[row][1]
-            )
-        )
+        confidences = word_confidences(np.array(rough[row].text_token_probs), texts_read[row][1])
+        timed.append(_timed_text(words[row], times + lag_s, bounds, sounds[row], confidences))
     return timed
 
 
+def _held(tokens: list[int], bounds: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """The tokens that the decoder has positions for, and the words' first tokens among them."""
+    held = tokens[:MAX_LETTERS]
+    return held, np.minimum(bounds, len(held))
+
+
 def _timed_text(
-    words: list[str], times: np.ndarray, letter_bounds: np.ndarray, sound: np.ndarray,
-    token_probabilities: list[float], piece_bounds: np.ndarray,
-) -> TimedText:  # fmt: skip
+    words: list[str], times: np.ndarray, letter_bounds: np.ndarray, sound: np.ndarray, confidences: np.ndarray
+) -> TimedText:
     duration_s = len(sound) / SAMPLE_RATE_HZ
     audible = np.diff(letter_bounds) > 0
     ordered = np.maximum.accumulate(np.clip(times, 0, duration_s), axis=0) if len(times) else times
     snapped = ordered.copy()
     snapped[audible] = snap_to_silences(ordered[audible], find_silences(sound), duration_s)
-    confidences = np.array(
-        [
-            float(np.mean(token_probabilities[first:last])) if last > first else 0.0
-            for first, last in pairwise(piece_bounds)
-        ]
-    )
-    return TimedText(tuple(words), snapped, np.clip(confidences, 0, 1), audible)
+    return TimedText(tuple(words), snapped, confidences, audible)
 
 
 def _boundaries(path: list[tuple[int, int]], bounds: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech.decoder import Decoder, Head, Memory, Reading
 from yivideo_pipeline.speech.edges import levels_db, ring_out
-from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens
+from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens, text_tokens, word_confidences
 from yivideo_pipeline.speech.text_aligner import Encoded, TimedText
 from yivideo_pipeline.speech.viterbi import FRAME_S, find_word_times
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Whisper
@@ -109,22 +109,34 @@ class PhraseAligner:
     def _read_pieces(
         self, window: _Window, tokenizer: Any, words: list[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """First pass: times shape (n, 2), NaN behind what the decoder can hold, and confidences."""
-        tokens, bounds = piece_tokens(tokenizer, words)
+        """First pass: times shape (n, 2), NaN behind what the decoder can hold, and confidences.
+
+        Words are read one by one for their times. Where the model itself would write several in one
+        token, as in Chinese, the text is read a second time as it would, for the probabilities.
+        """
+        held, tokens, bounds = self._held(*piece_tokens(tokenizer, words))
+        own_held, own_tokens, own_bounds = self._held(*text_tokens(tokenizer, words))
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
-        room = self._decoder.max_tokens - PROMPT_ROOM
-        held = int(np.searchsorted(bounds, min(room, len(tokens)), side="right")) - 1
-        tokens, bounds = tokens[: bounds[held]], bounds[: held + 1]
-        reading = Reading([*prompt, *tokens, tokenizer.eot], (window.memory,), window.frames)
-        maps, output = self._decoder.attend([reading], list(self._profile.pieces))
+        readings = [
+            Reading([*prompt, *row, tokenizer.eot], (window.memory,), window.frames)
+            for row in ([tokens] if own_tokens == tokens else [tokens, own_tokens])
+        ]
+        maps, output = self._decoder.attend(readings, list(self._profile.pieces))
         rows = _predicting_rows(prompt, tokens)
         scores = _score(maps[0], self._profile.pieces, rows, lambda attention: 10 * attention)
         times = np.full((len(words), 2), np.nan)
         times[:held] = find_word_times(scores, window.silence, bounds)
-        sums = np.concatenate([[0.0], np.cumsum(self._decoder.probabilities(output[rows], tokens))])
+        own_output = output[-len(readings[-1].tokens) :][_predicting_rows(prompt, own_tokens)]
+        probabilities = self._decoder.probabilities(own_output, own_tokens)
         confidences = np.zeros(len(words))
-        confidences[:held] = (sums[bounds[1:]] - sums[bounds[:-1]]) / np.maximum(np.diff(bounds), 1)
-        return times, np.clip(confidences, 0, 1)
+        confidences[:own_held] = word_confidences(probabilities, own_bounds)
+        return times, confidences
+
+    def _held(self, tokens: list[int], bounds: np.ndarray) -> tuple[int, list[int], np.ndarray]:
+        """How many words the decoder can hold, their tokens and bounds."""
+        room = min(self._decoder.max_tokens - PROMPT_ROOM, len(tokens))
+        held = int(np.searchsorted(bounds, room, side="right")) - 1
+        return held, tokens[: bounds[held]], bounds[: held + 1]
 
     def _read_letters(
         self, window: _Window, tokenizer: Any, words: list[str], rough: np.ndarray
