@@ -67,8 +67,10 @@ def make_passage(
 
 
 def spoken_words(words: list[tuple[str, float, float]], avg_logprob: float = -0.2) -> list[SpokenWord]:
-    """Words on the sound's own clock, all of one passage."""
-    passage = make_passage(words, avg_logprob=avg_logprob)
+    """Words on the sound's own clock, all of one passage whose chunk ends 0.2 s beside them."""
+    first, last = (words[0][1], words[-1][2]) if words else (0.0, 0.0)
+    chunk = (Span(start_s=max(0.0, first - 0.2), end_s=last + 0.2),)
+    passage = make_passage(words, chunk, avg_logprob=avg_logprob)
     return [
         SpokenWord(Word(text=text, start_s=start, end_s=end, confidence=0.9, source="attention"), passage)
         for text, start, end in words

@@ -5,6 +5,8 @@ speech that is not theirs. Such stretches become chunks of their own, and what c
 taken where the model is sure and it says nothing that is there already.
 """
 
+from difflib import SequenceMatcher
+
 from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk
 from yivideo_pipeline.speech.types import Span, Word
@@ -15,18 +17,74 @@ MARGIN_S = 0.2
 LONGEST_WORD_S = 1.2  # of any word, plus LONGEST_LETTER_S for each letter: slow speech still passes
 LONGEST_LETTER_S = 0.1
 SURE_LOGPROB = -0.8
+# A decoder that skips a phrase leaves its time to the words around, at 1 to 2 s each.
+SLOW_WORD_S = 0.4
+SLOW_LETTER_S = 0.1
+USUAL_WORD_S = 0.1
+USUAL_LETTER_S = 0.07
+DIGIT_LETTERS = 5
+MIN_SPARE_S = 0.7  # in a run of slow words
+SAME_SHARE = 0.7  # of the old words, that a repair must say again in their order to take their place
 NEIGHBOURS = 8  # words on either side in which a repetition is looked for
 
 
 def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...]) -> list[Chunk]:
     """Chunks of speech that no word covers, in order; times on the sound's own clock."""
     covered = [(item.word.start_s, _credible_end(item.word)) for item in spoken]
+    bare = [part for span in spans for part in _uncovered(span, covered) if _length(part) >= MIN_UNCOVERED_S]
     return [
         Chunk((Span(start_s=max(0.0, start - MARGIN_S), end_s=min(end, start + WINDOW_S - 1) + MARGIN_S),))
-        for span in spans
-        for start, end in _uncovered(span, covered)
-        if end - start >= MIN_UNCOVERED_S
+        for start, end in _join(sorted(bare + _slow_stretches([item.word for item in spoken])))
     ]
+
+
+def _slow_stretches(words: list[Word]) -> list[tuple[float, float]]:
+    """Stretches of words spoken so slowly that other words must hide in them, one word more on each side.
+
+    Two slow words with one between them belong together: the alignment sets one right by chance.
+    """
+    slow = [index for index, word in enumerate(words) if _is_slow(word)]
+    runs: list[tuple[int, int]] = []
+    for index in slow:
+        if runs and index - runs[-1][1] <= 2:
+            runs[-1] = (runs[-1][0], index)
+        else:
+            runs.append((index, index))
+    return [
+        (words[max(0, first - 1)].start_s, words[min(len(words) - 1, last + 1)].end_s)
+        for first, last in runs
+        if _spare_s(words[first : last + 1]) >= MIN_SPARE_S
+    ]
+
+
+def _is_slow(word: Word) -> bool:
+    return word.end_s - word.start_s > SLOW_WORD_S + SLOW_LETTER_S * _spoken_length(word)
+
+
+def _spare_s(run: list[Word]) -> float:
+    """How much longer the words take than words usually do."""
+    usual = sum(USUAL_WORD_S + USUAL_LETTER_S * _spoken_length(word) for word in run)
+    return sum(word.end_s - word.start_s for word in run) - usual
+
+
+def _spoken_length(word: Word) -> int:
+    """Letters of a word; a digit is spoken like about five."""
+    return sum(DIGIT_LETTERS if char.isdigit() else 1 for char in spoken_characters(word.text))
+
+
+def _length(stretch: tuple[float, float]) -> float:
+    return stretch[1] - stretch[0]
+
+
+def _join(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Merge stretches, which are in order, that overlap or nearly touch."""
+    joined: list[tuple[float, float]] = []
+    for start, end in stretches:
+        if joined and start - joined[-1][1] < 2 * MARGIN_S:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _credible_end(word: Word) -> float:
@@ -59,6 +117,18 @@ def insert_repairs(spoken: list[SpokenWord], repairs: list[list[SpokenWord]]) ->
 
 def _insert(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
     """Insert what is new in a repair; leave the text as it was where that can't be told."""
+    chunk = repair[0].passage.chunk
+    start, end = chunk.start_s + MARGIN_S, chunk.end_s - MARGIN_S
+    inside = [item for item in spoken if start <= _middle(item.word) <= end]
+    if len(inside) > 1:  # one alone may just be stretched over the gap
+        before = [item for item in spoken if _middle(item.word) < start]
+        behind = [item for item in spoken if _middle(item.word) > end]
+        return _replace(before, inside, behind, repair) or spoken
+    return _fill(spoken, repair)
+
+
+def _fill(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
+    """Put what a repair says into the gap it was made for."""
     new = [item for item in repair if not _is_covered(item.word, spoken)]
     if not new:
         return spoken
@@ -71,14 +141,42 @@ def _insert(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWo
     if behind and behind[0].word.start_s < new[-1].word.start_s:
         return spoken  # words were timed inside after all
     if before and before[-1].word.end_s > new[0].word.start_s:
-        shortened = before[-1].word.model_copy(update={"end_s": new[0].word.start_s})
-        before[-1] = SpokenWord(shortened, before[-1].passage)
+        before[-1] = _moved(before[-1], end_s=new[0].word.start_s)
     return before + new + behind
+
+
+def _replace(
+    before: list[SpokenWord], inside: list[SpokenWord], behind: list[SpokenWord], repair: list[SpokenWord]
+) -> list[SpokenWord] | None:
+    """Put a repair in the place of the words that it says too, among others; None where it does not."""
+    new = _without_edges(repair, before, behind)
+    while new and behind and _middle(new[-1].word) > behind[0].word.start_s:
+        new.pop()  # half a word, heard at the edge of the stretch
+    if len(new) <= len(inside):
+        return None
+    matcher = SequenceMatcher(a=_said(inside), b=_said(new), autojunk=False)
+    if sum(block.size for block in matcher.get_matching_blocks()) < SAME_SHARE * len(inside):
+        return None
+    if before:
+        start = before[-1].word.start_s
+        if new[0].word.start_s < start - MARGIN_S:
+            return None
+        new[0] = _moved(new[0], start_s=max(new[0].word.start_s, start))
+        before[-1] = _moved(before[-1], end_s=min(before[-1].word.end_s, new[0].word.start_s))
+    return before + new + behind
+
+
+def _moved(item: SpokenWord, **times: float) -> SpokenWord:
+    return SpokenWord(item.word.model_copy(update=times), item.passage)
+
+
+def _middle(word: Word) -> float:
+    return (word.start_s + word.end_s) / 2
 
 
 def _is_covered(word: Word, spoken: list[SpokenWord]) -> bool:
     """Whether another word was said at the word's middle: the margins hold the neighbours' edges."""
-    middle = (word.start_s + word.end_s) / 2
+    middle = _middle(word)
     return any(item.word.start_s <= middle < _credible_end(item.word) for item in spoken)
 
 

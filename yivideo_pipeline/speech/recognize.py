@@ -46,7 +46,7 @@ class Recognizer:
         for temperature in FALLBACK_TEMPERATURES:
             if not is_doubtful(attempts[-1]):
                 return attempts[-1]
-            view = self.whisper.encode([encoded.sounds[row]])
+            view = self.whisper.pick(encoded.view, row)
             attempts += self.whisper.decode(view, language, 1, temperature)
         best = choose_best(attempts)
         return None if is_doubtful(best) and best.no_speech_prob > 0.3 else best

@@ -63,7 +63,12 @@ def transcribe(
     language, certainty = decide_language(map_chunks, audio, chunks[:LANGUAGE_SAMPLE], options, kept)
 
     def recognize(recognizer: Recognizer, group: list[Chunk]) -> list[Passage | None]:
-        encoded = kept.pop(tuple(group), None) or recognizer.encode(audio, group)
+        encoded = kept.pop(tuple(group), None)
+        if encoded is None:
+            # Kept groups come first. One that does not match was split or moved to another device when
+            # memory ran out: what was kept for it must go, since it fills the memory that is missing.
+            kept.clear()
+            encoded = recognizer.encode(audio, group)
         return recognizer.recognize(encoded, language, options.beam_size)
 
     track = _Track(sum(chunk.duration_s for chunk in chunks), progress)

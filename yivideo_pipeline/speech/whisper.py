@@ -156,6 +156,10 @@ class Whisper:
             for row in range(len(tokens))
         ]  # fmt: skip
 
+    def pick(self, encoded: Any, row: int) -> Any:
+        """One chunk's encoder output, as a view of shape (1, 1500, d)."""
+        return self._view.from_array(np.ascontiguousarray(self.on_host(encoded)[row : row + 1]))
+
     def splice(self, encoded: Any, row: int, first: int, last: int) -> Any:
         """One chunk's encoder frames first..last, followed by frames of encoded silence up to 1500.
 
