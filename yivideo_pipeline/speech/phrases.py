@@ -61,6 +61,28 @@ class _Window:
     frames: int  # encoder frames that are sound
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A chunk's timed words whose confidences are still to come.
+
+    `tokens` are the text's as the model would write it, `bounds` each word's first one, `output` the
+    decoder's output that predicts them, shape (tokens, d).
+    """
+
+    words: tuple[str, ...]
+    times: np.ndarray
+    timed: np.ndarray
+    tokens: list[int]
+    bounds: np.ndarray
+    output: np.ndarray
+
+    def finish(self, probabilities: np.ndarray) -> TimedText:
+        confidences = np.zeros(len(self.words))
+        held = len(self.bounds) - 1
+        confidences[:held] = word_confidences(probabilities, self.bounds)
+        return TimedText(self.words, self.times, confidences, self.timed)
+
+
 class PhraseAligner:
     """Aligns text with a model's attention, computed by our own decoder from the model's file.
 
@@ -83,39 +105,50 @@ class PhraseAligner:
         """Time the words of each chunk's text; see `TextAligner.align`."""
         rows = self._whisper.on_host(encoded.view)
         tokenizer = self._whisper.tokenizer(language)
-        return [
-            self._align_one(row, tokenizer, split_words(text), sound, activity)
+        drafts = [
+            self._time(row, tokenizer, split_words(text), sound, activity)
             for row, text, sound, activity in zip(
                 rows, texts, encoded.sounds, encoded.activities, strict=True
             )
         ]
+        # All chunks' tokens at once: the vocabulary is unpacked for it, which costs as much as its use.
+        tokens = [token for draft in drafts for token in draft.tokens]
+        output = np.concatenate([draft.output for draft in drafts])
+        probabilities = self._decoder.probabilities(output, tokens)
+        ends = np.cumsum([len(draft.tokens) for draft in drafts])
+        return [
+            draft.finish(probabilities[end - len(draft.tokens) : end])
+            for draft, end in zip(drafts, ends, strict=True)
+        ]
 
-    def _align_one(
+    def _time(
         self, encoded: np.ndarray, tokenizer: Any, words: list[str], sound: np.ndarray, activity: np.ndarray
-    ) -> TimedText:
-        if not words:
-            return TimedText((), np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool))
+    ) -> _Draft:
+        """Both passes over one chunk."""
         frames = max(1, min(len(encoded), -(-len(sound) * ENCODER_FRAMES_PER_S // SAMPLE_RATE_HZ)))
         silence = estimate_silence(sound, activity, 2 * frames)
-        window = _Window(self._decoder.remember(encoded), silence, frames)
-        rough, confidences = self._read_pieces(window, tokenizer, words)
+        window = _Window(self._decoder.remember(encoded) if words else self._silent, silence, frames)
+        rough, tokens, bounds, output = self._read_pieces(window, tokenizer, words)
         exact = self._read_letters(window, tokenizer, words, rough)
         times = LETTERS_SHARE * exact + (1 - LETTERS_SHARE) * (rough - PIECES_EARLY_S)
         timed = ~np.isnan(times).any(axis=1)
         duration_s = len(sound) / SAMPLE_RATE_HZ
         times = ring_out(_fill_and_order(times, duration_s), duration_s)
-        return TimedText(tuple(words), times, confidences, timed)
+        return _Draft(tuple(words), times, timed, tokens, bounds, output)
 
     def _read_pieces(
         self, window: _Window, tokenizer: Any, words: list[str]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """First pass: times shape (n, 2), NaN behind what the decoder can hold, and confidences.
+    ) -> tuple[np.ndarray, list[int], np.ndarray, np.ndarray]:
+        """First pass: times shape (n, 2), NaN behind what the decoder can hold; and the text's own tokens.
 
         Words are read one by one for their times. Where the model itself would write several in one
         token, as in Chinese, the text is read a second time as it would, for the probabilities.
+
+        Returns:
+            Times; tokens, each word's first token, and the decoder's output that predicts the tokens.
         """
         held, tokens, bounds = self._held(*piece_tokens(tokenizer, words))
-        own_held, own_tokens, own_bounds = self._held(*text_tokens(tokenizer, words))
+        _, own_tokens, own_bounds = self._held(*text_tokens(tokenizer, words))
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         readings = [
             Reading([*prompt, *row, tokenizer.eot], (window.memory,), window.frames)
@@ -127,10 +160,7 @@ class PhraseAligner:
         times = np.full((len(words), 2), np.nan)
         times[:held] = find_word_times(scores, window.silence, bounds)
         own_output = output[-len(readings[-1].tokens) :][_predicting_rows(prompt, own_tokens)]
-        probabilities = self._decoder.probabilities(own_output, own_tokens)
-        confidences = np.zeros(len(words))
-        confidences[:own_held] = word_confidences(probabilities, own_bounds)
-        return times, confidences
+        return times, own_tokens, own_bounds, own_output
 
     def _held(self, tokens: list[int], bounds: np.ndarray) -> tuple[int, list[int], np.ndarray]:
         """How many words the decoder can hold, their tokens and bounds."""
