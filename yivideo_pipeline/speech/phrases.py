@@ -100,6 +100,7 @@ class PhraseAligner:
         ThreadpoolController().limit(limits=1, user_api="blas")
         silence = whisper.on_host(whisper.encode([np.zeros(0, np.float32)]))
         self._silent = decoder.remember(silence[0])
+        self._nothing = np.zeros((0, silence.shape[2]), np.float32)
 
     def align(self, encoded: Encoded, texts: list[str], language: str) -> list[TimedText]:
         """Time the words of each chunk's text; see `TextAligner.align`."""
@@ -125,9 +126,11 @@ class PhraseAligner:
         self, encoded: np.ndarray, tokenizer: Any, words: list[str], sound: np.ndarray, activity: np.ndarray
     ) -> _Draft:
         """Both passes over one chunk."""
+        if not words:
+            return _Draft((), np.zeros((0, 2)), np.zeros(0, bool), [], np.zeros(1, int), self._nothing)
         frames = max(1, min(len(encoded), -(-len(sound) * ENCODER_FRAMES_PER_S // SAMPLE_RATE_HZ)))
         silence = estimate_silence(sound, activity, 2 * frames)
-        window = _Window(self._decoder.remember(encoded) if words else self._silent, silence, frames)
+        window = _Window(self._decoder.remember(encoded), silence, frames)
         rough, tokens, bounds, output = self._read_pieces(window, tokenizer, words)
         exact = self._read_letters(window, tokenizer, words, rough)
         times = LETTERS_SHARE * exact + (1 - LETTERS_SHARE) * (rough - PIECES_EARLY_S)
