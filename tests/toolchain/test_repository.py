@@ -90,7 +90,9 @@ def test_make_knows_its_targets(target):
 def test_help_lists_every_target_that_make_declares():
     makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")
     declared = next(line for line in makefile.splitlines() if line.startswith(".PHONY:")).split()[1:]
-    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert sorted(line.split()[1] for line in listed.splitlines()) == sorted(declared)
 
 
