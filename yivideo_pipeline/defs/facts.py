@@ -23,12 +23,12 @@ Facts = dict[str, Any]
 def video_facts(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Facts:
     """Container, streams, poster."""
     return {
+        "poster": dg.MetadataValue.md(image(poster, "image/jpeg", "Poster")) if poster else None,
         "path": dg.MetadataValue.path(encode_key(str(path))),
         "container": info.container,
         "duration_s": info.duration_s,
         "size_bytes": info.size_bytes,
         "streams": _stream_table(info.streams),
-        "poster": dg.MetadataValue.md(image(poster, "image/jpeg", "Poster")) if poster else None,
         **_warnings([*info.warnings, *warnings]),
     }
 
@@ -38,6 +38,7 @@ def audio_facts(document: Mapping[str, Any], stream: StreamInfo) -> Facts:
     spans, duration_s = document["speech_spans"], document["duration_s"]
     picture = draw_waveform(document["outline"], spans, document["offset_s"], duration_s)
     return {
+        "waveform": dg.MetadataValue.md(picture),
         "duration_s": duration_s,
         "offset_s": document["offset_s"],
         "speech_s": sum((end - start for start, end in spans), 0.0),
@@ -45,7 +46,6 @@ def audio_facts(document: Mapping[str, Any], stream: StreamInfo) -> Facts:
         "stream": stream.index,
         "stream_language": stream.language,
         "truncated_at_s": document["truncated_at_s"],
-        "waveform": dg.MetadataValue.md(picture),
         **_warnings(document["warnings"]),
     }
 
@@ -54,6 +54,7 @@ def transcript_facts(transcript: Transcript) -> Facts:
     """Language, counts, and the text with the words marked that the model was unsure of."""
     words = transcript.words
     return {
+        "text": dg.MetadataValue.md(_marked_text(transcript)),
         "language": transcript.language,
         "language_probability": transcript.language_probability,
         "duration_s": transcript.duration_s,
@@ -63,7 +64,6 @@ def transcript_facts(transcript: Transcript) -> Facts:
         "low_confidence_words": sum(word.confidence < LOW_CONFIDENCE for word in words),
         "empty_reason": transcript.empty_reason,
         "revision": transcript.revision,
-        "text": dg.MetadataValue.md(_marked_text(transcript)),
         **_warnings(transcript.warnings),
     }
 
@@ -74,11 +74,11 @@ def alignment_facts(transcript: Transcript) -> Facts:
     confidence = sum(word.confidence for word in words) / len(words) if words else None
     more = f"\n\nThe first {TIMELINE_WORDS} of {len(words)} words." if len(words) > TIMELINE_WORDS else ""
     return {
+        "timeline": dg.MetadataValue.md(draw_timeline(words) + more),
         "aligner": transcript.aligner,
         "words": len(words),
         "words_by_source": dg.MetadataValue.json(dict(Counter(word.source for word in words))),
         "mean_confidence": confidence,
-        "timeline": dg.MetadataValue.md(draw_timeline(words) + more),
         **_warnings(transcript.warnings),
     }
 
@@ -88,6 +88,8 @@ def subtitle_facts(document: Mapping[str, Any], delivered: Sequence[Delivered]) 
     quality = document["quality"]
     told = [warning for one in delivered for warning in one.warnings]
     return {
+        "first_cues": dg.MetadataValue.md(_cue_table(document["first_cues"])),
+        "quality": dg.MetadataValue.md(_quality_table(quality)),
         # Encoded like the keys: no database takes every name that a file may have.
         "files": dg.MetadataValue.json([encode_key(str(one.path)) for one in delivered]),
         "language": document["language"],
@@ -96,8 +98,6 @@ def subtitle_facts(document: Mapping[str, Any], delivered: Sequence[Delivered]) 
         "empty_reason": document["empty_reason"],
         "cues": quality["cues"],
         "score": quality["score"],
-        "quality": dg.MetadataValue.md(_quality_table(quality)),
-        "first_cues": dg.MetadataValue.md(_cue_table(document["first_cues"])),
         **_warnings([*document["warnings"], *told]),
     }
 

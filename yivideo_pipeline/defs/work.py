@@ -129,9 +129,10 @@ class Stage:
             audio_s: Seconds of sound that were worked on, for the speed.
             data_version: What the result's version is; by default the hash of its content.
         """
-        metadata = {**self._measured(kept, audio_s), **facts}
+        # What the asset is about stands first, its picture among it; what it cost comes after.
+        metadata = {**facts, **self._measured(kept, audio_s)}
         return dg.MaterializeResult(
-            metadata={name: _null_if_none(value) for name, value in metadata.items()},
+            metadata={name: _presentable(value) for name, value in metadata.items()},
             data_version=dg.DataVersion(data_version or kept.artifact.content),
         )
 
@@ -177,5 +178,8 @@ def _gpu() -> Nvml | None:
     return open_nvml()
 
 
-def _null_if_none(value: Any) -> Any:
-    return dg.MetadataValue.null() if value is None else value
+def _presentable(value: Any) -> Any:
+    """A value as people read it: null for what is not there, three decimals at most."""
+    if value is None:
+        return dg.MetadataValue.null()
+    return round(value, 3) if isinstance(value, float) else value
