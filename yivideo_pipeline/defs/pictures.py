@@ -12,9 +12,10 @@ from itertools import groupby
 from yivideo_pipeline.speech.types import Word
 
 WIDTH = 960
-TIMELINE_WORDS = 120
-_ROW_S = 15.0
-_ROW_HEIGHT = 40
+TIMELINE_WORDS = 60
+_ROW_S = 6.0
+_ROW_HEIGHT = 58
+_MAX_ROWS = 11
 _INK, _SPEECH, _PAPER = "#334155", "#bbf7d0", "#ffffff"
 _BY_SOURCE = {"aligned": "#86efac", "attention": "#93c5fd", "interpolated": "#fde68a"}
 
@@ -68,28 +69,31 @@ def _columns(
 
 
 def draw_timeline(words: Sequence[Word]) -> str:
-    """Draw the first words on a time line, 15 s a row, coloured by where their times come from."""
+    """Draw the first words on a time line, 6 s a row, coloured by where their times come from.
+
+    Words stand in two lanes by turns, so that each has room for its letters.
+    """
     shown = words[:TIMELINE_WORDS]
     begin = shown[0].start_s // _ROW_S if shown else 0
     rows = int((shown[-1].end_s // _ROW_S) - begin) + 1 if shown else 1
     # A long silence must not become a long picture.
-    rows = min(rows, 16)
+    rows = min(rows, _MAX_ROWS)
     parts = [_text(0, row * _ROW_HEIGHT + 10, _clock((begin + row) * _ROW_S)) for row in range(rows)]
-    for word in shown:
+    for number, word in enumerate(shown):
         row = int(word.start_s // _ROW_S - begin)
         if row < rows:
-            parts.append(_draw_word(word, row, word.start_s % _ROW_S))
+            parts.append(_draw_word(word, row * _ROW_HEIGHT + 14 + number % 2 * 20, word.start_s % _ROW_S))
     return _svg(rows * _ROW_HEIGHT, "".join(parts), "Words in time")
 
 
-def _draw_word(word: Word, row: int, start_s: float) -> str:
+def _draw_word(word: Word, y: int, start_s: float) -> str:
     per_s = WIDTH / _ROW_S
-    x, y = start_s * per_s, row * _ROW_HEIGHT + 14
+    x = start_s * per_s
     width = max(1.0, (word.end_s - word.start_s) * per_s)
     faded = 0.35 + 0.65 * word.confidence
     return (
-        f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="20" fill="{_BY_SOURCE[word.source]}"'
-        f' opacity="{faded:.2f}"/>{_text(x + 1, y + 14, word.text.strip()[:24])}'
+        f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="18" fill="{_BY_SOURCE[word.source]}"'
+        f' opacity="{faded:.2f}"/>{_text(x + 1, y + 13, word.text.strip()[:24])}'
     )
 
 
