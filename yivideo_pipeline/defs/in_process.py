@@ -2,7 +2,7 @@
 
 `JobDefinition.execute_in_process`, the public way, leaves out where the job is defined and swaps its
 executor: the UI then can't tell that the run belongs to the job, and can't launch it again. So this goes
-one level deeper, through names that Dagster does not promise to keep; `tests/defs/test_in_process.py`
+one level deeper, through names that Dagster does not promise to keep; `tests/defs/test_instance.py`
 says what must hold.
 """
 

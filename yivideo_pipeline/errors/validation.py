@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from yivideo_pipeline.errors.origin import class_names, explain
+from yivideo_pipeline.errors.origin import class_names
 from yivideo_pipeline.errors.redact import MASK, redact
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, YivideoError
 
@@ -15,8 +15,6 @@ def config_error(error: BaseException) -> YivideoError | None:
     names = class_names(error)
     if "pydantic_core.ValidationError" in names:
         return ConfigValidationError("\n".join(_field_lines(error)), _HINT)
-    if "pydantic_settings.SettingsError" in names:
-        return ConfigError(explain("A setting can't be parsed", error), _HINT)
     if "yaml.YAMLError" in names:
         return ConfigError(_yaml_line(error), "Correct the file's YAML: indentation, colons, quotes.")
     return None

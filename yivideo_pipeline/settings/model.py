@@ -88,7 +88,10 @@ class RetrySettings(_Section):
         "exponential", description="How the delay grows"
     )
     jitter: float = Field(
-        0.1, ge=0, le=1, description="Random share added to a delay, so that retries do not meet"
+        0.1,
+        ge=0,
+        le=1,
+        description="Random share by which a delay is shorter or longer, so that retries do not meet",
     )
 
     @model_validator(mode="after")
