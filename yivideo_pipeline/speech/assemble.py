@@ -79,6 +79,7 @@ def spread_untimed(
     """
     known = timed & (times[:, 1] - times[:, 0] >= MIN_WORD_S)
     spread = times.copy()
+    weights = np.maximum(letters, 1)
     anchors = [-1, *np.flatnonzero(known).tolist(), len(times)]
     for before, after in pairwise(anchors):
         first, last = before + 1, after
@@ -87,14 +88,23 @@ def spread_untimed(
         left = spread[before, 1] if before >= 0 else times[first, 0]
         right = spread[after, 0] if after < len(times) else max(left, times[-1, 1])
         if right - left < MIN_WORD_S * (last - first):
+            # A neighbour gives of its time, never takes: where its share would be larger it keeps its own.
             if after < len(times):
-                last, right = last + 1, spread[after, 1]
+                wide = _share(left, spread[after, 1], weights[first : last + 1])
+                if wide[-2] > right:
+                    last, right = last + 1, spread[after, 1]
             elif before >= 0:
-                first, left = first - 1, spread[before, 0]
-        shares = np.cumsum(np.maximum(letters[first:last], 1))
-        edges = left + (right - left) * np.concatenate([[0], shares / shares[-1]])
+                wide = _share(spread[before, 0], right, weights[before:last])
+                if wide[1] < left:
+                    first, left = before, spread[before, 0]
+        edges = _share(left, right, weights[first:last])
         spread[first:last] = np.stack([edges[:-1], edges[1:]], axis=1)
     return spread, ~known
+
+
+def _share(left: float, right: float, weights: np.ndarray) -> np.ndarray:
+    """Edges of parts between two times, each as large as its weight says, shape (n + 1,)."""
+    return left + (right - left) * np.concatenate([[0], np.cumsum(weights) / np.sum(weights)])
 
 
 def build_segments(spoken: list[SpokenWord], offset_s: float) -> list[Segment]:
