@@ -5,6 +5,7 @@ library reads them at import, and again around each test.
 """
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ CORPUS = os.environ.get("YIVIDEO_SPEECH_CORPUS")
 
 for name in [name for name in os.environ if name.startswith(SETTINGS)]:
     del os.environ[name]
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
