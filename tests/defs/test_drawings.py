@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from yivideo_pipeline.defs.pictures import draw_timeline, draw_waveform
 from yivideo_pipeline.speech.types import Word
 
+SVG = "{http://www.w3.org/2000/svg}"
+
 
 def read(markdown: str) -> ElementTree.Element:
     return ElementTree.fromstring(base64.b64decode(re.search(r"base64,([^)]+)\)", markdown)[1]))
@@ -36,6 +38,16 @@ def test_a_long_transcript_stays_small():
 def test_a_long_sound_stays_small():
     spans = [[i * 4.0, i * 4.0 + 3.0] for i in range(9_000)]
     assert len(draw_waveform([[-100, 100]] * 480, spans, 0.0, 36_000.0)) < 30_000
+
+
+def test_a_word_over_the_end_of_a_row_goes_on_in_the_next():
+    texts = [text.text for text in read(draw_timeline([word("lamp", 5.8, 6.3)])).iter(f"{SVG}text")]
+    assert texts.count("lamp") == 2
+
+
+def test_the_legend_names_the_sources_that_occur():
+    texts = [text.text for text in read(draw_timeline([word("lamp", 1.0, 1.3)])).iter(f"{SVG}text")]
+    assert [text for text in texts if text.startswith("timed ")] == ["timed by the aligner"]
 
 
 def test_no_sound_gives_an_empty_picture():

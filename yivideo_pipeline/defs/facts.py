@@ -129,7 +129,9 @@ def _format_of(stream: StreamInfo) -> str:
     if stream.kind == "video":
         rate = f", {stream.frame_rate:.5g} a second" if stream.frame_rate else ""
         return f"{stream.width} × {stream.height}{rate}"
-    return f"{stream.channels} channels, {stream.sample_rate_hz} Hz" if stream.kind == "audio" else ""
+    if stream.kind == "audio":
+        return f"{stream.channels} channel{'s' * (stream.channels != 1)}, {stream.sample_rate_hz} Hz"
+    return ""
 
 
 def _marked_text(transcript: Transcript) -> str:
@@ -161,7 +163,7 @@ def _cue_table(cues: Sequence[Mapping[str, Any]]) -> str:
 
 def _quality_table(quality: Mapping[str, Any]) -> str:
     rows = [
-        f"| {name.replace('_', ' ')} | {_number(value)} |"
+        f"| {name.replace('_', ' ')} | {_share(value) if name.endswith('_share') else _number(value)} |"
         for name, value in quality.items()
         if not isinstance(value, list | dict)
     ]
@@ -171,6 +173,10 @@ def _quality_table(quality: Mapping[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}"
 
 
 def _time(ms: int) -> str:

@@ -9,8 +9,11 @@ import dagster as dg
 import psutil
 from dagster._core.instance.ref import InstanceRef
 
-WORKER_TAG = "yivideo/worker"
-"""Host, process id and start time of the process that runs a run of the command line."""
+WORKER_TAG = ".dagster/yivideo-worker"
+"""Host, process id and start time of the process that runs a run of the command line.
+
+Dagster's own prefix for tags that its UI does not list: it is of no use to a reader.
+"""
 
 
 # Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.

@@ -11,13 +11,17 @@ from itertools import groupby
 
 from yivideo_pipeline.speech.types import Word
 
-WIDTH = 960
+WIDTH = 944
 TIMELINE_WORDS = 60
 _ROW_S = 6.0
 _ROW_HEIGHT = 58
-_MAX_ROWS = 11
-_INK, _SPEECH, _PAPER = "#334155", "#bbf7d0", "#ffffff"
-_BY_SOURCE = {"aligned": "#86efac", "attention": "#93c5fd", "interpolated": "#fde68a"}
+_MAX_ROWS = 10
+_INK, _SPEECH, _GRID, _PAPER = "#334155", "#bbf7d0", "#e2e8f0", "#ffffff"
+_BY_SOURCE = {
+    "aligned": ("#86efac", "timed by the aligner"),
+    "attention": ("#93c5fd", "timed by Whisper's attention"),
+    "interpolated": ("#fde68a", "timed between its neighbours"),
+}
 
 
 def image(data: bytes, media_type: str, title: str) -> str:
@@ -45,10 +49,20 @@ def draw_waveform(
         f"M{place * step:.0f} {50 - high / 2:.0f}V{51 - low / 2:.0f}"
         for place, (low, high) in enumerate(outline)
     )
+    times = "".join(
+        _text(WIDTH * part, 113, _clock(offset_s + duration_s * part), anchor)
+        for part, anchor in (
+            (0.0, "start"),
+            (0.25, "middle"),
+            (0.5, "middle"),
+            (0.75, "middle"),
+            (1.0, "end"),
+        )
+    )
     return _svg(
-        116,
-        f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}" stroke-width="2"/>'
-        f"{_text(0, 113, _clock(offset_s))}{_text(WIDTH - 60, 113, _clock(offset_s + duration_s))}",
+        134,
+        f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}" stroke-width="2"/>{times}'
+        f"{_legend(122, [(_SPEECH, 'speech')])}",
         "Sound, with speech in green",
     )
 
@@ -78,12 +92,21 @@ def draw_timeline(words: Sequence[Word]) -> str:
     rows = int((shown[-1].end_s // _ROW_S) - begin) + 1 if shown else 1
     # A long silence must not become a long picture.
     rows = min(rows, _MAX_ROWS)
-    parts = [_text(0, row * _ROW_HEIGHT + 10, _clock((begin + row) * _ROW_S)) for row in range(rows)]
+    seconds = "".join(
+        f"M{second * WIDTH / _ROW_S:.0f} 0V{rows * _ROW_HEIGHT}" for second in range(int(_ROW_S))
+    )
+    parts = [f'<path d="{seconds}" stroke="{_GRID}"/>']
+    parts += [_text(2, row * _ROW_HEIGHT + 10, _clock((begin + row) * _ROW_S)) for row in range(rows)]
     for number, word in enumerate(shown):
-        row = int(word.start_s // _ROW_S - begin)
-        if row < rows:
-            parts.append(_draw_word(word, row * _ROW_HEIGHT + 14 + number % 2 * 20, word.start_s % _ROW_S))
-    return _svg(rows * _ROW_HEIGHT, "".join(parts), "Words in time")
+        first, last = (int(time_s // _ROW_S - begin) for time_s in (word.start_s, word.end_s))
+        # A word over the end of a row goes on in the next one.
+        for row in range(first, min(last + 1, rows)):
+            y = row * _ROW_HEIGHT + 14 + number % 2 * 20
+            parts.append(_draw_word(word, y, word.start_s - (begin + row) * _ROW_S))
+    sources = {word.source for word in shown}
+    legend = [look for source, look in _BY_SOURCE.items() if source in sources]
+    parts.append(_legend(rows * _ROW_HEIGHT, legend, "the paler, the less sure"))
+    return _svg(rows * _ROW_HEIGHT + 14, "".join(parts), "Words in time")
 
 
 def _draw_word(word: Word, y: int, start_s: float) -> str:
@@ -92,22 +115,34 @@ def _draw_word(word: Word, y: int, start_s: float) -> str:
     width = max(1.0, (word.end_s - word.start_s) * per_s)
     faded = 0.35 + 0.65 * word.confidence
     return (
-        f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="18" fill="{_BY_SOURCE[word.source]}"'
+        f'<rect x="{x:.0f}" y="{y}" width="{width:.0f}" height="18" fill="{_BY_SOURCE[word.source][0]}"'
         f' opacity="{faded:.2f}"/>{_text(x + 1, y + 13, word.text.strip()[:24])}'
     )
 
 
+def _legend(y: int, looks: Sequence[tuple[str, str]], remark: str = "") -> str:
+    parts = [
+        f'<rect x="{place * 200}" y="{y}" width="12" height="12" fill="{colour}"/>'
+        f"{_text(place * 200 + 16, y + 10, meaning)}"
+        for place, (colour, meaning) in enumerate(looks)
+    ]
+    return "".join([*parts, _text(WIDTH, y + 10, remark, "end")])
+
+
 def _svg(height: int, body: str, title: str) -> str:
+    edge = 8  # in the dark theme the paper is seen
+    across, down = WIDTH + 2 * edge, height + 2 * edge
     drawing = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}"'
-        f' font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="{_PAPER}"/>'
-        f"{body}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}"'
+        f' viewBox="-{edge} -{edge} {across} {down}" font-family="sans-serif" font-size="11" fill="{_INK}">'
+        f'<rect x="-{edge}" y="-{edge}" width="{across}" height="{down}" fill="{_PAPER}"/>{body}</svg>'
     )
     return image(drawing.encode("utf-8"), "image/svg+xml", title)
 
 
-def _text(x: float, y: float, text: str) -> str:
-    return f'<text x="{x:.0f}" y="{y:.0f}" fill="{_INK}">{escape(_printable(text))}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text x="{x:.0f}" y="{y:.0f}"{at}>{escape(_printable(text))}</text>'
 
 
 def _printable(text: str) -> str:
