@@ -138,6 +138,19 @@ def test_one_ctrl_c_ends_all_and_leaves_nothing(up, answer):
     assert psutil.wait_procs(everything, timeout=5)[1] == []
 
 
+def test_nothing_is_left_behind_where_nobody_reads_what_it_says(environment, up):
+    port = free_port()
+    program = start(environment, "up", "--port", str(port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    while "http://" not in program.stdout.readline():
+        assert program.poll() is None
+    everything = psutil.Process(program.pid).children(recursive=True)
+    assert len(everything) >= 4
+    program.stdout.close()
+    program.send_signal(signal.SIGINT)
+    program.wait(60)
+    assert psutil.wait_procs(everything, timeout=5)[1] == []
+
+
 def test_one_that_ends_takes_the_others_with_it_and_says_why(environment, up):
     port = free_port()
     program = start(environment, "up", "--port", str(port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

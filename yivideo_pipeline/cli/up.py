@@ -93,8 +93,10 @@ def _tell_why(services: Sequence[Service]) -> None:
 
 
 def _stop_all(services: Sequence[Service], hurry: threading.Event, console: Console) -> None:
-    console.print("Stopping.")
-    killed = stop(services, hurry)
+    try:
+        console.print("Stopping.")
+    finally:  # the terminal or the reader of the pipe may be gone
+        killed = stop(services, hurry)
     names = ", ".join(service.name for service in killed)
     console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
 
