@@ -92,3 +92,20 @@ def test_the_first_cues_and_the_quality_are_shown(done):
     assert "| from | to | text |" in metadata["first_cues"].value
     assert "| score |" in metadata["quality"].value
     assert metadata["files"].data == [str(done.inbox / "talk.en.srt")]
+
+
+def test_shares_are_per_cent(done):
+    assert re.search(r"\| speech covered share \| \d+\.\d% \|", done.metadata("subtitles")["quality"].value)
+
+
+def test_what_an_asset_is_about_stands_before_what_it_cost(done):
+    firsts = {"video": "poster", "audio": "waveform", "transcript": "text", "alignment": "timeline"}
+    for stage, first in firsts.items():
+        assert next(iter(done.metadata(stage))) == first
+
+
+def test_numbers_have_three_decimals_at_most(done):
+    for stage in STAGES:
+        for name, value in done.metadata(stage).items():
+            if isinstance(value, dg.FloatMetadataValue):
+                assert value.value == round(value.value, 3), (stage, name)
