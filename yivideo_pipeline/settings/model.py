@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, split_list
-
-VIDEO_EXTENSIONS = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".m2ts",
-    ".mts", ".vob", ".3gp", ".ogv", ".mp3", ".m4a", ".aac", ".flac", ".wav", ".ogg", ".opus", ".wma",
-)  # fmt: skip
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.orchestration import (
+    BackfillSettings,
+    CheckSettings,
+    LibrarySettings,
+    NoticeSettings,
+    RunSettings,
+)
+from yivideo_pipeline.settings.sections import Section
 
 
 def find_home() -> Path:
@@ -21,26 +24,13 @@ def find_home() -> Path:
     return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class LibrarySettings(_Section):
-    """Where videos are looked for."""
-
-    roots: dict[str, Path] = Field(min_length=1, description="Folders with videos, by a name of your choice")
-    extensions: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
-        VIDEO_EXTENSIONS, min_length=1, description="File name endings that are taken for videos"
-    )
-
-
-class StorageSettings(_Section):
+class StorageSettings(Section):
     """Where results are kept."""
 
     root: str = Field(min_length=1, description="Folder or fsspec URL (s3://bucket/folder) of the artifacts")
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """Where weights are kept."""
 
     model_dir: Path = Field(description="Folder of the Whisper weights (WHISPERX_MODEL_CACHE_DIR)")
@@ -52,7 +42,7 @@ class CacheSettings(_Section):
     )
 
 
-class HubSettings(_Section):
+class HubSettings(Section):
     """Access to the Hugging Face hub."""
 
     token: SecretStr | None = Field(None, description="Access token (HF_TOKEN); never shown or stored")
@@ -78,7 +68,7 @@ class HubSettings(_Section):
         return SecretStr(token)
 
 
-class RetrySettings(_Section):
+class RetrySettings(Section):
     """How often and how soon a failed stage is tried again; permanent errors never are."""
 
     max_attempts: int = Field(3, ge=1, le=20, description="Attempts in all; 1: no retry")
@@ -104,23 +94,27 @@ class RetrySettings(_Section):
         return self
 
 
-class TelemetrySettings(_Section):
+class TelemetrySettings(Section):
     """Measuring of what a stage uses."""
 
     interval_s: float = Field(0.5, ge=0.05, le=60, description="Time between two samples")
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of a process; relative paths are relative to `home`."""
 
     home: Path = Field(default_factory=find_home, description="Folder of all state (YIVIDEO_HOME)")
     speech: SpeechOptions = Field(SpeechOptions(), description="What is recognized, how")
     subtitles: SubtitleOptions = Field(SubtitleOptions(), description="How words become cues")
-    library: LibrarySettings = Field(description="Where videos are looked for")
+    library: LibrarySettings = Field(description="Which videos are taken")
     storage: StorageSettings = Field(description="Where results are kept")
     cache: CacheSettings = Field(description="Where weights are kept")
     hub: HubSettings = Field(HubSettings(), description="Access to the Hugging Face hub")
     retry: RetrySettings = Field(RetrySettings(), description="Further attempts after a fault")
+    runs: RunSettings = Field(RunSettings(), description="How runs share the machine")
+    backfills: BackfillSettings = Field(BackfillSettings(), description="Work on many videos by schedule")
+    checks: CheckSettings = Field(CheckSettings(), description="Asset checks")
+    notices: NoticeSettings = Field(NoticeSettings(), description="Who is told of trouble")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

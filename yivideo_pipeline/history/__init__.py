@@ -1,0 +1,1 @@
+"""History: what Dagster recorded of all runs and materializations, as tables."""

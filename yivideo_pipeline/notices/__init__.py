@@ -1,0 +1,1 @@
+"""Notices: what people are told of by webhook and mail, each once."""
