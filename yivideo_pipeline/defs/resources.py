@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from yivideo_pipeline.defs.launch import Launch, Listener
 from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
@@ -82,6 +84,7 @@ def build_resources(
     """
     return {
         "launch": Launch(settings=settings, listener=listener or Listener()),
+        "ledger": Ledger(open_ledger(settings.home)),
         "library": Library(settings.library.roots),
         "speech": speech or LocalSpeech(settings),
         "storage": Storage(settings.storage.root, settings.home / "tmp"),

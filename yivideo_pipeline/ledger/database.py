@@ -1,15 +1,20 @@
 """The ledger's database: its tables, and how it is opened."""
 
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
-from sqlalchemy import Engine, MetaData, create_engine, event
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, event
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+import yivideo_pipeline.ledger as package
 
 FILE = "library.db"
 PATIENCE_S = 30
 """Several processes write: each waits so long for the others."""
 
 tables = MetaData()
-"""Each module of this package adds its own tables."""
+"""Each module of this package adds its own tables; `open_ledger` makes those of all of them."""
 
 
 def open_ledger(home: Path) -> Engine:
@@ -19,7 +24,10 @@ def open_ledger(home: Path) -> Engine:
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{home / FILE}", connect_args={"timeout": PATIENCE_S})
+    # A file is opened in no time: no connection stays open between two uses, or is inherited by a child.
+    engine = create_engine(
+        f"sqlite:///{home / FILE}", connect_args={"timeout": PATIENCE_S}, poolclass=NullPool
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection, _record) -> None:  # noqa: ANN001 - SQLAlchemy's
@@ -28,5 +36,11 @@ def open_ledger(home: Path) -> Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
-    tables.create_all(engine)
+    for module in iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")
+    with engine.begin() as connection:
+        for table in tables.sorted_tables:  # two processes may be the first at the same time
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
+                connection.execute(CreateIndex(index, if_not_exists=True))
     return engine

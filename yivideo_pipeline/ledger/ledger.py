@@ -1,0 +1,35 @@
+"""All parts of the ledger in one hand, as the assets, sensors and commands get it."""
+
+from functools import cached_property
+
+from sqlalchemy import Engine
+
+from yivideo_pipeline.ledger.failures import FailureLedger
+from yivideo_pipeline.ledger.made import MadeLedger
+from yivideo_pipeline.ledger.workers import WorkerLedger
+
+
+class Ledger:
+    """The ledger of one home folder.
+
+    Args:
+        engine: As `database.open_ledger` opens it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @cached_property
+    def failures(self) -> FailureLedger:
+        """What failed, why, and what is set aside for it."""
+        return FailureLedger(self.engine)
+
+    @cached_property
+    def workers(self) -> WorkerLedger:
+        """Who is at work on which video, and who died of it."""
+        return WorkerLedger(self.engine)
+
+    @cached_property
+    def made(self) -> MadeLedger:
+        """What each stage made last of each video, by which recipe, how fast."""
+        return MadeLedger(self.engine)

@@ -1,0 +1,96 @@
+"""Who is at work on which video: an entry that its worker left behind says what it was at when it died."""
+
+import os
+import socket
+import time
+
+import psutil
+from sqlalchemy import Column, Connection, Engine, Float, Integer, Table, Text, delete, func, insert, select
+
+from yivideo_pipeline.ledger.database import tables
+
+AT_WORK = Table(
+    "at_work",
+    tables,
+    Column("key", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("since", Float, nullable=False),
+)
+DEATHS = Table(
+    "deaths",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, index=True),
+    Column("stage", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+
+def worker_of_this_process() -> str:
+    """Name this process (host, process id, start time) so that another one can tell whether it lives."""
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+def is_gone(worker: str) -> bool:
+    """Say whether a process of this machine has ended; of another machine's nothing is known: False."""
+    host, _, process = worker.partition(":")
+    if not process or host != socket.gethostname():
+        return False
+    pid, _, started = process.partition(":")
+    try:
+        # The same number may belong to another process by now.
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
+
+
+class WorkerLedger:
+    """Notes the begin and end of each stage's work on each video."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._worker = worker_of_this_process()
+
+    def begin(self, key: str, stage: str, run_id: str) -> int:
+        """Note that this process is at work on a video.
+
+        Returns:
+            How many workers died at it since it last went well.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(delete(AT_WORK).where(AT_WORK.c.key == key, AT_WORK.c.worker == self._worker))
+            connection.execute(
+                insert(AT_WORK).values(
+                    key=key, worker=self._worker, stage=stage, run_id=run_id, since=time.time()
+                )
+            )
+            _bury(connection)
+            found = select(func.count()).select_from(DEATHS).where(DEATHS.c.key == key)
+            return connection.execute(found).scalar_one()
+
+    def end(self, key: str) -> None:
+        """Note that the work is over, well or not."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(AT_WORK).where(AT_WORK.c.key == key, AT_WORK.c.worker == self._worker))
+
+    def deaths(self) -> dict[str, int]:
+        """Return how many workers died at each video since it last went well; the others are left out."""
+        with self._engine.begin() as connection:
+            _bury(connection)
+            counts = select(DEATHS.c.key, func.count().label("deaths")).group_by(DEATHS.c.key)
+            return {row.key: row.deaths for row in connection.execute(counts)}
+
+
+def _bury(connection: Connection) -> None:
+    """Turn what dead workers left behind into deaths."""
+    for left in connection.execute(select(AT_WORK)).all():
+        if is_gone(left.worker):
+            gone = delete(AT_WORK).where(AT_WORK.c.key == left.key, AT_WORK.c.worker == left.worker)
+            # Of two processes that find it, one counts it.
+            if connection.execute(gone).rowcount:
+                connection.execute(
+                    insert(DEATHS).values(key=left.key, stage=left.stage, run_id=left.run_id, at=time.time())
+                )
