@@ -1,17 +1,11 @@
 """`yivideo config`: settings shown, checked and compared."""
 
-import json
 import os
-import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
-from rich.text import Text
-
 from yivideo_pipeline.cli.exits import Exit
+from yivideo_pipeline.cli.tables import print_json, print_table
 from yivideo_pipeline.cli.text import one_line, open_console, printable
 from yivideo_pipeline.settings.diff import diff_settings
 from yivideo_pipeline.settings.hardware import probe_hardware
@@ -29,9 +23,9 @@ def show(config: Path | None, *, as_json: bool) -> Exit:
     """
     rows = describe(load_settings(config))
     if as_json:
-        _write_json([asdict(row) for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
-        _print_table(("setting", "value", "set in"), [(row.field, row.value, row.source) for row in rows])
+        print_table(("setting", "value", "set in"), [(row.field, row.value, row.source) for row in rows])
     return Exit.DONE
 
 
@@ -65,29 +59,16 @@ def diff(old: Path, new: Path, *, as_json: bool) -> Exit:
     changes = diff_settings(_read_alone(old), _read_alone(new))
     console = open_console()
     if as_json:
-        _write_json([asdict(change) for change in changes])
+        print_json([asdict(change) for change in changes])
     elif not changes:
         console.print("They mean the same.")
     else:
         rows = [
             (one.field, one.old, one.new, "reloads the model" if one.needs_reload else "") for one in changes
         ]
-        _print_table(("setting", printable(str(old)), printable(str(new)), ""), rows)
+        print_table(("setting", printable(str(old)), printable(str(new)), ""), rows)
     return Exit.DONE
 
 
 def _read_alone(file: Path) -> Settings:
     return load_settings(file, {name: os.environ[name] for name in ("YIVIDEO_HOME",) if name in os.environ})
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    open_console().print(table)
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
