@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.made import MadeLedger
+from yivideo_pipeline.ledger.marks import Marks
 from yivideo_pipeline.ledger.workers import WorkerLedger
 
 
@@ -33,3 +34,8 @@ class Ledger:
     def made(self) -> MadeLedger:
         """What each stage made last of each video, by which recipe, how fast."""
         return MadeLedger(self.engine)
+
+    @cached_property
+    def marks(self) -> Marks:
+        """What was set to be remembered, such as that backfills are paused."""
+        return Marks(self.engine)
