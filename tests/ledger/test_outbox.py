@@ -84,7 +84,7 @@ def test_a_failed_notice_waits_longer_from_time_to_time(outbox):
     outbox.post(trouble(), DAY_S)
     now, waits = NOW, []
     for _ in range(9):
-        outbox.mark_failed(outbox.waiting("mail", now)[0], "mail", "refused", now)
+        outbox.mark_failed(outbox.waiting("mail", now)[0], "mail", "refused", now, channel_down=False)
         pause = next(s for s in range(0, 7200, 60) if outbox.waiting("mail", now + s))
         waits.append(pause)
         now += pause
@@ -93,13 +93,28 @@ def test_a_failed_notice_waits_longer_from_time_to_time(outbox):
     assert outbox.waiting("mail", now)[0].attempts == 9
 
 
+def test_one_refused_notice_does_not_keep_the_others(outbox):
+    for name in ("first", "second"):
+        outbox.post(Notice("asks", name, (), name, at=NOW), DAY_S)
+    outbox.mark_failed(outbox.waiting("mail", NOW)[0], "mail", "too long", NOW, channel_down=False)
+    assert subjects(outbox, "mail") == ["second"]
+
+
+def test_a_channel_that_is_down_rests_with_all_its_notices(outbox):
+    for name in ("first", "second"):
+        outbox.post(Notice("asks", name, (), name, at=NOW), DAY_S)
+    outbox.mark_failed(outbox.waiting("mail", NOW)[0], "mail", "no answer", NOW, channel_down=True)
+    assert subjects(outbox, "mail", NOW + 59) == []
+    assert subjects(outbox, "webhook", NOW + 59) == ["first", "second"]
+    assert subjects(outbox, "mail", NOW + 60) == ["first", "second"]
+
+
 def test_a_notice_that_can_not_be_sent_for_days_is_given_up_with_a_word(outbox, caplog):
     outbox.post(trouble(), DAY_S)
     last = NOW + GIVE_UP_AFTER_S - 10
     with caplog.at_level(logging.ERROR):
-        outbox.mark_failed(
-            outbox.waiting("mail", last)[0], "mail", "refused for https://me:geheim@h.example", last
-        )
+        reason = "refused for https://me:geheim@h.example"
+        outbox.mark_failed(outbox.waiting("mail", last)[0], "mail", reason, last, channel_down=True)
     assert "Gave up sending a notice by mail at attempt 1: talk.mp4 failed" in caplog.text
     assert "geheim" not in caplog.text
     assert outbox.waiting("mail", NOW + GIVE_UP_AFTER_S + LONGEST_WAIT_S) == []

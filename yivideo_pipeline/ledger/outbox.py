@@ -5,10 +5,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Connection,
     Engine,
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 GIVE_UP_AFTER_S = 3 * 86_400
 """Older news is not sent any more, by no channel."""
 FIRST_WAIT_S = 60
-LONGEST_WAIT_S = 3600
+LONGEST_WAIT_S = 900
 """Waits between two rounds of attempts at one notice: they double from the first to the longest."""
 
 NoticeKind = Literal["run_failure", "quarantine", "library_gone", "asks", "digest"]
@@ -66,6 +67,7 @@ _deliveries = Table(
     Column("sent_at", Float),
     Column("next_at", Float, nullable=False),
     Column("reason", String, nullable=False),
+    Column("channel_down", Boolean, nullable=False),
 )
 
 
@@ -155,42 +157,45 @@ class Outbox:
     def waiting(self, channel: str, now: float, limit: int = 100) -> list[Waiting]:
         """Return what a channel should send now, the oldest first.
 
-        A channel that is new is told of the last days too.
+        Nothing while the channel rests, since it was down. One that is new is told of the last days too.
         """
-        due = or_(_deliveries.c.notice_id.is_(None), _deliveries.c.next_at <= now)
-        query = (
-            _with_deliveries(channel)
-            .where(_notices.c.at > now - GIVE_UP_AFTER_S, _deliveries.c.sent_at.is_(None), due)
-            .order_by(_notices.c.at, _notices.c.id)
-            .limit(limit)
-        )
+        unsent = _unsent(channel).where(_notices.c.at > now - GIVE_UP_AFTER_S)
+        resting = unsent.where(_deliveries.c.channel_down, _deliveries.c.next_at > now)
+        due = or_(_deliveries.c.next_at.is_(None), _deliveries.c.next_at <= now)
+        query = unsent.where(due).order_by(_notices.c.at, _notices.c.id).limit(limit)
         with self._engine.connect() as connection:
+            if connection.execute(resting.limit(1)).first():
+                return []
             return [_waiting(row) for row in connection.execute(query)]
 
     def mark_sent(self, waiting: Waiting, channel: str, now: float) -> None:
         """Note that a channel has sent a notice: it never sends it again."""
-        self._note(waiting, channel, sent_at=now, next_at=now, reason="")
+        self._note(waiting, channel, {"sent_at": now, "next_at": now, "reason": "", "channel_down": False})
 
-    def mark_failed(self, waiting: Waiting, channel: str, reason: str, now: float) -> None:
-        """Note that a channel could not send a notice; it is tried again later, but not for ever."""
-        wait_s = min(FIRST_WAIT_S * 2**waiting.attempts, LONGEST_WAIT_S)
-        self._note(waiting, channel, sent_at=None, next_at=now + wait_s, reason=redact(reason))
+    def mark_failed(
+        self, waiting: Waiting, channel: str, reason: str, now: float, channel_down: bool
+    ) -> None:
+        """Note that a channel could not send a notice; it is tried again later, but not for ever.
+
+        Args:
+            waiting: What it was.
+            channel: Which channel.
+            reason: Why.
+            now: Unix seconds.
+            channel_down: Whether other notices would have failed too, so that all of them wait.
+        """
+        wait_s = min(FIRST_WAIT_S * 2 ** min(waiting.attempts, 10), LONGEST_WAIT_S)
+        news = {"next_at": now + wait_s, "reason": _clean(reason), "channel_down": channel_down}
+        self._note(waiting, channel, {"sent_at": None, **news})
         if now + wait_s >= waiting.notice.at + GIVE_UP_AFTER_S:
             log.error(
                 "Gave up sending a notice by %s at attempt %d: %s (%s)",
                 channel, waiting.attempts + 1, waiting.notice.subject, redact(reason),
             )  # fmt: skip
 
-    def _note(
-        self, waiting: Waiting, channel: str, sent_at: float | None, next_at: float, reason: str
-    ) -> None:
+    def _note(self, waiting: Waiting, channel: str, news: dict[str, Any]) -> None:
         known = {"notice_id": waiting.id, "channel": channel}
-        news = {
-            "attempts": waiting.attempts + 1,
-            "sent_at": sent_at,
-            "next_at": next_at,
-            "reason": reason,
-        }
+        news = {"attempts": waiting.attempts + 1, **news}
         entry = insert(_deliveries).values(**known, **news).on_conflict_do_update(list(known), set_=news)
         with self._engine.begin() as connection:
             connection.execute(entry)
@@ -211,10 +216,11 @@ def _held_back_before(connection: Connection, fingerprint: str) -> tuple[str, ..
     return (f"{row.held_back} more like this since {since:%Y-%m-%d %H:%M} UTC",)
 
 
-def _with_deliveries(channel: str) -> Select:
+def _unsent(channel: str) -> Select:
     own = and_(_deliveries.c.notice_id == _notices.c.id, _deliveries.c.channel == channel)
     attempts = func.coalesce(_deliveries.c.attempts, 0).label("attempts")
-    return select(_notices, attempts).select_from(_notices.outerjoin(_deliveries, own))
+    joined = select(_notices, attempts).select_from(_notices.outerjoin(_deliveries, own))
+    return joined.where(_deliveries.c.sent_at.is_(None))
 
 
 def _waiting(row: Row) -> Waiting:
