@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.speech.engine import EngineInfo, Progress
+from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 
 REVISION = "fake-1"
@@ -42,12 +42,18 @@ class FakeEngine:
         )
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         if progress:
             progress(0.5)
         language = "en" if options.language == "auto" else options.language
         words = tuple(_words(audio, language))
+        if heard:
+            heard(words)
         segments = tuple(_segment(words[i : i + 9]) for i in range(0, len(words), 9))
         return Transcript(
             language=language,

@@ -11,7 +11,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.engine import Progress
+from yivideo_pipeline.speech.engine import Heard, Progress
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 from yivideo_pipeline.speech.whisperx_shape import from_whisperx, to_whisperx
@@ -29,7 +29,11 @@ class Heard(FakeEngine):
         self.options: list[SpeechOptions] = []
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         self.samples.append(np.array(audio.samples))
         self.options.append(options)

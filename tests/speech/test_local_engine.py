@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.local import LocalEngine
 from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.recognize import Piece
 from yivideo_pipeline.speech.types import Span
 
 GPU_FULL = "CUDA failed with error out of memory"
@@ -38,12 +38,12 @@ class StandIn:
     place: Placement
     fail: Callable[[Placement, list[Chunk]], None]
     done: list[Chunk]
-    whisper: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(model=SimpleNamespace(is_multilingual=False))
-    )
 
-    def encode(self, audio: Audio, chunks: list[Chunk]) -> list[Chunk]:
-        return chunks
+    def encode(self, pieces: list[Piece]) -> list[Chunk]:
+        return [piece.chunk for piece in pieces]
+
+    def detect_languages(self, pieces: list[Piece]) -> list[tuple[dict[str, float], None]]:
+        return [({"en": 1.0}, None)] * len(pieces)
 
     def recognize(self, encoded: list[Chunk], language: str, beam_size: int) -> list[Passage | None]:
         self.fail(self.place, encoded)
@@ -80,7 +80,7 @@ def recognize(engine: LocalEngine, on_done=None) -> list[Passage]:
     def work(model: Any, group: list[Chunk]) -> list[Passage]:
         return model.recognize(group, "en", 5)
 
-    return engine.map_chunks(CHUNKS, work, on_done)
+    return engine.batcher.map(CHUNKS, work, on_done)
 
 
 def run_out(message: str, when: Callable[[Placement, list[Chunk]], bool]) -> Callable:
@@ -166,7 +166,7 @@ def test_a_smaller_batch_uses_the_model_that_is_loaded(tmp_path):
 def test_what_was_done_before_memory_ran_out_is_not_done_again(tmp_path):
     bench = Bench(ON_GPU, run_out(GPU_FULL, lambda place, chunks: CHUNKS[9] in chunks and len(chunks) > 1))
     told = []
-    recognize(bench.engine(tmp_path), told.extend)
+    recognize(bench.engine(tmp_path), lambda chunks, passages: told.extend(chunks))
     assert sorted(bench.done, key=lambda chunk: chunk.start_s) == CHUNKS
     assert sorted(told, key=lambda chunk: chunk.start_s) == CHUNKS
 

@@ -28,7 +28,7 @@ from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.speech.engine import Progress, SpeechEngine
+from yivideo_pipeline.speech.engine import Heard, Progress, SpeechEngine
 from yivideo_pipeline.speech.load import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.shared import shared_manager
@@ -473,7 +473,11 @@ class BrokenEngine(FakeEngine):
         self.error = error
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         raise self.error
 

@@ -1,15 +1,21 @@
 """The contract that every speech engine keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.types import Transcript, Word
 
 Progress = Callable[[float], None]
-"""Told how much of the stage is done, 0 to 1."""
+"""Told how much of the stage is done, 0 to 1; also, again and again, while it waits for its turn.
+
+What it raises ends the work.
+"""
+
+Heard = Callable[[Sequence[Word]], None]
+"""Told the words of each part of the sound as soon as they are recognized, in no order of the parts."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,11 @@ class SpeechEngine(Protocol):
         ...
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         """Recognize what was said; each word already has a time from the model's own attention.
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
-from yivideo_pipeline.speech.engine import EngineInfo, Progress
+from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress
 from yivideo_pipeline.speech.held import HeldModel
 from yivideo_pipeline.speech.placement import Placement, next_smaller
 from yivideo_pipeline.speech.types import Transcript
@@ -61,11 +61,15 @@ class HeldEngine(ABC, Generic[Model]):
         )
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
         self._batch_size = options.batch_size
-        transcript = self._transcribe(audio, options, progress)
+        transcript = self._transcribe(audio, options, progress, heard)
         return transcript.model_copy(update={"model": self._model, "revision": self._revision})
 
     def align(
@@ -75,7 +79,9 @@ class HeldEngine(ABC, Generic[Model]):
         return self._aligners.align(audio, transcript, options, self._held.place.device, progress)
 
     @abstractmethod
-    def _transcribe(self, audio: Audio, options: SpeechOptions, progress: Progress | None) -> Transcript:
+    def _transcribe(
+        self, audio: Audio, options: SpeechOptions, progress: Progress | None, heard: Heard | None
+    ) -> Transcript:
         """Recognize what was said; model and revision are filled in afterwards."""
 
     def _adapt(self, place: Placement) -> Placement:

@@ -4,7 +4,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, ModelError
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.rules import MAX_CPU_BATCH
-from yivideo_pipeline.speech.engine import EngineInfo, Progress, SpeechEngine
+from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, SpeechEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.usage import Record
 
@@ -25,7 +25,11 @@ class LeasedEngine:
         return self._use().describe()
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         """See `SpeechEngine.transcribe`.
 
@@ -34,7 +38,7 @@ class LeasedEngine:
         """
         _check_batch(options.batch_size, self.describe())
         with self._record.attempt():
-            transcript = self._use().transcribe(audio, options, progress)
+            transcript = self._use().transcribe(audio, options, progress, heard)
         self._record.add_audio(audio.duration_s)
         return transcript
 

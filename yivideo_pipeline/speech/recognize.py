@@ -1,5 +1,9 @@
 """One group of chunks through the model: encoded once, decoded, doubted, aligned."""
 
+from dataclasses import dataclass
+
+import numpy as np
+
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
@@ -11,6 +15,15 @@ from yivideo_pipeline.speech.whisper import Decoded, Whisper
 MAP_STEP_S = 0.01  # resolution at which voice activity is given to the aligner
 
 
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A chunk of a sound; `row` is its encoder output, shape (1, 1500, d), where it was made before."""
+
+    audio: Audio
+    chunk: Chunk
+    row: np.ndarray | None = None
+
+
 class Recognizer:
     """A model and what times its words; safe to be used by several threads at once."""
 
@@ -18,12 +31,33 @@ class Recognizer:
         self.whisper = whisper
         self.aligner = aligner
 
-    def encode(self, audio: Audio, chunks: list[Chunk]) -> Encoded:
-        """Read the chunks' sound and encode it."""
-        probabilities = speech_probabilities(audio)
-        sounds = tuple(chunk.read(audio) for chunk in chunks)
-        activities = tuple(chunk.sample(probabilities, HOP_S, MAP_STEP_S) for chunk in chunks)
-        return Encoded(tuple(chunks), sounds, activities, self.whisper.encode(list(sounds)))
+    def encode(self, pieces: list[Piece]) -> Encoded:
+        """Read the pieces' sound, and encode it where that was not done before."""
+        chunks = tuple(piece.chunk for piece in pieces)
+        sounds = tuple(piece.chunk.read(piece.audio) for piece in pieces)
+        activities = tuple(
+            piece.chunk.sample(speech_probabilities(piece.audio), HOP_S, MAP_STEP_S) for piece in pieces
+        )
+        rows = [piece.row for piece in pieces]
+        if all(row is None for row in rows):
+            view = self.whisper.encode(list(sounds))
+        else:
+            view = self.whisper.stack(
+                [
+                    self.whisper.on_host(self.whisper.encode([sound])) if row is None else row
+                    for row, sound in zip(rows, sounds, strict=True)
+                ]
+            )
+        return Encoded(chunks, sounds, activities, view)
+
+    def detect_languages(self, pieces: list[Piece]) -> list[tuple[dict[str, float], np.ndarray | None]]:
+        """Probability of each language for each piece, and its encoder output where it had to be made."""
+        if not self.whisper.model.is_multilingual:
+            return [({"en": 1.0}, None)] * len(pieces)
+        view = self.encode(pieces).view
+        rows = self.whisper.on_host(view)
+        found = self.whisper.detect_languages(view)
+        return [(one, rows[index : index + 1]) for index, one in enumerate(found)]
 
     def recognize(self, encoded: Encoded, language: str, beam_size: int) -> list[Passage | None]:
         """What was said in each chunk, with word times; None where nothing was said."""

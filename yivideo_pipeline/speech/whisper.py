@@ -84,9 +84,7 @@ class Whisper:
         return self._features(padded, padding=0)[:, :MEL_FRAMES].astype(np.float32, copy=False)
 
     def detect_languages(self, encoded: Any) -> list[dict[str, float]]:
-        """Probability of each language for each chunk; English alone where the model knows no other."""
-        if not self.model.is_multilingual:
-            return [{"en": 1.0}] * encoded.shape[0]
+        """Probability of each language for each chunk, of a model that knows several."""
         return [
             {token.strip("<|>"): probability for token, probability in pairs}
             for pairs in self.model.detect_language(encoded)
@@ -155,6 +153,10 @@ class Whisper:
                              median_filter_width=3)[0]
             for row in range(len(tokens))
         ]  # fmt: skip
+
+    def stack(self, rows: list[np.ndarray]) -> Any:
+        """Encoder outputs of single chunks, each of shape (1, 1500, d), as one view of shape (n, 1500, d)."""
+        return self._view.from_array(np.concatenate(rows))
 
     def pick(self, encoded: Any, row: int) -> Any:
         """One chunk's encoder output, as a view of shape (1, 1500, d)."""

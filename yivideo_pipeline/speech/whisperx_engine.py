@@ -13,12 +13,12 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
-from yivideo_pipeline.speech.engine import Progress
+from yivideo_pipeline.speech.engine import Heard, Progress
 from yivideo_pipeline.speech.held_engine import HeldEngine
 from yivideo_pipeline.speech.language import spread_order
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.quiet import quiet_libraries
-from yivideo_pipeline.speech.recognize import Recognizer
+from yivideo_pipeline.speech.recognize import Piece, Recognizer
 from yivideo_pipeline.speech.transcription import (
     LANGUAGE_SAMPLE,
     NO_SOUND,
@@ -28,6 +28,7 @@ from yivideo_pipeline.speech.transcription import (
     decide_language,
     empty_transcript,
     order_words,
+    words_on_video,
 )
 from yivideo_pipeline.speech.types import Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
@@ -56,27 +57,37 @@ class WhisperXEngine(HeldEngine[WhisperXModel]):
         self._turn = threading.Lock()
 
     def transcribe(
-        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
         with self._turn, quiet_libraries():
-            return super().transcribe(audio, options, progress)
+            return super().transcribe(audio, options, progress, heard)
 
-    def _transcribe(self, audio: Audio, options: SpeechOptions, progress: Progress | None) -> Transcript:
+    def _transcribe(
+        self, audio: Audio, options: SpeechOptions, progress: Progress | None, heard: Heard | None
+    ) -> Transcript:
         probabilities = speech_probabilities(audio)
         spans = find_spans(probabilities, audio.duration_s)
         chunks = plan_chunks(spans, probabilities, HOP_S, audio.duration_s)
         if not chunks:
             return empty_transcript(audio, options, spans, NO_SPEECH if audio.duration_s else NO_SOUND)
         sample = [chunks[index] for index in spread_order(len(chunks), LANGUAGE_SAMPLE)[:LANGUAGE_SAMPLE]]
-        language, certainty = decide_language(self._map_chunks, audio, sample, options, {})
+        pieces = [Piece(audio, chunk) for chunk in sample]
+        language, certainty, _ = decide_language(self._map, pieces, options)
         stretches = plan_stretches(chunks)
         total_s = sum(stretch.duration_s for stretch in stretches)
         passages: list[Passage | None] = []
         done_s = 0.0
         for stretch in stretches:
             tell = _part_of(progress, done_s / total_s, stretch.duration_s / total_s)
-            passages += self._recognize(audio, stretch, language, options.beam_size, tell)
+            found = self._recognize(audio, stretch, language, options.beam_size, tell)
+            if heard:
+                heard(words_on_video(found, audio))
+            passages += found
             done_s += stretch.duration_s
         spoken = order_words(passages)
         if not spoken:
@@ -92,17 +103,17 @@ class WhisperXEngine(HeldEngine[WhisperXModel]):
 
         return self._held.run(recognize)
 
-    def _map_chunks(
-        self, chunks: list[Chunk], work: Callable[[Recognizer, list[Chunk]], list[Result]]
+    def _map(
+        self, pieces: list[Piece], work: Callable[[Recognizer, list[Piece]], list[Result]]
     ) -> list[Result]:
-        """Do work on groups of chunks, one after the other; one result a chunk, in order."""
+        """Do work on groups of pieces, one after the other; one result a piece, in order."""
 
         def do_all(model: WhisperXModel, place: Placement) -> list[Result]:
             size = self._adapt(place).batch_size
             return [
                 result
-                for at in range(0, len(chunks), size)
-                for result in work(model.recognizer, chunks[at : at + size])
+                for at in range(0, len(pieces), size)
+                for result in work(model.recognizer, pieces[at : at + size])
             ]
 
         return self._held.run(do_all)

@@ -16,7 +16,7 @@ from yivideo_pipeline.speech.doubts import is_silence
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.quiet import quiet_libraries
-from yivideo_pipeline.speech.recognize import Recognizer
+from yivideo_pipeline.speech.recognize import Piece, Recognizer
 from yivideo_pipeline.speech.text_aligner import Encoded
 from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.speech.vad import MIN_SPEECH_S
@@ -87,7 +87,7 @@ class WhisperXModel:
         for at in range(0, len(found), batch_size):
             group = found[at : at + batch_size]
             chunks = [_chunk(segment, stretch) for segment in group]
-            encoded = self.recognizer.encode(audio, chunks)
+            encoded = self.recognizer.encode([Piece(audio, chunk) for chunk in chunks])
             passages += self._time(encoded, group, language)
         return passages
 
