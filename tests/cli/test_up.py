@@ -119,12 +119,21 @@ def test_a_partition_can_be_launched_from_the_ui(ask, answer, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["harbour-15s.en.srt"]
 
 
-def test_a_taken_port_is_wrong_usage(up, environment, port):
-    ended = run(environment, "up", "--port", str(port))
+def test_a_taken_port_is_wrong_usage(up, environment, port, tmp_path):
+    ended = run({**environment, "YIVIDEO_HOME": str(tmp_path)}, "up", "--port", str(port))
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert f"Port {port} can't be used" in line
     assert f"--port {port + 1}" in line
+
+
+def test_a_second_one_for_the_same_home_says_where_the_first_is(up, environment, port):
+    program, _ = up
+    ended = run(environment, "up", "--port", str(free_port()))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert f"runs already for {environment['YIVIDEO_HOME']}" in line
+    assert f"http://127.0.0.1:{port} (process {program.pid})" in line
 
 
 def test_one_ctrl_c_ends_all_and_leaves_nothing(up, answer):
@@ -149,6 +158,28 @@ def test_nothing_is_left_behind_where_nobody_reads_what_it_says(environment, up)
     program.send_signal(signal.SIGINT)
     program.wait(60)
     assert psutil.wait_procs(everything, timeout=5)[1] == []
+
+
+def test_what_a_killed_one_left_running_is_ended_by_the_next(environment, up):
+    program = start(
+        environment, "up", "--port", str(free_port()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    while "http://" not in program.stdout.readline():
+        assert program.poll() is None
+    left = psutil.Process(program.pid).children(recursive=True)
+    assert len(left) >= 4
+    program.kill()
+    program.communicate()
+    with start(
+        environment, "up", "--port", str(free_port()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as following:
+        said = []
+        while "http://" not in "".join(said):
+            said.append(following.stdout.readline())
+            assert following.poll() is None, said
+        following.send_signal(signal.SIGINT)
+    assert said[0].startswith("Processes ended that a killed yivideo up had left: "), said
+    assert psutil.wait_procs(left, timeout=5)[1] == []
 
 
 def test_one_that_ends_takes_the_others_with_it_and_says_why(environment, up):

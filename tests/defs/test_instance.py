@@ -1,4 +1,5 @@
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,22 @@ from conftest import SAMPLE
 from dagster._core.definitions.job_base import InMemoryJob
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
+from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.instance import (
+    WORKER_TAG,
+    close_abandoned_runs,
+    has_older_defaults,
+    limit_models,
+    open_instance,
+    worker_of_this_process,
+)
 from yivideo_pipeline.defs.processing import Processor
 from yivideo_pipeline.defs.stages import JOB, LOCATION
 
+STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
+LAUNCHED = ".dagster/grpc_info"
+"""Tag by which Dagster's own launcher marks what it handed to a code server."""
+DEAD_WORKER = f"{socket.gethostname()}:{2**22}:0.00"
 TESTS = Path(__file__).resolve().parents[1]
 WORK = """
 import sys, time
@@ -63,6 +76,37 @@ def test_the_configuration_is_written_once(home):
         assert instance.telemetry_enabled is True
 
 
+def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
+    open_instance(home).dispose()
+    config = home / "dagster" / "dagster.yaml"
+    assert not has_older_defaults(home)
+    config.write_text(config.read_text().replace("Edition 2.", "Edition 1."))
+    assert has_older_defaults(home)
+    config.write_text("telemetry: {enabled: true}\n")
+    assert has_older_defaults(home)
+
+
+def test_dagster_reads_what_the_configuration_says(home):
+    with open_instance(home) as instance:
+        assert instance.run_coordinator.dequeue_interval_seconds == 1
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue.max_concurrent_runs == 4
+        assert [limit["key"] for limit in queue.tag_concurrency_limits] == [
+            "dagster/priority",
+            "dagster/backfill",
+        ]
+        assert instance.run_monitoring_poll_interval_seconds == 5
+        assert instance.get_sensor_settings()["use_threads"]
+        assert instance.get_backfill_settings()["use_threads"]
+
+
+def test_the_settings_decide_how_many_steps_use_a_model(home):
+    with open_instance(home) as instance:
+        for slots in (2, 2, 1):
+            limit_models(instance, slots)
+            assert instance.event_log_storage.get_concurrency_info("gpu").slot_count == slots
+
+
 def test_a_run_belongs_to_the_job_that_the_ui_shows(bench, home):
     bench.add("talk.mp4")
     with open_instance(home) as instance:
@@ -83,29 +127,63 @@ def test_a_run_belongs_to_the_job_that_the_ui_shows(bench, home):
 
 def test_a_killed_process_leaves_no_run_open_and_no_place_taken(working, home):
     with open_instance(home) as instance:
-        assert close_abandoned_runs(instance) == [], "it is alive"
+        assert close_abandoned_runs(instance, alone=True) == [], "it is alive"
         (run,) = instance.get_runs()
-        again = launch_again(instance, run)
         working.kill()
         working.wait()
         assert close_abandoned_runs(instance) == [run.run_id]
-        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
-        assert instance.get_run_by_id(again.run_id).status == dg.DagsterRunStatus.STARTED
+        closed = instance.get_run_by_id(run.run_id)
+        assert closed.status == dg.DagsterRunStatus.FAILURE
+        assert closed.tags["dagster/will_retry"] == "false", "a person started it, and can start it again"
         assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
 
 
-def launch_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
-    """As the UI does it: the tags are the parent's, the worker is another."""
-    return instance.add_run(
-        dg.DagsterRun(
-            job_name=JOB,
-            run_id=str(uuid4()),
-            status=dg.DagsterRunStatus.STARTED,
-            tags={**run.tags, "dagster/parent_run_id": run.run_id},
-            parent_run_id=run.run_id,
-            root_run_id=run.run_id,
-        )
+def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> str:
+    run = dg.DagsterRun(
+        job_name=JOB, run_id=str(uuid4()), status=status, tags=tags, remote_job_origin=_origin(JOB)
     )
+    return instance.add_run(run).run_id
+
+
+def test_what_a_code_server_launched_is_its_own_affair_while_it_may_live(home):
+    with open_instance(home) as instance:
+        # A retry has its parent's tags until its own worker is at work.
+        retry = add_run(instance, STARTED, **{LAUNCHED: "{}", WORKER_TAG: DEAD_WORKER})
+        starting = add_run(instance, dg.DagsterRunStatus.STARTING)
+        assert close_abandoned_runs(instance) == []
+        assert set(close_abandoned_runs(instance, alone=True)) == {retry, starting}
+
+
+def test_a_launched_run_is_closed_though_the_machine_has_another_name_now(home):
+    with open_instance(home) as instance:
+        launched = add_run(instance, STARTED, **{LAUNCHED: "{}", WORKER_TAG: "another-container:7:1.00"})
+        add_run(instance, STARTED, **{WORKER_TAG: "another-container:8:1.00"})
+        assert close_abandoned_runs(instance, alone=True) == [launched]
+
+
+def test_a_closed_run_says_why_and_is_to_be_retried(home):
+    with open_instance(home) as instance:
+        launched = add_run(instance, STARTED, **{LAUNCHED: "{}"})
+        close_abandoned_runs(instance, alone=True)
+        (event,) = instance.all_logs(launched, of_type=dg.DagsterEventType.RUN_FAILURE)
+        assert "killed, or the machine went down" in event.dagster_event.message
+        assert instance.get_run_by_id(launched).tags["dagster/will_retry"] == "true"
+        assert close_abandoned_runs(instance, alone=True) == [], "it is closed once"
+
+
+def test_what_somebody_cancelled_stays_cancelled_and_what_waits_stays_in_the_queue(home):
+    with open_instance(home) as instance:
+        canceling = add_run(instance, CANCELING, **{LAUNCHED: "{}"})
+        queued = add_run(instance, dg.DagsterRunStatus.QUEUED)
+        assert close_abandoned_runs(instance, alone=True) == [canceling]
+        assert instance.get_run_by_id(canceling).status == dg.DagsterRunStatus.CANCELED
+        assert instance.get_run_by_id(queued).status == dg.DagsterRunStatus.QUEUED
+
+
+def test_a_living_worker_is_left_alone(home):
+    with open_instance(home) as instance:
+        add_run(instance, STARTED, **{LAUNCHED: "{}", WORKER_TAG: worker_of_this_process()})
+        assert close_abandoned_runs(instance, alone=True) == []
 
 
 def test_an_interrupted_run_is_closed_and_its_place_is_free(working, home):

@@ -8,11 +8,17 @@ from urllib.request import urlopen
 
 import yaml
 
+from yivideo_pipeline.cli.alone import MARK
 from yivideo_pipeline.cli.services import Service
 from yivideo_pipeline.settings.model import Settings
 
 HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[2]
+
+
+def url_of(port: int) -> str:
+    """Return the UI's address."""
+    return f"http://{HOST}:{port}"
 
 
 class Programs:
@@ -28,7 +34,7 @@ class Programs:
     def __init__(self, settings: Settings, config: Path | None, port: int, folder: Path) -> None:
         from yivideo_pipeline.defs.stages import LOCATION
 
-        self.url = f"http://{HOST}:{port}"
+        self.url = url_of(port)
         self._socket = folder / "code.sock"
         self.logs = settings.home / "logs"
         self._location = LOCATION
@@ -78,7 +84,7 @@ class Programs:
 
 
 def _environment(settings: Settings, config: Path | None) -> dict[str, str]:
-    environment = {**os.environ, "YIVIDEO_HOME": str(settings.home)}
+    environment = {**os.environ, "YIVIDEO_HOME": str(settings.home), MARK: str(settings.home)}
     environment["DAGSTER_HOME"] = str(settings.home / "dagster")
     if config:
         environment["YIVIDEO_CONFIG"] = str(config.absolute())

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from yivideo_pipeline.cli.alone import end_left_over, only_one
 from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
 from yivideo_pipeline.cli.logs import open_log
-from yivideo_pipeline.cli.programs import HOST, Programs
+from yivideo_pipeline.cli.programs import HOST, Programs, url_of
 from yivideo_pipeline.cli.services import Service, stop, wait_until
 from yivideo_pipeline.cli.text import open_console, printable, show_path
 from yivideo_pipeline.settings.environment import apply_environment
@@ -31,17 +32,24 @@ def run_services(port: int, config: Path | None) -> Exit:
         config: Settings file.
 
     Raises:
-        WrongUsage: the port is taken.
+        WrongUsage: the port is taken, or the home folder is in use by another one.
         YivideoError: the settings are wrong, or the home folder can't be written.
     """
     settings = load_settings(config)
     open_log(settings.home)
     apply_environment(settings)
-    _require_free(port)
     console = open_console()
-    with _stop_signals() as (asked, hurry), tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
+    with (
+        only_one(settings.home, url_of(port)),
+        _stop_signals() as (asked, hurry),
+        tempfile.TemporaryDirectory(prefix="yivideo-") as folder,
+    ):
+        left = end_left_over(settings.home)
+        if left:
+            console.print(f"Processes ended that a killed yivideo up had left: {left}")
+        _require_free(port)
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
-        _open_instance_once(settings)
+        _prepare_instance(settings, console)
         services: list[Service] = []
         try:
             return _start_and_watch(Programs(settings, config, port, Path(folder)), services, asked, console)
@@ -112,12 +120,23 @@ def _require_free(port: int) -> None:
             ) from error
 
 
-def _open_instance_once(settings: Settings) -> None:
+def _prepare_instance(settings: Settings, console: Console) -> None:
     """Write the instance's configuration where it is missing, and close runs whose process is gone."""
-    from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
+    from yivideo_pipeline.defs.instance import (
+        close_abandoned_runs,
+        has_older_defaults,
+        limit_models,
+        open_instance,
+    )
 
     with open_instance(settings.home) as instance:
-        close_abandoned_runs(instance)
+        limit_models(instance, settings.runs.gpu_slots)
+        closed = close_abandoned_runs(instance, alone=True)
+    if closed:
+        console.print(f"Runs closed since their process is gone: {len(closed)}. Dagster tries again.")
+    if has_older_defaults(settings.home):
+        file = show_path(settings.home / "dagster" / "dagster.yaml")
+        console.print(f"{file} is of an earlier version: delete it, and it is written anew at the next start")
 
 
 @contextmanager

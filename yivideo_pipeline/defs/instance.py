@@ -1,6 +1,7 @@
 """Dagster's instance: where runs and materializations are remembered."""
 
 import os
+import re
 import socket
 from importlib.resources import files
 from pathlib import Path
@@ -8,14 +9,19 @@ from pathlib import Path
 import dagster as dg
 import psutil
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.tags import GRPC_INFO_TAG
+
+from yivideo_pipeline.defs.stages import GPU_POOL
+from yivideo_pipeline.storage.scratch import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"
-"""Host, process id and start time of the process that runs a run of the command line.
+"""Host, process id and start time of the process that runs a run.
 
 Dagster's own prefix for tags that its UI does not list: it is of no use to a reader.
 """
 
-
+_UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_GONE = "The process that ran it is gone: it was killed, or the machine went down"
 # Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.
 _OWN_TERMINAL = {
     "compute_logs": {
@@ -35,8 +41,26 @@ def open_instance(home: Path) -> dg.DagsterInstance:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "dagster.yaml"
     if not config.exists():
-        config.write_bytes(files("yivideo_pipeline.defs").joinpath("dagster.yaml").read_bytes())
+        with scratch_folder(home / "tmp") as work:
+            (work / config.name).write_bytes(_defaults())
+            (work / config.name).replace(config)  # several programs may start at once: nobody reads half
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_OWN_TERMINAL))
+
+
+def has_older_defaults(home: Path) -> bool:
+    """Tell whether the instance's configuration was written by a version with other defaults."""
+    written = (home / "dagster" / "dagster.yaml").read_bytes()
+    return _edition(written) < _edition(_defaults())
+
+
+def limit_models(instance: dg.DagsterInstance, slots: int) -> None:
+    """Let so many steps use a model at the same time, over all runs.
+
+    The settings decide, at each start anew: what was set in the UI holds until then. It can't stand in
+    dagster.yaml, which is a person's file once it is written, and of which the settings know nothing.
+    """
+    if instance.event_log_storage.get_concurrency_info(GPU_POOL).slot_count != slots:
+        instance.event_log_storage.set_concurrency_slots(GPU_POOL, slots)
 
 
 def worker_of_this_process() -> str:
@@ -44,29 +68,55 @@ def worker_of_this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
 
 
-def close_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report as failed the runs whose process on this machine is gone; returns their ids.
+def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -> list[str]:
+    """End the runs whose process is gone: a killed one can't say goodbye, and would keep its turn.
 
-    A killed process can't say goodbye: its run would look alive for ever, and keep its place in the pool.
+    Failed for this reason they are retried by Dagster, as far as their tags allow; one that somebody
+    was about to cancel is cancelled. What waits in the queue goes on by itself.
+
+    Args:
+        instance: Where the runs are recorded.
+        alone: No code server works on this instance, so that what one had launched is gone too. Without
+            it those are left to their code server.
+
+    Returns:
+        The ids of the runs.
     """
-    unfinished = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     closed = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        # A run that was launched again has its parent's tags, but a worker of its own.
-        if run.parent_run_id is None and _is_gone(run.tags.get(WORKER_TAG, "")):
-            instance.report_run_failed(run, "The process that ran it is gone")
+    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
+        if _is_abandoned(run, alone):
+            if run.status == dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceled(run, _GONE)
+            else:
+                instance.report_run_failed(run, _GONE)
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             closed.append(run.run_id)
     return closed
 
 
-def _is_gone(worker: str) -> bool:
-    host, _, process = worker.partition(":")
-    if not process or host != socket.gethostname():
+def _is_abandoned(run: dg.DagsterRun, alone: bool) -> bool:
+    # A code server is named in this tag of each run that it launched, soon after the start is asked for;
+    # for a moment a retry also has the worker of its parent, since it has its parent's tags.
+    launched = GRPC_INFO_TAG in run.tags or run.status == dg.DagsterRunStatus.STARTING
+    if launched and not alone:
         return False
+    host, _, process = run.tags.get(WORKER_TAG, "").partition(":")
+    if not process or host != socket.gethostname():
+        # Of another machine's process nothing can be said; a container has another name at each start.
+        return launched
     pid, _, started = process.partition(":")
     try:
         # The same number may belong to another process by now.
         return f"{psutil.Process(int(pid)).create_time():.2f}" != started
     except psutil.NoSuchProcess:
         return True
+
+
+def _defaults() -> bytes:
+    return files("yivideo_pipeline.defs").joinpath("dagster.yaml").read_bytes()
+
+
+def _edition(config: bytes) -> int:
+    found = re.search(rb"^#.* Edition (\d+)\.$", config, re.MULTILINE)
+    # A file without one is the first edition, or a person's own.
+    return int(found.group(1)) if found else 1
