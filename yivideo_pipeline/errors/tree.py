@@ -20,7 +20,8 @@ YivideoError
 │   └── TruncatedMedia     nothing can be read before it breaks off
 └── TaskError
     ├── TaskTimeout        (retryable)
-    └── TaskCancelled
+    ├── TaskCancelled
+    └── CheckFailed        what a stage made is not fit to work on
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -240,3 +241,9 @@ class TaskCancelled(TaskError):
 
     kind = "task_cancelled"
     severity = Severity.LOW
+
+
+class CheckFailed(TaskError):
+    """What a stage made did not pass a check that the stages after it rely on."""
+
+    kind = "check_failed"

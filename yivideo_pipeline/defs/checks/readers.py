@@ -1,0 +1,103 @@
+"""Reading subtitle files back, by other means than those that wrote them.
+
+SRT, WebVTT and ASS are written through pysubs2 and read here by FFmpeg, which most players are built
+on; TTML by an XML parser that knows its clock and nothing else of our writer.
+"""
+
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import av
+
+from yivideo_pipeline.settings.options import SubtitleFormat
+
+_TTML = "{http://www.w3.org/ns/ttml}"
+_ASS_FIELDS_BEFORE_TEXT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A cue as a player sees it: times in milliseconds, lines joined by line breaks."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+def read_cues(data: bytes, kind: SubtitleFormat) -> list[Read]:
+    """Read the cues of an SRT, WebVTT, ASS or TTML file.
+
+    Raises:
+        ValueError: it is no file of this format.
+    """
+    try:
+        return list(_READERS[kind](data))
+    except (av.error.FFmpegError, ET.ParseError, UnicodeDecodeError) as error:
+        raise ValueError(f"it can't be read as {kind.value.upper()} ({error})") from error
+
+
+def read_words(data: bytes) -> list[dict[str, Any]]:
+    """Read the words of a JSON file in WhisperX's shape, each with `word`, `start` and `end`.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    try:
+        return json.loads(data)["word_segments"]
+    except (KeyError, TypeError) as error:
+        raise ValueError("it has no list of words") from error
+
+
+def _read_srt(data: bytes) -> Iterator[Read]:
+    return _demux(data, "srt", lambda text: text)
+
+
+def _read_vtt(data: bytes) -> Iterator[Read]:
+    return _demux(data, "webvtt", unescape)
+
+
+def _read_ass(data: bytes) -> Iterator[Read]:
+    return _demux(data, "ass", _ass_text)
+
+
+def _ass_text(line: str) -> str:
+    return line.split(",", _ASS_FIELDS_BEFORE_TEXT)[-1].replace("\\N", "\n")
+
+
+def _demux(data: bytes, container: str, text_of: Callable[[str], str]) -> Iterator[Read]:
+    with av.open(io.BytesIO(data), "r", format=container) as file:
+        for packet in file.demux():
+            if packet.pts is None or packet.time_base is None:
+                continue  # the mark at the end of a stream
+            start, end = packet.pts, packet.pts + (packet.duration or 0)
+            clock = [round(ticks * packet.time_base * 1000) for ticks in (start, end)]
+            yield Read(*clock, text_of(bytes(packet).decode("utf-8")))
+
+
+def _read_ttml(data: bytes) -> Iterator[Read]:
+    for paragraph in ET.fromstring(data).iter(f"{_TTML}p"):
+        lines = [paragraph.text or "", *(line.tail or "" for line in paragraph.iter(f"{_TTML}br"))]
+        begin, end = (_clock_ms(paragraph.get(name, "")) for name in ("begin", "end"))
+        yield Read(begin, end, "\n".join(lines))
+
+
+def _clock_ms(text: str) -> int:
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d)\.(\d{3})", text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time")
+    hours, minutes, seconds, rest = map(int, found.groups())
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
+
+
+_READERS: dict[SubtitleFormat, Callable[[bytes], Iterator[Read]]] = {
+    SubtitleFormat.SRT: _read_srt,
+    SubtitleFormat.VTT: _read_vtt,
+    SubtitleFormat.ASS: _read_ass,
+    SubtitleFormat.TTML: _read_ttml,
+}
