@@ -88,7 +88,7 @@ def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
 
 def test_dagster_reads_what_the_configuration_says(home):
     with open_instance(home) as instance:
-        assert instance.run_coordinator.dequeue_interval_seconds == 1
+        assert instance.run_coordinator.inst_data.config_dict["dequeue_interval_seconds"] == 1
         queue = instance.get_concurrency_config().run_queue_config
         assert queue.max_concurrent_runs == 4
         assert [limit["key"] for limit in queue.tag_concurrency_limits] == [
@@ -166,7 +166,7 @@ def test_a_closed_run_says_why_and_is_to_be_retried(home):
         launched = add_run(instance, STARTED, **{LAUNCHED: "{}"})
         close_abandoned_runs(instance, alone=True)
         (event,) = instance.all_logs(launched, of_type=dg.DagsterEventType.RUN_FAILURE)
-        assert "killed, or the machine went down" in event.dagster_event.message
+        assert "killed, or the machine went down" in str(event.dagster_event.message)
         assert instance.get_run_by_id(launched).tags["dagster/will_retry"] == "true"
         assert close_abandoned_runs(instance, alone=True) == [], "it is closed once"
 

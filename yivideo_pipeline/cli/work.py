@@ -65,7 +65,7 @@ class Work:
 
     def run(self, interrupts: Interrupts) -> list[Outcome]:
         """Process the videos in order; one that fails harms no other."""
-        from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
+        from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
         from yivideo_pipeline.defs.launch import Listener
         from yivideo_pipeline.defs.processing import Processor
         from yivideo_pipeline.defs.resources import build_resources
@@ -75,6 +75,7 @@ class Work:
             open_instance(self.settings.home) as instance,
             choose_reporter(self.people, self.plan, live=self.live) as reporter,
         ):
+            limit_models(instance, self.settings.runs.gpu_slots)
             close_abandoned_runs(instance)
             resources = build_resources(self.settings, self.speech, Listener(reporter.advance))
             processor = Processor(instance, resources)
