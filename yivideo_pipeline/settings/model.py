@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.orchestration import (
     BackfillSettings,
     CheckSettings,
@@ -16,6 +16,7 @@ from yivideo_pipeline.settings.orchestration import (
     RunSettings,
 )
 from yivideo_pipeline.settings.sections import Section
+from yivideo_pipeline.settings.service import AlertSettings, ServiceSettings, SpeechSettings
 
 
 def find_home() -> Path:
@@ -104,7 +105,7 @@ class Settings(Section):
     """All settings of a process; relative paths are relative to `home`."""
 
     home: Path = Field(default_factory=find_home, description="Folder of all state (YIVIDEO_HOME)")
-    speech: SpeechOptions = Field(SpeechOptions(), description="What is recognized, how")
+    speech: SpeechSettings = Field(SpeechSettings(), description="What is recognized, how, where")
     subtitles: SubtitleOptions = Field(SubtitleOptions(), description="How words become cues")
     library: LibrarySettings = Field(description="Which videos are taken")
     storage: StorageSettings = Field(description="Where results are kept")
@@ -115,6 +116,8 @@ class Settings(Section):
     backfills: BackfillSettings = Field(BackfillSettings(), description="Work on many videos by schedule")
     checks: CheckSettings = Field(CheckSettings(), description="Asset checks")
     notices: NoticeSettings = Field(NoticeSettings(), description="Who is told of trouble")
+    service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
+    alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -145,6 +148,7 @@ class Settings(Section):
             ("cache", "hf_home"): None,
             ("cache", "transformers_cache"): None,
             ("hub", "token_file"): None,
+            ("service", "roots"): (),
         }
         for (section, key), default in defaults.items():
             values = placed.get(section, {})
@@ -157,6 +161,8 @@ def _anchor(value: Any, folder: Path) -> Any:
     """Make a path absolute under a folder; URLs stay, and what is no path is left to validation."""
     if isinstance(value, dict):
         return {name: _anchor(path, folder) for name, path in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_anchor(path, folder) for path in value)
     if isinstance(value, str | Path) and value and "://" not in str(value):
         return str(folder / Path(value).expanduser())
     return value
