@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from conftest import SAMPLE
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import _origin
@@ -18,10 +19,10 @@ from yivideo_pipeline.defs.instance import (
     has_older_defaults,
     limit_models,
     open_instance,
-    worker_of_this_process,
 )
 from yivideo_pipeline.defs.processing import Processor
 from yivideo_pipeline.defs.stages import JOB, LOCATION
+from yivideo_pipeline.ledger.workers import worker_of_this_process
 
 STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
 LAUNCHED = ".dagster/grpc_info"
@@ -88,7 +89,9 @@ def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
 
 def test_dagster_reads_what_the_configuration_says(home):
     with open_instance(home) as instance:
-        assert instance.run_coordinator.inst_data.config_dict["dequeue_interval_seconds"] == 1
+        coordinator = instance.run_coordinator
+        assert isinstance(coordinator, QueuedRunCoordinator)
+        assert coordinator.dequeue_interval_seconds == 1
         queue = instance.get_concurrency_config().run_queue_config
         assert queue.max_concurrent_runs == 4
         assert [limit["key"] for limit in queue.tag_concurrency_limits] == [

@@ -1,17 +1,16 @@
 """Dagster's instance: where runs and materializations are remembered."""
 
-import os
 import re
 import socket
 from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
-import psutil
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from yivideo_pipeline.defs.stages import GPU_POOL
+from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.storage.scratch import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"
@@ -63,11 +62,6 @@ def limit_models(instance: dg.DagsterInstance, slots: int) -> None:
         instance.event_log_storage.set_concurrency_slots(GPU_POOL, slots)
 
 
-def worker_of_this_process() -> str:
-    """Name this process so that another one can tell whether it still lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
 def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -> list[str]:
     """End the runs whose process is gone: a killed one can't say goodbye, and would keep its turn.
 
@@ -100,16 +94,10 @@ def _is_abandoned(run: dg.DagsterRun, alone: bool) -> bool:
     launched = GRPC_INFO_TAG in run.tags or run.status == dg.DagsterRunStatus.STARTING
     if launched and not alone:
         return False
-    host, _, process = run.tags.get(WORKER_TAG, "").partition(":")
-    if not process or host != socket.gethostname():
-        # Of another machine's process nothing can be said; a container has another name at each start.
-        return launched
-    pid, _, started = process.partition(":")
-    try:
-        # The same number may belong to another process by now.
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
-    except psutil.NoSuchProcess:
-        return True
+    worker = run.tags.get(WORKER_TAG, "")
+    # Of another machine's process nothing can be said; a container has another name at each start.
+    is_ours = worker.startswith(f"{socket.gethostname()}:")
+    return is_gone(worker) if is_ours else launched
 
 
 def _defaults() -> bytes:

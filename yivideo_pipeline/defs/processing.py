@@ -11,8 +11,9 @@ from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import run_here
-from yivideo_pipeline.defs.instance import WORKER_TAG, worker_of_this_process
+from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.stages import JOB, VIDEOS
+from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.storage.partition_keys import decode_key
 
 MAX_RETRIES_TAG = "dagster/max_retries"
