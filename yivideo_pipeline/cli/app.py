@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from yivideo_pipeline.cli.exits import Exit, complain, complain_of, exit_code
+from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain, complain_of, exit_code
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.text import show_path
 from yivideo_pipeline.errors.tree import YivideoError
@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+quarantine_app = typer.Typer(invoke_without_command=True)
+app.add_typer(quarantine_app, name="quarantine")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
@@ -106,6 +108,35 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
     from yivideo_pipeline.cli.doctor import examine
 
     raise typer.Exit(examine(config, as_json=as_json))
+
+
+@quarantine_app.callback()
+def quarantine(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the videos that are set aside because they failed for good, each with its reason."""
+    if context.invoked_subcommand:
+        if config or as_json:
+            raise WrongUsage(
+                "Options stand after the command", f"yivideo quarantine {context.invoked_subcommand} …"
+            )
+        return
+    from yivideo_pipeline.cli.quarantine import list_quarantine
+
+    raise typer.Exit(list_quarantine(config, as_json=as_json))
+
+
+@quarantine_app.command("release")
+def quarantine_release(
+    videos: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE|KEY]...", help="Files or partition keys", show_default=False),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are set aside")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take videos out of quarantine, so that they are taken up again."""
+    from yivideo_pipeline.cli.quarantine import release_videos
+
+    raise typer.Exit(release_videos(videos or [], config, everything=everything))
 
 
 @config_app.command("show")

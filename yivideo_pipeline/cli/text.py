@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -41,6 +42,11 @@ def clock(seconds: float) -> str:
     whole = max(0, round(seconds)) if math.isfinite(seconds) else 0
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
+def moment(at: float) -> str:
+    """Write a moment (Unix seconds) as 2026-03-01 14:05, in the time zone of this machine."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def open_console(*, stderr: bool = False) -> Console:

@@ -1,0 +1,94 @@
+import json
+
+import pytest
+from command import run, settings
+
+from yivideo_pipeline.errors.tree import ModelInferenceError, TruncatedMedia
+from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.ledger import Ledger
+
+ELSEWHERE = "/elsewhere/talk.mp4"
+
+
+@pytest.fixture
+def environment(home, model_dir):
+    return settings(home, model_dir)
+
+
+@pytest.fixture
+def failures(home):
+    """Three videos that were set aside, one of them outside of the library."""
+    failures = Ledger(open_ledger(home)).failures
+    broken = TruncatedMedia("The file breaks off after 3 s", "Copy it again")
+    crash = ModelInferenceError("The model gave up\nat [bold]something")
+    for key, error in (("2024/会议.mp4", broken), ("talk.mp4", crash), (ELSEWHERE, broken)):
+        failed = failures.note_failure(key, "audio", "run-1", error, attempts=2)
+        failures.quarantine(key, failed, 1000, 5)
+    return failures
+
+
+def test_nobody_is_set_aside_at_first(environment):
+    ended = run(environment, "quarantine")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "No video is set aside.\n", "")
+    assert json.loads(run(environment, "quarantine", "--json").stdout) == []
+
+
+def test_each_video_that_is_set_aside_is_listed_with_its_reason_on_one_line(environment, failures):
+    lines = run(environment, "quarantine").stdout.splitlines()
+    (of_talk,) = [line for line in lines if "talk.mp4" in line and ELSEWHERE not in line]
+    assert "audio" in of_talk
+    assert "The model gave up; at [bold]something" in of_talk
+    assert any("2024/会议.mp4" in line and "breaks off after 3 s" in line for line in lines)
+    assert "yivideo quarantine release" in lines[-1]
+
+
+def test_programs_get_all_that_is_known(environment, failures):
+    first, *_ = json.loads(run(environment, "quarantine", "--json").stdout)
+    assert first["key"] == ELSEWHERE
+    failed = first["failed"]
+    assert (failed["kind"], failed["hint"], failed["attempts"]) == ("media_truncated", "Copy it again", 2)
+
+
+def test_a_video_is_released_by_its_key_or_by_its_file(environment, home, failures):
+    ended = run(environment, "quarantine", "release", "2024/会议.mp4", home / "inbox" / "talk.mp4")
+    assert ended.returncode == 0, ended.stderr
+    assert list(failures.quarantined()) == [ELSEWHERE]
+    assert failures.streak("talk.mp4") == 0
+
+
+def test_a_file_is_named_from_where_the_person_stands(environment, home, failures):
+    (home / "inbox" / "2024").mkdir(parents=True)
+    ended = run(environment, "quarantine", "release", "会议.mp4", folder=home / "inbox" / "2024")
+    assert ended.returncode == 0, ended.stderr
+    assert "2024/会议.mp4" not in failures.quarantined()
+
+
+def test_all_are_released_at_once_and_it_is_said_what_comes_next(environment, failures):
+    ended = run(environment, "quarantine", "release", "--all")
+    assert failures.quarantined() == {}
+    *released, watched, outside = ended.stdout.splitlines()
+    assert len(released) == 3
+    assert "new_videos takes 2 videos at its next look, within 10 s" in watched
+    assert "In no library root: 1 video; `yivideo process FILE`" in outside
+    assert run(environment, "quarantine", "release", "--all").stdout == "No video is set aside.\n"
+
+
+def test_a_name_that_is_not_set_aside_releases_none(environment, failures):
+    ended = run(environment, "quarantine", "release", "talk.mp4", "tlak.mp4")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("yivideo: Not set aside: tlak.mp4.")
+    assert len(failures.quarantined()) == 3
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "talk.mp4")])
+def test_it_has_to_be_said_which_are_released(environment, failures, arguments):
+    ended = run(environment, "quarantine", "release", *arguments)
+    assert ended.returncode == 2
+    assert "--all" in ended.stderr
+    assert len(failures.quarantined()) == 3
+
+
+def test_a_settings_file_before_the_command_is_not_passed_over_silently(environment, tmp_path):
+    ended = run(environment, "quarantine", "--config", tmp_path / "a.yml", "release", "--all")
+    assert ended.returncode == 2
+    assert "after the command" in ended.stderr
