@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.made import MadeLedger
 from yivideo_pipeline.ledger.marks import Marks
+from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.workers import WorkerLedger
 
 
@@ -39,3 +40,8 @@ class Ledger:
     def marks(self) -> Marks:
         """What was set to be remembered, such as that backfills are paused."""
         return Marks(self.engine)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """What people are to be told, and what of it was sent."""
+        return Outbox(self.engine)
