@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.assets import ASSETS
+from yivideo_pipeline.defs.notices import build_notice_sensors
 from yivideo_pipeline.defs.stages import JOB
 
 
@@ -21,4 +22,11 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
         description="From a video file to word-aligned subtitles, for one video (partition)",
         executor_def=dg.in_process_executor,
     )
-    return dg.Definitions(assets=ASSETS, jobs=[job], resources=resources, executor=dg.in_process_executor)
+    settings = resources["launch"].settings
+    return dg.Definitions(
+        assets=ASSETS,
+        jobs=[job],
+        sensors=[*build_notice_sensors(settings)],
+        resources=resources,
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,97 @@
+"""What notices say of failed runs and of videos that were set aside."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from yivideo_pipeline.errors.tree import (
+    ConfigError,
+    ConfigValidationError,
+    DeviceLost,
+    DiskError,
+    MemoryExhausted,
+    ModelLoadError,
+    ServiceUnreachable,
+    Severity,
+)
+from yivideo_pipeline.ledger.failures import Failed, Quarantined
+from yivideo_pipeline.ledger.outbox import Notice
+
+SUBJECT_CHARS = 200
+LISTED = 20
+"""Videos that a notice names; the run's page has all."""
+
+_NOT_THE_VIDEO = (
+    ConfigError, ConfigValidationError, DeviceLost, DiskError, MemoryExhausted, ModelLoadError,
+    ServiceUnreachable,
+)  # fmt: skip
+NOT_THE_VIDEO = frozenset(error.kind for error in _NOT_THE_VIDEO)
+"""Kinds of errors that strike one video after the other: the trouble is the same one."""
+
+
+def tell_failed_run(run_id: str, failures: Sequence[Failed], ui_url: str) -> Notice:
+    """Write the notice of a failed run.
+
+    What is wrong with the machine is the same trouble whichever video it strikes: a full disk is told
+    once, not for each of a thousand videos.
+
+    Args:
+        run_id: The run, for the link.
+        failures: What failed in it; one at least.
+        ui_url: Address of Dagster's UI.
+    """
+    first = failures[0]
+    where = f"{first.key} failed at {first.stage}" if first.stage else f"{first.key} failed"
+    return Notice(
+        "run_failure",
+        f"{where}: {first.message}"[:SUBJECT_CHARS]
+        if len(failures) == 1
+        else f"{len(failures)} videos failed in a run",
+        tuple(_list(failures)),
+        _fingerprint("run_failure", {_trouble(failed) for failed in failures}),
+        Severity.HIGH,
+        _page_of(run_id, ui_url),
+    )
+
+
+def tell_quarantined(entries: Sequence[Quarantined], ui_url: str) -> Notice:
+    """Write the notice of videos that were set aside; one at least."""
+    first = entries[0]
+    one = len(entries) == 1
+    release = f"yivideo quarantine release {first.key}" if one else "yivideo quarantine"
+    advice = (
+        "They are not tried again by themselves, until their files change."
+        f" To take them up again: `{release}`"
+    )
+    return Notice(
+        "quarantine",
+        f"{first.key} was set aside: {first.failed.message}"[:SUBJECT_CHARS]
+        if one
+        else f"{len(entries)} videos set aside",
+        (*_list([entry.failed for entry in entries]), "", advice),
+        _fingerprint("quarantine", {f"{entry.key} {entry.since}" for entry in entries}),
+        Severity.MEDIUM,
+        _page_of(first.failed.run_id, ui_url) if one else ui_url,
+    )
+
+
+def _list(failures: Sequence[Failed]) -> Iterable[str]:
+    for failed in failures[:LISTED]:
+        attempts = f", {failed.attempts} attempts" if failed.attempts > 1 else ""
+        yield f"{failed.key}"
+        yield f"  {failed.stage or 'run'}: {failed.kind}{attempts}"
+        yield from (f"  {line}" for line in (failed.message, failed.hint) if line)
+    if len(failures) > LISTED:
+        yield f"and {len(failures) - LISTED} more"
+
+
+def _trouble(failed: Failed) -> str:
+    key = "" if failed.kind in NOT_THE_VIDEO else failed.key
+    return f"{failed.kind} {failed.stage} {key}"
+
+
+def _fingerprint(kind: str, troubles: set[str]) -> str:
+    return f"{kind}:{hashlib.sha256(chr(10).join(sorted(troubles)).encode()).hexdigest()[:32]}"
+
+
+def _page_of(run_id: str, ui_url: str) -> str:
+    return f"{ui_url.rstrip('/')}/runs/{run_id}"
