@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from dataclasses import dataclass
 
 import psutil
 from sqlalchemy import Column, Connection, Engine, Float, Integer, Table, Text, delete, func, insert, select
@@ -47,6 +48,15 @@ def is_gone(worker: str) -> bool:
         return True
 
 
+@dataclass(frozen=True)
+class AtWork:
+    """What a worker is at: the stage, the run (its root's id), since when in Unix seconds."""
+
+    stage: str
+    run_id: str
+    since: float
+
+
 class WorkerLedger:
     """Notes the begin and end of each stage's work on each video."""
 
@@ -75,6 +85,15 @@ class WorkerLedger:
         """Note that the work is over, well or not."""
         with self._engine.begin() as connection:
             connection.execute(delete(AT_WORK).where(AT_WORK.c.key == key, AT_WORK.c.worker == self._worker))
+
+    def at_work(self, key: str) -> AtWork | None:
+        """Return what is done about a video now; None where nobody is at it, or its worker is dead."""
+        latest = select(AT_WORK).where(AT_WORK.c.key == key).order_by(AT_WORK.c.since.desc())
+        with self._engine.connect() as connection:
+            for row in connection.execute(latest):
+                if not is_gone(row.worker):
+                    return AtWork(row.stage, row.run_id, row.since)
+        return None
 
     def deaths(self) -> dict[str, int]:
         """Return how many workers died at each video since it last went well; the others are left out."""
