@@ -103,11 +103,59 @@ def up(
 
 
 @app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, in place of service.host")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port, in place of service.port (8788)")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines in without a key")
+    ] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Start the service that keeps the models loaded, its API and its page; Ctrl-C stops it."""
+    from yivideo_pipeline.cli.serve import serve as run
+
+    raise typer.Exit(run(config, host, port, insecure))
+
+
+@app.command()
 def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Look for what would keep yivideo from working here, and say what to do about it."""
     from yivideo_pipeline.cli.doctor import examine
 
     raise typer.Exit(examine(config, as_json=as_json))
+
+
+@app.command()
+def backfill(
+    missing: Annotated[bool, typer.Option("--missing", help="Videos that have no subtitles yet")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Videos that failed when last tried")] = False,
+    stale: Annotated[
+        bool, typer.Option("--stale", help="Videos that today's code, model or options make otherwise")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE|7d", help="Only videos whose file came or changed since")
+    ] = None,
+    match: Annotated[str | None, typer.Option(metavar="GLOB", help="Only videos with such a key")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Keep the schedules from launching any")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let the schedules launch them again")] = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make many videos as one backfill; without a choice those that are missing or failed."""
+    from yivideo_pipeline.cli import backfill as work
+
+    reasons = [name for name, given in (("missing", missing), ("failed", failed), ("stale", stale)) if given]
+    if pause or resume:
+        if reasons or since or match or dry_run or yes or as_json or (pause and resume):
+            raise WrongUsage("--pause and --resume stand alone", "Call the command once for each")
+        raise typer.Exit(work.pause(config) if pause else work.resume(config))
+    raise typer.Exit(work.backfill(work.Request(reasons, since, match, config, dry_run, yes, as_json)))
 
 
 @quarantine_app.callback()

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.assets import ASSETS
+from yivideo_pipeline.defs.backfills.schedules import build_schedules
 from yivideo_pipeline.defs.notices import build_notice_sensors
 from yivideo_pipeline.defs.stages import JOB
 
@@ -26,6 +27,7 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         jobs=[job],
+        schedules=build_schedules(settings),
         sensors=[*build_notice_sensors(settings)],
         resources=resources,
         executor=dg.in_process_executor,

@@ -1,0 +1,204 @@
+"""Which videos need work, and why: each has one reason, or one for being left out."""
+
+import fnmatch
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import dagster as dg
+
+from yivideo_pipeline.defs.backfills.state import State, read_state
+from yivideo_pipeline.defs.resources import Library
+from yivideo_pipeline.defs.stages import CODE_VERSIONS
+from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.storage.partition_keys import path_of
+
+STAGES = tuple(CODE_VERSIONS)
+"""In the order in which they follow each other."""
+
+
+class Reason(StrEnum):
+    """Why a video is chosen; where several apply, the first."""
+
+    FAILED = "failed"
+    MISSING = "missing"
+    STALE = "stale"
+    ASKED = "asked for"
+
+
+class LeftOut(StrEnum):
+    """Why a video that fits is not chosen."""
+
+    QUARANTINED = "set aside after failures"
+    UNDER_WAY = "in progress or queued"
+    GONE = "without a file"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants to be done; all of it must fit.
+
+    Attributes:
+        reasons: For these reasons alone. Empty: every video, also one that lacks nothing.
+        since: Only videos whose file came or changed since, in Unix seconds.
+        match: Only videos whose key fits this glob, upper and lower case apart; `*` also stands for `/`.
+    """
+
+    reasons: frozenset[Reason] = frozenset()
+    since: float | None = None
+    match: str | None = None
+
+    def wants(self, reason: Reason) -> bool:
+        """Tell whether a video is wanted for this reason."""
+        return not self.reasons or reason in self.reasons
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A video to work on: why, and the first stage that has something to do."""
+
+    key: str
+    reason: Reason
+    start: str
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What is to be made: the first stage with work, and all after it."""
+        return STAGES[STAGES.index(self.start) :]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to be done, in the order in which the videos came, and what is left out.
+
+    Attributes:
+        videos: The chosen ones.
+        left_out: Why a video that would fit is not among them, by key.
+        registered: All videos that there are.
+    """
+
+    videos: tuple[Candidate, ...]
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    registered: tuple[str, ...] = ()
+
+    def reasons(self) -> Counter[Reason]:
+        """Count the videos by reason."""
+        return Counter(video.reason for video in self.videos)
+
+    def by_start(self) -> dict[str, list[str]]:
+        """Return the videos' keys by the first stage to make, in the stages' order."""
+        starts = {stage: [one.key for one in self.videos if one.start == stage] for stage in STAGES}
+        return {stage: keys for stage, keys in starts.items() if keys}
+
+
+def select(
+    instance: dg.DagsterInstance,
+    ledger: Ledger,
+    library: Library,
+    recipes: Mapping[str, str],
+    wish: Wish,
+) -> Selection:
+    """Choose the videos that a wish is about.
+
+    Args:
+        instance: Knows what was made, what failed and what is under way.
+        ledger: Knows by which recipe, and what is set aside.
+        library: Where the files are.
+        recipes: Of every stage as the settings are now; not used where nobody asks for stale ones.
+        wish: What somebody wants.
+    """
+    state = read_state(instance)
+    stale = _first_stale(ledger, recipes) if wish.wants(Reason.STALE) else {}
+    fits = _matcher(wish.match)
+    wanted = {}
+    for key in state.registered:
+        candidate = _candidate(key, state, stale)
+        if wish.wants(candidate.reason) and fits(key):
+            wanted[key] = candidate
+    left_out = _left_out(wanted, state, ledger, library, wish.since)
+    chosen = tuple(video for key, video in wanted.items() if key not in left_out)
+    told = {key: why for key, why in left_out.items() if why is not None}
+    return Selection(chosen, told, tuple(state.registered))
+
+
+def _candidate(key: str, state: State, stale: Mapping[str, str]) -> Candidate:
+    if key in state.failed:
+        return Candidate(key, Reason.FAILED, STAGES[0])
+    if key not in state.made:
+        return Candidate(key, Reason.MISSING, STAGES[0])
+    if key in stale:
+        return Candidate(key, Reason.STALE, stale[key])
+    return Candidate(key, Reason.ASKED, STAGES[0])
+
+
+def _first_stale(ledger: Ledger, recipes: Mapping[str, str]) -> dict[str, str]:
+    """The first stage of each video that would make something else today."""
+    first: dict[str, str] = {}
+    for stage in STAGES:
+        for key in ledger.made.other_recipes(stage, recipes[stage]):
+            first.setdefault(key, stage)
+    return first
+
+
+def _matcher(glob: str | None) -> Callable[[str], object]:
+    return re.compile(fnmatch.translate(glob)).match if glob is not None else lambda _key: True
+
+
+def _left_out(
+    wanted: Iterable[str], state: State, ledger: Ledger, library: Library, since: float | None
+) -> dict[str, LeftOut | None]:
+    """Why videos are left out; None for those that nobody asked for, because their file is older."""
+    aside = ledger.failures.quarantined()
+    files = _Files(library)
+    left_out: dict[str, LeftOut | None] = {}
+    for key in wanted:
+        entry = files.find(key)
+        if entry is not None and since is not None and _changed_at(entry) < since:
+            left_out[key] = None
+        elif key in state.under_way:
+            left_out[key] = LeftOut.UNDER_WAY
+        elif key in aside:
+            left_out[key] = LeftOut.QUARANTINED
+        elif entry is None:
+            left_out[key] = LeftOut.GONE
+    return left_out
+
+
+class _Files:
+    """The library's files, found by reading each folder once."""
+
+    def __init__(self, library: Library) -> None:
+        self._roots = library.roots
+        self._folders: dict[Path, dict[str, os.DirEntry[str]]] = {}
+
+    def find(self, key: str) -> os.DirEntry[str] | None:
+        """Return a video's entry in its folder; None where there is none, or the folder can't be read."""
+        try:
+            path = path_of(key, self._roots)
+        except ValueError:  # its library is not there any more
+            return None
+        entries = self._folders.get(path.parent)
+        if entries is None:
+            entries = self._folders[path.parent] = _list(path.parent)
+        return entries.get(path.name)
+
+
+def _list(folder: Path) -> dict[str, os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry for entry in entries}
+    except OSError:
+        return {}
+
+
+def _changed_at(entry: os.DirEntry[str]) -> float:
+    """When a file came or changed: one that was copied with its old date has come at the inode's time."""
+    try:
+        times = entry.stat()
+    except FileNotFoundError:  # it went away since the folder was read
+        return 0.0
+    return max(times.st_mtime, times.st_ctime)

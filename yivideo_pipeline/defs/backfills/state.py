@@ -1,0 +1,64 @@
+"""What Dagster knows of all videos, by a few queries over all of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from yivideo_pipeline.defs.backfills.launch import videos_under_way
+from yivideo_pipeline.defs.stages import CODE_VERSIONS, VIDEOS
+
+LAST_STAGE = list(CODE_VERSIONS)[-1]
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class State:
+    """Videos by what Dagster says of them.
+
+    Attributes:
+        registered: All partitions, in the order in which they came.
+        made: Those whose subtitles were made at some time.
+        failed: Those of which a stage failed when it was tried last. The UI counts the same ones.
+        under_way: Those that a run or an unfinished backfill has still to do.
+    """
+
+    registered: Sequence[str]
+    made: set[str]
+    failed: set[str]
+    under_way: set[str]
+
+
+def read_state(instance: dg.DagsterInstance) -> State:
+    """Read the state of all videos; the number of queries does not grow with them."""
+    unfinished = set(instance.get_run_ids(dg.RunsFilter(statuses=_UNFINISHED)))
+    went_wrong = set(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
+    failed: set[str] = set()
+    under_way = videos_under_way(instance)
+    for stage in CODE_VERSIONS:
+        for key, run_id in _open_attempts(instance, stage).items():
+            if run_id in unfinished:
+                under_way.add(key)
+            elif run_id in went_wrong:
+                failed.add(key)
+    return State(
+        registered=instance.get_dynamic_partitions(VIDEOS),
+        made=instance.get_materialized_partitions(dg.AssetKey(LAST_STAGE)),
+        failed=failed,
+        under_way=under_way,
+    )
+
+
+def _open_attempts(instance: dg.DagsterInstance, stage: str) -> dict[str, str]:
+    """The run that was to make the stage of a video last, where it has not made it."""
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        dg.AssetKey(stage)
+    )
+    return {key: run_id for key, (run_id, _event) in found.items() if key is not None}
