@@ -1,37 +1,48 @@
-"""The asset checks: claims about what each stage makes, judged as it is made, a result for every video.
+"""The asset checks: claims about what each stage makes, judged as it is made, for every video.
 
-How checks of partitioned assets behave on Dagster 1.13.27, where `AssetCheckSpec(partitions_def=…)` is
-a preview:
+How checks of partitioned assets behave on Dagster 1.13.27 (1.13.29 is the same), and what follows:
 
-- Without it, a check has one state: that of the video that ran last, whatever the others are. With it,
-  Dagster plans, keeps and shows (GraphQL `partitionStatuses`, the check's page) one state a video; so
-  all checks here have it.
-- In a run of one video, `MaterializeResult(check_results=…)` is all it takes.
-- In a run of several, the results are logged for each video by `context.log_event(evaluation)`. An
-  evaluation that does not name its video's latest materialization is dropped from the states, so
-  `evaluations` names it. The step fails unless every check gets an output too: `outputs`.
-- What a run planned and never logged (the video failed, or a worker died) stays planned; once the run
-  has ended, Dagster shows it as not executed, which is the truth.
+- `AssetCheckSpec(partitions_def=…)`, a preview, keeps a state for each partition. But with dynamic
+  partitions the webserver fails to work it out (`partitionStatuses`: "The instance is not available to
+  load partitions"), and the UI asks for it on every asset's Checks tab. So our specs have none; a test
+  tells when that is mended.
+- Without it, the UI shows of a check what it said last, whichever video that was about. So every result
+  begins with its video's name; and the materialization of each video carries a table of its results
+  (`check_facts`), which is the place to look for the latest state of one video.
+- In a run of one video, `MaterializeResult(check_results=…)` is all it takes: it points to the video's
+  own materialization.
+- In a run of several, an evaluation is logged for each video with its partition key (`evaluations`);
+  `assetCheckExecutions(partition: …)` of the GraphQL API finds them. Dagster plans one more for the run
+  as a whole, and its step fails unless there is an output for each check: `conclude`.
+- What a run planned and never logged (all its videos failed, or the worker died) is shown as not
+  executed once the run has ended, which is the truth.
 - A failed blocking check stops the rest of a run of one video by Dagster's own hand, with a message
   that helps nobody; logged by hand it stops nothing. `blocked_by` gives a stage the error to raise, the
   same in both kinds of run.
 """
 
-import warnings
-from collections.abc import Sequence
 from itertools import chain
 
 import dagster as dg
 
 from yivideo_pipeline.defs.checks import cues, sound, words
-from yivideo_pipeline.defs.checks.claims import Check, Speed, Subject, Verdict
-from yivideo_pipeline.defs.checks.events import evaluations, outputs
+from yivideo_pipeline.defs.checks.claims import Check, Speed, Subject
+from yivideo_pipeline.defs.checks.events import Results, conclude, evaluations, name_of
 from yivideo_pipeline.defs.checks.severity import blocks, severity_of, validate_names
-from yivideo_pipeline.defs.stages import videos
 from yivideo_pipeline.errors.tree import CheckFailed
 from yivideo_pipeline.settings.model import Settings
 
-__all__ = ["Speed", "Subject", "blocked_by", "evaluate", "evaluations", "outputs", "specs_of"]
+__all__ = [
+    "Results",
+    "Speed",
+    "Subject",
+    "blocked_by",
+    "check_facts",
+    "conclude",
+    "evaluate",
+    "evaluations",
+    "specs_of",
+]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "audio": sound.CHECKS,
@@ -49,59 +60,74 @@ def specs_of(stage: str, settings: Settings) -> list[dg.AssetCheckSpec]:
         ConfigValidationError: the settings name a check that there is not.
     """
     validate_names(settings, [check.name for check in chain.from_iterable(CHECKS.values())])
-    with warnings.catch_warnings():
-        # The preview is meant: see above. What it must do is tested.
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [
-            dg.AssetCheckSpec(
-                check.name,
-                asset=stage,
-                description=check.claim,
-                blocking=blocks(check, settings),
-                partitions_def=videos,
-            )
-            for check in _wanted(stage, settings)
-        ]
+    return [
+        dg.AssetCheckSpec(check.name, asset=stage, description=check.claim, blocking=blocks(check, settings))
+        for check in _wanted(stage, settings)
+    ]
 
 
-def evaluate(stage: str, subject: Subject, settings: Settings) -> list[dg.AssetCheckResult]:
-    """Judge what a stage made: one result for each of its `specs_of`.
+def evaluate(stage: str, key: str, subject: Subject, settings: Settings) -> list[dg.AssetCheckResult]:
+    """Judge what a stage made of one video: one result for each of its `specs_of`.
+
+    Args:
+        stage: The stage's name.
+        key: The video's partition key.
+        subject: What was made.
+        settings: Which checks are wanted, how much they matter, their thresholds.
 
     Raises:
         ValueError: the subject lacks what a check of this stage looks at.
     """
-    return [
-        _result(stage, check, check.judge(subject, settings), settings) for check in _wanted(stage, settings)
+    results = []
+    for check in _wanted(stage, settings):
+        verdict = check.judge(subject, settings)
+        numbers = {name: _presentable(value) for name, value in verdict.numbers.items()}
+        results.append(
+            dg.AssetCheckResult(
+                asset_key=stage,
+                check_name=check.name,
+                passed=verdict.passed,
+                severity=severity_of(check, settings),
+                description=f"{key}: {verdict.says}",
+                metadata={"video": key, **numbers},
+            )
+        )
+    return results
+
+
+def check_facts(results: Results) -> dict[str, dg.MetadataValue]:
+    """Return what the materialization of a video says of its checks; nothing where there are none."""
+    if not results:
+        return {}
+    rows = [
+        {
+            "check": name_of(result),
+            "result": "passed" if result.passed else result.severity.value.lower(),
+            "says": result.description or "",
+        }
+        for result in results
     ]
+    return {
+        "failed_checks": dg.MetadataValue.int(sum(not result.passed for result in results)),
+        "checks": dg.MetadataValue.table([dg.TableRecord(row) for row in rows]),
+    }
 
 
-def blocked_by(stage: str, results: Sequence[dg.AssetCheckResult], settings: Settings) -> CheckFailed | None:
-    """Return the error to raise, after the results were logged, where a blocking check failed; else None."""
+def blocked_by(stage: str, results: Results, settings: Settings) -> CheckFailed | None:
+    """Return the error to raise, once the results are logged, where a blocking check failed; else None."""
     blocking = {check.name for check in CHECKS.get(stage, ()) if blocks(check, settings)}
-    failed = [result for result in results if result.check_name in blocking and not result.passed]
+    failed = [result for result in results if name_of(result) in blocking and not result.passed]
     if not failed:
         return None
-    told = "; ".join(f"{result.check_name}: {result.description}" for result in failed)
-    names = ", ".join(str(result.check_name) for result in failed)
+    names = ", ".join(map(name_of, failed))
     return CheckFailed(
-        f"The {stage} did not pass its checks ({told})",
-        f"To go on all the same, put {names} under checks.warnings",
+        f"The {stage} did not pass {names}. {'; '.join(str(result.description) for result in failed)}",
+        f"To go on all the same, put {names} under checks.warnings in the settings",
     )
 
 
 def _wanted(stage: str, settings: Settings) -> list[Check]:
     return [check for check in CHECKS.get(stage, ()) if check.name not in settings.checks.skip]
-
-
-def _result(stage: str, check: Check, verdict: Verdict, settings: Settings) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=stage,
-        check_name=check.name,
-        passed=verdict.passed,
-        severity=severity_of(check, settings),
-        description=verdict.says,
-        metadata={name: _presentable(value) for name, value in verdict.numbers.items()},
-    )
 
 
 def _presentable(value: str | float | int | None) -> dg.MetadataValue | str | float | int:

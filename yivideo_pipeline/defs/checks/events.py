@@ -1,21 +1,25 @@
 """What a run over several videos logs of its checks.
 
-Dagster's own `AssetCheckResult` is for one partition. A stage that works through many logs an
-evaluation for each, and Dagster counts it for the partition only if it names the materialization that
-it is about, by a type that Dagster does not export; `tests/defs/test_checks_partitions.py` says what
-must hold.
+Dagster's own `AssetCheckResult` is for one video. A stage that works through many logs an evaluation for
+each, which names its video and the materialization that it is about. The latter's type Dagster does not
+export; `tests/defs/test_checks_events.py` says what must hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
+NAMED_VIDEOS = 10
+"""So many failed videos are named in the words on a run; the metadata name all."""
+
+Results = Sequence[dg.AssetCheckResult]
+
 
 def evaluations(
-    context: dg.AssetExecutionContext, key: str, results: Sequence[dg.AssetCheckResult]
+    context: dg.AssetExecutionContext, key: str, results: Results
 ) -> list[dg.AssetCheckEvaluation]:
     """Make results the evaluations of one video, for `context.log_event`.
 
@@ -38,29 +42,64 @@ def evaluations(
     return [
         dg.AssetCheckEvaluation(
             asset_key=context.asset_key,
-            check_name=_name(result),
+            check_name=name_of(result),
             passed=result.passed,
             metadata=result.metadata,
             target_materialization_data=target,
             severity=result.severity,
             description=result.description,
-            blocking=blocking[_name(result)],
+            blocking=blocking[name_of(result)],
             partition=key,
         )
         for result in results
     ]
 
 
-def outputs(context: dg.AssetExecutionContext) -> list[dg.Output]:
-    """Return what the stage has to yield in place of check results, once, after all videos.
+def conclude(context: dg.AssetExecutionContext, results: Mapping[str, Results]) -> list[dg.Output]:
+    """Log what each check says of the run as a whole; return the outputs that the stage must yield.
 
-    Dagster wants an output of every check from a step; these log nothing.
+    Dagster plans one evaluation of each check for a run, and wants an output of each from the step.
+
+    Args:
+        context: Of the stage whose checks these are.
+        results: Of `evaluate`, by the partition keys of the videos that were made.
     """
+    for spec in context.assets_def.check_specs:
+        found = {key: result for key, of in results.items() for result in of if name_of(result) == spec.name}
+        if found:
+            context.log_event(_evaluation_of_run(spec, found))
     return [
         dg.Output(None, output_name=spec.get_python_identifier()) for spec in context.assets_def.check_specs
     ]
 
 
-def _name(result: dg.AssetCheckResult) -> str:
-    assert result.check_name is not None  # `evaluate` names every result
+def _evaluation_of_run(
+    spec: dg.AssetCheckSpec, found: Mapping[str, dg.AssetCheckResult]
+) -> dg.AssetCheckEvaluation:
+    failed = [key for key, result in found.items() if not result.passed]
+    named = ", ".join(failed[:NAMED_VIDEOS]) + (", …" if len(failed) > NAMED_VIDEOS else "")
+    says = f"It does not hold of {len(failed)} of {len(found)} videos: {named}"
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=not failed,
+        metadata={
+            "videos": len(found),
+            "failed_videos": len(failed),
+            "failed": dg.MetadataValue.json(failed),
+        },
+        severity=next(iter(found.values())).severity,
+        description=says if failed else f"It holds of all {len(found)} videos of this run",
+        blocking=spec.blocking,
+    )
+
+
+def name_of(result: dg.AssetCheckResult) -> str:
+    """Return the name of a result's check.
+
+    Raises:
+        ValueError: it has none; those of `evaluate` do.
+    """
+    if result.check_name is None:
+        raise ValueError("A check result must name its check")
     return result.check_name
