@@ -1,0 +1,1 @@
+"""The service: resident models, the gateway API, performance, and the page, over HTTP."""

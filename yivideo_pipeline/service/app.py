@@ -1,0 +1,54 @@
+"""The application: what is asked goes to one module each, what all share is made here."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.concurrency import run_in_threadpool
+
+from yivideo_pipeline.service import health
+from yivideo_pipeline.service.access import Access, require_safe
+from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.errors import ERRORS, handle_errors
+from yivideo_pipeline.service.models import Models
+from yivideo_pipeline.service.state import State
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.storage.artifacts import Storage
+
+ROUTERS = [health.router]
+
+
+def create_app(settings: Settings, config: Path | None = None, insecure: bool = False) -> FastAPI:
+    """Make the application; nothing is loaded yet.
+
+    Args:
+        settings: As they are at the start.
+        config: The settings file, to be read again when somebody asks for it.
+        insecure: Whether other machines may ask without a key.
+
+    Raises:
+        ConfigValidationError: other machines could ask without a key.
+    """
+    require_safe(settings.service, insecure)
+    models = Models(settings, config)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        yield
+        await run_in_threadpool(models.close)
+
+    app = FastAPIOffline(
+        title="yivideo", summary="Word-aligned subtitles", lifespan=lifespan, responses=ERRORS, redoc_url=None
+    )
+    app.state.shared = State(
+        models,
+        Storage(settings.storage.root, settings.home / "tmp"),
+        Admission(settings.service.max_requests),
+    )
+    app.add_middleware(Access, service=settings.service, insecure=insecure)
+    handle_errors(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -1,0 +1,43 @@
+"""Files that a request may name: those under the allowed folders, whatever links there are on the way."""
+
+from pathlib import Path
+
+from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.settings.model import Settings
+
+
+def allowed_roots(settings: Settings) -> tuple[Path, ...]:
+    """Return the folders from which files may be named: the library's, and those the settings add."""
+    return (*settings.library.roots.values(), *settings.service.roots)
+
+
+def resolve_allowed(name: str, settings: Settings, also: tuple[Path, ...] = ()) -> Path:
+    """Return the file that a request names, with all links followed.
+
+    Args:
+        name: An absolute path.
+        settings: Say which folders are allowed.
+        also: Further allowed folders.
+
+    Raises:
+        Refused: 403 where it lies outside, 404 where it is no file. Outside of the allowed folders it is
+            never said whether a file exists.
+    """
+    roots = [root.resolve() for root in (*allowed_roots(settings), *also)]
+    path = Path(name)
+    if "\0" in name or not path.is_absolute():
+        raise Refused(422, "invalid_request", "The path is not absolute", "Give the whole path of the file")
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # a name that is too long, links in a ring
+        real = None
+    if real is None or not any(real.is_relative_to(root) for root in roots):
+        raise Refused(
+            403,
+            "path_not_allowed",
+            "The file lies outside the allowed folders",
+            "Put it under a library root, or add its folder to service.roots",
+        )
+    if not real.is_file():
+        raise Refused(404, "not_found", "There is no such file", "Check the path")
+    return real
