@@ -1,5 +1,6 @@
 """A web server and a mail server for tests: on real sockets, and answering as they are told."""
 
+import base64
 import json
 import socketserver
 import ssl
@@ -72,10 +73,13 @@ class Mailbox:
 def receive_mails(box: Mailbox) -> Generator[Mailbox]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
+            conversation = _Conversation(box, self.request)
             try:
-                _Conversation(box, self.request).hold()
+                conversation.hold()
             except OSError:
                 box.commands.append("BROKEN OFF")
+            finally:
+                conversation.end()
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
@@ -89,11 +93,11 @@ class _Conversation:
     def __init__(self, box: Mailbox, connection: socket) -> None:
         self._box = box
         self._connection = connection
-        if box.tls_at_once:
-            self._encrypt()
-        self._lines = self._connection.makefile("rb")
+        self._lines = connection.makefile("rb")
 
     def hold(self) -> None:
+        if self._box.tls_at_once:
+            self._encrypt()
         self._say(self._reply_to("CONNECT", "220 ready"))
         while line := self._lines.readline().decode().strip():
             command = line.split()[0].upper()
@@ -106,7 +110,10 @@ class _Conversation:
                 self._read_mail()
             if command == "STARTTLS":
                 self._encrypt()
-                self._lines = self._connection.makefile("rb")
+
+    def end(self) -> None:
+        self._lines.close()
+        self._connection.close()
 
     def _reply_to(self, command: str, usual: str) -> str:
         told = self._box.replies.get(command)
@@ -117,8 +124,10 @@ class _Conversation:
 
     def _encrypt(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._box.certificate)
+        context.load_cert_chain(str(self._box.certificate))
+        self._lines.close()
         self._connection = context.wrap_socket(self._connection, server_side=True)
+        self._lines = self._connection.makefile("rb")
 
     def _ehlo(self, line: str) -> str:
         login = "250-AUTH PLAIN\r\n" if self._box.password else ""
@@ -128,8 +137,6 @@ class _Conversation:
         return "220 go on"
 
     def _auth(self, line: str) -> str:
-        import base64
-
         said = base64.b64decode(line.split()[2]).decode().split("\0")
         if said[2] == self._box.password:
             return "235 welcome"

@@ -1,6 +1,7 @@
 """What notices say of failed runs and of videos that were set aside."""
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Sequence
 
 from yivideo_pipeline.errors.tree import (
@@ -57,7 +58,7 @@ def tell_quarantined(entries: Sequence[Quarantined], ui_url: str) -> Notice:
     """Write the notice of videos that were set aside; one at least."""
     first = entries[0]
     one = len(entries) == 1
-    release = f"yivideo quarantine release {first.key}" if one else "yivideo quarantine"
+    release = f"yivideo quarantine release {shlex.quote(first.key)}" if one else "yivideo quarantine"
     advice = (
         "They are not tried again by themselves, until their files change."
         f" To take them up again: `{release}`"
