@@ -22,10 +22,9 @@ from yivideo_pipeline.cli.videos import find_videos
 from yivideo_pipeline.cli.work import Work
 from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.library.ours import own_folders
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.storage.artifacts import Storage
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def process_videos(request: Request) -> Exit:
 def _make_subtitles(request: Request, people: Console, interrupts: Interrupts) -> list[Outcome]:
     settings = load_settings(request.config)
     chosen = request.choices.over(settings)
-    found = find_videos(request.paths, settings.library.extensions, _own_folders(settings))
+    found = find_videos(request.paths, settings.library.extensions, own_folders(settings))
     open_log(settings.home)
     apply_environment(settings)
     speech = LocalSpeech(settings)
@@ -91,13 +90,6 @@ def _make_subtitles(request: Request, people: Console, interrupts: Interrupts) -
     work.fetch_weights()
     closed = [Outcome(folder, "failed", failure=Failure.of(error)) for folder, error in found.closed]
     return closed + work.run(interrupts)
-
-
-def _own_folders(settings: Settings) -> set[Path]:
-    """Folders of our own: artifacts hold decoded sound, which is no video to process."""
-    own = {settings.cache.model_dir, *(settings.home / name for name in ("dagster", "logs", "tmp"))}
-    artifacts = Storage(settings.storage.root, settings.home / "tmp").files.folder
-    return own | ({artifacts} if artifacts else set())
 
 
 def _say_kept(outcomes: Sequence[Outcome]) -> str:

@@ -50,7 +50,12 @@ def key_of(path: Path, roots: Mapping[str, Path]) -> str:
     relative = absolute.relative_to(_absolute(containing[name]))
     if relative == Path():
         raise ValueError(f"{path} is the library root {name!r}, not a video in it")
-    key = encode_key(relative.as_posix())
+    return key_below(name, relative.as_posix(), roots)
+
+
+def key_below(name: str, relative: str, roots: Mapping[str, Path]) -> str:
+    """Return the partition key of a video that lies in the named root, at a path relative to it."""
+    key = encode_key(relative)
     if name != next(iter(roots)):
         return f"{name}:{key}"
     # A colon in the first folder's name could be taken for the end of a root's name, maybe of one
@@ -67,6 +72,16 @@ def path_of(key: str, roots: Mapping[str, Path]) -> Path:
     """
     if key.startswith("/"):
         return Path(decode_key(key))
+    name, relative = place_of(key, roots)
+    return _absolute(roots[name]) / relative
+
+
+def place_of(key: str, roots: Mapping[str, Path]) -> tuple[str, Path]:
+    """Return the root, by name, that a partition key lies in, and the path relative to it.
+
+    Raises:
+        ValueError: the key is empty, names a root that is not there, or would lead out of its root.
+    """
     first = next(iter(roots), None)
     name, colon, rest = key.partition(":")
     if not (colon and "/" not in name):
@@ -76,7 +91,7 @@ def path_of(key: str, roots: Mapping[str, Path]) -> Path:
     relative = Path(decode_key(rest))
     if not relative.parts or relative.is_absolute() or ".." in relative.parts:
         raise ValueError(f"{key!r} names no video inside the library root {name!r}")
-    return _absolute(roots[name]) / relative
+    return name, relative
 
 
 def _absolute(root: Path) -> Path:

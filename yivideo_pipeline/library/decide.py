@@ -1,0 +1,140 @@
+"""Decides what is done with one file of the library: the one place that the watch and `yivideo why` ask.
+
+Nothing here looks at a disk or a database: what has to be looked up comes as a callable, and is called as
+late as can be, so that no file is opened that is known or passed over for another reason.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from yivideo_pipeline.ledger.failures import Quarantined
+from yivideo_pipeline.ledger.files import FileRecord, Stamp
+from yivideo_pipeline.library.decision import Decision, Why, shown
+from yivideo_pipeline.library.existing import Sidecar, speaks
+from yivideo_pipeline.library.facts import MediaFacts
+from yivideo_pipeline.settings.orchestration import LibrarySettings
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The settings that decide: the library's, and the spoken language (`auto`: as it is heard)."""
+
+    library: LibrarySettings
+    language: str = "auto"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file, and what is known of it.
+
+    Attributes:
+        now: Unix seconds.
+        stamp: Its size and time; None where it is not there.
+        record: What was noted of it, this look's observation included.
+        quarantined: Why it was set aside.
+        obstacle: Why it can't be said whether it is still there, where it is not found.
+        moved_from: Key of a video that was taken in this same state and is not there any more.
+        sidecars: Looks up the subtitles beside it that are not ours.
+        facts: Opens it; a decision where it can't be opened now.
+    """
+
+    now: float
+    stamp: Stamp | None
+    record: FileRecord
+    quarantined: Quarantined | None = None
+    obstacle: Decision | None = None
+    moved_from: str | None = None
+    sidecars: Callable[[], Sequence[Sidecar]] = field(default=tuple)
+    facts: Callable[[], MediaFacts | Decision] = field(default=MediaFacts)
+
+
+def decide(case: Case, policy: Policy) -> Decision:
+    """Decide what is done with a file, and why."""
+    if case.stamp is None:
+        return _decide_missing(case, policy)
+    if case.quarantined and _stamp_of(case.quarantined) == case.stamp:
+        return Decision(Why.SET_ASIDE, case.quarantined.failed.message)
+    cause = _cause(case, policy)
+    if cause.action not in ("take", "take_again"):
+        return Decision(cause)
+    return _find_against(case, policy, cause) or _accept(case, cause)
+
+
+def _decide_missing(case: Case, policy: Policy) -> Decision:
+    if case.record.taken is None:
+        return case.obstacle or Decision(Why.NO_FILE)
+    if case.record.retired_at is not None:
+        return Decision(Why.RETIRED)
+    if case.obstacle:
+        return case.obstacle
+    if not _is_long_missing(case, policy):
+        return Decision(Why.MISSED)
+    return Decision(Why.DELETED if policy.library.deleted == "archive" else Why.GONE)
+
+
+def _cause(case: Case, policy: Policy) -> Why:
+    """Say why the file would be taken, or why it need not or can't be yet."""
+    record = case.record
+    was_gone = record.retired_at is not None or _is_long_missing(case, policy)
+    if record.taken == case.stamp and not was_gone and not case.quarantined:
+        return Why.TAKEN
+    if case.now - record.steady_since < policy.library.settle_s:
+        return Why.SETTLING
+    if case.quarantined:
+        return Why.CHANGED_ASIDE
+    if record.taken is not None:
+        return Why.BACK if was_gone else Why.CHANGED
+    return Why.MOVED if case.moved_from else Why.NEW
+
+
+def _find_against(case: Case, policy: Policy, cause: Why) -> Decision | None:
+    """Say what speaks against taking a file that stands still; what needs no opening comes first."""
+    library = policy.library
+    if case.stamp and case.stamp.size_bytes < library.min_size_bytes:
+        return Decision(Why.TOO_SMALL, f"{case.stamp.size_bytes} of {library.min_size_bytes} bytes")
+    # A video's own subtitles may have moved along with it.
+    looks = library.existing_subtitles == "skip" and cause is not Why.MOVED
+    sidecars = case.sidecars() if looks else ()
+    if found := _beside(sidecars, None if policy.language == "auto" else policy.language):
+        return found
+    facts = case.facts()
+    if isinstance(facts, Decision):
+        return facts
+    if facts.trouble is not None:
+        return Decision(Why.UNREADABLE, facts.trouble)
+    if not facts.has_sound:
+        return Decision(Why.NO_SOUND)
+    if library.max_duration_s is not None and (facts.duration_s or 0) > library.max_duration_s:
+        return Decision(Why.TOO_LONG, f"{facts.duration_s:.0f} of {library.max_duration_s:g} s")
+    if not looks:
+        return None
+    wanted = facts.language if policy.language == "auto" else policy.language
+    return _beside(sidecars, wanted, sure=True) or _inside(facts, wanted)
+
+
+def _beside(sidecars: Sequence[Sidecar], wanted: str | None, sure: bool = False) -> Decision | None:
+    """Find subtitles beside the video; as long as the wanted language isn't sure only those that say none."""
+    for sidecar in sidecars:
+        if sidecar.language is None or ((wanted or sure) and speaks(sidecar.language, wanted)):
+            return Decision(Why.SUBTITLED, shown(sidecar.name))
+    return None
+
+
+def _inside(facts: MediaFacts, wanted: str | None) -> Decision | None:
+    for language in facts.subtitles:
+        if speaks(language, wanted):
+            return Decision(Why.SUBTITLED, f"a track inside, {language or 'of no language'}")
+    return None
+
+
+def _accept(case: Case, cause: Why) -> Decision:
+    return Decision(cause, f"it was {case.moved_from}" if cause is Why.MOVED else "")
+
+
+def _is_long_missing(case: Case, policy: Policy) -> bool:
+    since = case.record.missing_since
+    return since is not None and case.now - since >= policy.library.settle_s
+
+
+def _stamp_of(quarantined: Quarantined) -> Stamp:
+    return Stamp(quarantined.size_bytes, quarantined.mtime_ns)
