@@ -4,10 +4,13 @@ from functools import cached_property
 
 from sqlalchemy import Engine
 
+from yivideo_pipeline.ledger.attempts import AttemptLedger
 from yivideo_pipeline.ledger.failures import FailureLedger
+from yivideo_pipeline.ledger.files import FileLedger
 from yivideo_pipeline.ledger.made import MadeLedger
 from yivideo_pipeline.ledger.marks import Marks
 from yivideo_pipeline.ledger.outbox import Outbox
+from yivideo_pipeline.ledger.samples import SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
 
 
@@ -22,6 +25,11 @@ class Ledger:
         self.engine = engine
 
     @cached_property
+    def attempts(self) -> AttemptLedger:
+        """What failed of a stage that is being tried again."""
+        return AttemptLedger(self.engine)
+
+    @cached_property
     def failures(self) -> FailureLedger:
         """What failed, why, and what is set aside for it."""
         return FailureLedger(self.engine)
@@ -30,6 +38,11 @@ class Ledger:
     def workers(self) -> WorkerLedger:
         """Who is at work on which video, and who died of it."""
         return WorkerLedger(self.engine)
+
+    @cached_property
+    def files(self) -> FileLedger:
+        """What the watch knows of each file and root."""
+        return FileLedger(self.engine)
 
     @cached_property
     def made(self) -> MadeLedger:
@@ -45,3 +58,8 @@ class Ledger:
     def outbox(self) -> Outbox:
         """What people are to be told, and what of it was sent."""
         return Outbox(self.engine)
+
+    @cached_property
+    def samples(self) -> SampleLedger:
+        """What each stage cost or why it failed, ready for statistics."""
+        return SampleLedger(self.engine)

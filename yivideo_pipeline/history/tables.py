@@ -1,0 +1,114 @@
+"""The history as pandas tables: a row a stage, and a row a video."""
+
+from typing import TYPE_CHECKING
+
+from yivideo_pipeline.ledger.samples import SampleLedger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEARD, FINISHED = "transcript", "subtitles"
+"""The stage that costs most of the time, and the last one."""
+NUMBERS = (
+    "at", "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct",
+    "duration_s", "score", "attempts", "batch_size", "words", "low_confidence_words", "cues",
+)  # fmt: skip
+UNKNOWN = "unknown"
+
+
+def sample_table(ledger: SampleLedger, since: float = 0.0) -> "pd.DataFrame":
+    """Return a row for each stage of each video, the oldest first, with the columns of `Sample`.
+
+    Numbers are floats, NaN where there is none; texts are None there. `root_id` is the first of the runs that
+    were launched again one after the other: what they did for one video is one piece of work. `run_model` is
+    the model that the run was launched with, where it says so.
+
+    Args:
+        ledger: As `collect` left it.
+        since: Only what ended at or after this Unix time.
+    """
+    import numpy as np
+    import pandas as pd
+
+    data = ledger.samples(since)
+    columns = {}
+    for name, values in data.items():
+        if name in NUMBERS:
+            columns[name] = np.array(values, dtype=float)
+        elif name in ("success", "reused"):
+            columns[name] = np.array(values, dtype=object) == 1
+        else:
+            columns[name] = np.array(values, dtype=object)
+    table = pd.DataFrame(columns, copy=False)
+    runs = ledger.runs()
+    roots = dict(zip(runs["run_id"], runs["root_id"], strict=True))
+    models = dict(zip(runs["run_id"], runs["model"], strict=True))
+    table["root_id"] = np.array([roots.get(run_id, run_id) for run_id in data["run_id"]], dtype=object)
+    table["run_model"] = np.array([models.get(run_id) for run_id in data["run_id"]], dtype=object)
+    return table
+
+
+def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a row for each piece of work on a video: what one run, launched again or not, did for it.
+
+    Columns, beside `root_id` and `key`:
+        ended_at: Unix time of its last stage.
+        outcome: `finished` (the subtitles are there), `failed`, or `partly` (other stages were asked for).
+        heard: whether the transcript was made in it, not reused: what the speed is told of.
+        audio_s, wall_s, cpu_s: seconds of sound, and of work in all stages.
+        rtfx: `audio_s / wall_s` where it is finished and heard, else NaN.
+        rss_peak_mb, gpu_memory_peak_mb, gpu_utilization_mean_pct: the highest of its stages.
+        retries: attempts beyond each stage's first.
+        model, compute_type, device, language: the transcript's, `unknown` without one; the model then is what
+            the run was launched with, where it says so.
+        score, cues, words, low_confidence_words, warnings: of what it made.
+        stage, kind, message, hint: of the last failure; missing where it did not fail.
+    """
+    samples = samples.assign(work=samples.groupby(["root_id", "key"], sort=False).ngroup())
+    videos = _sums(samples)
+    done = samples[samples["success"]].drop_duplicates(["work", "stage"], keep="last")
+    heard = done[done["stage"] == HEARD].set_index("work")
+    finished = done[done["stage"] == FINISHED].set_index("work")
+    failed = samples[~samples["success"]].drop_duplicates("work", keep="last").set_index("work")
+    for name in ("model", "compute_type", "device", "language"):
+        videos[name] = heard[name].reindex(videos.index)
+    videos["model"] = videos["model"].fillna(videos.pop("run_model"))
+    videos = videos.fillna(dict.fromkeys(("model", "compute_type", "device", "language"), UNKNOWN))
+    for name in ("words", "low_confidence_words"):
+        videos[name] = heard[name].reindex(videos.index)
+    for name in ("score", "cues"):
+        videos[name] = finished[name].reindex(videos.index)
+    for name in ("stage", "kind", "message", "hint"):
+        videos[name] = failed[name].reindex(videos.index)
+    videos["warnings"] = _warnings(done).reindex(videos.index)
+    videos["heard"] = videos.index.isin(heard.index[~heard["reused"].astype(bool)])
+    videos["outcome"] = "partly"
+    videos.loc[videos.index.isin(failed.index), "outcome"] = "failed"
+    videos.loc[videos.index.isin(finished.index), "outcome"] = "finished"
+    told = (videos["outcome"] == "finished") & videos["heard"] & (videos["wall_s"] > 0)
+    videos["rtfx"] = (videos["audio_s"] / videos["wall_s"]).where(told)
+    return videos.sort_values("ended_at", kind="stable").reset_index(drop=True)
+
+
+def _sums(samples: "pd.DataFrame") -> "pd.DataFrame":
+    works = samples.assign(retries=samples["attempts"].fillna(1) - 1).groupby("work", sort=True)
+    return works.agg(
+        root_id=("root_id", "first"),
+        key=("key", "first"),
+        ended_at=("at", "max"),
+        audio_s=("duration_s", "max"),
+        wall_s=("wall_s", "sum"),
+        cpu_s=("cpu_s", "sum"),
+        rss_peak_mb=("rss_peak_mb", "max"),
+        gpu_memory_peak_mb=("gpu_memory_peak_mb", "max"),
+        gpu_utilization_mean_pct=("gpu_utilization_mean_pct", "max"),
+        retries=("retries", "sum"),
+        run_model=("run_model", "first"),
+    )
+
+
+def _warnings(done: "pd.DataFrame") -> "pd.Series":
+    told = done[done["warnings"].notna()]
+    return told.groupby("work")["warnings"].agg(
+        lambda texts: "\n".join(dict.fromkeys("\n".join(texts).split("\n")))
+    )

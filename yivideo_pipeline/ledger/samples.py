@@ -1,0 +1,188 @@
+"""What each stage of each video cost or why it failed, copied from Dagster's event log to be read at once.
+
+The event log is the truth, and this a cache that is filled again where it is deleted: there each event is a
+document of some 10 kB, and 100,000 of them take most of a minute; from here they take less than a second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Engine, Float, Integer, Table, Text, delete, select
+from sqlalchemy.dialects.sqlite import insert
+
+from yivideo_pipeline.ledger.database import tables
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What came of one stage of one video in one run.
+
+    `at` is its end as Unix time. Seconds, megabytes (2**20 bytes) and percent are as in `telemetry.metrics`;
+    `rtfx` is None where an earlier result was reused. `duration_s` is the length of the video's sound.
+    `attempts` counts from 1. `warnings` are lines. `kind`, `message` and `hint` are the error's.
+
+    A `telemetry.sample.PerformanceSample` can be made of it: `timestamp` is `at`, `operation` the stage,
+    `duration` is `wall_s`, `memory_usage_mb` `rss_peak_mb`, `cpu_usage_percent` 100 × `cpu_s` / `wall_s`,
+    `gpu_memory_usage_mb` `gpu_memory_peak_mb`, `audio_duration` `duration_s`.
+    """
+
+    run_id: str
+    stage: str
+    key: str
+    success: bool
+    at: float
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    rtfx: float | None = None
+    rss_peak_mb: float | None = None
+    gpu_memory_peak_mb: float | None = None
+    gpu_utilization_mean_pct: float | None = None
+    duration_s: float | None = None
+    score: float | None = None
+    attempts: int | None = None
+    batch_size: int | None = None
+    words: int | None = None
+    low_confidence_words: int | None = None
+    cues: int | None = None
+    reused: bool | None = None
+    model: str | None = None
+    compute_type: str | None = None
+    device: str | None = None
+    language: str | None = None
+    warnings: str | None = None
+    kind: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One run; times are Unix, None where it did not get so far.
+
+    `root_id` is the first of the runs that were launched again one after the other. `key` is the video of a
+    run of one video; `trigger` and `model` are the run's tags.
+    """
+
+    run_id: str
+    root_id: str
+    job: str
+    status: str
+    created_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    key: str | None = None
+    trigger: str | None = None
+    model: str | None = None
+    backfill_id: str | None = None
+
+
+_NUMBERS = (
+    "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct",
+    "duration_s", "score",
+)  # fmt: skip
+_COUNTS = ("attempts", "batch_size", "words", "low_confidence_words", "cues")
+_TEXTS = ("model", "compute_type", "device", "language", "warnings", "kind", "message", "hint")
+
+SAMPLES = Table(
+    "samples",
+    tables,
+    Column("run_id", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("success", Boolean, primary_key=True),
+    Column("at", Float, nullable=False, index=True),
+    *(Column(name, Float) for name in _NUMBERS),
+    *(Column(name, Integer) for name in _COUNTS),
+    Column("reused", Boolean),
+    *(Column(name, Text) for name in _TEXTS),
+)
+RUNS = Table(
+    "sampled_runs",
+    tables,
+    Column("run_id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("root_id", "job", "status")),
+    Column("created_at", Float, nullable=False),
+    *(Column(name, Float) for name in ("started_at", "ended_at")),
+    *(Column(name, Text) for name in ("key", "trigger", "model", "backfill_id")),
+)
+CURSORS = Table(
+    "sample_cursors",
+    tables,
+    Column("source", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+)
+
+Columns = dict[str, tuple[Any, ...]]
+"""A table by columns; all have the same length. True and false are 1 and 0."""
+SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
+RUN_FIELDS = tuple(field.name for field in fields(RunEntry))
+
+
+class SampleLedger:
+    """The samples, the runs they come from, and how far each source of theirs was read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def place(self, source: str) -> str | None:
+        """Return how far a source was read; None: not at all."""
+        with self._engine.connect() as connection:
+            return connection.scalar(select(CURSORS.c.place).where(CURSORS.c.source == source))
+
+    def add(self, source: str, place: str, samples: Sequence[Sample]) -> None:
+        """Keep what was read of a source, and how far it was read: both, or neither."""
+        with self._engine.begin() as connection:
+            _keep(connection, samples)
+            _move(connection, source, place)
+
+    def add_runs(self, runs: Sequence[RunEntry], failures: Sequence[Sample]) -> None:
+        """Keep runs as they are now, and what failed in them."""
+        latest = insert(RUNS)
+        latest = latest.on_conflict_do_update(set_={name: latest.excluded[name] for name in RUN_FIELDS})
+        with self._engine.begin() as connection:
+            connection.execute(latest, [asdict(run) for run in runs])
+            _keep(connection, failures)
+
+    def move(self, source: str, place: str) -> None:
+        """Note how far a source was read."""
+        with self._engine.begin() as connection:
+            _move(connection, source, place)
+
+    def forget(self) -> None:
+        """Forget all, so that the sources are read from their beginning."""
+        with self._engine.begin() as connection:
+            for table in (SAMPLES, RUNS, CURSORS):
+                connection.execute(delete(table))
+
+    def samples(self, since: float = 0.0) -> Columns:
+        """Return the samples that ended at or after this Unix time, the oldest first."""
+        names = ", ".join(SAMPLE_FIELDS)
+        return self._columns(SAMPLE_FIELDS, f"SELECT {names} FROM samples WHERE at >= ? ORDER BY at", since)
+
+    def runs(self, since: float = 0.0) -> Columns:
+        """Return the runs that were made at or after this Unix time, the oldest first."""
+        names = ", ".join(f'"{name}"' for name in RUN_FIELDS)
+        wanted = f"SELECT {names} FROM sampled_runs WHERE created_at >= ? ORDER BY created_at"
+        return self._columns(RUN_FIELDS, wanted, since)
+
+    def _columns(self, names: Sequence[str], wanted: str, since: float) -> Columns:
+        # By the driver itself: SQLAlchemy's rows, made one by one, take as long again as the reading.
+        connection = self._engine.raw_connection()
+        try:
+            rows = connection.cursor().execute(wanted, (since,)).fetchall()
+        finally:
+            connection.close()
+        values = zip(*rows, strict=True) if rows else ((),) * len(names)
+        return dict(zip(names, values, strict=True))
+
+
+def _keep(connection: Connection, samples: Sequence[Sample]) -> None:
+    if samples:
+        kept = insert(SAMPLES).on_conflict_do_nothing()
+        connection.execute(kept, [asdict(sample) for sample in samples])
+
+
+def _move(connection: Connection, source: str, place: str) -> None:
+    moved = insert(CURSORS).values(source=source, place=place)
+    connection.execute(moved.on_conflict_do_update(index_elements=["source"], set_={"place": place}))
