@@ -26,11 +26,11 @@ from yivideo_pipeline.defs.backfills.tick import PAUSED
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.recipes import recipes
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import HubSettings, Settings
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 if TYPE_CHECKING:
     import dagster as dg

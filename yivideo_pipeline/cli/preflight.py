@@ -8,10 +8,10 @@ from pathlib import Path
 
 from yivideo_pipeline.cli.choices import Chosen
 from yivideo_pipeline.cli.space import AUDIO_BYTES_PER_S, Need, require_space, require_writable
-from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import DiskFull, ModelLoadError, YivideoError
 from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import WeightsStatus, weights_status
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of

@@ -20,11 +20,11 @@ from yivideo_pipeline.cli.report import print_report
 from yivideo_pipeline.cli.text import clock, one_line, open_console
 from yivideo_pipeline.cli.videos import find_videos
 from yivideo_pipeline.cli.work import Work
-from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.library.ours import own_folders
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from yivideo_pipeline.cli.interrupts import Interrupts
 from yivideo_pipeline.cli.outcome import Failure, Outcome
 from yivideo_pipeline.cli.preflight import Plan, Video
 from yivideo_pipeline.cli.progress import Reporter, choose_reporter, fetching_bar
-from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import TaskCancelled
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from yivideo_pipeline.defs.launch import Launch, Listener
-from yivideo_pipeline.defs.speech import LocalSpeech
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of

@@ -1,8 +1,9 @@
-"""The speech models of this process, as a resource."""
+"""The speech models of this process, and what is known of them before they are loaded."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from functools import cached_property
+from typing import TypedDict
 
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
 from yivideo_pipeline.settings.model import Settings
@@ -10,11 +11,10 @@ from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.rules import resolve
 from yivideo_pipeline.speech.aligners import choose_aligner
 from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.manager import ModelManager
+from yivideo_pipeline.speech.shared import shared_manager
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import find_weights
-
-if TYPE_CHECKING:
-    from yivideo_pipeline.speech.manager import ModelManager
 
 
 class _Hub(TypedDict):
@@ -23,12 +23,18 @@ class _Hub(TypedDict):
 
 
 class LocalSpeech:
-    """Whisper in this process, whose one manager loads a model once for a run over many videos."""
+    """Whisper in this process, whose one manager loads a model once for a run over many videos.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where weights are, and the options that count unless others are given.
+        manager: What holds the model; by default the one that all of this process shares.
+    """
+
+    def __init__(self, settings: Settings, manager: ModelManager | None = None) -> None:
         token = settings.hub.read_token()
         self._model_dir = settings.cache.model_dir
         self._options = settings.speech
+        self._manager = manager
         self._hub: _Hub = {
             "token": token.get_secret_value() if token else None,
             "offline": settings.hub.offline,
@@ -57,12 +63,10 @@ class LocalSpeech:
         """Lend the engine, loading its model where it is not loaded."""
         return self.manager.lease(options)
 
-    @property
-    def manager(self) -> "ModelManager":
-        """The manager that all of this process shares."""
-        from yivideo_pipeline.speech.shared import shared_manager
-
-        return shared_manager(self._model_dir, options=lambda: self._options, **self._hub)
+    @cached_property
+    def manager(self) -> ModelManager:
+        """What holds the model."""
+        return self._manager or shared_manager(self._model_dir, options=lambda: self._options, **self._hub)
 
 
 def capacity_of(hardware: Hardware) -> Hardware:
