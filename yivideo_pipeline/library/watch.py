@@ -17,10 +17,10 @@ from yivideo_pipeline.library.decision import Decision, Why
 from yivideo_pipeline.library.evidence import Evidence
 from yivideo_pipeline.library.listing import Listing, LocalListing
 from yivideo_pipeline.library.look import Alert, Answer, Item, Look
-from yivideo_pipeline.library.survey import Place, Survey, rules_of_roots
+from yivideo_pipeline.library.survey import Place, Survey, absolute_roots, rules_of_roots
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of, path_of, place_of
+from yivideo_pipeline.storage.partition_keys import key_of, place_of
 
 OPEN_FOR_S = 10.0
 """A look opens files for so long; the others are opened by the next. A sensor's tick may last 60 s."""
@@ -45,7 +45,7 @@ class Watch:
         storage: Storage,
         listings: Mapping[str, Listing] | None = None,
     ) -> None:
-        self._roots = settings.library.roots
+        self._roots = absolute_roots(settings)
         self._policy = Policy(settings.library, settings.speech.language)
         self._files = files
         self._failures = failures
@@ -65,7 +65,8 @@ class Watch:
         survey, quarantined = self._survey(now)
         deadline = time.monotonic() + OPEN_FOR_S
         decisions: dict[str, Decision] = {}
-        changed: list[FileRecord] = []
+        news: dict[str, Decision] = {}
+        changed: dict[str, FileRecord] = {}
         taken = 0
         for key in _in_turn(survey):
             may_open = taken < limit and time.monotonic() < deadline
@@ -76,12 +77,14 @@ class Watch:
                 else:
                     taken += 1
             decisions[key] = decision
+            if not _is_noted(decision, survey.records.get(key)):
+                news[key] = decision
             record = _note(record, decision, survey.now)
             if record is not survey.records.get(key):
-                changed.append(record)
+                changed[key] = record
         forgotten = [key for key, decision in decisions.items() if decision.why is Why.NO_FILE]
-        self._files.write(changed, survey.roots_seen(), forgotten)
-        return self._sum_up(survey, decisions)
+        self._files.write(changed.values(), survey.roots_seen(), forgotten)
+        return self._sum_up(survey, {**survey.records, **changed}, decisions, news)
 
     def why(self, path: Path, now: float | None = None) -> Answer:
         """Say what the next look will do with one file, and why; nothing is remembered.
@@ -132,31 +135,37 @@ class Watch:
         if place is None:
             case = Case(survey.now, None, record, quarantined, obstacle=survey.obstacle(key))
             return decide(case, self._policy), record
-        evidence = Evidence(record, self._path(place), survey.folder_of(place), self._storage, may_open)
-        moved_from = survey.vanished.get(place.stamp)
+        root, below, stamp = place
+        evidence = Evidence(
+            record, self._roots[root], below, survey.folder_of(place), self._storage, may_open
+        )
         case = Case(
             survey.now,
-            place.stamp,
+            stamp,
             record,
             quarantined,
-            moved_from=moved_from,
+            twin=None if record.taken else survey.twin(stamp),
             sidecars=evidence.sidecars,
             facts=evidence.facts,
         )
         return decide(case, self._policy), evidence.record
 
-    def _path(self, place: Place) -> Path:
-        return self._roots[place.root].absolute() / place.path
-
-    def _sum_up(self, survey: Survey, decisions: Mapping[str, Decision]) -> Look:
+    def _sum_up(
+        self,
+        survey: Survey,
+        records: Mapping[str, FileRecord],
+        decisions: Mapping[str, Decision],
+        news: Mapping[str, Decision],
+    ) -> Look:
         counts = Counter(decision.why for decision in decisions.values())
         for scan in survey.scans.values():
-            counts += scan.passed
+            counts.update(scan.passed)
+            counts[Why.OBSCURED] += len(scan.obscured)
         items = {"take": [], "take_again": [], "retire": []}
         hidden: Counter[tuple[str, Decision]] = Counter()
         for key, decision in decisions.items():
             if decision.action in items:
-                items[decision.action].append(self._item(survey, key, decision))
+                items[decision.action].append(self._item(survey, records[key], decision))
             elif decision.action == "hold":
                 hidden[survey.missing[key][0], decision] += 1
         for root, trouble in survey.troubles.items():
@@ -165,15 +174,17 @@ class Watch:
             take=tuple(items["take"] + items["take_again"]),
             retire=tuple(items["retire"]),
             decisions=decisions,
-            counts=counts,
+            news=news,
+            counts=+counts,
             alerts=tuple(Alert(root, decision, number) for (root, decision), number in hidden.items()),
         )
 
-    def _item(self, survey: Survey, key: str, decision: Decision) -> Item:
-        if place := survey.found.get(key):
-            return Item(key, place.root, self._path(place), place.stamp, decision)
-        record = survey.records[key]
-        return Item(key, record.root, path_of(key, self._roots), record.stamp, decision)
+    def _item(self, survey: Survey, record: FileRecord, decision: Decision) -> Item:
+        since = record.missing_since or record.steady_since
+        path = path_of(record.key, self._roots)
+        if place := survey.found.get(record.key):
+            return Item(record.key, place.root, path, place.stamp, decision, since)
+        return Item(record.key, record.root, path, record.stamp, decision, since)
 
 
 def _in_turn(survey: Survey) -> list[str]:
@@ -190,7 +201,10 @@ def _observe(survey: Survey, key: str, place: Place | None, settle_s: float) -> 
     """Return what is noted of a file, with what this look saw of it."""
     record, now = survey.records.get(key), survey.now
     if place is None:
-        return survey.records[key]
+        record = survey.records[key]
+        if record.missing_since is not None and record.missing_since > now:  # the clock was put back
+            record = replace(record, missing_since=now)
+        return record
     if record is None:
         return FileRecord(key, place.root, *place.stamp, first_seen=now, steady_since=now)
     if record.stamp != place.stamp:
@@ -198,7 +212,7 @@ def _observe(survey: Survey, key: str, place: Place | None, settle_s: float) -> 
         record = replace(
             record, size_bytes=size_bytes, mtime_ns=mtime_ns, steady_since=now, facts="", foreign=""
         )
-    if record.steady_since > now:  # the clock was put back
+    if record.steady_since > now:
         record = replace(record, steady_since=now)
     if record.missing_since is not None and now - record.missing_since < settle_s:
         record = replace(record, missing_since=None)
@@ -211,9 +225,13 @@ def _note(record: FileRecord, decision: Decision, now: float) -> FileRecord:
         record = replace(record, missing_since=now)
     if _is_taking(decision) and record.offered != record.stamp:
         record = replace(record, offered_size_bytes=record.size_bytes, offered_mtime_ns=record.mtime_ns)
-    if (record.why, record.detail) != (decision.why.name, decision.detail):
+    if not _is_noted(decision, record):
         record = replace(record, why=decision.why.name, detail=decision.detail)
     return record
+
+
+def _is_noted(decision: Decision, record: FileRecord | None) -> bool:
+    return record is not None and (record.why, record.detail) == (decision.why.name, decision.detail)
 
 
 def _is_taking(decision: Decision) -> bool:
