@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from yivideo_pipeline.defs.backfills.attempts import open_attempts
 from yivideo_pipeline.defs.backfills.launch import videos_under_way
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, VIDEOS
 
@@ -41,24 +42,14 @@ def read_state(instance: dg.DagsterInstance) -> State:
     went_wrong = set(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
     failed: set[str] = set()
     under_way = videos_under_way(instance)
-    for stage in CODE_VERSIONS:
-        for key, run_id in _open_attempts(instance, stage).items():
-            if run_id in unfinished:
-                under_way.add(key)
-            elif run_id in went_wrong:
-                failed.add(key)
+    for key, run_id in open_attempts(instance, CODE_VERSIONS):
+        if run_id in unfinished:
+            under_way.add(key)
+        elif run_id in went_wrong:
+            failed.add(key)
     return State(
         registered=instance.get_dynamic_partitions(VIDEOS),
         made=instance.get_materialized_partitions(dg.AssetKey(LAST_STAGE)),
         failed=failed,
         under_way=under_way,
     )
-
-
-def _open_attempts(instance: dg.DagsterInstance, stage: str) -> dict[str, str]:
-    """The run that was to make the stage of a video last, where it has not made it."""
-    storage = instance.event_log_storage
-    found = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
-        dg.AssetKey(stage)
-    )
-    return {key: run_id for key, (run_id, _event) in found.items() if key is not None}
