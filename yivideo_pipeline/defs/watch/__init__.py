@@ -1,0 +1,1 @@
+"""The sensor on the library's roots: new videos become partitions and runs by themselves."""
