@@ -5,10 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.assets import ASSETS
+from yivideo_pipeline.defs.assets import build_assets
 from yivideo_pipeline.defs.backfills.schedules import build_schedules
 from yivideo_pipeline.defs.notices import build_notice_sensors
 from yivideo_pipeline.defs.stages import JOB
+from yivideo_pipeline.defs.watch.new_videos import build_watch_sensor
 
 
 def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
@@ -17,18 +18,19 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
     All steps of a run share one process, whether a job or the assets themselves are launched: the
     transcript's model is still loaded when the alignment asks for it.
     """
+    settings = resources["launch"].settings
+    stages = build_assets(settings)
     job = dg.define_asset_job(
         JOB,
-        selection=dg.AssetSelection.assets(*ASSETS),
+        selection=dg.AssetSelection.assets(*stages),
         description="From a video file to word-aligned subtitles, for one video (partition)",
         executor_def=dg.in_process_executor,
     )
-    settings = resources["launch"].settings
     return dg.Definitions(
-        assets=ASSETS,
+        assets=stages,
         jobs=[job],
         schedules=build_schedules(settings),
-        sensors=[*build_notice_sensors(settings)],
+        sensors=[build_watch_sensor(settings), *build_notice_sensors(settings)],
         resources=resources,
         executor=dg.in_process_executor,
     )

@@ -19,6 +19,17 @@ CODE_VERSIONS = {
 }
 """Raise a stage's number when its code makes something else of the same input: it is in its key."""
 
+UPSTREAM = {
+    "video": (),
+    "audio": ("video",),
+    "transcript": ("audio",),
+    "alignment": ("audio", "transcript"),
+    "subtitles": ("alignment",),
+}
+"""What each stage reads, in the order in which they follow each other."""
+LAST = "subtitles"
+"""A video has gone well when it went through this one."""
+
 VIDEOS = "videos"
 videos = dg.DynamicPartitionsDefinition(name=VIDEOS)
 """One partition a video; the keys are `storage.partition_keys`'."""

@@ -1,64 +1,82 @@
-"""The part that every stage has in common: look before making, measure, keep, describe."""
+"""The part that every stage has in common: look before making, measure, keep."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.failures import classified_failures
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.recipes import deciding_options, recipe_of
+from yivideo_pipeline.defs.resources import Library, SpeechResource
+from yivideo_pipeline.defs.results import Kept, Made
 from yivideo_pipeline.defs.stages import CODE_VERSIONS
-from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.errors.tree import TaskError
+from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.speech.engine import EngineInfo
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.stage_keys import stage_key
 from yivideo_pipeline.telemetry.measure import measure
-from yivideo_pipeline.telemetry.metrics import StageMetrics
 from yivideo_pipeline.telemetry.nvml import Nvml, open_nvml
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a stage's work hands over: a document (JSON), files in its scratch folder, and by what engine."""
+class Tools:
+    """The resources that all stages work with."""
 
-    document: Mapping[str, Any]
-    files: Mapping[str, Path] = field(default_factory=dict)
-    engine: EngineInfo | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What the stage has in the end, made now or before."""
-
-    artifact: Artifact
-    reused: bool
-    metrics: StageMetrics
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The result, as JSON."""
-        return self.artifact.document
+    storage: Storage
+    library: Library
+    speech: SpeechResource
+    launch: Launch
+    ledger: Ledger
 
 
 class Stage:
-    """One stage of one video, while its asset is being materialized."""
+    """One stage of one video, while it is being made.
 
-    def __init__(self, context: dg.AssetExecutionContext, storage: Storage, launch: Launch) -> None:
-        self.name = context.asset_key.to_user_string()
-        self.partition_key = context.partition_key
-        self._context = context
-        self._storage = storage
-        self._launch = launch
+    Args:
+        name: The stage's name.
+        partition_key: The video's.
+        tools: The run's resources.
+        log: The run's log.
+    """
+
+    def __init__(self, name: str, partition_key: str, tools: Tools, log: dg.DagsterLogManager) -> None:
+        self.name = name
+        self.partition_key = partition_key
+        self.tools = tools
+        self._log = log
+
+    @property
+    def speech_options(self) -> SpeechOptions:
+        """What is recognized, how: as the launch asks for it."""
+        return self.tools.launch.speech_options()
+
+    @property
+    def subtitle_options(self) -> SubtitleOptions:
+        """How words become cues: as the launch asks for it."""
+        return self.tools.launch.subtitle_options()
+
+    @property
+    def path(self) -> Path:
+        """The video's file.
+
+        Raises:
+            DiskError: it is not there.
+        """
+        return self.tools.library.path_of(self.partition_key)
 
     def progress(self, fraction: float) -> None:
         """Tell how much of the stage is done, 0 to 1."""
-        self._launch.listener.tell(self.name, fraction)
+        self.tools.launch.listener.tell(self.name, fraction)
+
+    def find(self, stage: str) -> Artifact | None:
+        """Return what another stage made last for this video, if it is still there."""
+        return self.tools.storage.recall(self.partition_key, stage)
 
     def input(self, stage: str, of: Artifact | None = None) -> Artifact:
         """Return what an upstream stage made last for this video.
@@ -70,7 +88,7 @@ class Stage:
         Raises:
             TaskError: the stage made nothing yet, or made it of another content.
         """
-        artifact = self._storage.recall(self.partition_key, stage)
+        artifact = self.find(stage)
         if artifact is None:
             raise TaskError(f"There is no {stage} of this video yet", f"Materialize {stage} first")
         if of is not None and of.video_hash != artifact.video_hash:
@@ -79,6 +97,29 @@ class Stage:
                 f"Materialize {stage} again first",
             )
         return artifact
+
+    def deciding_options(self) -> dict[str, Any]:
+        """Return the options that decide the result, as the launch asks for them."""
+        speech = self.speech_options
+        revision = self.tools.speech.revision(speech) if self.name == "transcript" else ""
+        return deciding_options(self.name, speech, self.subtitle_options, revision)
+
+    def recipe(self) -> str:
+        """Name the stage's code and deciding options."""
+        return recipe_of(self.name, self.deciding_options())
+
+    def is_chosen(self) -> bool:
+        """Tell whether the launch asks for another result than the settings do."""
+        settings = self.tools.launch.settings
+        # A model is told by its name here: to look up the revision of one that is not used may download it.
+        asked, default = (
+            deciding_options(self.name, speech, subtitles, speech.model_name)
+            for speech, subtitles in (
+                (self.speech_options, self.subtitle_options),
+                (settings.speech, settings.subtitles),
+            )
+        )
+        return asked != default
 
     def make_once(
         self,
@@ -96,90 +137,33 @@ class Stage:
             make: Does the work; given an empty folder for its files.
         """
         key = stage_key(self.name, CODE_VERSIONS[self.name], inputs, options)
-        with measure(_gpu(), self._launch.settings.telemetry.interval_s) as measurement:
-            artifact = self._storage.find(video_hash, self.name, key)
+        with measure(_gpu(), self.tools.launch.settings.telemetry.interval_s) as measurement:
+            artifact = self.tools.storage.find(video_hash, self.name, key)
             reused = artifact is not None
             if artifact is None:
                 artifact = self._make(video_hash, key, make)
         kept = Kept(artifact, reused, measurement.summary())
-        self._storage.remember(self.partition_key, artifact)
+        self.tools.storage.remember(self.partition_key, artifact)
         verb = "reused from" if reused else "made as"
-        self._context.log.info(f"{self.name} {verb} {artifact.folder} in {kept.metrics.wall_s:.2f} s")
+        self._log.info(
+            f"{self.name} of {self.partition_key} {verb} {artifact.folder} in {kept.metrics.wall_s:.2f} s"
+        )
         self.progress(1.0)
         return kept
 
     def _make(self, video_hash: str, key: str, make: Callable[[Path], Made]) -> Artifact:
-        with self._storage.scratch() as folder:
+        with self.tools.storage.scratch() as folder:
             made = make(folder)
             by = {} if made.engine is None else asdict(made.engine)
-            return self._storage.save(video_hash, self.name, key, made.document, made.files, by)
+            return self.tools.storage.save(video_hash, self.name, key, made.document, made.files, by)
 
-    def describe(
-        self,
-        kept: Kept,
-        facts: Mapping[str, Any],
-        audio_s: float | None = None,
-        data_version: str | None = None,
-    ) -> dg.MaterializeResult:
-        """Report the materialization: what every stage measures, and the facts of this one.
-
-        Args:
-            kept: What the stage has.
-            facts: Metadata about the result; None becomes null.
-            audio_s: Seconds of sound that were worked on, for the speed.
-            data_version: What the result's version is; by default the hash of its content.
-        """
-        # What the asset is about stands first, its picture among it; what it cost comes after.
-        metadata = {**facts, **self._measured(kept, audio_s)}
-        return dg.MaterializeResult(
-            metadata={name: _presentable(value) for name, value in metadata.items()},
-            data_version=dg.DataVersion(data_version or kept.artifact.content),
-        )
-
-    def _measured(self, kept: Kept, audio_s: float | None) -> dict[str, Any]:
-        metrics, by = kept.metrics, kept.artifact.made_by
-        # The speed of finding what was made before says nothing.
-        worked_s = None if kept.reused or not audio_s else metrics.wall_s
-        return {
-            "wall_s": metrics.wall_s,
-            "cpu_s": metrics.cpu_s,
-            "rtfx": audio_s / worked_s if audio_s and worked_s else None,
-            "rss_peak_mb": metrics.rss_peak_mb,
-            "gpu_memory_peak_mb": metrics.gpu_memory_peak_mb,
-            "gpu_utilization_mean_pct": metrics.gpu_utilization_mean_pct,
-            "model": by.get("model"),
-            "compute_type": by.get("compute_type"),
-            "device": by.get("device"),
-            "batch_size": by.get("batch_size"),
-            "degradation": dg.MetadataValue.json(list(by.get("steps", ()))),
-            "attempts": self._context.retry_number + 1,
-            "reused": kept.reused,
-            "artifact": kept.artifact.folder,
-        }
-
-
-@contextmanager
-def stage_of(context: dg.AssetExecutionContext, storage: Storage, launch: Launch) -> Generator[Stage]:
-    """Lend the stage that is being materialized; what goes wrong inside is classified."""
-    retry = RetryOptions(**launch.settings.retry.model_dump())
-    with classified_failures(context, context.asset_key.to_user_string(), retry):
-        yield Stage(context, storage, launch)
-
-
-@contextmanager
-def sound_of(storage: Storage, audio: Artifact) -> Generator[Audio]:
-    """Lend the decoded sound that the audio stage made, as a local file."""
-    with storage.local_copy(audio, "audio.wav") as path:
-        yield Audio(path, audio.document["offset_s"])
+    @contextmanager
+    def sound(self, audio: Artifact) -> Generator[Audio]:
+        """Lend the decoded sound that the audio stage made, as a local file."""
+        with self.tools.storage.local_copy(audio, "audio.wav") as path:
+            yield Audio(path, audio.document["offset_s"])
 
 
 @cache
 def _gpu() -> Nvml | None:
     return open_nvml()
-
-
-def _presentable(value: Any) -> Any:
-    """A value as people read it: null for what is not there, three decimals at most."""
-    if value is None:
-        return dg.MetadataValue.null()
-    return round(value, 3) if isinstance(value, float) else value

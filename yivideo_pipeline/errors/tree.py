@@ -21,7 +21,8 @@ YivideoError
 └── TaskError
     ├── TaskTimeout        (retryable)
     ├── TaskCancelled
-    └── CheckFailed        what a stage made is not fit to work on
+    ├── CheckFailed        what a stage made is not fit to work on
+    └── WorkerKilled       the process was killed in the middle of it
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -247,3 +248,10 @@ class CheckFailed(TaskError):
     """What a stage made did not pass a check that the stages after it rely on."""
 
     kind = "check_failed"
+
+
+class WorkerKilled(TaskError):
+    """The process at work on a video was killed, more often than is tried again."""
+
+    kind = "worker_killed"
+    severity = Severity.CRITICAL
