@@ -153,6 +153,12 @@ class FileLedger:
             row = connection.execute(select(FILES).where(FILES.c.key == key)).first()
             return FileRecord(*row) if row else None
 
+    def offered(self) -> dict[str, Stamp]:
+        """Return what was handed out to be taken and not confirmed since, by key, in the state it had."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(FILES).where(FILES.c.offered_size_bytes.is_not(None)))
+            return {row.key: Stamp(row.offered_size_bytes, row.offered_mtime_ns) for row in rows}
+
     def roots(self) -> dict[str, RootRecord]:
         """Return all roots that were ever seen, by name."""
         with self._engine.connect() as connection:

@@ -6,6 +6,7 @@ late as can be, so that no file is opened that is known or passed over for anoth
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
@@ -23,6 +24,13 @@ class Policy:
     language: str = "auto"
 
 
+class Twin(NamedTuple):
+    """A video that was taken in the same state, under another key; and whether it is not there any more."""
+
+    key: str
+    is_gone: bool
+
+
 @dataclass(frozen=True)
 class Case:
     """One file, and what is known of it.
@@ -33,7 +41,7 @@ class Case:
         record: What was noted of it, this look's observation included.
         quarantined: Why it was set aside.
         obstacle: Why it can't be said whether it is still there, where it is not found.
-        moved_from: Key of a video that was taken in this same state and is not there any more.
+        twin: The video that it seems to be, if it was never taken itself.
         sidecars: Looks up the subtitles beside it that are not ours.
         facts: Opens it; a decision where it can't be opened now.
     """
@@ -43,7 +51,7 @@ class Case:
     record: FileRecord
     quarantined: Quarantined | None = None
     obstacle: Decision | None = None
-    moved_from: str | None = None
+    twin: Twin | None = None
     sidecars: Callable[[], Sequence[Sidecar]] = field(default=tuple)
     facts: Callable[[], MediaFacts | Decision] = field(default=MediaFacts)
 
@@ -84,7 +92,9 @@ def _cause(case: Case, policy: Policy) -> Why:
         return Why.CHANGED_ASIDE
     if record.taken is not None:
         return Why.BACK if was_gone else Why.CHANGED
-    return Why.MOVED if case.moved_from else Why.NEW
+    if case.twin:
+        return Why.MOVED if case.twin.is_gone else Why.COPIED
+    return Why.NEW
 
 
 def _find_against(case: Case, policy: Policy, cause: Why) -> Decision | None:
@@ -92,8 +102,8 @@ def _find_against(case: Case, policy: Policy, cause: Why) -> Decision | None:
     library = policy.library
     if case.stamp and case.stamp.size_bytes < library.min_size_bytes:
         return Decision(Why.TOO_SMALL, f"{case.stamp.size_bytes} of {library.min_size_bytes} bytes")
-    # A video's own subtitles may have moved along with it.
-    looks = library.existing_subtitles == "skip" and cause is not Why.MOVED
+    # The subtitles that we made of it may have been moved or copied along.
+    looks = library.existing_subtitles == "skip" and cause not in (Why.MOVED, Why.COPIED)
     sidecars = case.sidecars() if looks else ()
     if found := _beside(sidecars, None if policy.language == "auto" else policy.language):
         return found
@@ -128,7 +138,7 @@ def _inside(facts: MediaFacts, wanted: str | None) -> Decision | None:
 
 
 def _accept(case: Case, cause: Why) -> Decision:
-    return Decision(cause, f"it was {case.moved_from}" if cause is Why.MOVED else "")
+    return Decision(cause, case.twin.key if case.twin else "")
 
 
 def _is_long_missing(case: Case, policy: Policy) -> bool:

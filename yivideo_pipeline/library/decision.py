@@ -19,7 +19,8 @@ class Why(Enum):
         self.sentence = sentence
 
     NEW = "take", "It is new and complete"
-    MOVED = "take", "It is a known video under a new name"
+    MOVED = "take", "It is a known video that was moved"
+    COPIED = "take", "It is a known video under one more name"
     BACK = "take", "It was deleted and is there again"
     CHANGED = "take_again", "The file was changed since it was taken"
     CHANGED_ASIDE = "take_again", "It was set aside for its failures, and the file was changed since"

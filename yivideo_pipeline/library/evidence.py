@@ -17,7 +17,8 @@ class Evidence:
 
     Args:
         record: What is noted of the file.
-        path: The file.
+        root: The root that it lies in.
+        below: Its path below the root.
         folder: The names beside it.
         storage: Knows which subtitles we wrote ourselves.
         may_open: Whether the file may be opened.
@@ -26,13 +27,18 @@ class Evidence:
     """
 
     def __init__(
-        self, record: FileRecord, path: Path, folder: Folder, storage: Storage, may_open: bool
+        self, record: FileRecord, root: Path, below: str, folder: Folder, storage: Storage, may_open: bool
     ) -> None:
         self.record = record
-        self._path = path
+        self._root = root
+        self._below = below
         self._folder = folder
         self._storage = storage
         self._may_open = may_open
+
+    @property
+    def _path(self) -> Path:
+        return self._root / self._below
 
     def facts(self) -> MediaFacts | Decision:
         """Return what is inside; a decision where it can't be opened now."""

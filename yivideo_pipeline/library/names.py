@@ -21,17 +21,16 @@ _UNFINISHED_ENDINGS = (
 )  # fmt: skip
 """Browsers, download managers, WinSCP, torrent clients. Safari's `.download` is a folder."""
 
-_UNFINISHED = (
-    # Syncthing, on Windows and elsewhere.
-    re.compile(r"^(~syncthing~|\.syncthing\.)"),
-    # rsync adds six random characters to a hidden name.
-    re.compile(r"^\..+\.[a-z0-9]{6}$"),
-    # Editors' and office programs' copies.
-    re.compile(r"^~|~$"),
-    # yt-dlp: fragments, tracks before they are put together, and what ffmpeg is still writing.
-    re.compile(r"\.part-frag\d+"),
-    re.compile(r"\.f[1-9]\d{2}(-\w+)?\.\w+$"),
-    re.compile(r"\.te?mp\.\w+$"),
+_UNFINISHED = re.compile(
+    r"""
+    ^~ | ~$                         # editors and office programs; Syncthing on Windows
+    | ^\.syncthing\.
+    | ^\..+\.[a-z0-9]{6}$            # rsync: a hidden name with six random characters after it
+    | \.part-frag\d+                # yt-dlp: fragments,
+    | \.f[1-9]\d{2}(-\w+)?\.\w+$    # tracks before they are put together,
+    | \.te?mp\.\w+$                 # and what ffmpeg is still writing
+    """,
+    re.VERBOSE,
 )
 
 _WILDCARD = re.compile(r"(\*|\?|\[!?[^]/]+])")
@@ -94,7 +93,7 @@ class NameRules:
 
 
 def _is_unfinished(name: str) -> bool:
-    return name.endswith(_UNFINISHED_ENDINGS) or any(pattern.search(name) for pattern in _UNFINISHED)
+    return name.endswith(_UNFINISHED_ENDINGS) or _UNFINISHED.search(name) is not None
 
 
 def _ending(path: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yivideo_pipeline.ledger.files import FileRecord, RootRecord, Stamp
+from yivideo_pipeline.library.decide import Twin
 from yivideo_pipeline.library.decision import Decision, Why, shown
 from yivideo_pipeline.library.existing import Folder
 from yivideo_pipeline.library.listing import Scan
@@ -83,14 +84,18 @@ class Survey:
                 troubles[root] = Decision(Why.ROOT_EMPTY, f"{self._present_before(root)} videos were in it")
         return troubles
 
+    def twin(self, stamp: Stamp) -> Twin | None:
+        """Return the video that was taken in this state under another key; a deleted one before others."""
+        key = self._taken.get(stamp)
+        return None if key is None else Twin(key, is_gone=self._is_gone(key))
+
     @cached_property
-    def vanished(self) -> dict[Stamp, str]:
-        """Keys of the taken videos that are not there any more, by the state that they were taken in."""
-        return {
-            record.taken: key
-            for key in sorted(self.missing)
-            if (record := self.records[key]).taken and self.obstacle(key) is None
-        }
+    def _taken(self) -> dict[Stamp, str]:
+        taken = [(record.taken, key) for key, record in self.records.items() if record.taken]
+        return dict(sorted(taken, key=lambda pair: self._is_gone(pair[1])))  # the last of equals stays
+
+    def _is_gone(self, key: str) -> bool:
+        return key in self.missing and self.obstacle(key) is None
 
     def lost_mounts(self, root: str) -> set[str]:
         """Return the folders of a root on which something was mounted before and is not now."""
@@ -152,10 +157,15 @@ class Survey:
         return len(present)
 
 
+def absolute_roots(settings: Settings) -> dict[str, Path]:
+    """Return the library's roots as absolute paths; links among them stay links."""
+    return {name: _absolute(root) for name, root in settings.library.roots.items()}
+
+
 def rules_of_roots(settings: Settings) -> dict[str, NameRules]:
     """Return the name rules of each root: folders of ours and roots inside it are not looked into."""
     library = settings.library
-    roots = {name: _absolute(root) for name, root in library.roots.items()}
+    roots = absolute_roots(settings)
     ours = {_absolute(folder) for folder in own_folders(settings)}
     rules = {}
     for name, root in roots.items():

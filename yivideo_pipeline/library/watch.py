@@ -181,10 +181,9 @@ class Watch:
 
     def _item(self, survey: Survey, record: FileRecord, decision: Decision) -> Item:
         since = record.missing_since or record.steady_since
-        path = path_of(record.key, self._roots)
-        if place := survey.found.get(record.key):
-            return Item(record.key, place.root, path, place.stamp, decision, since)
-        return Item(record.key, record.root, path, record.stamp, decision, since)
+        place = survey.found.get(record.key)
+        root, below = (place.root, place.path) if place else survey.missing[record.key]
+        return Item(record.key, root, self._roots[root] / below, record.stamp, decision, since)
 
 
 def _in_turn(survey: Survey) -> list[str]:
