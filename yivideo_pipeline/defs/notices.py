@@ -1,6 +1,7 @@
 """Sensors that tell people: of failed runs, of videos that were set aside, and by which channels."""
 
 import time
+from typing import Any
 
 import dagster as dg
 
@@ -16,7 +17,7 @@ WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's: says of a failed run whether the daemon starts it again."""
 INTERVAL_S = 30
 TICK_S = 20.0
-"""All channels together begin no further notice after so long: other sensors wait for the tick."""
+"""All channels together begin no further notice after so long: a tick is no place to wait."""
 
 _PATIENCE_S = 2.0
 _NOBODY = "Nobody is to be told: set notices.webhook_url or notices.mail_to"
@@ -30,8 +31,7 @@ def build_notice_sensors(settings: Settings) -> list[dg.SensorDefinition]:
 def _tell_run_failures(settings: Settings) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="tell_run_failures",
-        description="Writes a notice of each run that failed for good; those of `yivideo process` tell it"
-        " in their own terminal",
+        description="Writes a notice of each run that failed for good, wherever it was started",
         minimum_interval_seconds=INTERVAL_S,
         default_status=_status(settings),
     )
@@ -41,13 +41,15 @@ def _tell_run_failures(settings: Settings) -> dg.SensorDefinition:
         if not channels_of(settings.notices):
             return dg.SkipReason(_NOBODY)
         run = _with_word_on_retry(context.instance, context.dagster_run)
+        # Dagster can't have a tick skip one run and act on another: what is passed over stands in the log.
         if run.tags.get(WILL_RETRY_TAG) == "true":
-            return dg.SkipReason(f"Run {run.run_id} failed, but Dagster starts it again")
+            context.log.info(f"Run {run.run_id} failed, but Dagster starts it again")
+            return None
         known = ledger.failures.failed_in(run.root_run_id or run.run_id)
         failures = list(known.values()) or _failures_by_events(context)
         notice = tell_failed_run(run.run_id, failures, settings.notices.ui_url)
-        if not ledger.outbox.post(notice, settings.notices.repeat_after_h * 3600):
-            return dg.SkipReason(f"Told not long ago, so held back: {notice.subject}")
+        posted = ledger.outbox.post(notice, settings.notices.repeat_after_h * 3600)
+        context.log.info(f"{'Will be told' if posted else 'Told not long ago'}: {notice.subject}")
         return None
 
     return tell_run_failures
@@ -110,17 +112,29 @@ def _with_word_on_retry(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.
 
 
 def _failures_by_events(context: dg.RunFailureSensorContext) -> list[Failed]:
-    """Return what the run itself says, where it died before anything could be noted."""
-    run, at = context.dagster_run, time.time()
+    """Return what the run itself says, where nothing was noted: it died first, or is of no stage."""
+    run = context.dagster_run
     videos = context.partition_key or _range_of(run) or f"Run {run.run_id}"
-    failures = []
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        described = data.user_failure_data.description if data.user_failure_data else None
-        said = described or (data.error.message.strip() if data.error else event.message or "")
-        failures.append(Failed(videos, event.step_key or "", run.run_id, "unknown", said, "", 1, at))
+    failures = [_failed(videos, run, event) for event in context.get_step_failure_events()]
     said = context.failure_event.message or "The run failed"
-    return failures or [Failed(videos, "", run.run_id, "unknown", said, "", 1, at)]
+    return failures or [Failed(videos, "", run.run_id, "unknown", said, "", 1, time.time())]
+
+
+def _failed(videos: str, run: dg.DagsterRun, event: dg.DagsterEvent) -> Failed:
+    data = event.step_failure_data
+    raised = data.user_failure_data
+    told: dict[str, Any] = {name: one.value for name, one in raised.metadata.items()} if raised else {}
+    said = (raised and raised.description) or (data.error.message.strip() if data.error else "It failed")
+    return Failed(
+        key=videos,
+        stage=event.step_key or "",
+        run_id=run.run_id,
+        kind=str(told.get("kind", "unknown")),
+        message=str(told.get("message", said)),
+        hint=str(told.get("hint", "")),
+        attempts=told.get("attempts", 1),
+        at=time.time(),
+    )
 
 
 def _range_of(run: dg.DagsterRun) -> str | None:
