@@ -1,8 +1,8 @@
 """The charts of the reports: what is drawn of which figures."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from yivideo_pipeline.defs.reports.drawing import FAILED, SERIES, dress, look, svg_of, time_axis
+from yivideo_pipeline.defs.reports.drawing import FAILED, SERIES, draw_bars, dress, look, svg_of, time_axis
 from yivideo_pipeline.history.days import by_weeks, day_table
 
 if TYPE_CHECKING:
@@ -27,16 +27,17 @@ def draw_digest(videos: "pd.DataFrame", today: str) -> bytes:
 
     days = pd.date_range(end=today, periods=DIGEST_DAYS, freq="D")
     table = day_table(videos, ["day"]).set_index("day").reindex(days).fillna(0.0)
+    videos_a_day, failures = table["videos"], table["failures"]
     with look():
         figure = Figure(figsize=(_WIDTH, 2 * _HEIGHT), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        above.bar(days, table["videos"], color=SERIES[0], label="finished")
-        above.bar(days, table["failures"], bottom=table["videos"], color=FAILED, label="failed")
+        draw_bars(above, days, videos_a_day, 1, SERIES[0], "finished")
+        draw_bars(above, days, failures, 1, FAILED, "failed", bottom=videos_a_day)
         above.yaxis.get_major_locator().set_params(integer=True)
-        above.legend(ncols=2, loc="lower right", bbox_to_anchor=(1, 1))
-        dress(above, "Videos a day", "videos")
-        below.bar(days, table["audio_h"], color=SERIES[0])
-        dress(below, "Length of the finished videos", "hours of video")
+        dress(above, "Videos a day", "videos", (videos_a_day + failures).max())
+        _legend(above, 2)
+        draw_bars(below, days, table["audio_h"], 1, SERIES[0])
+        dress(below, "Length of the finished videos", "hours of video", table["audio_h"].max())
         time_axis(below, days, 1)
         return svg_of(figure)
 
@@ -54,11 +55,12 @@ def draw_speed(videos: "pd.DataFrame") -> bytes:
         axes = figure.subplots()
         for name, colour in zip(names, SERIES, strict=False):
             of = table[_name(table) == name]
-            axes.plot(of["day"], of["rtfx_mean"], color=colour, label=name, marker="o", markersize=3)
-            if len(names) == 1:
+            axes.plot(of["day"], of["rtfx_mean"], color=colour, label=name, **_markers(of))
+            if len(names) == 1 and len(of) > 1:
                 spread = axes.fill_between(of["day"], of["rtfx_p5"], of["rtfx_p95"], color=colour, alpha=0.15)
                 spread.set(linewidth=0, label="P5 to P95 of the videos")
-        dress(axes, "Speed: length of the videos by the time they took", "× real time")
+        highest = axes.dataLim.y1 if names else 0.0
+        dress(axes, "Speed: length of the videos by the time they took", "× real time", highest)
         _finish(axes, table, step_days, len(names))
         return svg_of(figure)
 
@@ -77,15 +79,15 @@ def draw_throughput(videos: "pd.DataFrame") -> bytes:
         bottom = 0.0
         for name, colour in zip(names, SERIES, strict=False):
             hours = table[_name(table) == name].set_index("day")["audio_h"].reindex(days).fillna(0.0)
-            above.bar(days, hours, bottom=bottom, color=colour, label=name, width=step_days * 0.8)
-            bottom = hours.to_numpy() + bottom
-        dress(above, "Length of the finished videos", "hours of video")
+            draw_bars(above, days, hours, step_days, colour, name, bottom)
+            bottom = hours + bottom
+        total = table.groupby("day")[["audio_h", "failures"]].sum()
+        dress(above, "Length of the finished videos", "hours of video", total["audio_h"].max())
         if names:
             _legend(above, len(names))
-        failures = table.groupby("day")["failures"].sum()
-        below.bar(failures.index, failures, color=FAILED, width=step_days * 0.8)
+        draw_bars(below, days, total["failures"], step_days, FAILED)
         below.yaxis.get_major_locator().set_params(integer=True)
-        dress(below, "Failed runs of one video", "failures")
+        dress(below, "Failed runs of one video", "failures", total["failures"].max())
         time_axis(below, days, step_days)
         return svg_of(figure)
 
@@ -98,13 +100,15 @@ def draw_latency(videos: "pd.DataFrame") -> bytes:
     table = day_table(videos, ["day"])
     table = table[table["videos"] > 0]
     is_long = table["wall_p99_s"].max() > 600
+    unit_s = 60 if is_long else 1
     with look():
         figure = Figure(figsize=(_WIDTH, _HEIGHT * 1.2), layout="constrained")
         axes = figure.subplots()
         for percent, colour in ((99, SERIES[1]), (95, SERIES[4]), (50, SERIES[0])):
-            taken = table[f"wall_p{percent}_s"] / (60 if is_long else 1)
-            axes.plot(table["day"], taken, color=colour, label=f"P{percent}", marker="o", markersize=3)
-        dress(axes, "Work on a video, all stages", "minutes" if is_long else "seconds")
+            taken = table[f"wall_p{percent}_s"] / unit_s
+            axes.plot(table["day"], taken, color=colour, label=f"P{percent}", **_markers(table))
+        highest = table["wall_p99_s"].max() / unit_s
+        dress(axes, "Work on a video, all stages", "minutes" if is_long else "seconds", highest)
         _finish(axes, table, step_days, 3)
         return svg_of(figure)
 
@@ -117,6 +121,11 @@ def _shown(videos: "pd.DataFrame") -> tuple["pd.DataFrame", int]:
         return videos, 1
     weeks = by_weeks(videos)
     return weeks[weeks["day"] > weeks["day"].max() - pd.Timedelta(weeks=MOST_WEEKS)], 7
+
+
+def _markers(table: "pd.DataFrame") -> dict[str, Any]:
+    """Mark the single days where they are few: one alone would draw no line."""
+    return {"marker": "o", "markersize": 3} if len(table) <= DIGEST_DAYS else {}
 
 
 def _name(table: "pd.DataFrame") -> "pd.Series":
