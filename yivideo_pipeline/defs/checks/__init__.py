@@ -17,8 +17,8 @@ How checks of partitioned assets behave on Dagster 1.13.27 (1.13.29 is the same)
 - What a run planned and never logged (all its videos failed, or the worker died) is shown as not
   executed once the run has ended, which is the truth.
 - A failed blocking check stops the rest of a run of one video by Dagster's own hand, with a message
-  that helps nobody; logged by hand it stops nothing. `blocked_by` gives a stage the error to raise, the
-  same in both kinds of run.
+  that helps nobody; in a run of several it must stop nothing but its video. `blocked_by` gives a stage
+  the error to raise or to record, the same in both kinds of run.
 """
 
 from itertools import chain
@@ -51,6 +51,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "subtitles": cues.CHECKS,
 }
 """The checks of each stage; the video has none."""
+SAID = {dg.AssetCheckSeverity.ERROR: "error", dg.AssetCheckSeverity.WARN: "warning"}
 
 
 def specs_of(stage: str, settings: Settings) -> list[dg.AssetCheckSpec]:
@@ -102,7 +103,7 @@ def check_facts(results: Results) -> dict[str, dg.MetadataValue]:
     rows = [
         {
             "check": name_of(result),
-            "result": "passed" if result.passed else result.severity.value.lower(),
+            "result": "passed" if result.passed else SAID[result.severity],
             "says": result.description or "",
         }
         for result in results

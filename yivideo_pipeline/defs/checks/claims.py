@@ -25,6 +25,10 @@ class Speed:
     usual: tuple[float, ...] = ()
 
 
+def _no_file(name: str) -> bytes:
+    raise ValueError(f"This check looks at files: give the subject a way to read {name}")
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a stage made of one video, and what of the stages before is needed to judge it.
@@ -46,7 +50,7 @@ class Subject:
     transcript: Transcript | None = None
     options: SubtitleOptions = field(default_factory=SubtitleOptions)
     files: tuple[str, ...] = ()
-    read: Callable[[str], bytes] | None = None
+    read: Callable[[str], bytes] = _no_file
     speed: Speed | None = None
 
     @property

@@ -21,9 +21,10 @@ Results = Sequence[dg.AssetCheckResult]
 def evaluations(
     context: dg.AssetExecutionContext, key: str, results: Results
 ) -> list[dg.AssetCheckEvaluation]:
-    """Make results the evaluations of one video, for `context.log_event`.
+    """Make results the evaluations of one video, to be logged or yielded.
 
-    Call it after the video's materialization was logged: the evaluations point to it.
+    Call it after the video's materialization was logged: the evaluations point to it. None is marked as
+    blocking, or a yielded one would stop the step, and with it the other videos.
 
     Args:
         context: Of the stage whose checks these are.
@@ -38,7 +39,6 @@ def evaluations(
         target = AssetCheckEvaluationTargetMaterializationData(
             storage_id=made[0].storage_id, run_id=made[0].run_id, timestamp=made[0].timestamp
         )
-    blocking = {spec.name: spec.blocking for spec in context.assets_def.check_specs}
     return [
         dg.AssetCheckEvaluation(
             asset_key=context.asset_key,
@@ -48,7 +48,7 @@ def evaluations(
             target_materialization_data=target,
             severity=result.severity,
             description=result.description,
-            blocking=blocking[name_of(result)],
+            blocking=False,
             partition=key,
         )
         for result in results
@@ -90,7 +90,7 @@ def _evaluation_of_run(
         },
         severity=next(iter(found.values())).severity,
         description=says if failed else f"It holds of all {len(found)} videos of this run",
-        blocking=spec.blocking,
+        blocking=False,
     )
 
 

@@ -59,6 +59,8 @@ def _read_srt(data: bytes) -> Iterator[Read]:
 
 
 def _read_vtt(data: bytes) -> Iterator[Read]:
+    if not data.startswith(b"WEBVTT"):  # browsers insist on it, FFmpeg does not
+        raise ValueError("it does not begin with WEBVTT")
     return _demux(data, "webvtt", unescape)
 
 
