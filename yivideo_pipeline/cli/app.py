@@ -110,9 +110,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port, in place of service.port (8788)")
     ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let other machines in without a key")
-    ] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines in without a key")] = False,
     config: ConfigFile = None,
 ) -> None:
     """Start the service that keeps the models loaded, its API and its page; Ctrl-C stops it."""
@@ -127,6 +125,14 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
     from yivideo_pipeline.cli.doctor import examine
 
     raise typer.Exit(examine(config, as_json=as_json))
+
+
+@app.command()
+def notify(config: ConfigFile = None) -> None:
+    """Send a notice by each channel of the settings, to see that it arrives."""
+    from yivideo_pipeline.cli.notify import send_trial
+
+    raise typer.Exit(send_trial(config))
 
 
 @app.command()

@@ -15,7 +15,9 @@ from yivideo_pipeline.settings.model import Settings
 
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's: says of a failed run whether the daemon starts it again."""
-INTERVAL_S = 30
+LOOK_S = 15
+"""Between two looks for what is to be told."""
+SEND_S = 30
 TICK_S = 20.0
 """All channels together begin no further notice after so long: a tick is no place to wait."""
 
@@ -32,7 +34,7 @@ def _tell_run_failures(settings: Settings) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="tell_run_failures",
         description="Writes a notice of each run that failed for good, wherever it was started",
-        minimum_interval_seconds=INTERVAL_S,
+        minimum_interval_seconds=LOOK_S,
         default_status=_status(settings),
     )
     def tell_run_failures(
@@ -59,7 +61,7 @@ def _tell_quarantined(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="tell_quarantined",
         description="Writes a notice of videos that were set aside since the last look",
-        minimum_interval_seconds=INTERVAL_S,
+        minimum_interval_seconds=LOOK_S,
         default_status=_status(settings),
     )
     def tell_of_quarantined(
@@ -83,7 +85,7 @@ def _send_notices(settings: Settings) -> dg.SensorDefinition:
     @dg.sensor(
         name="send_notices",
         description="Sends the notices that wait, by each channel of the settings",
-        minimum_interval_seconds=INTERVAL_S,
+        minimum_interval_seconds=SEND_S,
         default_status=_status(settings),
     )
     def send_notices(ledger: dg.ResourceParam[Ledger]) -> dg.SkipReason:
