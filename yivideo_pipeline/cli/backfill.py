@@ -126,15 +126,19 @@ def parse_since(text: str) -> float:
 
 
 def _recipes(settings: Settings, wish: Wish) -> Mapping[str, str]:
+    """The recipes of today, as far as they can be told without downloading anything."""
     if not wish.wants(Reason.STALE):
         return {}
-    # Only to look, nothing is downloaded. Nothing was made yet by weights that are not here.
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        revision = LocalSpeech(offline).revision(settings.speech)
-    except ModelLoadError:
-        revision = ""
-    return recipes(settings, revision)
+        return recipes(settings, LocalSpeech(offline).revision(settings.speech))
+    except ModelLoadError as error:
+        if Reason.STALE in wish.reasons:
+            raise ModelLoadError(
+                f"Which videos are stale can't be told without the weights of {settings.speech.model_name}",
+                "`yivideo process` fetches them; --missing and --failed do without",
+            ) from error
+        return {}
 
 
 def _agreed(request: Request) -> bool:

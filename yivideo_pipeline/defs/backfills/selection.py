@@ -108,7 +108,7 @@ def select(
         instance: Knows what was made, what failed and what is under way.
         ledger: Knows by which recipe, and what is set aside.
         library: Where the files are.
-        recipes: Of every stage as the settings are now; not used where nobody asks for stale ones.
+        recipes: Of the stages as the settings are now, in their order; of those without one none is stale.
         wish: What somebody wants.
     """
     state = read_state(instance)
@@ -138,8 +138,8 @@ def _candidate(key: str, state: State, stale: Mapping[str, str]) -> Candidate:
 def _first_stale(ledger: Ledger, recipes: Mapping[str, str]) -> dict[str, str]:
     """The first stage of each video that would make something else today."""
     first: dict[str, str] = {}
-    for stage in STAGES:
-        for key in ledger.made.other_recipes(stage, recipes[stage]):
+    for stage, recipe in recipes.items():
+        for key in ledger.made.other_recipes(stage, recipe):
             first.setdefault(key, stage)
     return first
 

@@ -1,0 +1,87 @@
+from uuid import uuid4
+
+import dagster as dg
+import pytest
+
+from yivideo_pipeline.defs.backfills.attempts import open_attempts
+from yivideo_pipeline.defs.backfills.state import read_state
+from yivideo_pipeline.defs.composition import build_definitions
+from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.stages import CODE_VERSIONS, JOB, VIDEOS
+from yivideo_pipeline.errors.tree import ModelLoadError
+
+
+@pytest.fixture
+def job(bench):
+    return build_definitions(bench.resources).resolve_job_def(JOB)
+
+
+def queue(bench, job, key):
+    """A run as the UI makes it: what it is going to make is said when it is made."""
+    bench.instance.add_dynamic_partitions(VIDEOS, [key])
+    return bench.instance.create_run_for_job(
+        job_def=job,
+        run_id=str(uuid4()),
+        status=dg.DagsterRunStatus.QUEUED,
+        tags={"dagster/partition": key},
+        remote_job_origin=_origin(JOB),
+    )
+
+
+def dagsters_own(instance, stage):
+    storage = instance.event_log_storage
+    found = storage.get_latest_asset_partition_materialization_attempts_without_materializations(
+        dg.AssetKey(stage)
+    )
+    return {(key, run_id) for key, (run_id, _) in found.items()}
+
+
+def test_the_query_finds_what_dagsters_own_method_finds(bench, job):
+    for name in ("good.mp4", "bad.mp4", "again.mp4", "now.mp4"):
+        bench.add(name)
+    bench.speech.fail_with = [ModelLoadError("no")]
+    assert not bench.run("bad.mp4").success
+    bench.speech.fail_with = [ModelLoadError("no")]
+    assert not bench.run("again.mp4").success
+    assert bench.run("again.mp4").success
+    assert bench.run("good.mp4").success
+    queue(bench, job, "now.mp4")
+    queue(bench, job, "good.mp4")
+    expected = set().union(*(dagsters_own(bench.instance, stage) for stage in CODE_VERSIONS))
+    assert len(expected) == 3
+    assert open_attempts(bench.instance, CODE_VERSIONS) == expected
+    assert open_attempts(bench.instance, ["audio"]) == dagsters_own(bench.instance, "audio")
+
+
+def test_a_new_video_is_neither_made_nor_failed_nor_under_way(bench):
+    bench.instance.add_dynamic_partitions(VIDEOS, ["new.mp4"])
+    state = read_state(bench.instance)
+    assert list(state.registered) == ["new.mp4"]
+    assert not state.made | state.failed | state.under_way
+
+
+def test_a_video_has_failed_until_it_goes_well(bench):
+    bench.add("talk.mp4")
+    bench.speech.fail_with = [ModelLoadError("no")]
+    bench.run()
+    assert read_state(bench.instance).failed == {"talk.mp4"}
+    bench.run()
+    assert read_state(bench.instance).failed == set()
+    assert read_state(bench.instance).made == {"talk.mp4"}
+
+
+def test_a_video_that_was_made_and_failed_since_has_failed(bench):
+    bench.add("talk.mp4")
+    bench.run()
+    bench.speech.fail_with = [ModelLoadError("no")]
+    bench.run(speech={"language": "zh"})
+    state = read_state(bench.instance)
+    assert (state.failed, state.made) == ({"talk.mp4"}, {"talk.mp4"})
+
+
+def test_a_queued_run_is_under_way_and_a_cancelled_one_is_not(bench, job):
+    run = queue(bench, job, "talk.mp4")
+    assert read_state(bench.instance).under_way == {"talk.mp4"}
+    bench.instance.report_run_canceled(run)
+    state = read_state(bench.instance)
+    assert not state.under_way | state.failed
