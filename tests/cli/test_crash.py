@@ -121,7 +121,7 @@ def is_ended_retry(run: dict) -> bool:
     return run["parentRunId"] is not None and run["status"] in ENDED
 
 
-def transcript_steps(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEventType]:
+def transcript_steps(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEventType | None]:
     """How far the transcript's step has come."""
     kinds = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS}
     logs = instance.all_logs(run_id, of_type=kinds)

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.assets import build_assets
+from yivideo_pipeline.defs.automation import attach_condition, build_automation_sensor
 from yivideo_pipeline.defs.backfills.schedules import build_schedules
 from yivideo_pipeline.defs.notices import build_notice_sensors
 from yivideo_pipeline.defs.stages import JOB
@@ -19,7 +20,7 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
     transcript's model is still loaded when the alignment asks for it.
     """
     settings = resources["launch"].settings
-    stages = build_assets(settings)
+    stages = [attach_condition(stage, settings, resources["ledger"]) for stage in build_assets(settings)]
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*stages),
@@ -30,7 +31,7 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
         assets=stages,
         jobs=[job],
         schedules=build_schedules(settings),
-        sensors=[build_watch_sensor(settings), *build_notice_sensors(settings)],
+        sensors=[build_watch_sensor(settings), build_automation_sensor(), *build_notice_sensors(settings)],
         resources=resources,
         executor=dg.in_process_executor,
     )
