@@ -8,7 +8,7 @@ from yivideo_pipeline.defs.stages import UPSTREAM
 def selected_stages(run: dg.DagsterRun) -> frozenset[str]:
     """Return the stages that a run makes."""
     stages = frozenset(UPSTREAM)
-    if run.asset_selection is not None:
+    if run.asset_selection:  # `execute_in_process` notes an empty one for all
         stages &= {key.to_user_string() for key in run.asset_selection}
     if run.step_keys_to_execute is not None:  # a retry leaves out what its parent finished
         stages &= set(run.step_keys_to_execute)
