@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
-from yivideo_pipeline.service import health
+from yivideo_pipeline.service import health, speech
 from yivideo_pipeline.service.access import Access, require_safe
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
@@ -17,7 +17,7 @@ from yivideo_pipeline.service.state import State
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
-ROUTERS = [health.router]
+ROUTERS = [health.router, speech.router]
 
 
 def create_app(settings: Settings, config: Path | None = None, insecure: bool = False) -> FastAPI:

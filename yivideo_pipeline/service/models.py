@@ -15,6 +15,7 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.rules import resolve
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 
 
@@ -50,6 +51,11 @@ class Models:
     def settings(self) -> Settings:
         """The settings as they are now."""
         return self._settings
+
+    @property
+    def local(self) -> LocalSpeech:
+        """What is known of options before anything is loaded."""
+        return LocalSpeech(self._settings, self.manager)
 
     @contextmanager
     def lease(self, options: SpeechOptions) -> Generator[SpeechEngine]:

@@ -54,10 +54,12 @@ class LocalSpeech:
 
     def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
         """Return what times the words here: `auto` depends on the device and on which weights there are."""
-        if not said.words:
-            return Aligner.ATTENTION
+        return self.aligner_of(options, said.language) if said.words else Aligner.ATTENTION
+
+    def aligner_of(self, options: SpeechOptions, language: str) -> Aligner:
+        """Return what times the words of a language here."""
         device = resolve(options, capacity_of(probe_hardware())).device
-        return Aligner(choose_aligner(options, said.language, device, self._model_dir, **self._hub))
+        return Aligner(choose_aligner(options, language, device, self._model_dir, **self._hub))
 
     def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
         """Lend the engine, loading its model where it is not loaded."""
