@@ -10,6 +10,7 @@ from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, JOB, LOCATION
 
 ROOT = Path(__file__).resolve().parents[2]
+REPORTS = {"library_report", "performance_report"}
 
 
 @pytest.fixture
@@ -22,6 +23,8 @@ def test_the_stages_follow_each_other(graph):
         key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
         for key in graph.get_all_asset_keys()
     }
+    # Reports are of all videos, and no part of making one.
+    assert {parents.pop(report).pop() for report in REPORTS} == {"subtitles"}
     assert parents == {
         "video": set(),
         "audio": {"video"},
@@ -34,8 +37,12 @@ def test_the_stages_follow_each_other(graph):
 def test_every_asset_says_what_and_whose_it_is(graph):
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
+        assert node.description and node.owners and node.kinds and node.code_version
+        if key.to_user_string() in REPORTS:
+            assert node.partitions_def is None and node.group_name == "reports"
+            continue
         assert node.partitions_def.name == "videos"
-        assert node.description and node.owners and node.kinds and node.group_name == "subtitles"
+        assert node.group_name == "subtitles"
         assert node.code_version == CODE_VERSIONS[key.to_user_string()]
 
 

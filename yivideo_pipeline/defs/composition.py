@@ -9,6 +9,7 @@ from yivideo_pipeline.defs.assets import build_assets
 from yivideo_pipeline.defs.automation import attach_condition, build_automation_sensor
 from yivideo_pipeline.defs.backfills.schedules import build_schedules
 from yivideo_pipeline.defs.notices import build_notice_sensors
+from yivideo_pipeline.defs.reports import build_report_assets, build_report_schedules
 from yivideo_pipeline.defs.stages import JOB
 from yivideo_pipeline.defs.watch.new_videos import build_watch_sensor
 
@@ -28,9 +29,9 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
-        assets=stages,
+        assets=[*stages, *build_report_assets(settings)],
         jobs=[job],
-        schedules=build_schedules(settings),
+        schedules=[*build_schedules(settings), *build_report_schedules(settings)],
         sensors=[build_watch_sensor(settings), build_automation_sensor(), *build_notice_sensors(settings)],
         resources=resources,
         executor=dg.in_process_executor,

@@ -17,10 +17,18 @@ def with_days(videos: "pd.DataFrame", time_zone: str | None) -> "pd.DataFrame":
         videos: As `video_table` makes them.
         time_zone: Such as Europe/Berlin; None: UTC.
     """
+    return videos.assign(day=_local(videos["ended_at"], time_zone).dt.tz_localize(None).dt.normalize())
+
+
+def with_times(videos: "pd.DataFrame", time_zone: str | None) -> "pd.DataFrame":
+    """Return the videos with `ended_at` as a time of the time zone (None: UTC), to the second."""
+    return videos.assign(ended_at=_local(videos["ended_at"], time_zone).dt.floor("s"))
+
+
+def _local(unix: "pd.Series", time_zone: str | None) -> "pd.Series":
     import pandas as pd
 
-    ended = pd.to_datetime(videos["ended_at"], unit="s", utc=True).dt.tz_convert(ZoneInfo(time_zone or "UTC"))
-    return videos.assign(day=ended.dt.tz_localize(None).dt.normalize())
+    return pd.to_datetime(unix, unit="s", utc=True).dt.tz_convert(ZoneInfo(time_zone or "UTC"))
 
 
 def by_weeks(videos: "pd.DataFrame") -> "pd.DataFrame":
@@ -36,7 +44,7 @@ def day_table(videos: "pd.DataFrame", by: Sequence[str] = BY) -> "pd.DataFrame":
     Columns, beside what it is summed up by:
         videos: finished ones whose transcript was made; speed and time below are told of these.
         rendered_again: finished ones whose transcript was there already.
-        failures: runs of one video that ended in failure; retries: attempts beyond each stage's first.
+        failures: runs of one video that ended in failure; retries: second and further attempts.
         audio_h: hours of sound in `videos`; work_h: hours of work for them.
         rtfx_mean: audio by work of all of them; rtfx_p5, rtfx_p50, rtfx_p95: of the single videos, from slow
             to fast.

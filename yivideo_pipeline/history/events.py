@@ -12,6 +12,7 @@ PARTITION_TAG = "dagster/partition"
 BACKFILL_TAG = "dagster/backfill"
 MODEL_TAG = "yivideo/model"
 TRIGGER_TAG = "yivideo/trigger"
+"""As `defs.run_tags` sets them."""
 
 MEASURED = {field.name for field in fields(Sample)} - {
     "run_id", "stage", "key", "success", "at", "warnings", "kind", "message", "hint",

@@ -58,7 +58,7 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
         audio_s, wall_s, cpu_s: seconds of sound, and of work in all stages.
         rtfx: `audio_s / wall_s` where it is finished and heard, else NaN.
         rss_peak_mb, gpu_memory_peak_mb, gpu_utilization_mean_pct: the highest of its stages.
-        retries: attempts beyond each stage's first.
+        retries: attempts beyond each stage's first, and runs beyond the first.
         model, compute_type, device, language: the transcript's, `unknown` without one; the model then is what
             the run was launched with, where it says so.
         score, cues, words, low_confidence_words, warnings: of what it made.
@@ -83,8 +83,10 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
     videos["warnings"] = _warnings(done).reindex(videos.index)
     videos["heard"] = videos.index.isin(heard.index[~heard["reused"].astype(bool)])
     videos["outcome"] = "partly"
-    videos.loc[videos.index.isin(failed.index), "outcome"] = "failed"
-    videos.loc[videos.index.isin(finished.index), "outcome"] = "finished"
+    videos.loc[finished.index, "outcome"] = "finished"
+    # A check may refuse what a stage has made: the failure comes after it then.
+    is_last = failed["at"] >= finished["at"].reindex(failed.index).fillna(0.0)
+    videos.loc[failed.index[is_last], "outcome"] = "failed"
     told = (videos["outcome"] == "finished") & videos["heard"] & (videos["wall_s"] > 0)
     videos["rtfx"] = (videos["audio_s"] / videos["wall_s"]).where(told)
     return videos.sort_values("ended_at", kind="stable").reset_index(drop=True)
@@ -92,7 +94,7 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
 
 def _sums(samples: "pd.DataFrame") -> "pd.DataFrame":
     works = samples.assign(retries=samples["attempts"].fillna(1) - 1).groupby("work", sort=True)
-    return works.agg(
+    sums = works.agg(
         root_id=("root_id", "first"),
         key=("key", "first"),
         ended_at=("at", "max"),
@@ -105,6 +107,8 @@ def _sums(samples: "pd.DataFrame") -> "pd.DataFrame":
         retries=("retries", "sum"),
         run_model=("run_model", "first"),
     )
+    runs = samples.drop_duplicates(["work", "run_id"]).groupby("work").size()
+    return sums.assign(retries=(sums["retries"] + runs - 1).astype(int))
 
 
 def _warnings(done: "pd.DataFrame") -> "pd.Series":

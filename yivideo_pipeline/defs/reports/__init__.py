@@ -14,12 +14,12 @@ JOB = "daily_report"
 EVERY_MORNING = "0 7 * * *"
 
 
-def report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Return the reports, for this process's settings."""
     return [library_report_of(settings), performance_report_of(settings)]
 
 
-def report_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+def build_report_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
     """Return the schedule of the reports, with its job; it is off until somebody switches it on."""
     job = dg.define_asset_job(
         JOB,

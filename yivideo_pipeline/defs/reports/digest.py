@@ -35,7 +35,7 @@ class Digest:
     """Work between two times (Unix seconds), and how the library stands at the second.
 
     `finished` counts videos that were recognized and have their subtitles, `rendered_again` those whose words
-    were known; `failed` the runs of one video that failed, `retries` the attempts beyond each stage's first.
+    were known; `failed` the runs of one video that failed, `retries` the second and further attempts.
     `audio_s`, `work_s` and `rtfx` (the first by the second; None without work) are of the finished ones. The
     worst are pairs of key and figure, the worst first.
     """

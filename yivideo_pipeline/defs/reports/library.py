@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.reports.standing import standing_table
 from yivideo_pipeline.defs.reports.wording import as_lines, as_markdown, headline
 from yivideo_pipeline.defs.stages import OWNERS
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.history.days import with_days
+from yivideo_pipeline.history.days import with_days, with_times
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
@@ -56,7 +56,7 @@ def _report(
     picture = write(settings.home, f"library-{day}.svg", chart)
     text = as_markdown(digest, zone, f"![{CHART}]({picture.name})")
     report = write(settings.home, f"library-{day}.md", text.encode())
-    table = write(settings.home, f"library-{day}.csv", csv_of(standing, index=True))
+    table = write(settings.home, f"library-{day}.csv", csv_of(with_times(standing, zone), index=True))
     _tell(digest, day, ledger, settings)
     return dg.MaterializeResult(
         metadata={

@@ -42,4 +42,4 @@ def standing_table(instance: dg.DagsterInstance, ledger: Ledger, videos: "pd.Dat
                 one.failed.stage, one.failed.kind, one.failed.message, one.failed.hint,
             ]  # fmt: skip
     table.insert(0, "state", state)
-    return table
+    return table.astype(dict.fromkeys(("words", "low_confidence_words"), "Int64"))

@@ -14,7 +14,7 @@ RELEASE = "yivideo quarantine release"
 def headline(digest: Digest) -> str:
     """Say the most important in one line."""
     done = f"{_count(digest.finished, 'video')} done"
-    speed = f" ({hours(digest.audio_s)} at {digest.rtfx:.1f} × real time)" if digest.rtfx else ""
+    speed = f" ({length_of(digest.audio_s)} at {digest.rtfx:.1f} × real time)" if digest.rtfx else ""
     return f"{done}{speed}, {digest.failed} failed, {digest.standing['quarantined']} in quarantine"
 
 
@@ -34,7 +34,7 @@ def as_markdown(digest: Digest, time_zone: str | None, pictures: str) -> str:
         f"# Library report\n\n{since} to {until} ({zone.key}): {headline(digest)}.",
         pictures,
         "## What was done\n\n" + table(["", ""], _work(digest)),
-        "## How the library stands\n\n" + table(["videos", ""], _standing(digest)),
+        "## How the library stands\n\n" + table(["", ""], _standing(digest)),
         _troubles("## In quarantine", digest.quarantine, f"Take one up again: `{RELEASE} VIDEO`."),
         _troubles("## Failed", digest.failures, "The nightly backfill tries them again; `yivideo why FILE`."),
         _worst("## Lowest quality scores", "score of 100", digest.lowest_scores, "{:.1f}"),
@@ -57,27 +57,30 @@ def as_lines(digest: Digest) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def hours(seconds: float) -> str:
-    """Say a length of time as people do: `1.5 h of video`, or minutes where it is less than an hour."""
-    return f"{seconds / 3600:.1f} h of video" if seconds >= 3600 else f"{seconds / 60:.1f} min of video"
+def length_of(seconds: float) -> str:
+    """Say a length of video as people do: in hours, in minutes, or in seconds."""
+    for unit, unit_s in (("h", 3600), ("min", 60)):
+        if seconds >= unit_s:
+            return f"{seconds / unit_s:.1f} {unit} of video"
+    return f"{seconds:.0f} s of video"
 
 
 def _work(digest: Digest) -> list[tuple[str, str]]:
     return [
         ("recognized and subtitled", _count(digest.finished, "video")),
-        ("only rendered again", _count(digest.rendered_again, "video")),
+        ("words known before", _count(digest.rendered_again, "video")),
         ("failed", _count(digest.failed, "run")),
         ("second and further attempts", str(digest.retries)),
-        ("length", hours(digest.audio_s)),
+        ("length", length_of(digest.audio_s)),
         ("× real time", f"{digest.rtfx:.1f}" if digest.rtfx else "–"),
     ]
 
 
 def _standing(digest: Digest) -> list[tuple[str, str]]:
-    rows = [(state, str(count)) for state, count in digest.standing.items()]
+    rows = [(f"videos {state}", str(count)) for state, count in digest.standing.items()]
     return [
         *rows,
-        ("all", str(sum(digest.standing.values()))),
+        ("videos in all", str(sum(digest.standing.values()))),
         ("runs not ended", str(digest.unfinished_runs)),
     ]
 
