@@ -1,0 +1,89 @@
+import subprocess
+import sys
+
+import pytest
+
+from yivideo_pipeline.ledger.attempts import Attempt
+from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger.workers import is_gone, worker_of_this_process
+
+AT_WORK = """
+import sys, time
+from pathlib import Path
+from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.workers import WorkerLedger
+
+WorkerLedger(open_ledger(Path(sys.argv[1]))).begin(sys.argv[2], "transcript", "run1")
+print("working", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def ledger(home):
+    engine = open_ledger(home)
+    yield Ledger(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def other_worker(home):
+    """A process that is at work on a.mp4."""
+    command = [sys.executable, "-c", AT_WORK, str(home), "a.mp4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "working\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_who_ends_its_work_leaves_nothing_behind(ledger):
+    assert ledger.workers.begin("a.mp4", "audio", "run1") == 0
+    ledger.workers.end("a.mp4")
+    assert ledger.workers.begin("a.mp4", "transcript", "run1") == 0
+    assert ledger.workers.deaths() == {}
+
+
+def test_a_living_worker_counts_as_no_death(ledger, other_worker):
+    assert ledger.workers.begin("a.mp4", "transcript", "run2") == 0
+    ledger.workers.end("a.mp4")
+    assert ledger.workers.at_work("a.mp4").run_id == "run1"
+
+
+def test_a_killed_worker_is_counted_once(ledger, other_worker):
+    other_worker.kill()
+    other_worker.wait()
+    assert ledger.workers.at_work("a.mp4") is None
+    assert ledger.workers.deaths() == {"a.mp4": 1}
+    assert ledger.workers.begin("a.mp4", "transcript", "run1") == 1
+    assert ledger.workers.begin("b.mp4", "transcript", "run1") == 0
+    assert ledger.workers.deaths() == {"a.mp4": 1}
+
+
+def test_deaths_are_forgotten_when_the_video_goes_well(ledger, other_worker):
+    other_worker.kill()
+    other_worker.wait()
+    ledger.failures.note_success("a.mp4")
+    assert ledger.workers.deaths() == {"a.mp4": 1}, "the death was found after the success"
+    ledger.failures.note_success("a.mp4")
+    assert ledger.workers.deaths() == {}
+
+
+def test_this_process_lives_and_nothing_is_known_of_other_machines():
+    assert not is_gone(worker_of_this_process())
+    assert not is_gone("another-machine:1:1.00")
+    host, pid, _ = worker_of_this_process().rsplit(":", 2)
+    assert is_gone(f"{host}:{pid}:1.00"), "its number belongs to another process by now"
+
+
+def test_attempts_are_kept_in_order_until_the_stage_is_over(ledger):
+    first, second = Attempt("memory", "Full", 2.0), Attempt("service", "No answer", 4.0)
+    ledger.attempts.note("a.mp4", "transcript", "run1", first)
+    ledger.attempts.note("a.mp4", "transcript", "run1", second)
+    assert ledger.attempts.of("a.mp4", "transcript", "run1") == (first, second)
+    assert ledger.attempts.of("a.mp4", "alignment", "run1") == ()
+    assert ledger.attempts.of("a.mp4", "transcript", "run2") == ()
+    ledger.attempts.forget("a.mp4", "transcript")
+    assert ledger.attempts.of("a.mp4", "transcript", "run1") == ()
