@@ -127,11 +127,18 @@ def test_a_sigh_that_no_word_covers_is_no_fault(home):
     ids=["a third of the usual", "slower", "too few to compare", "reused", "no speed"],
 )
 def test_a_speed_far_below_the_usual_is_told(home, speed, usual_enough):
-    assert judge("transcript", "speed_is_usual", words_subject(speed=speed)).passed is usual_enough
+    subject = words_subject(say(duration_s=3600.0), speed=speed)
+    assert judge("transcript", "speed_is_usual", subject).passed is usual_enough
+
+
+def test_a_short_video_that_waited_for_the_model_is_no_anomaly(home):
+    subject = words_subject(say(duration_s=20.0), speed=Speed(1.0, USUAL))
+    assert judge("transcript", "speed_is_usual", subject).passed
 
 
 def test_a_slow_transcript_is_told_with_the_machines_usual_speed(home):
-    result = judge("transcript", "speed_is_usual", words_subject(speed=Speed(1.0, USUAL)))
+    subject = words_subject(say(duration_s=3600.0), speed=Speed(1.0, USUAL))
+    result = judge("transcript", "speed_is_usual", subject)
     assert number(result, "usual_rtfx") == 11.0
     assert "11.0 × is usual" in str(result.description)
 

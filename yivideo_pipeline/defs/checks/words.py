@@ -16,6 +16,8 @@ LEAST_SPEECH_S = 2.0
 """Less than this is often a cough or a door that was taken for a voice."""
 LEAST_SPEEDS = 5
 """Fewer speeds than these say nothing about what is usual."""
+LOADING_S = 60.0
+"""A transcript that has to wait for the model to be loaded, or even fetched, may take so much longer."""
 OUTSIDE_S = 0.5
 """A word may reach so far over the edges of the video: aligners work in steps, files round."""
 
@@ -79,8 +81,9 @@ def _speed_is_usual(subject: Subject, settings: Settings) -> Verdict:
     if len(speed.usual) < LEAST_SPEEDS:
         return Verdict(True, f"{speed.rtfx:.1f} × real time; too few runs to say what is usual", numbers)
     usual = median(speed.usual)
-    numbers = {**numbers, "usual_rtfx": usual}
-    if speed.rtfx < share * usual:
+    lost_s = subject.said.duration_s / speed.rtfx - subject.said.duration_s / usual
+    numbers = {**numbers, "usual_rtfx": usual, "lost_s": lost_s}
+    if speed.rtfx < share * usual and lost_s > LOADING_S:
         return Verdict(
             False,
             f"{speed.rtfx:.1f} × real time, where {usual:.1f} × is usual here: see what else uses"
