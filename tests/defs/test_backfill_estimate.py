@@ -1,0 +1,70 @@
+import pytest
+
+from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
+from yivideo_pipeline.defs.backfills.selection import Candidate, Reason, Selection
+from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.settings.options import SpeechOptions
+
+SPEECH = SpeechOptions(model_name="base", device="cpu")
+SPEEDS = {"audio": 100.0, "transcript": 4.0, "alignment": 20.0, "subtitles": 500.0}
+"""Seconds of sound by second of work."""
+
+
+@pytest.fixture
+def made(bench):
+    """Two videos that were made here: of 100 s and of 300 s."""
+    ledger = bench.resources["ledger"].made
+    for key, audio_s in (("short", 100.0), ("long", 300.0)):
+        for stage, rtfx in SPEEDS.items():
+            used = ("base", "cpu") if stage in ("transcript", "alignment") else (None, None)
+            measured = {"audio_s": audio_s, "measured_at": 1.0, "wall_s": audio_s / rtfx, "rtfx": rtfx}
+            engine = {"model": used[0], "device": used[1]}
+            ledger.note(
+                Made(key, stage, "k", "1.x", chosen=False, video_hash="h", made_at=1.0, run_id="r",
+                     reused=False, **measured, **engine)
+            )  # fmt: skip
+    return ledger
+
+
+def estimator(made, speech=SPEECH):
+    return Estimator(made, ["short", "long", "new"], speech)
+
+
+def video(key, start="video"):
+    return Candidate(key, Reason.MISSING, start)
+
+
+def test_it_is_the_sound_by_the_usual_speed_of_the_stages(made):
+    expected_s = 300 / 100 + 300 / 4 + 300 / 20 + 300 / 500
+    assert estimator(made).seconds(video("long")) == pytest.approx(expected_s)
+    assert estimator(made).seconds(video("long", "subtitles")) == pytest.approx(300 / 500)
+
+
+def test_a_video_of_unknown_length_counts_as_the_mean_of_all(made):
+    total = estimator(made).total([video("short", "subtitles"), video("new", "subtitles")])
+    assert total == Estimate(pytest.approx(300 / 500), 300.0, guessed=1)
+
+
+def test_with_a_model_that_was_never_used_here_nothing_is_known(made):
+    other = estimator(made, SpeechOptions(model_name="large-v3", device="cpu"))
+    assert other.total([video("long")]) == Estimate(None, 300.0, guessed=0)
+    assert other.seconds(video("long", "subtitles")) is not None
+
+
+def test_before_anything_was_made_nothing_is_known(bench):
+    nothing = Estimator(bench.resources["ledger"].made, ["new"], SPEECH)
+    assert nothing.total([video("new")]) == Estimate(None, None, guessed=1)
+
+
+def test_a_video_that_is_too_long_does_not_keep_a_short_one_out(made):
+    both = Selection((video("long"), video("short")))
+    ahead = estimator(made)
+    only_short = ahead.seconds(video("short")) + 1
+    assert [one.key for one in ahead.fit(both, only_short, unknown=20)] == ["short"]
+    assert ahead.fit(both, 1.0, unknown=20) == []
+
+
+def test_of_videos_that_nothing_is_known_of_as_many_are_taken_as_are_allowed(made):
+    other = estimator(made, SpeechOptions(model_name="large-v3", device="cpu"))
+    several = Selection(tuple(video(key) for key in ("short", "long", "new")))
+    assert [one.key for one in other.fit(several, 3600.0, unknown=2)] == ["short", "long"]

@@ -1,0 +1,135 @@
+import time
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import BulkActionStatus
+from dagster._daemon.types import DaemonHeartbeat
+
+from yivideo_pipeline.defs.backfills.launch import (
+    LONGEST_ID,
+    Order,
+    daemon_runs,
+    launch,
+    unfinished_of_ours,
+    videos_under_way,
+)
+from yivideo_pipeline.defs.backfills.orders import orders_by_hand, scheduled_orders
+from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason, Selection
+from yivideo_pipeline.defs.stages import VIDEOS
+
+DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(VIDEOS, ["a", "b", "c"])
+        yield instance
+
+
+def an_order(**changes):
+    values = {
+        "backfill_id": "nightly-1",
+        "origin": "nightly_missing_or_failed",
+        "trigger": "schedule",
+        "keys": ["a", "c"],
+        "stages": STAGES,
+        "title": "Nightly: 2 missing",
+        "description": "a, c",
+    }
+    return Order(**{**values, **changes})
+
+
+def selection(**starts):
+    return Selection(tuple(Candidate(key, Reason.STALE, start) for key, start in starts.items()))
+
+
+def end(instance, backfill_id, status=BulkActionStatus.COMPLETED_SUCCESS):
+    instance.update_backfill(instance.get_backfill(backfill_id).with_status(status))
+
+
+def test_the_daemon_is_given_what_the_order_says(instance):
+    assert launch(instance, an_order())
+    backfill = instance.get_backfill("nightly-1")
+    assert backfill.status == BulkActionStatus.REQUESTED
+    assert backfill.is_asset_backfill
+    assert (backfill.title, backfill.description) == ("Nightly: 2 missing", "a, c")
+    assert backfill.tags == {
+        "dagster/priority": "-2",
+        "dagster/schedule_name": "nightly_missing_or_failed",
+        "yivideo/backfill": "nightly_missing_or_failed",
+        "yivideo/trigger": "schedule",
+    }
+    wanted = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
+    assert {asset.to_user_string(): set(subset.get_partition_keys()) for asset, subset in wanted.items()} == {
+        stage: {"a", "c"} for stage in STAGES
+    }
+
+
+def test_only_the_stages_of_the_order_are_made(instance):
+    launch(instance, an_order(stages=["subtitles"]))
+    assert instance.get_backfill("nightly-1").asset_selection == [dg.AssetKey("subtitles")]
+
+
+def test_the_same_order_is_not_launched_twice_even_after_its_end(instance):
+    assert launch(instance, an_order())
+    assert not launch(instance, an_order(keys=["b"]))
+    end(instance, "nightly-1")
+    assert not launch(instance, an_order())
+    assert len(instance.get_backfills()) == 1
+
+
+def test_what_is_unfinished_is_found_until_its_end(instance):
+    launch(instance, an_order())
+    assert unfinished_of_ours(instance) == ["nightly-1"]
+    assert videos_under_way(instance) == {"a", "c"}
+    end(instance, "nightly-1", BulkActionStatus.CANCELED)
+    assert unfinished_of_ours(instance) == []
+    assert videos_under_way(instance) == set()
+
+
+def test_a_backfill_of_the_ui_is_not_ours_but_its_videos_are_under_way(instance):
+    launch(instance, an_order())
+    instance.update_backfill(instance.get_backfill("nightly-1")._replace(tags={"user": "ann"}))
+    assert unfinished_of_ours(instance) == []
+    assert videos_under_way(instance) == {"a", "c"}
+
+
+def test_a_daemon_runs_while_it_is_heard_of(instance):
+    assert not daemon_runs(instance)
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "BACKFILL", None, None))
+    assert not daemon_runs(instance)
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "BACKFILL", None, None))
+    assert daemon_runs(instance)
+
+
+def test_videos_that_begin_with_different_stages_go_into_different_backfills():
+    first, second = scheduled_orders(
+        selection(a="subtitles", b="transcript", c="subtitles"), "weekly_stale", DUE
+    )
+    assert (first.keys, first.stages) == (["b"], ("transcript", "alignment", "subtitles"))
+    assert (second.keys, second.stages) == (["a", "c"], ("subtitles",))
+    assert (first.title, second.title) == ("Weekly: 1 stale", "Weekly: 2 stale")
+
+
+def test_a_tick_gives_the_same_ids_whenever_it_is_evaluated_and_the_next_one_others():
+    ids = [order.backfill_id for order in scheduled_orders(selection(a="video"), "nightly_m", DUE)]
+    assert ids == ["nightly-20261122-0100"]
+    later = scheduled_orders(selection(a="video"), "nightly_m", DUE.replace(hour=2))
+    assert [order.backfill_id for order in later] != ids
+
+
+@pytest.mark.parametrize("start", STAGES)
+def test_dagsters_table_has_room_for_every_id(instance, start):
+    (scheduled,) = scheduled_orders(selection(a=start), "nightly_missing_or_failed", DUE)
+    (by_hand,) = orders_by_hand(instance, selection(a=start))
+    assert max(len(scheduled.backfill_id), len(f"{by_hand.backfill_id}-99")) <= LONGEST_ID
+
+
+def test_the_same_videos_may_be_launched_by_hand_again(instance):
+    (first,) = orders_by_hand(instance, selection(a="video"))
+    launch(instance, first)
+    end(instance, first.backfill_id)
+    (second,) = orders_by_hand(instance, selection(a="video"))
+    assert second.backfill_id == f"{first.backfill_id}-2"
