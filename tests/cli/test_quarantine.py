@@ -68,7 +68,7 @@ def test_all_are_released_at_once_and_it_is_said_what_comes_next(environment, fa
     assert failures.quarantined() == {}
     *released, watched, outside = ended.stdout.splitlines()
     assert len(released) == 3
-    assert "new_videos takes 2 videos at its next look, within 10 s" in watched
+    assert "new_videos takes 2 videos as new, at one of its looks every 10 s" in watched
     assert "In no library root: 1 video; `yivideo process FILE`" in outside
     assert run(environment, "quarantine", "release", "--all").stdout == "No video is set aside.\n"
 

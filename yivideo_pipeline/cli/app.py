@@ -164,6 +164,18 @@ def backfill(
     raise typer.Exit(work.backfill(work.Request(reasons, since, match, config, dry_run, yes, as_json)))
 
 
+@app.command()
+def why(
+    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is done with a file of the library, and why; and what was made of it."""
+    from yivideo_pipeline.cli.why import explain
+
+    raise typer.Exit(explain(file, config, as_json=as_json))
+
+
 @quarantine_app.callback()
 def quarantine(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the videos that are set aside because they failed for good, each with its reason."""

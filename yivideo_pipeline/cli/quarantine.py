@@ -47,10 +47,12 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
     if everything == bool(names):
         raise WrongUsage("It is not said which videos to release", "Name them, or give --all")
     settings = load_settings(config)
-    failures = ledger_of(settings).failures
-    aside = failures.quarantined()
+    ledger = ledger_of(settings)
+    aside = ledger.failures.quarantined()
     keys = list(aside) if everything else _keys_of(names, aside, settings)
-    released = failures.release(keys)
+    released = ledger.failures.release(keys)
+    # Their files are as they were: only one that the watch does not know is taken.
+    ledger.files.forget(released)
     _tell(released, settings)
     return Exit.DONE
 
@@ -81,8 +83,8 @@ def _tell(released: Sequence[str], settings: Settings) -> None:
     watched = sum(not key.startswith("/") for key in released)
     if watched:
         console.print(
-            f"While `yivideo up` runs, the sensor new_videos takes {_videos(watched)} at its next look,"
-            f" within {settings.library.poll_s} s; `yivideo process FILE` does it now."
+            f"While `yivideo up` runs, the sensor new_videos takes {_videos(watched)} as new,"
+            f" at one of its looks every {settings.library.poll_s} s; `yivideo process FILE` does it now."
         )
     if watched < len(released):
         console.print(

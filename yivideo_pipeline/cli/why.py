@@ -1,0 +1,125 @@
+"""`yivideo why`: what the watch does with a file, for which reason, and what is known of the video."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from yivideo_pipeline.cli.account import Account, StageAccount, account_of
+from yivideo_pipeline.cli.exits import Exit, WrongUsage
+from yivideo_pipeline.cli.ledger import ledger_of
+from yivideo_pipeline.cli.space import megabytes
+from yivideo_pipeline.cli.tables import print_json
+from yivideo_pipeline.cli.text import moment, open_console, printable, sentences
+from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.library.decision import Action, Why
+from yivideo_pipeline.library.look import Answer
+from yivideo_pipeline.library.watch import Watch
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.partition_keys import key_of
+
+_VERDICTS: dict[Action, str] = {
+    "take": "to be made: the next look takes it, while `yivideo up` runs",
+    "take_again": "to be made again: the next look takes it, while `yivideo up` runs",
+    "known": "known",
+    "wait": "waiting",
+    "pass": "passed over",
+    "retire": "to be taken out",
+    "hold": "out of sight",
+}
+
+
+def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
+    """Say what the watch does with a file and why, and what was made of it; nothing is changed.
+
+    Args:
+        path: The file; one that was deleted is answered for too.
+        config: Settings file.
+        as_json: Print one JSON object.
+
+    Raises:
+        ConfigError: the settings can't be read.
+        WrongUsage: it is a folder, or neither there nor known.
+    """
+    settings = load_settings(config)
+    if path.is_dir():
+        raise WrongUsage(
+            f"{printable(str(path))} is a folder",
+            "Name a file in it; `yivideo process` makes subtitles for all of a folder",
+        )
+    ledger = ledger_of(settings)
+    storage = Storage(settings.storage.root, settings.home / "tmp")
+    answer = Watch(settings, ledger.files, ledger.failures, storage).why(path)
+    account = account_of(key_of(path, settings.library.roots), ledger, settings)
+    if not (os.path.lexists(path) or answer.record or account.last_run):
+        raise WrongUsage(f"There is no {printable(str(path))}", "Check the path")
+    if as_json:
+        print_json(_as_json(path, answer, account))
+    else:
+        lines = list(_lines(path, answer, account))
+        width = max(len(label) for label, _ in lines)
+        for label, text in lines:
+            open_console().print(f"{label:{width}}  {printable(text)}")
+    return Exit.DONE
+
+
+def _as_json(path: Path, answer: Answer, account: Account) -> dict[str, Any]:
+    decision = answer.decision
+    return {
+        "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow links
+        "action": decision.action,
+        "why": decision.why.name,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        "file": answer.record and asdict(answer.record),
+        **asdict(account),
+    }
+
+
+def _lines(path: Path, answer: Answer, account: Account) -> Iterator[tuple[str, str]]:
+    decision = answer.decision
+    yield "watch", sentences(_VERDICTS[decision.action], str(decision))
+    if decision.why is Why.OUTSIDE:
+        yield "", f"`yivideo process {shlex.quote(str(path))}` makes its subtitles."
+    yield "partition", account.key
+    if record := answer.record:
+        yield "file", f"{megabytes(record.size_bytes)}, changed {moment(record.mtime_ns / 1e9)}"
+    if now := account.at_work:
+        yield "at work", f"{now.stage}, since {moment(now.since)}"
+    elif record and record.taken and account.last_run is None:
+        yield "at work", "not yet: it was taken, and its run waits for its turn"
+    for stage in account.stages:
+        yield stage.made.stage, _stage(stage)
+    if run := account.last_run:
+        yield "last run", f"{moment(run.at)}, {run.outcome}: {run.url}"
+    yield from _trouble(account)
+
+
+def _stage(stage: StageAccount) -> str:
+    made = stage.made
+    parts = [f"{'found made' if made.reused else 'made'} {moment(made.made_at)}", *_engine(made)]
+    if stage.stale:
+        parts.append(f"stale: {stage.stale}")
+    return ", ".join(parts)
+
+
+def _engine(made: Made) -> Iterator[str]:
+    if made.model:
+        yield f"{made.model} in {made.compute_type} on {made.device}"
+    if made.rtfx:
+        yield f"{made.rtfx:.1f} × real time"
+
+
+def _trouble(account: Account) -> Iterator[tuple[str, str]]:
+    if failed := account.failed:
+        attempts = "1 attempt" if failed.attempts == 1 else f"{failed.attempts} attempts"
+        told = sentences(failed.message, failed.hint)
+        yield "failure", f"{moment(failed.at)}, {failed.stage}, {attempts}: {told}"
+        if account.streak > 1:
+            yield "", f"{account.streak} runs failed one after the other."
+    if aside := account.quarantined:
+        release = f"yivideo quarantine release {shlex.quote(account.key)}"
+        yield "set aside", f"since {moment(aside.since)}; `{release}` or a changed file takes it up again."
