@@ -9,7 +9,7 @@ from rich.console import Console
 
 from yivideo_pipeline.cli.text import printable
 from yivideo_pipeline.defs.backfills.estimate import Estimate
-from yivideo_pipeline.defs.backfills.orders import say_reasons
+from yivideo_pipeline.defs.backfills.orders import count_videos, say_reasons
 from yivideo_pipeline.defs.backfills.selection import STAGES, LeftOut, Selection
 
 _SHOWN = 5
@@ -28,7 +28,7 @@ class Launched:
 def print_plan(people: Console, selection: Selection, estimate: Estimate) -> None:
     """Say which videos would be made, from which stage on, and how long it takes."""
     if selection.videos:
-        people.print(f"{_videos(len(selection.videos))} to make: {say_reasons(selection)}.")
+        people.print(f"{count_videos(len(selection.videos))} to make: {say_reasons(selection)}.")
         for video in selection.videos[:_SHOWN]:
             people.print(f"  {video.reason}: {printable(video.key)}")
         if len(selection.videos) > _SHOWN:
@@ -36,11 +36,11 @@ def print_plan(people: Console, selection: Selection, estimate: Estimate) -> Non
         for start, keys in selection.by_start().items():
             stages = STAGES[STAGES.index(start) :]
             people.print(
-                f"Stages of {_videos(len(keys))}: {', '.join(stages)}; what is made already is reused."
+                f"Stages of {count_videos(len(keys))}: {', '.join(stages)}; what is made already is reused."
             )
         people.print(say_estimate(estimate))
     else:
-        people.print(f"Nothing to do among {_videos(len(selection.registered))}.")
+        people.print(f"Nothing to do among {count_videos(len(selection.registered))}.")
     if selection.left_out:
         counts = Counter(selection.left_out.values())
         told = ", ".join(f"{counts[why]} {why}" for why in LeftOut if counts[why])
@@ -74,10 +74,6 @@ def as_json(selection: Selection, estimate: Estimate, launched: Sequence[Launche
         "estimate": asdict(estimate),
         "launched": [asdict(one) for one in launched],
     }
-
-
-def _videos(count: int) -> str:
-    return "1 video" if count == 1 else f"{count} videos"
 
 
 def _span(seconds: float) -> str:

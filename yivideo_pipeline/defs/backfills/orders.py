@@ -48,6 +48,11 @@ def say_reasons(selection: Selection) -> str:
     return ", ".join(f"{counts[reason]} {reason}" for reason in Reason if counts[reason])
 
 
+def count_videos(number: int) -> str:
+    """Write `1 video` or `5 videos`."""
+    return "1 video" if number == 1 else f"{number} videos"
+
+
 def _orders(selection: Selection, stamp: str, origin: str, trigger: str, heading: str) -> list[Order]:
     starts = selection.by_start()
     orders = []
@@ -69,4 +74,4 @@ def _orders(selection: Selection, stamp: str, origin: str, trigger: str, heading
 
 def _describe(start: str, keys: Sequence[str]) -> str:
     names = ", ".join(keys[:_SHOWN]) + (", …" if len(keys) > _SHOWN else "")
-    return f"{len(keys)} videos from the stage {start} on: {names}"
+    return f"{count_videos(len(keys))} from the stage {start} on: {names}"

@@ -10,7 +10,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.estimate import Estimator
 from yivideo_pipeline.defs.backfills.launch import launch, unfinished_of_ours
-from yivideo_pipeline.defs.backfills.orders import say_reasons, scheduled_orders
+from yivideo_pipeline.defs.backfills.orders import count_videos, say_reasons, scheduled_orders
 from yivideo_pipeline.defs.backfills.selection import Reason, Selection, Wish, select
 from yivideo_pipeline.defs.backfills.window import seconds_left
 from yivideo_pipeline.defs.resources import Library
@@ -61,14 +61,15 @@ class Tick:
         wish = Wish(reasons)
         selection = select(self.instance, self.ledger, self.library, recipes(), wish)
         if not selection.videos:
-            return (
-                f"Nothing to do: none of {len(selection.registered)} videos is {' or '.join(sorted(reasons))}"
-            )
+            wanted = " or ".join(sorted(reasons))
+            return f"Nothing to do: none of {count_videos(len(selection.registered))} is {wanted}"
         if Reason.STALE in reasons and len(selection.videos) > self.settings.runs.ask_above:
             return self._ask(schedule, selection)
         chosen = self._fitting(selection)
         if not chosen.videos:
-            return f"None of {len(selection.videos)} videos would be done within the hours that are left"
+            return (
+                f"None of {count_videos(len(selection.videos))} would be done within the hours that are left"
+            )
         return self._submit(schedule, chosen, waiting=len(selection.videos) - len(chosen.videos))
 
     def _may_not_work(self) -> str | None:
@@ -122,7 +123,9 @@ class Tick:
             return f"Backfill {orders[0].backfill_id} was submitted before"
         later = f"; {waiting} more don't fit into the hours that are left" if waiting else ""
         names = " and ".join(launched)
-        return f"Submitted backfill {names} of {len(chosen.videos)} videos ({say_reasons(chosen)}){later}"
+        return (
+            f"Submitted backfill {names} of {count_videos(len(chosen.videos))} ({say_reasons(chosen)}){later}"
+        )
 
     def _left_s(self) -> float | None:
         return seconds_left(self.settings.backfills.hours, self.now.astimezone(self._zone))
