@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from conftest import SAMPLE, Bench
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run
+from dagster._core.execution.plan.objects import UserFailureData
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.stages import JOB, VIDEOS
@@ -71,23 +73,34 @@ def run_again(bench: Bench, parent: dg.DagsterRun, steps: Sequence[str] = ()) ->
 
 def _execute(bench: Bench, job: dg.JobDefinition, run: dg.DagsterRun) -> dg.DagsterRun:
     execute_run(InMemoryJob(job), run, bench.instance)
-    return bench.instance.get_run_by_id(run.run_id)
+    ended = bench.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    return ended
 
 
-def made(bench: Bench, stage: str) -> list[str]:
+def made(bench: Bench, stage: str) -> list[str | None]:
     """Return the videos that a stage materialized, in the order in which it did."""
     records = bench.instance.fetch_materializations(dg.AssetKey(stage), limit=100, ascending=True).records
     return [record.partition_key for record in records]
 
 
-def failure_of(bench: Bench, run: dg.DagsterRun) -> dg.Failure | None:
+def failure_of(bench: Bench, run: dg.DagsterRun) -> UserFailureData | None:
     """Return what the run's failed step says; None where none failed."""
     for entry in bench.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         return entry.dagster_event.step_failure_data.user_failure_data
     return None
 
 
-def observed(bench: Bench, stage: str, key: str) -> dict[str, object]:
+def failed_rows(bench: Bench, run: dg.DagsterRun) -> list[dict[str, Any]]:
+    """Return what the run's last stage lists of the videos that failed."""
+    failure = failure_of(bench, run)
+    assert failure is not None
+    table = failure.metadata["failed"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+def observed(bench: Bench, stage: str, key: str) -> dict[str, Any]:
     """Return what a stage last observed of a video, by name."""
     record = bench.instance.fetch_observations(
         dg.AssetRecordsFilter(dg.AssetKey(stage), asset_partitions=[key]), limit=1

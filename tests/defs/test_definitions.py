@@ -54,6 +54,12 @@ def test_steps_with_a_model_share_the_pool(bench):
     }
 
 
+def test_many_videos_share_a_run_in_groups_of_the_size_that_the_settings_say(bench, graph):
+    for stage in CODE_VERSIONS:
+        policy = graph.get(dg.AssetKey(stage)).backfill_policy
+        assert policy.max_partitions_per_run == bench.settings.runs.group_size
+
+
 def test_dagster_validates_the_workspace(home):
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
-from range_runs import add_videos, failure_of, made, observed, run_again, run_range
+from range_runs import add_videos, failed_rows, failure_of, made, observed, run_again, run_range
 
 from yivideo_pipeline.defs import stages
 from yivideo_pipeline.defs.composition import build_definitions
@@ -56,12 +56,12 @@ def test_the_run_says_which_video_failed_where_and_why(one_broken):
     bench, run = one_broken
     failure = failure_of(bench, run)
     assert failure.description == "1 of 5 videos failed: c.mp4"
-    (row,) = failure.metadata["failed"].records
-    assert (row.data["video"], row.data["stage"], row.data["kind"]) == ("c.mp4", "video", "media_unreadable")
+    (row,) = failed_rows(bench, run)
+    assert (row["video"], row["stage"], row["kind"]) == ("c.mp4", "video", "media_unreadable")
     seen = observed(bench, "video", "c.mp4")
     assert seen["kind"] == "media_unreadable"
     assert seen["attempts"] == 1
-    assert row.data["reason"] == seen["message"]
+    assert row["reason"] == seen["message"]
 
 
 def test_good_videos_are_fresh_and_stale_once_the_code_changes(one_broken, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_failed_stage_in_the_middle_stops_one_video_only(bench):
     assert made(bench, "audio") == ["a.mp4", "b.mp4"]
     for stage in ("transcript", "alignment", "subtitles"):
         assert made(bench, stage) == ["b.mp4"]
-    assert "flux capacitor" in failure_of(bench, run).metadata["failed"].records[0].data["reason"]
+    assert "flux capacitor" in failed_rows(bench, run)[0]["reason"]
 
 
 def test_what_may_pass_is_tried_again_after_all_others(bench):
@@ -105,7 +105,7 @@ def test_attempts_at_a_video_come_to_an_end(bench):
     bench.speech.fail_with = [MemoryExhausted("The GPU is full")] * 9
     run = run_range(bench, "a.mp4", "a.mp4")
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert failure_of(bench, run).metadata["failed"].records[0].data["attempts"] == 3
+    assert failed_rows(bench, run)[0]["attempts"] == 3
     assert bench.speech.loads == 3
 
 
@@ -121,9 +121,7 @@ def test_stages_can_be_run_by_themselves(bench):
     run = run_range(bench, "a.mp4", "e.mp4", ["transcript"])
     assert run.status == dg.DagsterRunStatus.FAILURE
     assert made(bench, "transcript") == GOOD
-    assert (
-        "Materialize audio first" in failure_of(bench, run).metadata["failed"].records[0].data["what to do"]
-    )
+    assert "Materialize audio first" in failed_rows(bench, run)[0]["what to do"]
     run_range(bench, "d.mp4", "e.mp4", ["alignment", "subtitles"])
     assert made(bench, "subtitles") == ["d.mp4", "e.mp4"]
     assert stale(bench, "d.mp4") == {StaleStatus.FRESH}
@@ -150,8 +148,8 @@ def test_executed_again_from_its_last_stage_a_run_still_names_what_failed_before
     add_videos(bench, "a.mp4", "b.mp4", broken=["a.mp4"])
     again = run_again(bench, run_range(bench, "a.mp4", "b.mp4"), ["subtitles"])
     assert again.status == dg.DagsterRunStatus.FAILURE
-    (row,) = failure_of(bench, again).metadata["failed"].records
-    assert (row.data["video"], row.data["stage"]) == ("a.mp4", "video")
+    (row,) = failed_rows(bench, again)
+    assert (row["video"], row["stage"]) == ("a.mp4", "video")
     assert made(bench, "subtitles") == ["b.mp4", "b.mp4"]
 
 
@@ -167,8 +165,8 @@ def test_a_blocking_check_fails_its_video_alone(bench, monkeypatch):
 
     monkeypatch.setattr(fakes, "_shift", spoil_the_first)
     run = run_range(bench, "a.mp4", "b.mp4")
-    (row,) = failure_of(bench, run).metadata["failed"].records
-    assert (row.data["video"], row.data["stage"], row.data["kind"]) == ("a.mp4", "alignment", "check_failed")
+    (row,) = failed_rows(bench, run)
+    assert (row["video"], row["stage"], row["kind"]) == ("a.mp4", "alignment", "check_failed")
     assert made(bench, "alignment") == ["a.mp4", "b.mp4"]
     assert made(bench, "subtitles") == ["b.mp4"]
     assert bench.metadata("alignment", "a.mp4")["failed_checks"].value == 1
@@ -202,4 +200,4 @@ def test_a_gpu_that_stays_lost_fails_its_videos_once_no_retry_is_left(bench):
     bench.speech.fail_with = [DeviceLost("The GPU fell off the bus")]
     run = run_range(bench, "a.mp4", "b.mp4")
     assert made(bench, "subtitles") == ["b.mp4"]
-    assert failure_of(bench, run).metadata["failed"].records[0].data["kind"] == "device_lost"
+    assert failed_rows(bench, run)[0]["kind"] == "device_lost"

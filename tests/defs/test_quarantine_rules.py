@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import dagster as dg
 import pytest
-from range_runs import add_videos, failure_of, made, run_again, run_range
+from range_runs import add_videos, failed_rows, failure_of, made, run_again, run_range
 
 from yivideo_pipeline.errors.tree import DiskFull, MemoryExhausted, ModelLoadError, ServiceUnreachable
 
@@ -18,6 +19,9 @@ from yivideo_pipeline.ledger.workers import WorkerLedger
 WorkerLedger(open_ledger(Path(sys.argv[1]))).begin(sys.argv[2], "transcript", "run")
 os.kill(os.getpid(), 9)
 """
+
+
+BY_SENSOR = {"yivideo/trigger": "sensor"}
 
 
 def die_at(bench, key: str, times: int = 1) -> None:
@@ -38,7 +42,7 @@ def fail(bench, error: Exception, runs: int, attempts: int = 3):
     return done
 
 
-def failure_metadata(bench, run_id: str) -> dict[str, object]:
+def failure_metadata(bench, run_id: str) -> dict[str, Any]:
     told = failure_of(bench, bench.instance.get_run_by_id(run_id)).metadata
     return {name: value.value for name, value in told.items()}
 
@@ -106,7 +110,7 @@ def test_a_video_that_goes_well_is_released(bench):
 def test_a_video_that_kills_its_workers_fails_at_once_and_is_set_aside(bench):
     bench.add("talk.mp4")
     die_at(bench, "talk.mp4", times=3)
-    done = bench.run()
+    done = bench.run(tags=BY_SENSOR)
     assert done.failure.kind == "worker_killed"
     assert "killed 3 times" in done.failure.message
     assert list(failures(bench).quarantined()) == ["talk.mp4"]
@@ -116,15 +120,23 @@ def test_a_video_that_kills_its_workers_fails_at_once_and_is_set_aside(bench):
 def test_released_a_video_has_all_its_chances_again(bench):
     bench.add("talk.mp4")
     die_at(bench, "talk.mp4", times=3)
-    bench.run()
+    bench.run(tags=BY_SENSOR)
     assert failures(bench).release(["talk.mp4", "other.mp4"]) == ["talk.mp4"]
+    assert bench.run(tags=BY_SENSOR).success
+
+
+def test_a_person_may_run_it_all_the_same(bench):
+    bench.add("talk.mp4")
+    die_at(bench, "talk.mp4", times=3)
+    bench.run(tags=BY_SENSOR)
     assert bench.run().success
+    assert failures(bench).quarantined() == {}
 
 
 def test_two_dead_workers_are_no_reason_to_give_up(bench):
     bench.add("talk.mp4")
     die_at(bench, "talk.mp4", times=2)
-    assert bench.run().success
+    assert bench.run(tags=BY_SENSOR).success
     assert bench.resources["ledger"].workers.deaths() == {}
 
 
@@ -143,7 +155,7 @@ def test_the_last_retry_of_a_group_spares_it_the_killer(bench):
     again = run_again(bench, first)
     assert again.status == dg.DagsterRunStatus.FAILURE
     assert made(bench, "subtitles") == ["b.mp4"]
-    assert failure_of(bench, again).metadata["failed"].records[0].data["kind"] == "worker_killed"
+    assert failed_rows(bench, again)[0]["kind"] == "worker_killed"
     assert failures(bench).quarantined() == {}, "one death is not the end"
 
 

@@ -7,7 +7,7 @@ in which the run ends raises one failure that lists them all.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import dagster as dg
 
@@ -35,7 +35,7 @@ class Turn:
 
     key: str
     earlier: tuple[Attempt, ...] = ()
-    not_before: float = field(default=0.0)
+    not_before: float = 0.0
 
 
 class Group:
@@ -52,6 +52,7 @@ class Group:
         self._tools = tools
         self._make = make
         self._name = context.asset_key.to_user_string()
+        self._keys = context.partition_keys
         self._root = root_of(context.run)
         self._deaths_allowed = _deaths_allowed(context, tools)
         self._checks: dict[str, Results] = {}
@@ -77,9 +78,9 @@ class Group:
         failed = self._tools.ledger.failures.failed_in(self._root)
         # A failure of this very stage was recorded before the run was tried again.
         over = {key for key, one in failed.items() if one.stage != self._name}
-        keys = [key for key in self._context.partition_keys if key not in over]
-        if len(keys) < len(self._context.partition_keys):
-            self._context.log.info(f"{len(over)} videos that failed before are passed over")
+        keys = [key for key in self._keys if key not in over]
+        if len(keys) < len(self._keys):
+            self._context.log.info(f"{len(self._keys) - len(keys)} videos that failed before are passed over")
         deaths = self._tools.ledger.workers.deaths()
         return [Turn(key) for key in sorted(keys, key=lambda key: deaths.get(key, 0))]
 
@@ -139,13 +140,12 @@ class Group:
         )
 
     def _fail_at_the_end(self) -> None:
-        keys = self._context.partition_keys
         known = self._tools.ledger.failures.failed_in(self._root)
-        failed = [known[key] for key in keys if key in known]
+        failed = [known[key] for key in self._keys if key in known]
         if failed and is_last(self._context.run, self._name):
             raise dg.Failure(
-                f"{len(failed)} of {len(keys)} videos failed: {', '.join(one.key for one in failed)}",
-                metadata={"failed": _table(failed), "videos": len(keys), "videos_failed": len(failed)},
+                f"{len(failed)} of {len(self._keys)} videos failed: {', '.join(one.key for one in failed)}",
+                metadata={"failed": _table(failed), "videos": len(self._keys), "videos_failed": len(failed)},
                 allow_retries=False,
             )
 

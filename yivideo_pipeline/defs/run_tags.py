@@ -31,7 +31,7 @@ def tag_run(context: dg.AssetExecutionContext, tools: Tools) -> None:
     tags = {
         WORKER_TAG: worker_of_this_process(),
         MODEL_TAG: launch.speech.model_name or launch.settings.speech.model_name,
-        TRIGGER_TAG: run.tags.get(TRIGGER_TAG) or _trigger(run),
+        TRIGGER_TAG: trigger_of(run),
         **tags_at_start(run),
     }
     if context.has_partition_key:
@@ -45,5 +45,7 @@ def tag_language(context: dg.AssetExecutionContext, language: str | None) -> Non
         context.instance.add_run_tags(context.run_id, {LANGUAGE_TAG: language})
 
 
-def _trigger(run: dg.DagsterRun) -> str:
-    return next((trigger for tag, trigger in _TRIGGERS.items() if tag in run.tags), "ui")
+def trigger_of(run: dg.DagsterRun) -> str:
+    """Return who asked for a run."""
+    by_dagster = (trigger for tag, trigger in _TRIGGERS.items() if tag in run.tags)
+    return run.tags.get(TRIGGER_TAG) or next(by_dagster, "ui")

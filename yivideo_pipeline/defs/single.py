@@ -8,12 +8,15 @@ import dagster as dg
 from yivideo_pipeline.defs.attempt import Make, attempt, note_failure, note_made, note_success
 from yivideo_pipeline.defs.failures import as_failure, ask_for_retry, wait_after
 from yivideo_pipeline.defs.fresh_process import ask_for_fresh_process
-from yivideo_pipeline.defs.run_tags import tag_language
-from yivideo_pipeline.defs.selection import root_of
+from yivideo_pipeline.defs.run_tags import tag_language, trigger_of
+from yivideo_pipeline.defs.selection import is_first, root_of
 from yivideo_pipeline.defs.work import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost
 from yivideo_pipeline.ledger.attempts import Attempt
+
+PERSONS = {"cli", "ui"}
+"""Triggers of runs that somebody asked for; whatever happened before, they are made."""
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ def make_one(context: dg.AssetExecutionContext, tools: Tools, make: Make) -> Ite
     """
     stage = Stage(context.asset_key.to_user_string(), context.partition_key, tools, context.log)
     root, after = root_of(context.run), tools.launch.settings.runs.quarantine_after
+    if _is_asked_by_a_person(context, stage):
+        tools.ledger.workers.forget(stage.partition_key)  # who asks for it knows what it did
     earlier = tools.ledger.attempts.of(stage.partition_key, stage.name, context.run_id)
     try:
         done = attempt(stage, make, root, after)
@@ -45,6 +50,12 @@ def make_one(context: dg.AssetExecutionContext, tools: Tools, make: Make) -> Ite
         _, set_aside = note_failure(stage, root, blocked, len(earlier) + 1)
         raise as_failure(blocked, len(earlier) + 1, set_aside=set_aside)
     note_success(stage, root)
+
+
+def _is_asked_by_a_person(context: dg.AssetExecutionContext, stage: Stage) -> bool:
+    run = context.run
+    is_retry = run.parent_run_id is not None or context.retry_number > 0
+    return not is_retry and is_first(run, stage.name) and trigger_of(run) in PERSONS
 
 
 def _what_follows(

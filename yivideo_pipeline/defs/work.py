@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +98,16 @@ class Stage:
             )
         return artifact
 
+    @cached_property
     def deciding_options(self) -> dict[str, Any]:
-        """Return the options that decide the result, as the launch asks for them."""
+        """The options that decide the result, as the launch asks for them."""
         speech = self.speech_options
         revision = self.tools.speech.revision(speech) if self.name == "transcript" else ""
         return deciding_options(self.name, speech, self.subtitle_options, revision)
 
     def recipe(self) -> str:
         """Name the stage's code and deciding options."""
-        return recipe_of(self.name, self.deciding_options())
+        return recipe_of(self.name, self.deciding_options)
 
     def is_chosen(self) -> bool:
         """Tell whether the launch asks for another result than the settings do."""

@@ -102,6 +102,12 @@ class WorkerLedger:
             counts = select(DEATHS.c.key, func.count().label("deaths")).group_by(DEATHS.c.key)
             return {row.key: row.deaths for row in connection.execute(counts)}
 
+    def forget(self, key: str) -> None:
+        """Forget who died at a video: somebody gives it another chance."""
+        with self._engine.begin() as connection:
+            _bury(connection)
+            connection.execute(delete(DEATHS).where(DEATHS.c.key == key))
+
 
 def _bury(connection: Connection) -> None:
     """Turn what dead workers left behind into deaths."""

@@ -23,7 +23,7 @@ def make_subtitles(stage: Stage) -> Result:
         return Made(*render_all(timed, options, title, folder))
 
     # The title stands in some formats.
-    deciding = {**stage.deciding_options(), "title": title}
+    deciding = {**stage.deciding_options, "title": title}
     kept = stage.make_once(alignment.video_hash, {"alignment": alignment.content}, deciding, render)
     delivered = deliver_all(storage, kept.artifact, stage.partition_key, path, stage.tools.launch.output_dir)
     video, audio = stage.find("video"), stage.find("audio")

@@ -22,7 +22,7 @@ def make_transcript(stage: Stage) -> Result:
             said = engine.transcribe(sound, options, stage.progress)
             return Made(said.model_dump(mode="json"), engine=engine.describe())
 
-    kept = stage.make_once(audio.video_hash, {"audio": audio.content}, stage.deciding_options(), recognize)
+    kept = stage.make_once(audio.video_hash, {"audio": audio.content}, stage.deciding_options, recognize)
     said = Transcript.model_validate(kept.document)
     subject = Subject(
         kept.document,

@@ -27,7 +27,7 @@ def make_video(stage: Stage) -> Result:
         (folder / "poster.jpg").write_bytes(picture or b"")
         return Made(info.model_dump(mode="json"), {"poster.jpg": folder / "poster.jpg"})
 
-    kept = stage.make_once(digest, {"video": digest}, stage.deciding_options(), look)
+    kept = stage.make_once(digest, {"video": digest}, stage.deciding_options, look)
     poster = stage.tools.storage.read(kept.artifact, "poster.jpg")
     return Result(
         kept,
