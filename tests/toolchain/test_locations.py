@@ -1,0 +1,98 @@
+"""Dagster keeps the state of schedules and sensors by the code location's name: it must be one everywhere."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from yivideo_pipeline.cli.services import wait_until
+from yivideo_pipeline.defs.stages import LOCATION
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(sys.executable).parent
+LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Homes of their own for yivideo and Dagster."""
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    scrubbed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**scrubbed, "YIVIDEO_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask_for_locations(port: int) -> list[dict]:
+    """Return the code locations that are loaded by now; none before the webserver answers."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        json.dumps({"query": LOCATIONS}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as told:
+            entries = json.load(told)["data"]["workspaceOrError"]["locationEntries"]
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return []
+    return [entry for entry in entries if entry["loadStatus"] == "LOADED"]
+
+
+def kill(program: subprocess.Popen) -> None:
+    """End a program and all that it started; there is nothing to save, and a gentle end takes a while."""
+    started = [psutil.Process(program.pid), *psutil.Process(program.pid).children(recursive=True)]
+    for process in started:
+        process.kill()
+    psutil.wait_procs(started, timeout=10)
+
+
+def test_the_definitions_are_valid(environment):
+    ended = subprocess.run(
+        [PROGRAMS / "dagster", "definitions", "validate"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"Validation successful for code location {LOCATION}." in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["dagster", "dev"], ["dg", "dev"], ["dagster", "dev", "-w", "workspace.yaml"]],
+    ids=["dagster dev", "dg dev", "workspace.yaml"],
+)
+def test_the_location_has_the_same_name_however_dagster_is_started(command, environment, tmp_path):
+    port = free_port()
+    with (tmp_path / "output.txt").open("w+") as output:
+        program = subprocess.Popen(
+            [PROGRAMS / command[0], *command[1:], "--port", str(port)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        found: list[dict] = []
+        try:
+            wait_until(lambda: bool(found.extend(ask_for_locations(port)) or found), 120)
+        finally:
+            kill(program)
+            program.wait(10)
+        output.seek(0)
+        assert [entry["name"] for entry in found] == [LOCATION], output.read()
