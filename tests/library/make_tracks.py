@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 from av.stream import Disposition
+from av.subtitles.codeccontext import SubtitleCodecContext
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
 
@@ -41,6 +42,7 @@ def add_track(
         if title:
             track.metadata["title"] = title
         if codec != "dvdsub":
+            assert isinstance(track.codec_context, SubtitleCodecContext)
             track.codec_context.subtitle_header = _STYLES
         output.start_encoding()
         packet = av.Packet(b"Ships lie in the harbour.")

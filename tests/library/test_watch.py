@@ -7,10 +7,26 @@ from make_tracks import SAMPLE
 from yivideo_pipeline.errors.tree import UnreadableMedia
 from yivideo_pipeline.ledger.files import Stamp
 from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.listing import LocalListing
+from yivideo_pipeline.library.names import NameRules
+from yivideo_pipeline.library.watch import Watch
 
 
 def keys(items):
     return [item.key for item in items]
+
+
+class Stale(LocalListing):
+    """Lists a folder, and has something happen to it before the list is read."""
+
+    def __init__(self, folder, happens):
+        super().__init__(folder, NameRules([".mp4"]))
+        self._listed = super().scan()
+        self._happens = happens
+
+    def scan(self):
+        self._happens()
+        return self._listed
 
 
 def set_aside(shelf, key, path):
@@ -109,6 +125,21 @@ def test_a_file_is_opened_once_for_each_of_its_states(shelf):
     assert shelf.look(6).decisions["talk.mp4"].why is Why.UNREADABLE
     path.write_bytes(content)
     assert keys(shelf.settle().take) == ["talk.mp4"]
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [lambda path: os.utime(path), lambda path: path.unlink(missing_ok=True)],
+    ids=["written", "gone"],
+)
+def test_a_file_that_changes_after_it_was_listed_is_not_judged_by_what_it_is_now(shelf, happens):
+    path = shelf.add("talk.mp4")
+    listings = {"inbox": Stale(shelf.inbox, lambda: happens(path))}
+    for _ in range(2):
+        look = Watch(shelf.settings, shelf.files, shelf.failures, shelf.storage, listings).look(shelf.now)
+        shelf.now += 6
+    assert look.decisions["talk.mp4"].why is Why.SETTLING
+    assert shelf.files.find("talk.mp4").facts == ""
 
 
 @pytest.mark.parametrize(

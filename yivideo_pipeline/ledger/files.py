@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -119,6 +120,10 @@ class FileRecord:
         return Stamp(self.offered_size_bytes, self.offered_mtime_ns)
 
 
+_COLUMNS = tuple(column.name for column in FILES.columns)
+_values = attrgetter(*_COLUMNS)
+
+
 @dataclass(frozen=True)
 class RootRecord:
     """One library root, as it was when it could last be looked at.
@@ -174,7 +179,7 @@ class FileLedger:
         forgotten: Collection[str] = (),
     ) -> None:
         """Write what a look changed, all of it or nothing; `forgotten` keys are taken out."""
-        files = [asdict(record) for record in records]
+        files = [dict(zip(_COLUMNS, _values(record), strict=True)) for record in records]
         seen = [{**asdict(root), "mounts": json.dumps(sorted(root.mounts))} for root in roots]
         if not (files or seen or forgotten):
             return

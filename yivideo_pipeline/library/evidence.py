@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from yivideo_pipeline.errors.tree import DiskError
-from yivideo_pipeline.ledger.files import FileRecord
+from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.library.decision import Decision, Why
 from yivideo_pipeline.library.existing import Folder, Sidecar
 from yivideo_pipeline.library.facts import MediaFacts, read_facts
@@ -48,8 +48,10 @@ class Evidence:
             return Decision(Why.QUEUED)
         try:
             facts = read_facts(self._path)
-        except DiskError as error:
+        except YivideoError as error:
             return Decision(Why.OBSCURED, error.message)
+        if self._stamp_now() != self.record.stamp:
+            return Decision(Why.SETTLING)  # it changed since it was listed: the facts are of neither state
         self.record = replace(self.record, facts=facts.model_dump_json())
         return facts
 
@@ -62,6 +64,13 @@ class Evidence:
         if names and not known.issuperset(names):
             self.record = replace(self.record, foreign=json.dumps(names))
         return foreign
+
+    def _stamp_now(self) -> Stamp | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None  # it vanished, or its share did: the next look tells which
+        return Stamp(found.st_size, found.st_mtime_ns)
 
     def _is_ours(self, sidecar: Sidecar) -> bool:
         delivery = self._storage.delivery(self._path.with_name(sidecar.name))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import MediaError, NoAudioStream
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, probe
 from yivideo_pipeline.media.select import choose_audio_stream
@@ -43,12 +44,15 @@ def read_facts(path: Path) -> MediaFacts:
     """Open a file and note what matters here; media that is no good is a finding, not an error.
 
     Raises:
-        DiskError: the file may not be read, or the disk fails: another time it may go well.
+        YivideoError: something else than the media is in the way: another time it may go well.
     """
     try:
         return facts_of(probe(path))
-    except MediaError as error:
-        return MediaFacts(trouble=error.message)
+    except Exception as error:  # whatever one file does to a library, the others shall not suffer
+        known = classify(error)
+        if isinstance(known, MediaError):
+            return MediaFacts(trouble=known.message)
+        raise known from error
 
 
 def facts_of(info: MediaInfo) -> MediaFacts:

@@ -1,6 +1,6 @@
 """Lists the files of a library root by reading its folders; no file is ever opened for it.
 
-Folders are read anew at each look: networks shares (NFS, SMB) tell nobody of what changes in them.
+Folders are read anew at each look: network shares (NFS, SMB) tell nobody of what changes in them.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from yivideo_pipeline.ledger.files import Stamp
-from yivideo_pipeline.library.decision import Decision, Why
+from yivideo_pipeline.library.decision import Decision, Why, shown
 from yivideo_pipeline.library.names import NameRules
 
 
@@ -113,7 +113,7 @@ class LocalListing:
         """Say why `scan` does not find a file: a link above it, or what it is."""
         for folder in list(Path(path).parents)[:-1]:
             if (self.root / folder).is_symlink():
-                return Decision(Why.LINKED, folder.as_posix())
+                return Decision(Why.LINKED, shown(folder.as_posix()))
         file = self.root / path
         try:
             return None if stat.S_ISREG(file.stat().st_mode) else Decision(Why.NO_REGULAR_FILE)

@@ -49,7 +49,9 @@ class NameRules:
         self, extensions: Iterable[str], ignore: Iterable[str] = (), closed: Mapping[str, Why] | None = None
     ) -> None:
         self._extensions = tuple(extension.lower() for extension in extensions)
-        self._ignore = [(glob, _compile(glob)) for glob in ignore]
+        self._ignore = {glob: re.compile(_pattern(glob), re.DOTALL) for glob in ignore}
+        # Nearly no name matches: one pattern tells that sooner than many.
+        self._any_ignored = re.compile("|".join(map(_pattern, self._ignore)) or "(?!)", re.DOTALL)
         self._closed = closed or {}
 
     def is_video(self, name: str) -> bool:
@@ -86,9 +88,9 @@ class NameRules:
             return Decision(Why.TEMPORARY, shown(name))
         if name.startswith("."):
             return Decision(Why.HIDDEN, shown(name))
-        for glob, pattern in self._ignore:
-            if pattern.match(f"{path}/"):
-                return Decision(Why.IGNORED, shown(glob))
+        if self._any_ignored.match(f"{path}/"):
+            glob = next(glob for glob, pattern in self._ignore.items() if pattern.match(f"{path}/"))
+            return Decision(Why.IGNORED, shown(glob))
         return None
 
 
@@ -102,15 +104,14 @@ def _ending(path: str) -> str:
     return f"{dot}{ending}" if stem else name
 
 
-def _compile(glob: str) -> re.Pattern[str]:
+def _pattern(glob: str) -> str:
     """Make a pattern that matches the beginning of a path whose last name has a `/` after it too."""
     parts = glob.strip("/").split("/")
     if len(parts) == 1:
         parts.insert(0, "**")
     if parts[-1] == "**":
         parts.pop()  # what matches a folder covers all that lies in it anyway
-    patterns = ("(?:[^/]+/)*" if part == "**" else f"{_segment(part)}/" for part in parts)
-    return re.compile("".join(patterns), re.DOTALL)
+    return "".join("(?:[^/]+/)*" if part == "**" else f"{_segment(part)}/" for part in parts)
 
 
 def _segment(glob: str) -> str:
