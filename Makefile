@@ -6,7 +6,7 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-whisperx test lint demo dev bench bench-setup score lock clean
+.PHONY: help pictures install install-whisperx test lint demo dev bench bench-setup score lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: install ## make subtitles for data/samples and print a table of them
 
 dev: install ## Dagster's UI, daemon and code location; Ctrl-C stops them
 	@$(BIN)/yivideo up
+
+pictures: install ## draw the pictures of the README anew, by the browser test
+	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/test_ui.py
 
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
