@@ -5,7 +5,7 @@ import dagster as dg
 from yivideo_pipeline.defs.run_tags import TRIGGER_TAG
 from yivideo_pipeline.defs.stages import JOB, VIDEOS, videos
 from yivideo_pipeline.defs.watch.submitted import submitted, write_cursor
-from yivideo_pipeline.defs.watch.told import sum_up, tell_news
+from yivideo_pipeline.defs.watch.told import sum_up, tell
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
@@ -51,7 +51,7 @@ def build_watch_sensor(settings: Settings) -> dg.SensorDefinition:
         watch = Watch(settings, ledger.files, ledger.failures, storage)
         watch.note_taken(submitted(instance, context.cursor))
         look = watch.look(limit=_places_left(instance))
-        for line in tell_news(look):
+        for line in tell(look):
             context.log.info(line)
         for alert in look.alerts:
             ledger.outbox.post(_notice(alert), settings.notices.repeat_after_h * 3600)
@@ -98,8 +98,8 @@ def _request(item: Item) -> dg.RunRequest:
 def _notice(alert: Alert) -> Notice:
     return Notice(
         "library_gone",
-        str(alert),
-        ("Mount it or put it back, or correct library.roots in the settings.",),
-        fingerprint=f"library_gone:{alert.root}:{alert.decision.why.name}",
+        alert.message,
+        (alert.message, alert.hint),
+        fingerprint=f"library_gone:{alert.fingerprint}",
         severity=Severity.CRITICAL,
     )

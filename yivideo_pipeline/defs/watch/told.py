@@ -21,8 +21,11 @@ _WORDS: dict[Action, str] = {
 """What is done comes first."""
 
 
-def tell_news(look: Look) -> Iterator[str]:
-    """Say of each file on which the decision is new what it is and why; no more than 100, then counts."""
+def tell(look: Look) -> Iterator[str]:
+    """Say of each file on which the decision is new what it is and why, no more than 100; then counts.
+
+    Where there is no news there is nothing to tell: each tick with a log leaves a file.
+    """
     order = list(_WORDS)
     news = sorted(
         ((key, decision) for key, decision in look.news.items() if decision.why is not Why.TAKEN),
@@ -32,20 +35,28 @@ def tell_news(look: Look) -> Iterator[str]:
         yield f"{key}: {_WORDS[decision.action]}. {decision}."
     for why, count in Counter(decision.why for _, decision in news[LINES:]).items():
         yield f"{count} more {_WORDS[why.action]}. {why.sentence}."
+    if news:
+        yield f"All in all: {sum_up(look)}."
 
 
 def sum_up(look: Look) -> str:
     """Say in one line how many files there are by what is done with them, and for which reasons."""
-    parts = []
-    for action, words in _WORDS.items():
-        if count := look.count(action):
-            parts.append(f"{count:,} {words}" + _reasons(look, action))
-    return "; ".join([*map(str, look.alerts), ", ".join(parts) or "There is no video in the library"])
+    counts = [
+        f"{count:,} {words}{_reasons(look, action)}"
+        for action, words in _WORDS.items()
+        if (count := look.count(action))
+    ]
+    alerts = [alert.message for alert in look.alerts]
+    quiet = [] if look.take else ["Nothing to be made"]
+    return ". ".join([*alerts, *quiet, ", ".join(counts) or "There is no video in the library"])
 
 
 def _reasons(look: Look, action: Action) -> str:
     if action == "known":
         return ""
-    reasons = [(why, count) for why, count in look.counts.items() if why.action == action and count]
-    listed = ", ".join(f"{count:,} {why.name.lower().replace('_', ' ')}" for why, count in reasons)
-    return f" ({listed})"
+    reasons = [
+        f"{count:,} {why.name.lower().replace('_', ' ')}"
+        for why, count in sorted(look.counts.items(), key=lambda counted: (-counted[1], counted[0].name))
+        if why.action == action and count
+    ]
+    return f" ({', '.join(reasons)})"
