@@ -2,6 +2,7 @@ import dagster as dg
 import pytest
 from make_history import STAGES, log_stage, log_video
 
+from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.collect import PAGE, collect
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.samples import SampleLedger
@@ -22,8 +23,8 @@ def ledger(tmp_path):
 
 def test_an_empty_log_gives_an_empty_history(instance, ledger):
     collect(instance, ledger, STAGES)
-    assert ledger.samples()["at"] == ()
-    assert ledger.runs()["run_id"] == ()
+    assert ledger.samples()["at"] == []
+    assert ledger.runs()["run_id"] == []
 
 
 def test_every_number_of_a_materialization_is_kept(instance, ledger):
@@ -46,20 +47,20 @@ def test_every_number_of_a_materialization_is_kept(instance, ledger):
 def test_what_is_null_stays_unknown(instance, ledger):
     log_stage(instance, "run", "audio", "a.mp4", NOON, gpu_memory_peak_mb=dg.MetadataValue.null())
     collect(instance, ledger, STAGES)
-    assert ledger.samples()["gpu_memory_peak_mb"] == (None,)
+    assert ledger.samples()["gpu_memory_peak_mb"] == [None]
 
 
 def test_the_length_of_the_sound_follows_from_the_speed_where_it_is_not_named(instance, ledger):
     log_stage(instance, "run", "alignment", "a.mp4", NOON, wall_s=2.0, rtfx=30.0)
     collect(instance, ledger, STAGES)
-    assert ledger.samples()["duration_s"] == (60.0,)
+    assert ledger.samples()["duration_s"] == [60.0]
 
 
 def test_what_a_person_reported_by_hand_is_no_work(instance, ledger):
     instance.report_runless_asset_event(dg.AssetMaterialization("audio", partition="a.mp4"))
     log_stage(instance, "run", "audio", "b.mp4", NOON)
     collect(instance, ledger, STAGES)
-    assert ledger.samples()["key"] == ("b.mp4",)
+    assert ledger.samples()["key"] == ["b.mp4"]
 
 
 @pytest.fixture
@@ -96,11 +97,21 @@ def test_another_process_goes_on_where_the_last_one_ended(instance, ledger, read
     assert len(ledger.samples()["at"]) == 5
 
 
+def test_an_instance_on_disk_is_read_on_after_a_restart(ledger, tmp_path):
+    with open_instance(tmp_path / "home") as instance:
+        log_video(instance, "a.mp4", NOON)
+        collect(instance, ledger, STAGES)
+    with open_instance(tmp_path / "home") as instance:
+        log_video(instance, "b.mp4", NOON + 60)
+        collect(instance, ledger, STAGES)
+    assert ledger.samples()["key"] == ["a.mp4"] * 5 + ["b.mp4"] * 5
+
+
 def test_a_deleted_ledger_is_filled_again(instance, ledger, tmp_path):
     log_video(instance, "a.mp4", NOON)
     collect(instance, ledger, STAGES)
     before = ledger.samples()
-    for file in tmp_path.iterdir():
+    for file in tmp_path.glob("library.db*"):
         file.unlink()
     again = SampleLedger(open_ledger(tmp_path))
     collect(instance, again, STAGES)
@@ -111,7 +122,7 @@ def test_more_than_a_page_is_read_to_its_end(instance, ledger):
     for number in range(PAGE + 3):
         log_stage(instance, f"run {number}", "audio", f"{number}.mp4", NOON + number)
     collect(instance, ledger, ("audio",))
-    assert ledger.samples()["key"] == tuple(f"{number}.mp4" for number in range(PAGE + 3))
+    assert ledger.samples()["key"] == [f"{number}.mp4" for number in range(PAGE + 3)]
     collect(instance, ledger, ("audio",))
     assert len(ledger.samples()["key"]) == PAGE + 3
 
@@ -131,11 +142,11 @@ def test_wiped_events_are_no_history_any_more(instance, ledger):
     collect(instance, ledger, STAGES)
     instance.wipe_assets([dg.AssetKey(stage) for stage in STAGES])
     collect(instance, ledger, STAGES)
-    assert ledger.samples()["key"] == ()
+    assert ledger.samples()["key"] == []
 
 
 def test_samples_can_be_asked_for_from_a_time_on(instance, ledger):
     log_stage(instance, "run 1", "audio", "old.mp4", NOON - 1)
     log_stage(instance, "run 2", "audio", "new.mp4", NOON)
     collect(instance, ledger, STAGES)
-    assert ledger.samples(since=NOON)["key"] == ("new.mp4",)
+    assert ledger.samples(since=NOON)["key"] == ["new.mp4"]

@@ -36,7 +36,7 @@ def sample_table(ledger: SampleLedger, since: float = 0.0) -> "pd.DataFrame":
         if name in NUMBERS:
             columns[name] = np.array(values, dtype=float)
         elif name in ("success", "reused"):
-            columns[name] = np.array(values, dtype=object) == 1
+            columns[name] = np.array(values, dtype=float) == 1
         else:
             columns[name] = np.array(values, dtype=object)
     table = pd.DataFrame(columns, copy=False)

@@ -113,8 +113,9 @@ CURSORS = Table(
     Column("place", Text, nullable=False),
 )
 
-Columns = dict[str, tuple[Any, ...]]
+Columns = dict[str, list[Any]]
 """A table by columns; all have the same length. True and false are 1 and 0."""
+_CHUNK = 1000
 SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 RUN_FIELDS = tuple(field.name for field in fields(RunEntry))
 
@@ -167,14 +168,18 @@ class SampleLedger:
         return self._columns(RUN_FIELDS, wanted, since)
 
     def _columns(self, names: Sequence[str], wanted: str, since: float) -> Columns:
-        # By the driver itself: SQLAlchemy's rows, made one by one, take as long again as the reading.
+        # By the driver itself, in chunks: SQLAlchemy's rows, made one by one, would take twice as long.
+        columns: Columns = {name: [] for name in names}
         connection = self._engine.raw_connection()
         try:
-            rows = connection.cursor().execute(wanted, (since,)).fetchall()
+            cursor = connection.cursor()
+            cursor.execute(wanted, (since,))
+            while chunk := cursor.fetchmany(_CHUNK):
+                for column, values in zip(columns.values(), zip(*chunk, strict=True), strict=True):
+                    column.extend(values)
         finally:
             connection.close()
-        values = zip(*rows, strict=True) if rows else ((),) * len(names)
-        return dict(zip(names, values, strict=True))
+        return columns
 
 
 def _keep(connection: Connection, samples: Sequence[Sample]) -> None:
