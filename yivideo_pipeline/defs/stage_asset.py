@@ -10,10 +10,11 @@ from yivideo_pipeline.defs.attempt import Make
 from yivideo_pipeline.defs.checks import specs_of
 from yivideo_pipeline.defs.groups import Group
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library, SpeechResource
 from yivideo_pipeline.defs.run_tags import tag_run
 from yivideo_pipeline.defs.single import make_one
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM, videos
+from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
 from yivideo_pipeline.defs.work import Tools
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings

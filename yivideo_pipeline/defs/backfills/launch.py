@@ -13,7 +13,8 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, videos
+from yivideo_pipeline.defs.partitions import videos
+from yivideo_pipeline.defs.stages import CODE_VERSIONS
 
 PRIORITY = "-2"
 """Behind a person's own runs and behind the library watch."""

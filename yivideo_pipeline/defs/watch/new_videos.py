@@ -2,8 +2,9 @@
 
 import dagster as dg
 
+from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.run_tags import TRIGGER_TAG
-from yivideo_pipeline.defs.stages import JOB, VIDEOS, videos
+from yivideo_pipeline.defs.stages import JOB, VIDEOS
 from yivideo_pipeline.defs.watch.submitted import submitted, write_cursor
 from yivideo_pipeline.defs.watch.told import sum_up, tell
 from yivideo_pipeline.errors.tree import Severity
