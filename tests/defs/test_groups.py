@@ -141,6 +141,7 @@ def test_executed_again_a_run_tries_again_what_failed(bench):
     assert first.status == dg.DagsterRunStatus.FAILURE
     again = run_again(bench, first)
     assert again.status == dg.DagsterRunStatus.SUCCESS
+    assert made(bench, "video") == ["a.mp4", "b.mp4"] * 2
     assert made(bench, "subtitles") == ["b.mp4", "a.mp4", "b.mp4"]
 
 

@@ -18,6 +18,7 @@ from yivideo_pipeline.defs.fresh_process import ask_for_fresh_process, retries_l
 from yivideo_pipeline.defs.provenance import provenance, read_inputs
 from yivideo_pipeline.defs.selection import is_last, root_of
 from yivideo_pipeline.defs.silent_output import silent_output
+from yivideo_pipeline.defs.stages import UPSTREAM
 from yivideo_pipeline.defs.work import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
@@ -76,8 +77,10 @@ class Group:
 
     def _first_turns(self) -> list[Turn]:
         failed = self._tools.ledger.failures.failed_in(self._root)
-        # A failure of this very stage was recorded before the run was tried again.
-        over = {key for key, one in failed.items() if one.stage != self._name}
+        # One of this stage, or of a later one, was recorded before the run was launched again.
+        order = list(UPSTREAM)
+        before = order[: order.index(self._name)]
+        over = {key for key, one in failed.items() if one.stage in before}
         keys = [key for key in self._keys if key not in over]
         if len(keys) < len(self._keys):
             self._context.log.info(f"{len(self._keys) - len(keys)} videos that failed before are passed over")

@@ -8,7 +8,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.attempt import Make
 from yivideo_pipeline.defs.checks import specs_of
-from yivideo_pipeline.defs.groups import Group
+from yivideo_pipeline.defs.groups import Event, Group
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library, SpeechResource
@@ -42,7 +42,7 @@ def build_asset(
         speech: dg.ResourceParam[SpeechResource],
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
-    ) -> Iterator:
+    ) -> Iterator[Event]:
         tools = Tools(storage, library, speech, launch, ledger)
         try:
             tag_run(context, tools)

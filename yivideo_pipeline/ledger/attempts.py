@@ -1,4 +1,4 @@
-"""The attempts at a stage that failed and were followed by another: Dagster's steps forget them in between."""
+"""Attempts at a stage that failed and were followed by another: Dagster's steps forget them in between."""
 
 from dataclasses import asdict, dataclass
 
