@@ -46,11 +46,11 @@ class MadeOtherwise(Condition):
 
     def evaluate(self, context: Context) -> Result:
         """Name those among the candidates."""
-        candidates = context.candidate_subset.expensively_compute_partition_keys()
-        found = candidates & set(self._find())  # a video that was taken out has no partition
-        subset = context.get_empty_subset()
+        found, subset = set(self._find()), context.get_empty_subset()
         if found:
-            subset = context.candidate_subset.compute_intersection_with_partition_keys(found)
+            # A video that was taken out has no partition any more.
+            known = context.candidate_subset.expensively_compute_partition_keys()
+            subset = context.candidate_subset.compute_intersection_with_partition_keys(found & known)
         return dg.AutomationResult(context, subset)
 
 
