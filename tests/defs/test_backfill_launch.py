@@ -1,9 +1,10 @@
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
-from dagster._core.execution.backfill import BulkActionStatus
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._daemon.types import DaemonHeartbeat
 
 from yivideo_pipeline.defs.backfills.launch import (
@@ -29,16 +30,16 @@ def instance():
 
 
 def an_order(**changes):
-    values = {
-        "backfill_id": "nightly-1",
-        "origin": "nightly_missing_or_failed",
-        "trigger": "schedule",
-        "keys": ["a", "c"],
-        "stages": STAGES,
-        "title": "Nightly: 2 missing",
-        "description": "a, c",
-    }
-    return Order(**{**values, **changes})
+    order = Order(
+        backfill_id="nightly-1",
+        origin="nightly_missing_or_failed",
+        trigger="schedule",
+        keys=["a", "c"],
+        stages=STAGES,
+        title="Nightly: 2 missing",
+        description="a, c",
+    )
+    return replace(order, **changes)
 
 
 def selection(**starts):
@@ -94,6 +95,14 @@ def test_a_backfill_of_the_ui_is_not_ours_but_its_videos_are_under_way(instance)
     instance.update_backfill(instance.get_backfill("nightly-1")._replace(tags={"user": "ann"}))
     assert unfinished_of_ours(instance) == []
     assert videos_under_way(instance) == {"a", "c"}
+
+
+def test_videos_of_a_backfill_of_the_job_are_under_way_too(instance):
+    of_the_job = PartitionBackfill(
+        "job", BulkActionStatus.REQUESTED, False, {}, backfill_timestamp=1.0, partition_names=["b"]
+    )
+    instance.add_backfill(of_the_job)
+    assert videos_under_way(instance) == {"b"}
 
 
 def test_a_daemon_runs_while_it_is_heard_of(instance):

@@ -93,7 +93,8 @@ def videos_under_way(instance: dg.DagsterInstance) -> set[str]:
     stages = {dg.AssetKey(stage) for stage in CODE_VERSIONS}
     keys: set[str] = set()
     for backfill in _unfinished(instance):
-        if backfill.asset_backfill_data is None:
+        if backfill.asset_backfill_data is None:  # of the job, not of the assets: it counts as a whole
+            keys.update(backfill.partition_names or ())
             continue
         left = backfill.asset_backfill_data.get_targeted_partitions_without_materialization_status()
         for asset, subset in left.partitions_subsets_by_asset_key.items():

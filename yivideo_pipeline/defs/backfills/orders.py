@@ -1,4 +1,10 @@
-"""From chosen videos to the backfills that make them: one for each first stage, so mostly one."""
+"""From chosen videos to the backfills that make them: one for each first stage, so mostly one.
+
+Dagster puts videos into one run that follow each other in the order in which they were registered, at most
+`runs.group_size` of them. So new videos, and all of a library, share runs well; single failed ones among
+good ones get a run each, which costs loading the model again (a few seconds) and nothing else. Taking the
+good neighbours along would fill the runs up, but make what nobody asked for.
+"""
 
 import hashlib
 from collections.abc import Sequence
