@@ -6,7 +6,7 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures install install-whisperx test lint demo dev bench bench-setup score lock clean
+.PHONY: help pictures install install-whisperx test lint demo dev bench bench-orchestration bench-setup score lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ pictures: install ## draw the pictures of the README anew, by the browser test
 
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+
+bench-orchestration: install ## measure what grows with the library, with 1,000 and 20,000 registered videos
+	@$(BIN)/python -m benchmarks.orchestration $(BENCH_ARGS)
 
 bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 8 GB)
 	$(UV) venv --clear --python $(BIN)/python .tools/whisperx

@@ -1,0 +1,109 @@
+"""Makes a home folder with many registered videos, as if each had been processed once.
+
+There is no media: the files are bytes, and what Dagster and the ledger know of them is one video's events,
+cloned in the database. Everything else is real.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+from sqlalchemy import insert
+
+from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.defs.recipes import recipes
+from yivideo_pipeline.defs.stages import VIDEOS
+from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.files import FILES, ROOTS
+from yivideo_pipeline.ledger.made import MADE
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.speech.local_speech import LocalSpeech
+
+STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
+FOLDER = 200  # videos in one folder
+CONTENT = b"no video" * 256
+TEMPLATE = "template-of-all-others.mp4"
+
+
+def fill(settings: Settings, count: int) -> list[str]:
+    """Register videos, write their files, and note them as taken and made; return their keys."""
+    keys = [f"season {number // FOLDER:03}/episode {number:05}.mp4" for number in range(count)]
+    root = settings.library.roots["inbox"]
+    for key in keys:
+        path = root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CONTENT)
+    _fill_ledger(settings, root, keys)
+    with open_instance(settings.home) as instance:
+        instance.add_dynamic_partitions(VIDEOS, keys)
+        for stage in STAGES:
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization(stage, partition=TEMPLATE, metadata={"wall_s": 1.0, "rtfx": 20.0})
+            )
+    _clone_events(settings.home / "dagster" / "history" / "runs" / "index.db", keys)
+    return keys
+
+
+def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
+    now = time.time()
+    known = recipes(settings, LocalSpeech(settings).revision(settings.speech))
+    with open_ledger(settings.home).begin() as connection:
+        connection.execute(insert(FILES), list(_files(root, keys, now)))
+        connection.execute(
+            insert(ROOTS), {"name": "inbox", "videos": len(keys), "seen_at": now, "mounts": "[]"}
+        )
+        connection.execute(
+            insert(MADE),
+            [
+                {
+                    "key": key, "stage": stage, "stage_key": "", "recipe": known[stage], "chosen": False,
+                    "video_hash": "0" * 64, "made_at": now, "run_id": "", "reused": False, "audio_s": 600.0,
+                    "measured_at": now, "wall_s": 30.0, "rtfx": 20.0, "model": "base", "device": "cpu",
+                }
+                for key in keys
+                for stage in STAGES
+            ],
+        )  # fmt: skip
+
+
+def _files(root: Path, keys: Sequence[str], now: float) -> Iterator[dict[str, object]]:
+    for key in keys:
+        found = (root / key).stat()
+        size, mtime = found.st_size, found.st_mtime_ns
+        yield {
+            "key": key, "root": "inbox", "size_bytes": size, "mtime_ns": mtime, "first_seen": now,
+            "steady_since": now, "why": "", "detail": "", "facts": "", "foreign": "",
+            "taken_size_bytes": size, "taken_mtime_ns": mtime,
+        }  # fmt: skip
+
+
+def _clone_events(database: Path, keys: Sequence[str]) -> None:
+    """Copy the template's events for every key, in the index that Dagster asks about assets."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        rows = connection.execute(
+            "SELECT * FROM event_logs WHERE partition = ? ORDER BY id", [TEMPLATE]
+        ).fetchall()
+        names = [name for name in rows[0].keys() if name != "id"]  # noqa: SIM118 - a Row is no mapping
+        places = ", ".join("?" * len(names))
+        quoted = json.dumps(TEMPLATE)
+        connection.executemany(
+            f"INSERT INTO event_logs ({', '.join(names)}) VALUES ({places})",
+            (
+                [
+                    key
+                    if name == "partition"
+                    else row["event"].replace(quoted, json.dumps(key))
+                    if name == "event"
+                    else row[name]
+                    for name in names
+                ]
+                for key in keys
+                for row in rows
+            ),
+        )
+        connection.execute("DELETE FROM event_logs WHERE partition = ?", [TEMPLATE])

@@ -1,0 +1,197 @@
+"""Measures what grows with the library: the watch's tick, the status page, `why`, `backfill --dry-run`.
+
+Each size is a home of its own (`benchmarks.library`); the tick meets 50 new files beside the known ones.
+Figures are medians; the last column says how much longer the largest library takes than the smallest.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.library import fill
+from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.defs.watch.new_videos import build_watch_sensor
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.model import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data" / "samples" / "harbour-15s.mp4"
+PROGRAM = Path(sys.executable).with_name("yivideo")
+NEW = 50
+OWN = ("YIVIDEO_", "DAGSTER_")  # variables that would say otherwise
+STATUS = """{ assetNodes { assetKey { path } partitionStats { numMaterialized numFailed numPartitions }
+  assetPartitionStatuses { ... on DefaultPartitionStatuses {
+    materializedPartitions failedPartitions unmaterializedPartitions materializingPartitions } }
+  staleStatus } }"""
+FIGURES = (
+    "sensor tick, nothing new",
+    f"sensor tick, {NEW} new, before submission",
+    "status page query, first",
+    "status page query, again",
+    "yivideo why",
+    "yivideo backfill --missing --dry-run",
+    "yivideo backfill --stale --dry-run",
+)
+
+
+def main() -> int:
+    """Fill a library of each size, measure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 20_000], metavar="N")
+    parser.add_argument("--runs", type=int, default=3, metavar="N")
+    given = parser.parse_args()
+    logging.getLogger("dagster").setLevel(logging.ERROR)  # a line for each file that is taken
+    console = Console()
+    measured: list[dict[str, float]] = []
+    for size in given.sizes:
+        console.print(f"Filling a library of {size:,} videos")
+        with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as folder:
+            measured.append(_measure(Path(folder), size, given.runs))
+    console.print(_render(given.sizes, measured))
+    return 0
+
+
+def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
+    environ = {
+        **{
+            name: value for name, value in os.environ.items() if not name.startswith(("YIVIDEO_", "DAGSTER_"))
+        },
+        "YIVIDEO_HOME": str(home),
+        "YIVIDEO_CACHE__MODEL_DIR": str(ROOT / "data" / "models"),
+        "YIVIDEO_LIBRARY__SETTLE_S": "0",
+        "DAGSTER_HOME": str(home / "dagster"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    settings = load_settings(environ=environ)
+    keys = fill(settings, size)
+    video = settings.library.roots["inbox"] / keys[size // 2]
+    commands = {
+        "yivideo why": ["why", str(video)],
+        "yivideo backfill --missing --dry-run": ["backfill", "--missing", "--dry-run"],
+        "yivideo backfill --stale --dry-run": ["backfill", "--stale", "--dry-run"],
+    }
+    figures = _ticks(settings, runs)
+    figures |= _status(environ, home, runs)
+    for name, arguments in commands.items():
+        figures[name] = _median(lambda arguments=arguments: _run(arguments, environ), runs)
+    return figures
+
+
+def _ticks(settings: Settings, runs: int) -> dict[str, float]:
+    """Evaluate the sensor in this process, as the code server does."""
+    sensor = build_watch_sensor(settings)
+    resources = build_resources(settings)
+    needed = {name: resources[name] for name in ("ledger", "storage")}
+    with open_instance(settings.home) as instance:
+
+        def tick() -> dg.SensorResult:
+            result = sensor(dg.build_sensor_context(instance=instance, resources=needed))
+            assert isinstance(result, dg.SensorResult)
+            return result
+
+        tick()  # the first one writes down what it sees
+        quiet = _median(tick, runs)
+        news = []
+        for run in range(runs):
+            folder = settings.library.roots["inbox"] / f"new {run}"
+            folder.mkdir()
+            for number in range(NEW):
+                shutil.copyfile(SAMPLE, folder / f"{number}.mp4")
+            tick()  # seen for the first time: nothing is taken before it was seen to stand still
+            began = time.perf_counter()
+            requested = len(tick().run_requests or ())
+            news.append(time.perf_counter() - began)
+            assert requested == NEW, f"{requested} of {NEW} were taken"
+            shutil.rmtree(folder)
+    return {FIGURES[0]: quiet, FIGURES[1]: statistics.median(news)}
+
+
+def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
+    """Ask a real webserver what its lineage page asks."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        sys.executable, "-m", "dagster_webserver", "--port", str(port),
+        "-m", "yivideo_pipeline.definitions", "-d", str(ROOT),
+    ]  # fmt: skip
+    server = subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/server_info")
+
+        def ask() -> None:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/graphql",
+                json.dumps({"query": STATUS}).encode(),
+                {"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=300) as answer:
+                told = json.load(answer)
+            assert "errors" not in told, told["errors"]
+
+        return {FIGURES[2]: _median(ask, 1), FIGURES[3]: _median(ask, runs)}
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def _wait_for(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _run(arguments: list[str], environ: dict[str, str]) -> None:
+    ended = subprocess.run([PROGRAM, *arguments], env=environ, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def _median(work: Callable[[], object], runs: int) -> float:
+    lasted = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        work()
+        lasted.append(time.perf_counter() - began)
+    return statistics.median(lasted)
+
+
+def _render(sizes: list[int], measured: list[dict[str, float]]) -> Table:
+    table = Table(title="Seconds, by videos in the library")
+    table.add_column("")
+    for size in sizes:
+        table.add_column(f"{size:,}", justify="right")
+    table.add_column("growth", justify="right")
+    for name in FIGURES:
+        row = [one[name] for one in measured]
+        table.add_row(name, *(f"{value:.2f}" for value in row), f"× {row[-1] / row[0]:.1f}")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
