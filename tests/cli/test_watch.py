@@ -20,8 +20,7 @@ def environment(home, model_dir, tiny_weights):
 
 @pytest.fixture
 def up(environment, home):
-    """The services, running on an empty inbox."""
-    (home / "inbox").mkdir()
+    """The services of a new home; they make the inbox."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -15,6 +15,7 @@ from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.programs import HOST, Programs, url_of
 from yivideo_pipeline.cli.services import Service, stop, wait_until
+from yivideo_pipeline.cli.space import require_writable
 from yivideo_pipeline.cli.text import open_console, printable, show_path
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
@@ -50,6 +51,7 @@ def run_services(port: int, config: Path | None) -> Exit:
         _require_free(port)
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
         _prepare_instance(settings, console)
+        _make_inbox(settings)
         services: list[Service] = []
         try:
             return _start_and_watch(Programs(settings, config, port, Path(folder)), services, asked, console)
@@ -137,6 +139,13 @@ def _prepare_instance(settings: Settings, console: Console) -> None:
     if has_older_defaults(settings.home):
         file = show_path(settings.home / "dagster" / "dagster.yaml")
         console.print(f"{file} is of an earlier version: delete it, and it is written anew at the next start")
+
+
+def _make_inbox(settings: Settings) -> None:
+    """Make the folder that is watched where nobody has named another; others may be disks to mount."""
+    if settings.origin("library.roots") == "default":
+        for root in settings.library.roots.values():
+            require_writable(root, "Name a folder with your videos in library.roots of the settings")
 
 
 @contextmanager
