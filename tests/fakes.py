@@ -78,6 +78,9 @@ class FakeEngine:
         )
         return transcript.model_copy(update={"segments": segments})
 
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        return "en", 0.99
+
 
 @dataclass
 class FakeSpeech:

@@ -28,6 +28,7 @@ def now(bench) -> dict[str, str]:
     [
         ({"language": "zh"}, ["audio", "transcript"]),
         ({"beam_size": 1}, ["transcript"]),
+        ({"task": "translate"}, ["transcript"]),
         ({"aligner": "attention"}, ["alignment"]),
         ({"batch_size": 2, "device": Device.CPU}, []),
     ],

@@ -157,3 +157,17 @@ def test_all_that_is_wrong_is_said_at_once_and_errors_come_first():
 
 def test_a_model_of_unknown_size_is_not_judged_by_memory():
     assert check_machine(speech(model_name="owner/model"), laptop(memory_gb=0.1)) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("tiny.en", "knows English alone"),
+        ("distil-large-v3", "knows English alone"),
+        ("turbo", "never learned"),
+    ],
+)
+def test_a_model_that_does_not_translate_is_warned_of(model, reason):
+    (warning,) = resolve(speech(model_name=model, task="translate"), laptop(memory_gb=64)).warnings
+    assert reason in warning
+    assert resolve(speech(model_name="medium", task="translate"), laptop(memory_gb=64)).warnings == ()

@@ -16,7 +16,7 @@ from benchmarks.clips import Clip, TimedWord, load_corpus
 from benchmarks.words import TimeErrors, compare_times, normalize
 from tests.speech.make_sound import join_sounds, read_samples, silence
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
-from yivideo_pipeline.settings.options import SpeechOptions, ZhScript
+from yivideo_pipeline.settings.options import SpeechOptions, Task, ZhScript
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.load import load_engine
 from yivideo_pipeline.speech.types import Transcript
@@ -165,3 +165,17 @@ def test_the_corpus_is_the_one_that_was_measured(corpus):
     entries = json.loads((corpus / "manifest.json").read_text(encoding="utf-8"))
     assert {entry["language"] for entry in entries} == {"en", "zh"}
     assert sum(entry["duration_s"] for entry in entries) == pytest.approx(139.8, abs=1)
+
+
+def test_chinese_is_translated_into_english_words_in_order(base, clips, tmp_path):
+    clip = next(clip for clip in clips if clip.path.name == "zh-news.flac")
+    audio = write_wav(tmp_path / "a.wav", read_samples(clip.path))
+    told = []
+    translated = base.transcribe(
+        audio, SpeechOptions(model_name="base", task=Task.TRANSLATE), heard=told.extend
+    )
+    assert translated.language == "en"
+    assert text(translated).isascii() and len(translated.words) > 5
+    assert [word.text for word in told] == [word.text for word in translated.words]
+    assert all(before.end_s <= behind.start_s for before, behind in pairwise(translated.words))
+    assert base.align(audio, translated, SpeechOptions(task=Task.TRANSLATE)).aligner == "attention"

@@ -14,7 +14,7 @@ import pytest
 from tests.speech.make_sound import decode_speech, make_passage, silence
 from yivideo_pipeline.errors.tree import ConfigValidationError, DeviceLost, MemoryExhausted, SystemFault
 from yivideo_pipeline.media.audio import Audio, write_wav
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
@@ -45,7 +45,9 @@ class StandIn:
     def detect_languages(self, pieces: list[Piece]) -> list[tuple[dict[str, float], None]]:
         return [({"en": 1.0}, None)] * len(pieces)
 
-    def recognize(self, encoded: list[Chunk], language: str, beam_size: int) -> list[Passage | None]:
+    def recognize(
+        self, encoded: list[Chunk], language: str, beam_size: int, task: Task = Task.TRANSCRIBE
+    ) -> list[Passage | None]:
         self.fail(self.place, encoded)
         self.done += encoded
         return [
@@ -117,6 +119,32 @@ def test_progress_rises_to_one(tmp_path, speech):
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
     assert len(told) > 1
+
+
+def test_words_are_told_in_the_order_of_the_sound_whichever_part_is_done_first(tmp_path, speech):
+    later_is_done = threading.Event()
+
+    def hold_the_first(place: Placement, chunks: list[Chunk]) -> None:
+        if chunks[0].start_s < 1:
+            assert later_is_done.wait(10)
+        else:
+            later_is_done.set()
+
+    told = []
+    engine = Bench(Placement("cuda", "float16", 1, 2), hold_the_first).engine(tmp_path)
+    transcript = engine.transcribe(speech, SpeechOptions(language="en", batch_size=1), heard=told.extend)
+    assert [word.text for word in told] == [word.text for word in transcript.words]
+
+
+def test_the_language_alone_is_asked_without_recognizing_anything(tmp_path, speech):
+    bench, told = Bench(ON_CPU), []
+    assert bench.engine(tmp_path).detect_language(speech, told.append) == ("en", 1.0)
+    assert (bench.done, told[-1]) == ([], 1.0)
+
+
+def test_no_language_is_spoken_in_silence(tmp_path):
+    sound = write_wav(tmp_path / "a.wav", silence(5))
+    assert Bench(ON_CPU).engine(tmp_path).detect_language(sound) == ("und", 0.0)
 
 
 def test_a_transcript_says_which_model_made_it(tmp_path, speech):

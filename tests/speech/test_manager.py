@@ -28,7 +28,7 @@ from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.speech.engine import Heard, Progress, SpeechEngine
+from yivideo_pipeline.speech.engine import Heard, Progress, ResidentEngine
 from yivideo_pipeline.speech.load import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.shared import shared_manager
@@ -54,7 +54,7 @@ class Loader:
         self.may_finish = threading.Event()
         self.may_finish.set()
 
-    def __call__(self, options: SpeechOptions) -> SpeechEngine:
+    def __call__(self, options: SpeechOptions) -> ResidentEngine:
         self.asked.append(options.model_name)
         assert self.may_finish.wait(PATIENCE_S)
         if self.errors:
@@ -424,7 +424,7 @@ def test_a_closed_manager_waits_for_its_leases_and_turns_others_away(
 def test_usage_adds_up_loads_leases_and_sound(loader: Loader, tmp_path: Path) -> None:
     now = [100.0]
 
-    def load(options: SpeechOptions) -> SpeechEngine:
+    def load(options: SpeechOptions) -> ResidentEngine:
         now[0] += 4
         return loader(options)
 
@@ -549,9 +549,9 @@ def test_whatever_threads_ask_for_each_gets_its_model_and_one_is_there_at_a_time
 def test_a_real_model_transcribes_is_unloaded_and_gone(
     tiny_weights: Weights, model_dir: Path, tmp_path: Path
 ) -> None:
-    engines: list[weakref.ref[SpeechEngine]] = []
+    engines: list[weakref.ref[ResidentEngine]] = []
 
-    def load(options: SpeechOptions) -> SpeechEngine:
+    def load(options: SpeechOptions) -> ResidentEngine:
         engine = load_engine(options, model_dir, offline=True)
         engines.append(weakref.ref(engine))
         return engine

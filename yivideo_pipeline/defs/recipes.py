@@ -10,7 +10,7 @@ from typing import Any
 
 from yivideo_pipeline.defs.stages import CODE_VERSIONS
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
 from yivideo_pipeline.storage.stage_keys import canonical_json
 
 TRANSCRIPT_OPTIONS = {"language", "compute_type", "use_faster_whisper", "beam_size", "zh_script"}
@@ -33,7 +33,9 @@ def deciding_options(
         case "audio":  # it may choose another of the video's streams
             return {"language": speech.language}
         case "transcript":
-            return {**speech.model_dump(mode="json", include=TRANSCRIPT_OPTIONS), "weights": revision}
+            # Only a translation names its task: transcripts made before there was a choice keep their key.
+            names = TRANSCRIPT_OPTIONS | ({"task"} if speech.task is Task.TRANSLATE else set())
+            return {**speech.model_dump(mode="json", include=names), "weights": revision}
         case "alignment":
             return {"aligner": speech.aligner.value}
         case "subtitles":

@@ -65,7 +65,7 @@ class Progress(_Message):
 
 
 class Words(_Message):
-    """Words of a part of the sound, in no order of the parts."""
+    """Words of the next part of the sound."""
 
     event: Literal["words"] = "words"
     words: tuple[Word, ...]

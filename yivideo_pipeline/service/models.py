@@ -13,7 +13,7 @@ from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.rules import resolve
-from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.load import load_engine
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
@@ -58,7 +58,7 @@ class Models:
         return LocalSpeech(self._settings, self.manager)
 
     @contextmanager
-    def lease(self, options: SpeechOptions) -> Generator[SpeechEngine]:
+    def lease(self, options: SpeechOptions) -> Generator[ResidentEngine]:
         """Lend the engine for these options, loading its model where it is not loaded.
 
         Raises:
@@ -86,7 +86,7 @@ class Models:
         """Unload once the work of now has ended."""
         self.manager.close()
 
-    def _load(self, options: SpeechOptions) -> SpeechEngine:
+    def _load(self, options: SpeechOptions) -> ResidentEngine:
         settings = self._settings
         token = settings.hub.read_token()
         return load_engine(

@@ -23,7 +23,8 @@ class ModelFacts:
     """Shape and abilities of one Whisper model.
 
     `english_only` is also true of the Distil-Whisper models: their tokenizer is multilingual, but
-    they were trained on English. `cantonese`: the vocabulary has the language `yue`.
+    they were trained on English. `cantonese`: the vocabulary has the language `yue`. `turbo`: its short
+    decoder was trained on transcription, not on translation.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelFacts:
     heads: int
     english_only: bool = False
     cantonese: bool = False
+    turbo: bool = False
 
     def weight_bytes(self, compute_type: str) -> int:
         """Bytes of the weights in memory once converted to a compute type."""
@@ -63,8 +65,10 @@ _ALL = (
     ModelFacts("large-v2", "Systran/faster-whisper-large-v2", *_LARGE),
     ModelFacts("large-v3", "Systran/faster-whisper-large-v3", *_LARGE, cantonese=True),
     ModelFacts("large", "Systran/faster-whisper-large-v3", *_LARGE, cantonese=True),
-    ModelFacts("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_TURBO, cantonese=True),
-    ModelFacts("turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_TURBO, cantonese=True),
+    ModelFacts(
+        "large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_TURBO, cantonese=True, turbo=True
+    ),
+    ModelFacts("turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", *_TURBO, cantonese=True, turbo=True),
     ModelFacts(
         "distil-small.en",
         "Systran/faster-distil-whisper-small.en",

@@ -37,6 +37,13 @@ class ComputeType(StrEnum):
     INT16 = "int16"
 
 
+class Task(StrEnum):
+    """What becomes of the words that are said."""
+
+    TRANSCRIBE = "transcribe"
+    TRANSLATE = "translate"
+
+
 class Aligner(StrEnum):
     """How words get their final times."""
 
@@ -106,6 +113,10 @@ class SpeechOptions(BaseModel):
     )
     language: Annotated[str, BeforeValidator(_check_language)] = Field(
         "auto", description="Spoken language as a code such as zh or en; auto detects it"
+    )
+    task: Task = Field(
+        Task.TRANSCRIBE,
+        description="transcribe: as it is said; translate: into English, its word times rough",
     )
     device: Device = Field(Device.AUTO, description="Where the models run")
     compute_type: ComputeType = Field(ComputeType.AUTO, description="Precision")

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.hardware import Hardware
 from yivideo_pipeline.settings.memory import MemoryBudget
-from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
+from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions, Task
 
 MAX_CPU_BATCH = 8
 MAX_THREADS = 32
@@ -67,7 +68,7 @@ def resolve(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
 
 
 def _plan(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
-    findings: list[Finding] = []
+    findings = _check_task(options)
     device = _choose_device(options, hardware, findings)
     compute_type = _choose_compute_type(options, hardware, device, findings)
     threads = _choose_threads(options, hardware, findings)
@@ -77,6 +78,19 @@ def _plan(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
     else:
         findings += _check_memory(MemoryBudget(options, hardware, device), compute_type)
     return ResolvedOptions(device, compute_type, options.batch_size, threads, tuple(findings))
+
+
+def _check_task(options: SpeechOptions) -> list[Finding]:
+    facts = MODELS.get(options.model_name)
+    if options.task is not Task.TRANSLATE or facts is None:
+        return []
+    if facts.english_only:
+        message = f"model {facts.name} knows English alone and can't translate: choose large-v3 or medium"
+    elif facts.turbo:
+        message = f"model {facts.name} never learned to translate and mostly won't: choose large-v3 or medium"
+    else:
+        return []
+    return [Finding("warning", "task", message)]
 
 
 def _choose_device(

@@ -51,9 +51,7 @@ class ServiceSettings(Section):
     )
     dagster_url: Url = Field("http://127.0.0.1:3000", description="Address of Dagster's webserver")
     callback_hosts: Names = Field((), description="Hosts that callback_url of a workflow may name")
-    callback_key: SecretStr | None = Field(
-        None, description="Key that signs callbacks (HMAC-SHA256)"
-    )
+    callback_key: SecretStr | None = Field(None, description="Key that signs callbacks (HMAC-SHA256)")
 
     @property
     def is_local(self) -> bool:

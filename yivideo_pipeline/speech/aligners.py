@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import Aligner, SpeechOptions
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions, Task
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.wav2vec2.aligner import Wav2Vec2Aligner
@@ -28,7 +28,8 @@ def choose_aligner(
 ) -> AlignerName:
     """Decide what `auto` means for a language on a device; imports no torch, takes 2 s at most.
 
-    `auto` is wav2vec2 on a GPU where its weights are there or to be had, else attention.
+    `auto` is wav2vec2 on a GPU where its weights are there or to be had, else attention. A translation is
+    never heard in the sound: its words have attention's times alone.
 
     Args:
         options: The wanted aligner.
@@ -41,7 +42,7 @@ def choose_aligner(
     Raises:
         ModelLoadError: wav2vec2 was asked for and can't be had.
     """
-    wanted = options.aligner
+    wanted = Aligner.ATTENTION if options.task is Task.TRANSLATE else options.aligner
     if wanted is Aligner.ATTENTION or (wanted is Aligner.AUTO and device == "cpu"):
         return "attention"
     status = wav2vec2_status(language, model_dir, token=token, offline=offline)

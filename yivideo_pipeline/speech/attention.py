@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.edges import find_silences, snap_to_silences
 from yivideo_pipeline.speech.spelling import letter_tokens, text_tokens, word_confidences
 from yivideo_pipeline.speech.text_aligner import Encoded, TimedText
@@ -51,13 +52,22 @@ class LetterAligner:
         self._whisper = whisper
         self._lag_s = lag_s
 
-    def align(self, encoded: Encoded, texts: list[str], language: str) -> list[TimedText]:
+    def align(
+        self, encoded: Encoded, texts: list[str], language: str, task: Task = Task.TRANSCRIBE
+    ) -> list[TimedText]:
         """Time the words of each chunk's text; see `TextAligner.align`."""
-        return align_batch(self._whisper, encoded.view, texts, list(encoded.sounds), language, self._lag_s)
+        sounds = list(encoded.sounds)
+        return align_batch(self._whisper, encoded.view, texts, sounds, language, self._lag_s, task)
 
 
 def align_batch(
-    whisper: Whisper, encoded: Any, texts: list[str], sounds: list[np.ndarray], language: str, lag_s: float
+    whisper: Whisper,
+    encoded: Any,
+    texts: list[str],
+    sounds: list[np.ndarray],
+    language: str,
+    lag_s: float,
+    task: Task = Task.TRANSCRIBE,
 ) -> list[TimedText]:
     """Time the words of each chunk.
 
@@ -66,17 +76,18 @@ def align_batch(
         encoded: Its encoder output for the chunks, shape (n, 1500, d).
         texts: What was recognized in each chunk.
         sounds: The chunks' samples.
-        language: Language of the text.
+        language: Language that is spoken.
         lag_s: Added to every time that attention gives.
+        task: Whether the text is what is said or its translation.
     """
-    tokenizer = whisper.tokenizer(language)
+    tokenizer = whisper.tokenizer(language, task)
     frames = [max(2, min(3000, -(-len(sound) // 160))) for sound in sounds]
     words = [split_words(text) for text in texts]
     texts_read = [_held(*text_tokens(tokenizer, row)) for row in words]
-    rough = whisper.align(encoded, language, [tokens for tokens, _ in texts_read], frames)
+    rough = whisper.align(encoded, language, [tokens for tokens, _ in texts_read], frames, task)
     letters = [letter_tokens(tokenizer, row) for row in words]
     fitting = [tokens if len(tokens) <= MAX_LETTERS else [] for tokens, _ in letters]
-    exact = whisper.align(encoded, language, fitting, frames)
+    exact = whisper.align(encoded, language, fitting, frames, task)
     timed = []
     for row, (tokens, bounds) in enumerate(letters):
         if len(tokens) <= MAX_LETTERS:
@@ -84,7 +95,7 @@ def align_batch(
         else:
             guide = _boundaries(rough[row].alignments, texts_read[row][1])
             guide = snap_to_silences(guide, find_silences(sounds[row]), len(sounds[row]) / SAMPLE_RATE_HZ)
-            times = _align_slices(whisper, encoded, row, words[row], guide, language)
+            times = _align_slices(whisper, encoded, row, words[row], guide, (language, task))
         confidences = word_confidences(np.array(rough[row].text_token_probs), texts_read[row][1])
         timed.append(_timed_text(words[row], times + lag_s, bounds, sounds[row], confidences))
     return timed
@@ -118,10 +129,16 @@ def _boundaries(path: list[tuple[int, int]], bounds: np.ndarray) -> np.ndarray:
 
 
 def _align_slices(
-    whisper: Whisper, encoded: Any, row: int, words: list[str], guide: np.ndarray, language: str
+    whisper: Whisper,
+    encoded: Any,
+    row: int,
+    words: list[str],
+    guide: np.ndarray,
+    spoken: tuple[str, Task],
 ) -> np.ndarray:
     """Align a chunk with more letters than the decoder has positions, in slices cut at pauses."""
-    tokenizer = whisper.tokenizer(language)
+    language, task = spoken
+    tokenizer = whisper.tokenizer(language, task)
     times = guide.copy()
     for first, last in _slices(tokenizer, words, guide):
         tokens, bounds = letter_tokens(tokenizer, words[first:last])
@@ -130,7 +147,7 @@ def _align_slices(
         if not tokens or len(tokens) > MAX_LETTERS:
             continue  # the guide's times stand: no sound, or one word longer than the decoder
         spliced = whisper.splice(encoded, row, start, end)
-        path = whisper.align(spliced, language, [tokens], [2 * (end - start)])[0].alignments
+        path = whisper.align(spliced, language, [tokens], [2 * (end - start)], task)[0].alignments
         times[first:last] = _boundaries(path, bounds) + start / ENCODER_FRAMES_PER_S
     return times
 

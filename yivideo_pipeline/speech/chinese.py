@@ -1,5 +1,6 @@
 """Chinese in the wanted script, character by character, so that word times stay."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,21 +18,25 @@ def _converter(script: ZhScript) -> Any:
 
 
 def convert_segment(segment: Segment, script: ZhScript) -> Segment:
-    """The segment in simplified or traditional characters, with the same words at the same times.
+    """The segment in simplified or traditional characters, with the same words at the same times."""
+    words = tuple(convert_words(segment.words, script))
+    return segment.model_copy(update={"text": "".join(word.text for word in words), "words": words})
+
+
+def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
+    """The words of a sentence in simplified or traditional characters, at the same times.
 
     The whole sentence is converted, since one simplified character can stand for several traditional
     ones; where that changes the number of characters, each word is converted for itself.
     """
     convert = _converter(script).convert
-    text = convert(segment.text)
-    if len(text) == len(segment.text):
+    before = "".join(word.text for word in words)
+    text = convert(before)
+    if len(text) == len(before):
         texts, position = [], 0
-        for word in segment.words:
+        for word in words:
             texts.append(text[position : position + len(word.text)])
             position += len(word.text)
     else:
-        texts = [convert(word.text) for word in segment.words]
-    words: tuple[Word, ...] = tuple(
-        word.model_copy(update={"text": new}) for word, new in zip(segment.words, texts, strict=True)
-    )
-    return segment.model_copy(update={"text": "".join(texts), "words": words})
+        texts = [convert(word.text) for word in words]
+    return [word.model_copy(update={"text": new}) for word, new in zip(words, texts, strict=True)]

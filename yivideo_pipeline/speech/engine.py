@@ -15,7 +15,7 @@ What it raises ends the work.
 """
 
 Heard = Callable[[Sequence[Word]], None]
-"""Told the words of each part of the sound as soon as they are recognized, in no order of the parts."""
+"""Told the words of each part of the sound, part by part, as soon as all before it are recognized too."""
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,12 @@ class SpeechEngine(Protocol):
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
         """Return the transcript with every word at its final time, by the aligner the options choose."""
+        ...
+
+
+class ResidentEngine(SpeechEngine, Protocol):
+    """An engine whose model is in this process: it can be asked for the language alone, too."""
+
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        """Return the likeliest spoken language and its probability; `und` and 0 where nobody speaks."""
         ...

@@ -1,22 +1,25 @@
 """What the engines of this process have in common: a held model, its description, the final aligner."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.batching import OnDone
 from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress
 from yivideo_pipeline.speech.held import HeldModel
 from yivideo_pipeline.speech.placement import Placement, next_smaller
+from yivideo_pipeline.speech.recognize import Piece
+from yivideo_pipeline.speech.transcription import PieceWork, detect_language
 from yivideo_pipeline.speech.types import Transcript
 
 Model = TypeVar("Model")
 
 
 class HeldEngine(ABC, Generic[Model]):
-    """A `SpeechEngine` around one loaded model that gives way when memory runs out.
+    """A `ResidentEngine` around one loaded model that gives way when memory runs out.
 
     Args:
         model: Name for people.
@@ -77,6 +80,14 @@ class HeldEngine(ABC, Generic[Model]):
     ) -> Transcript:
         """Give each word its final time; see `SpeechEngine.align`."""
         return self._aligners.align(audio, transcript, options, self._held.place.device, progress)
+
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        """Say which language is spoken; see `ResidentEngine.detect_language`."""
+        return detect_language(self._map, audio, progress)
+
+    @abstractmethod
+    def _map(self, pieces: Sequence[Piece], work: PieceWork, on_done: OnDone | None = None) -> list[Any]:
+        """Do work on pieces of sound; one result a piece, in order."""
 
     @abstractmethod
     def _transcribe(

@@ -4,7 +4,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, ModelError
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.rules import MAX_CPU_BATCH
-from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, SpeechEngine
+from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, ResidentEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.usage import Record
 
@@ -16,8 +16,8 @@ class LeasedEngine:
     would stay in memory while the next model is loaded.
     """
 
-    def __init__(self, engine: SpeechEngine, record: Record) -> None:
-        self._engine: SpeechEngine | None = engine
+    def __init__(self, engine: ResidentEngine, record: Record) -> None:
+        self._engine: ResidentEngine | None = engine
         self._record = record
 
     def describe(self) -> EngineInfo:
@@ -49,11 +49,16 @@ class LeasedEngine:
         with self._record.attempt():
             return self._use().align(audio, transcript, options, progress)
 
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        """See `ResidentEngine.detect_language`."""
+        with self._record.attempt():
+            return self._use().detect_language(audio, progress)
+
     def end(self) -> None:
         """Let go of the engine."""
         self._engine = None
 
-    def _use(self) -> SpeechEngine:
+    def _use(self) -> ResidentEngine:
         if self._engine is None:
             raise ModelError("The lease of the model has ended", "Use the engine inside the with block")
         return self._engine

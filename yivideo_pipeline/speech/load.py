@@ -10,7 +10,7 @@ from yivideo_pipeline.settings.rules import resolve
 from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.attention import PROFILES, UNMEASURED, LetterAligner
 from yivideo_pipeline.speech.decoder import Decoder
-from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.local import LocalEngine
 from yivideo_pipeline.speech.model_file import UnknownModelFile
 from yivideo_pipeline.speech.phrases import PHRASE_PROFILES, PhraseAligner
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def load_engine(
     options: SpeechOptions, model_dir: Path, *, token: str | None = None, offline: bool = False
-) -> SpeechEngine:
+) -> ResidentEngine:
     """Find the weights, choose device and precision, and load the model.
 
     Args:

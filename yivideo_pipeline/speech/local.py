@@ -1,17 +1,17 @@
 """The engine that runs Whisper in this process: batched, on CTranslate2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
-from yivideo_pipeline.speech.batching import Batcher
+from yivideo_pipeline.speech.batching import Batcher, OnDone
 from yivideo_pipeline.speech.engine import Heard, Progress
 from yivideo_pipeline.speech.held_engine import HeldEngine
 from yivideo_pipeline.speech.placement import Placement
-from yivideo_pipeline.speech.recognize import Recognizer
-from yivideo_pipeline.speech.transcription import transcribe
+from yivideo_pipeline.speech.recognize import Piece, Recognizer
+from yivideo_pipeline.speech.transcription import PieceWork, transcribe
 from yivideo_pipeline.speech.types import Transcript
 
 
@@ -34,4 +34,7 @@ class LocalEngine(HeldEngine[Recognizer]):
     def _transcribe(
         self, audio: Audio, options: SpeechOptions, progress: Progress | None, heard: Heard | None
     ) -> Transcript:
-        return transcribe(self.batcher.map, audio, options, progress, heard)
+        return transcribe(self._map, audio, options, progress, heard)
+
+    def _map(self, pieces: Sequence[Piece], work: PieceWork, on_done: OnDone | None = None) -> list[Any]:
+        return self.batcher.map(pieces, work, on_done)

@@ -11,7 +11,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ModelBusy, ModelError
 from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
 from yivideo_pipeline.speech.contract import Models, make_models
-from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
+from yivideo_pipeline.speech.engine import EngineInfo, ResidentEngine
 from yivideo_pipeline.speech.idle import IdleTimer
 from yivideo_pipeline.speech.leased_engine import LeasedEngine
 from yivideo_pipeline.speech.leases import Leases
@@ -44,7 +44,7 @@ class ModelManager:
 
     def __init__(
         self,
-        load: Callable[[SpeechOptions], SpeechEngine],
+        load: Callable[[SpeechOptions], ResidentEngine],
         options: Callable[[], SpeechOptions] = SpeechOptions,
         idle_unload_s: float | None = None,
         clock: Clock = time.monotonic,
@@ -53,11 +53,11 @@ class ModelManager:
         self._options = options
         self._leases: Leases[LoadKey] = Leases()
         self._record = Record(clock)
-        self._engine: SpeechEngine | None = None
+        self._engine: ResidentEngine | None = None
         self._idle = IdleTimer(idle_unload_s, self._unload_idle)
 
     @contextmanager
-    def lease(self, options: SpeechOptions | None = None) -> Generator[SpeechEngine]:
+    def lease(self, options: SpeechOptions | None = None) -> Generator[ResidentEngine]:
         """Lend the engine for these options, loading its model where it is not loaded.
 
         A thread that leases again what it has already gets it at once, whoever waits.
@@ -139,7 +139,7 @@ class ModelManager:
         """What was done so far."""
         return self._record.usage
 
-    def _take(self, options: SpeechOptions, holder: int) -> SpeechEngine:
+    def _take(self, options: SpeechOptions, holder: int) -> ResidentEngine:
         """Add a lease for a holder and return the engine that it is of."""
         key = load_key(options)
         if self._leases.is_held_by(holder):
@@ -151,7 +151,7 @@ class ModelManager:
             self._idle.stop()
             return self._grant(holder)
 
-    def _grant(self, holder: int) -> SpeechEngine:
+    def _grant(self, holder: int) -> ResidentEngine:
         self._leases.add(holder)
         assert self._engine is not None  # by now it is loaded, and the lease keeps it
         return self._engine

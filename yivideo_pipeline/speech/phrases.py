@@ -15,6 +15,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.decoder import Decoder, Head, Memory, Reading
 from yivideo_pipeline.speech.edges import levels_db, ring_out
 from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens, text_tokens, word_confidences
@@ -102,10 +103,12 @@ class PhraseAligner:
         self._silent = decoder.remember(silence[0])
         self._nothing = np.zeros((0, silence.shape[2]), np.float32)
 
-    def align(self, encoded: Encoded, texts: list[str], language: str) -> list[TimedText]:
+    def align(
+        self, encoded: Encoded, texts: list[str], language: str, task: Task = Task.TRANSCRIBE
+    ) -> list[TimedText]:
         """Time the words of each chunk's text; see `TextAligner.align`."""
         rows = self._whisper.on_host(encoded.view)
-        tokenizer = self._whisper.tokenizer(language)
+        tokenizer = self._whisper.tokenizer(language, task)
         drafts = [
             self._time(row, tokenizer, split_words(text), sound, activity)
             for row, text, sound, activity in zip(

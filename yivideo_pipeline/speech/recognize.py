@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.doubts import FALLBACK_TEMPERATURES, choose_best, is_doubtful, is_silence
@@ -59,20 +60,24 @@ class Recognizer:
         found = self.whisper.detect_languages(view)
         return [(one, rows[index : index + 1]) for index, one in enumerate(found)]
 
-    def recognize(self, encoded: Encoded, language: str, beam_size: int) -> list[Passage | None]:
+    def recognize(
+        self, encoded: Encoded, language: str, beam_size: int, task: Task = Task.TRANSCRIBE
+    ) -> list[Passage | None]:
         """What was said in each chunk, with word times; None where nothing was said."""
         decoded = [
-            self._settle(encoded, row, first, language)
-            for row, first in enumerate(self.whisper.decode(encoded.view, language, beam_size))
+            self._settle(encoded, row, first, language, task)
+            for row, first in enumerate(self.whisper.decode(encoded.view, language, beam_size, task=task))
         ]
         texts = ["" if one is None else one.text for one in decoded]
-        timed = self.aligner.align(encoded, texts, language)
+        timed = self.aligner.align(encoded, texts, language, task)
         return [
             Passage(chunk, words, one.avg_logprob, one.no_speech_prob) if one and words.words else None
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
         ]
 
-    def _settle(self, encoded: Encoded, row: int, first: Decoded, language: str) -> Decoded | None:
+    def _settle(
+        self, encoded: Encoded, row: int, first: Decoded, language: str, task: Task
+    ) -> Decoded | None:
         """Decode a doubtful chunk again at rising temperatures; None where it holds no speech."""
         if is_silence(first):
             return None
@@ -81,6 +86,6 @@ class Recognizer:
             if not is_doubtful(attempts[-1]):
                 return attempts[-1]
             view = self.whisper.pick(encoded.view, row)
-            attempts += self.whisper.decode(view, language, 1, temperature)
+            attempts += self.whisper.decode(view, language, 1, temperature, task)
         best = choose_best(attempts)
         return None if is_doubtful(best) and best.no_speech_prob > 0.3 else best

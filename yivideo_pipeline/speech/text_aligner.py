@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.chunks import Chunk
 
 
@@ -35,6 +36,8 @@ class TimedText:
 class TextAligner(Protocol):
     """Finds when each word of a recognized text was said."""
 
-    def align(self, encoded: Encoded, texts: list[str], language: str) -> list[TimedText]:
-        """Time the words of each chunk's text."""
+    def align(
+        self, encoded: Encoded, texts: list[str], language: str, task: Task = Task.TRANSCRIBE
+    ) -> list[TimedText]:
+        """Time the words of each chunk's text: what is said in the language, or its translation."""
         ...

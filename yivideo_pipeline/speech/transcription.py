@@ -1,6 +1,7 @@
 """The way from sound to transcript: find speech, decide the language, recognize, repair, assemble."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, build_segments, build_words
-from yivideo_pipeline.speech.chinese import CHINESE, convert_segment
+from yivideo_pipeline.speech.chinese import CHINESE, convert_segment, convert_words
 from yivideo_pipeline.speech.chunks import plan_chunks
 from yivideo_pipeline.speech.coverage import insert_repairs, plan_repairs
 from yivideo_pipeline.speech.engine import Heard, Progress
@@ -21,10 +22,13 @@ from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
 
 log = logging.getLogger(__name__)
 
+PieceWork = Callable[[Recognizer, list[Piece]], list[Any]]
 MapPieces = Callable[..., list[Any]]
 NO_SOUND = "there is no sound"
 NO_SPEECH = "no speech was heard in the sound"
 NO_WORDS = "what was heard is no speech: music, noise, or a voice without words"
+NO_LANGUAGE = "und"
+TRANSLATED = "en"  # the language of every translation
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
 
 
@@ -45,29 +49,42 @@ class Recognize:
 
     language: str
     beam_size: int
+    task: Task
 
     def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passage | None]:
         """What was said in each piece; None where nothing was."""
-        return recognizer.recognize(recognizer.encode(pieces), self.language, self.beam_size)
+        return recognizer.recognize(recognizer.encode(pieces), self.language, self.beam_size, self.task)
 
 
 @dataclass
 class _Track:
-    """Adds up finished pieces, tells the share of all speech that is done and what was heard in them."""
+    """Adds up finished pieces, tells the share of all speech that is done and what was heard in them.
 
-    total_s: float
+    Pieces end in any order, but are told in theirs.
+    """
+
+    pieces: Sequence[Piece]
+    options: SpeechOptions
+    language: str
     tell: Progress | None
     heard: Heard | None
     done_s: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.total_s = sum(piece.chunk.duration_s for piece in self.pieces)
+        self._untold = deque(self.pieces)
+        self._done: dict[Piece, Passage | None] = {}
 
     def add(self, pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
         self.done_s += sum(piece.chunk.duration_s for piece in pieces)
         if self.tell:
             self.tell(min(1.0, self.done_s / self.total_s))
         if self.heard:
-            for piece, passage in zip(pieces, passages, strict=True):
-                if passage:
-                    self.heard(words_on_video([passage], piece.audio))
+            self._done.update(zip(pieces, passages, strict=True))
+            while self._untold and self._untold[0] in self._done:
+                piece = self._untold.popleft()
+                if passage := self._done.pop(piece):
+                    self.heard(words_on_video([passage], piece.audio, self.options, self.language))
 
 
 def transcribe(
@@ -94,10 +111,12 @@ def transcribe(
     order = spread_order(len(chunks), LANGUAGE_SAMPLE)
     pieces = [Piece(audio, chunks[index]) for index in order]
     language, certainty, encoded = decide_language(map_pieces, pieces[:LANGUAGE_SAMPLE], options)
-    recognize = Recognize(language, options.beam_size)
-    track = _Track(sum(chunk.duration_s for chunk in chunks), progress, heard)
-    spoken = order_words(map_pieces([*encoded, *pieces[LANGUAGE_SAMPLE:]], recognize, track.add))
-    if repairs := plan_repairs(spoken, spans):
+    recognize = Recognize(language, options.beam_size, options.task)
+    pieces = sorted([*encoded, *pieces[LANGUAGE_SAMPLE:]], key=lambda piece: piece.chunk.start_s)
+    track = _Track(pieces, options, language, progress, heard)
+    spoken = order_words(map_pieces(pieces, recognize, track.add))
+    # A translation says in other words, at other times, what was said: gaps in it are no gaps.
+    if options.task is Task.TRANSCRIBE and (repairs := plan_repairs(spoken, spans)):
         log.info("decoding %d stretches of speech again that no word covers", len(repairs))
         found = map_pieces([Piece(audio, chunk) for chunk in repairs], recognize)
         spoken = insert_repairs(spoken, [order_words([passage]) for passage in found])
@@ -117,17 +136,18 @@ def assemble_transcript(
 
     Args:
         audio: The sound.
-        options: The wanted script.
+        options: The wanted script, and whether the words are a translation.
         spans: What the voice activity detector heard, on the sound's own clock.
         spoken: At least one word; all in order of time.
-        language: Its code and probability.
+        language: Code and probability of the spoken language.
     """
     segments = build_segments(spoken, audio.offset_s)
-    if language[0] in CHINESE:
+    code = TRANSLATED if options.task is Task.TRANSLATE else language[0]
+    if code in CHINESE:
         segments = [convert_segment(segment, options.zh_script) for segment in segments]
     return empty_transcript(audio, options, spans, "").model_copy(
         update={
-            "language": language[0],
+            "language": code,
             "language_probability": round(language[1], 4),
             "segments": tuple(segments),
             "empty_reason": None,
@@ -140,7 +160,7 @@ def empty_transcript(
 ) -> Transcript:
     """A transcript without words, and why; model and revision are left for the engine to fill in."""
     return Transcript(
-        language="und" if options.language == "auto" else options.language,
+        language=NO_LANGUAGE if options.language == "auto" else options.language,
         language_probability=0.0,
         duration_s=audio.duration_s,
         segments=(),
@@ -169,16 +189,51 @@ def decide_language(
     return language, certainty, pieces
 
 
+def detect_language(
+    map_pieces: MapPieces, audio: Audio, progress: Progress | None = None
+) -> tuple[str, float]:
+    """The language that speech from all over the sound is likeliest to be, and how likely.
+
+    Args:
+        map_pieces: As `transcribe` takes it.
+        audio: The sound.
+        progress: Told again and again that this is still waiting.
+
+    Returns:
+        Whisper's code and a probability; `und` and 0 where nobody speaks.
+    """
+    probabilities = speech_probabilities(audio)
+    spans = find_spans(probabilities, audio.duration_s)
+    chunks = plan_chunks(spans, probabilities, HOP_S, audio.duration_s)
+    if not chunks:
+        return NO_LANGUAGE, 0.0
+    sample = [chunks[index] for index in spread_order(len(chunks), LANGUAGE_SAMPLE)[:LANGUAGE_SAMPLE]]
+    done = 0
+
+    def count(pieces: Sequence[Piece], _found: Sequence[Any]) -> None:
+        nonlocal done
+        done += len(pieces)
+        if progress:
+            progress(done / len(sample))
+
+    found = map_pieces([Piece(audio, chunk) for chunk in sample], Detect(), count)
+    return choose_language(sample, [one for one, _ in found])
+
+
 def order_words(passages: Sequence[Passage | None]) -> list[SpokenWord]:
     """Every word of the passages in order of time, on the sound's own clock."""
     found = [item for passage in passages if passage for item in build_words(passage)]
     return sorted(found, key=lambda item: item.word.start_s)
 
 
-def words_on_video(passages: Sequence[Passage | None], audio: Audio) -> list[Word]:
-    """The words of passages in order of time, on the video's clock."""
+def words_on_video(
+    passages: Sequence[Passage | None], audio: Audio, options: SpeechOptions, language: str
+) -> list[Word]:
+    """The words of passages in order of time, on the video's clock and in the wanted script."""
     shift = audio.offset_s
-    return [
+    words = [
         item.word.model_copy(update={"start_s": item.word.start_s + shift, "end_s": item.word.end_s + shift})
         for item in order_words(passages)
     ]
+    is_chinese = options.task is Task.TRANSCRIBE and language in CHINESE
+    return convert_words(words, options.zh_script) if is_chinese else words

@@ -52,6 +52,8 @@ class Segment(_Frozen):
 class Transcript(_Frozen):
     """All that was said in one video.
 
+    `language` is that of the words: English where they are a translation; `language_probability` is that
+    of the spoken one.
     `duration_s` is the length of the sound, `speech_spans` what the voice activity detector heard.
     `empty_reason` says why there is no segment, where there is none. `warnings` are lines for a
     person. `revision` identifies the weights.

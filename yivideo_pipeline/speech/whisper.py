@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
 from yivideo_pipeline.speech.placement import Placement
 
@@ -48,7 +49,7 @@ class Whisper:
         self.device: str = model.device
         self._view = ctranslate2.StorageView
         self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizers: dict[str, Any] = {}
+        self._tokenizers: dict[tuple[str, Task], Any] = {}
 
     @cached_property
     def _features(self) -> Any:
@@ -56,16 +57,19 @@ class Whisper:
 
         return FeatureExtractor(feature_size=self.model.n_mels)
 
-    def tokenizer(self, language: str) -> Any:
-        """faster-whisper's tokenizer for a language (English where the model knows no other)."""
+    def tokenizer(self, language: str, task: Task = Task.TRANSCRIBE) -> Any:
+        """faster-whisper's tokenizer for a spoken language and what becomes of it.
+
+        A model that knows English alone has no tokens for either: it transcribes English.
+        """
         from faster_whisper.tokenizer import Tokenizer
 
         # Kept here, not by lru_cache: that would keep the model with its weights, too.
-        if language not in self._tokenizers:
-            self._tokenizers[language] = Tokenizer(
-                self._tokens, self.model.is_multilingual, task="transcribe", language=language
+        if (language, task) not in self._tokenizers:
+            self._tokenizers[language, task] = Tokenizer(
+                self._tokens, self.model.is_multilingual, task=task.value, language=language
             )
-        return self._tokenizers[language]
+        return self._tokenizers[language, task]
 
     def encode(self, sounds: list[np.ndarray]) -> Any:
         """Encode chunks of at most 30 s (float32, 16 kHz); CTranslate2 view of shape (n, 1500, d)."""
@@ -90,9 +94,16 @@ class Whisper:
             for pairs in self.model.detect_language(encoded)
         ]
 
-    def decode(self, encoded: Any, language: str, beam_size: int, temperature: float = 0.0) -> list[Decoded]:
+    def decode(
+        self,
+        encoded: Any,
+        language: str,
+        beam_size: int,
+        temperature: float = 0.0,
+        task: Task = Task.TRANSCRIBE,
+    ) -> list[Decoded]:
         """Text of each encoded chunk: by beam search, or sampled where a temperature is given."""
-        tokenizer = self.tokenizer(language)
+        tokenizer = self.tokenizer(language, task)
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         sampling = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
@@ -134,16 +145,24 @@ class Whisper:
         )
         return [result.no_speech_prob for result in results]
 
-    def align(self, encoded: Any, language: str, tokens: list[list[int]], frames: list[int]) -> list[Any]:
+    def align(
+        self,
+        encoded: Any,
+        language: str,
+        tokens: list[list[int]],
+        frames: list[int],
+        task: Task = Task.TRANSCRIBE,
+    ) -> list[Any]:
         """CTranslate2's alignments of given tokens, for each chunk.
 
         Args:
             encoded: View of shape (n, 1500, d).
-            language: Language of the text.
+            language: Language that is spoken.
             tokens: For each chunk the text tokens, at most about 440.
             frames: For each chunk how many mel frames (10 ms) are sound.
+            task: Whether the text is what is said or its translation.
         """
-        start = self.tokenizer(language).sot_sequence
+        start = self.tokenizer(language, task).sot_sequence
         if self.device == "cuda":
             return self.model.align(encoded, start, tokens, frames, median_filter_width=3)
         # One at a time again: CTranslate2 computes the whole vocabulary for every token aligned.

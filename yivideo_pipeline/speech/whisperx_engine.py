@@ -5,25 +5,27 @@ are settled as by the local engine, so that only the text depends on the choice 
 """
 
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage
+from yivideo_pipeline.speech.batching import OnDone
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import Heard, Progress
 from yivideo_pipeline.speech.held_engine import HeldEngine
 from yivideo_pipeline.speech.language import spread_order
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.quiet import quiet_libraries
-from yivideo_pipeline.speech.recognize import Piece, Recognizer
+from yivideo_pipeline.speech.recognize import Piece
 from yivideo_pipeline.speech.transcription import (
     LANGUAGE_SAMPLE,
     NO_SOUND,
     NO_SPEECH,
     NO_WORDS,
+    PieceWork,
     assemble_transcript,
     decide_language,
     empty_transcript,
@@ -33,8 +35,6 @@ from yivideo_pipeline.speech.transcription import (
 from yivideo_pipeline.speech.types import Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
 from yivideo_pipeline.speech.whisperx_model import Stretch, WhisperXModel
-
-Result = TypeVar("Result")
 
 STRETCH_S = 600.0
 """Sound that the pipeline is given at once; it wants all of it in memory, at 64 kB a second."""
@@ -84,9 +84,9 @@ class WhisperXEngine(HeldEngine[WhisperXModel]):
         done_s = 0.0
         for stretch in stretches:
             tell = _part_of(progress, done_s / total_s, stretch.duration_s / total_s)
-            found = self._recognize(audio, stretch, language, options.beam_size, tell)
+            found = self._recognize(audio, stretch, language, options, tell)
             if heard:
-                heard(words_on_video(found, audio))
+                heard(words_on_video(found, audio, options, language))
             passages += found
             done_s += stretch.duration_s
         spoken = order_words(passages)
@@ -95,26 +95,24 @@ class WhisperXEngine(HeldEngine[WhisperXModel]):
         return assemble_transcript(audio, options, spans, spoken, (language, certainty))
 
     def _recognize(
-        self, audio: Audio, stretch: Stretch, language: str, beam_size: int, tell: Progress
+        self, audio: Audio, stretch: Stretch, language: str, options: SpeechOptions, tell: Progress
     ) -> list[Passage]:
         def recognize(model: WhisperXModel, place: Placement) -> list[Passage]:
-            batch_size = self._adapt(place).batch_size
-            return model.transcribe(audio, stretch, language, beam_size, batch_size, tell)
+            chosen = options.model_copy(update={"batch_size": self._adapt(place).batch_size})
+            return model.transcribe(audio, stretch, language, chosen, tell)
 
         return self._held.run(recognize)
 
-    def _map(
-        self, pieces: list[Piece], work: Callable[[Recognizer, list[Piece]], list[Result]]
-    ) -> list[Result]:
-        """Do work on groups of pieces, one after the other; one result a piece, in order."""
-
-        def do_all(model: WhisperXModel, place: Placement) -> list[Result]:
+    def _map(self, pieces: Sequence[Piece], work: PieceWork, on_done: OnDone | None = None) -> list[Any]:
+        def do_all(model: WhisperXModel, place: Placement) -> list[Any]:
             size = self._adapt(place).batch_size
-            return [
-                result
-                for at in range(0, len(pieces), size)
-                for result in work(model.recognizer, pieces[at : at + size])
-            ]
+            results: list[Any] = []
+            for at in range(0, len(pieces), size):
+                group = list(pieces[at : at + size])
+                results += work(model.recognizer, group)
+                if on_done:
+                    on_done(group, results[at:])
+            return results
 
         return self._held.run(do_all)
 

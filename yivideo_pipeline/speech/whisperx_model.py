@@ -10,6 +10,7 @@ from typing import Any
 
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.doubts import is_silence
@@ -60,8 +61,7 @@ class WhisperXModel:
         audio: Audio,
         stretch: Stretch,
         language: str,
-        beam_size: int,
-        batch_size: int,
+        options: SpeechOptions,
         tell: Progress,
     ) -> list[Passage]:
         """What WhisperX recognizes in a stretch of the sound, with word times.
@@ -69,36 +69,38 @@ class WhisperXModel:
         Args:
             audio: The sound.
             stretch: The part of it that is recognized; all of it stands in memory.
-            language: Whisper's code.
-            beam_size: Beam width.
-            batch_size: WhisperX's segments decoded at once.
+            language: Whisper's code of what is spoken.
+            options: Beam width, task, and how many of WhisperX's segments are decoded at once.
             tell: Told the share of the stretch that is recognized.
         """
         # The beam can change from call to call without another load: WhisperX reads it here.
-        self.pipeline.options = replace(self.pipeline.options, beam_size=beam_size)
+        self.pipeline.options = replace(self.pipeline.options, beam_size=options.beam_size)
         with _one_torch_thread():
             found = self.pipeline.transcribe(
                 audio.slice(stretch.start_s, stretch.end_s),
-                batch_size=batch_size,
+                batch_size=options.batch_size,
                 language=language,
+                task=options.task.value,
                 progress_callback=lambda percent: tell(percent / 100),
             )["segments"]
         passages: list[Passage] = []
-        for at in range(0, len(found), batch_size):
-            group = found[at : at + batch_size]
+        for at in range(0, len(found), options.batch_size):
+            group = found[at : at + options.batch_size]
             chunks = [_chunk(segment, stretch) for segment in group]
             encoded = self.recognizer.encode([Piece(audio, chunk) for chunk in chunks])
-            passages += self._time(encoded, group, language)
+            passages += self._time(encoded, group, language, options.task)
         return passages
 
-    def _time(self, encoded: Encoded, segments: list[dict[str, Any]], language: str) -> list[Passage]:
+    def _time(
+        self, encoded: Encoded, segments: list[dict[str, Any]], language: str, task: Task
+    ) -> list[Passage]:
         silences = self.recognizer.whisper.no_speech_probabilities(encoded.view, language)
         decoded = [
             Decoded(segment["text"], (), segment["avg_logprob"], silence, 0.0)
             for segment, silence in zip(segments, silences, strict=True)
         ]
         texts = ["" if is_silence(one) else one.text for one in decoded]
-        timed = self.recognizer.aligner.align(encoded, texts, language)
+        timed = self.recognizer.aligner.align(encoded, texts, language, task)
         return [
             Passage(chunk, words, one.avg_logprob, one.no_speech_prob)
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
