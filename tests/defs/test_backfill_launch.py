@@ -1,6 +1,7 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -12,12 +13,16 @@ from yivideo_pipeline.defs.backfills.launch import (
     Order,
     daemon_runs,
     launch,
+    take_back_scheduled,
     unfinished_of_ours,
     videos_under_way,
 )
 from yivideo_pipeline.defs.backfills.orders import orders_by_hand, scheduled_orders
 from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason, Selection
-from yivideo_pipeline.defs.stages import VIDEOS
+from yivideo_pipeline.defs.backfills.state import read_state
+from yivideo_pipeline.defs.composition import build_definitions
+from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.stages import JOB, VIDEOS
 
 DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)
 
@@ -103,6 +108,49 @@ def test_videos_of_a_backfill_of_the_job_are_under_way_too(instance):
     )
     instance.add_backfill(of_the_job)
     assert videos_under_way(instance) == {"b"}
+
+
+def queue_of(instance, bench, backfill_id, key, status):
+    """A run of a backfill as the daemon makes it."""
+    return instance.create_run_for_job(
+        job_def=build_definitions(bench.resources).resolve_job_def(JOB),
+        run_id=str(uuid4()),
+        status=status,
+        tags={"dagster/partition": key, "dagster/backfill": backfill_id},
+        remote_job_origin=_origin(JOB),
+    )
+
+
+def submitted(instance, **changes):
+    """A backfill whose runs the daemon has made."""
+    order = an_order(**changes)
+    launch(instance, order)
+    backfill = instance.get_backfill(order.backfill_id)
+    data = backfill.asset_backfill_data
+    requested = data._replace(requested_subset=data.target_subset)
+    instance.update_backfill(backfill._replace(asset_backfill_data=requested))
+    return order.backfill_id
+
+
+def test_a_pause_takes_back_what_waits_and_lets_a_begun_run_end(instance, bench):
+    scheduled = submitted(instance)
+    by_hand = submitted(instance, backfill_id="by-hand-1", origin="by-hand", trigger="backfill")
+    waits = queue_of(instance, bench, scheduled, "a", dg.DagsterRunStatus.QUEUED)
+    begun = queue_of(instance, bench, scheduled, "c", dg.DagsterRunStatus.STARTED)
+    asked = queue_of(instance, bench, by_hand, "b", dg.DagsterRunStatus.QUEUED)
+    assert take_back_scheduled(instance) == 1
+    status = {run.run_id: run.status for run in instance.get_runs()}
+    assert status[waits.run_id] == dg.DagsterRunStatus.CANCELED
+    assert status[begun.run_id] == dg.DagsterRunStatus.STARTED
+    assert status[asked.run_id] == dg.DagsterRunStatus.QUEUED
+    assert read_state(instance).failed == set()
+
+
+def test_a_pause_cancels_a_backfill_that_has_no_runs_yet(instance):
+    launch(instance, an_order())
+    assert take_back_scheduled(instance) == 1
+    assert instance.get_backfill("nightly-1").status == BulkActionStatus.CANCELING
+    assert take_back_scheduled(instance) == 0
 
 
 def test_a_daemon_runs_while_it_is_heard_of(instance):

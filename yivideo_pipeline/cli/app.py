@@ -148,8 +148,8 @@ def backfill(
     match: Annotated[str | None, typer.Option(metavar="GLOB", help="Only videos with such a key")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Keep the schedules from launching any")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Let the schedules launch them again")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Keep the schedules from working on")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let the schedules work again")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:

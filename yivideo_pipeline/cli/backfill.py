@@ -19,7 +19,7 @@ from yivideo_pipeline.cli.ledger import ledger_of
 from yivideo_pipeline.cli.tables import print_json
 from yivideo_pipeline.cli.text import moment, open_console
 from yivideo_pipeline.defs.backfills.estimate import Estimator
-from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch
+from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, take_back_scheduled
 from yivideo_pipeline.defs.backfills.orders import orders_by_hand
 from yivideo_pipeline.defs.backfills.selection import Reason, Selection, Wish, select
 from yivideo_pipeline.defs.backfills.tick import PAUSED
@@ -88,12 +88,15 @@ def backfill(request: Request) -> Exit:
 
 
 def pause(config: Path | None) -> Exit:
-    """Keep the schedules from launching anything; what is under way goes on."""
-    marks = ledger_of(load_settings(config)).marks
-    marks.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
+    """Keep the schedules from launching anything, and take back what waits of what they launched."""
+    settings = load_settings(config)
+    ledger_of(settings).marks.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
+    with open_instance(settings.home) as instance:
+        taken = take_back_scheduled(instance)
     open_console().print(
-        "Paused: no schedule launches a backfill until `yivideo backfill --resume`. What is launched already"
-        " goes on; cancel it on its page in the UI: a later backfill finds what it left undone."
+        "Paused: no schedule launches a backfill until `yivideo backfill --resume`."
+        + (f" What still waited of theirs ({taken}) is taken back, and found again later." if taken else "")
+        + " A run that has begun goes on to its end, and so do backfills by hand."
     )
     return Exit.DONE
 

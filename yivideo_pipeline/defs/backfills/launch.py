@@ -88,6 +88,33 @@ def unfinished_of_ours(instance: dg.DagsterInstance) -> list[str]:
     return [one.backfill_id for one in _unfinished(instance) if ORIGIN_TAG in one.tags]
 
 
+def take_back_scheduled(instance: dg.DagsterInstance) -> int:
+    """Take back what waits of the schedules' backfills; a run that has begun goes on to its end.
+
+    The backfill then ends with these videos not made, and they are found again like all that are not.
+
+    Returns:
+        How many runs were taken out of the queue, and backfills that had no runs yet.
+    """
+    taken = 0
+    for backfill in _unfinished(instance):
+        if backfill.tags.get(TRIGGER_TAG) != "schedule" or ORIGIN_TAG not in backfill.tags:
+            continue
+        waiting = dg.RunsFilter(
+            tags={"dagster/backfill": backfill.backfill_id}, statuses=[dg.DagsterRunStatus.QUEUED]
+        )
+        for run in instance.get_runs(waiting):
+            instance.report_run_canceling(run, message="Taken back: backfills are paused")
+            instance.report_run_canceled(run)
+            taken += 1
+        data = backfill.asset_backfill_data
+        unbegun = data is not None and data.requested_subset.is_empty
+        if unbegun and backfill.status == BulkActionStatus.REQUESTED:
+            instance.update_backfill(backfill.with_status(BulkActionStatus.CANCELING))
+            taken += 1
+    return taken
+
+
 def videos_under_way(instance: dg.DagsterInstance) -> set[str]:
     """Return the videos that any unfinished backfill, also one of the UI, has still to do."""
     stages = {dg.AssetKey(stage) for stage in CODE_VERSIONS}
