@@ -112,3 +112,17 @@ def test_in_a_run_of_several_words_in_disorder_stop_no_neighbour(backwards):
         if event.asset_key == dg.AssetKey("subtitles")
     }
     assert made == {"b.mkv"}
+
+
+def test_a_file_that_cannot_be_read_back_is_not_delivered(bench):
+    bench.add("talk.mp4")
+    (delivered,) = bench.run().files
+    made = bench.metadata("subtitles")["artifact"].value
+    (bench.settings.home / "artifacts" / made / "subtitles.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\n"
+    )
+    delivered.unlink()
+    again = bench.run()
+    assert again.failure.kind == "check_failed"
+    assert "files_read_back" in again.failure.message
+    assert not delivered.exists()

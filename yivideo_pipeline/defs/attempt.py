@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yivideo_pipeline.defs.checks import Results, blocked_by, check_facts, evaluate
@@ -38,7 +38,7 @@ class Done:
 
 
 def attempt(stage: Stage, make: Make, run_id: str, deaths_allowed: int) -> Done:
-    """Do a stage's work on a video once, and judge what was made.
+    """Do a stage's work on a video once, judge what was made, and deliver it unless a check blocks it.
 
     Args:
         stage: The stage and the video.
@@ -54,7 +54,10 @@ def attempt(stage: Stage, make: Make, run_id: str, deaths_allowed: int) -> Done:
     with _at_work(stage, run_id, deaths_allowed):
         result = make(stage)
         checks = evaluate(stage.name, stage.partition_key, result.subject, settings)
-    return Done(result, checks, blocked_by(stage.name, checks, settings))
+        blocked = blocked_by(stage.name, checks, settings)
+        if result.deliver and not blocked:
+            result = replace(result, facts=result.deliver())
+    return Done(result, checks, blocked)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a stage hands over when it is done with a video, and what is told of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,8 @@ class Result:
         subject: What the checks look at.
         audio_s: Seconds of sound that were worked on, for the speed.
         version: What the result's data version is; by default the hash of its content.
+        deliver: Hands the result over to the person, once no check stands against it; returns the facts
+            anew, with what came of that.
     """
 
     kept: Kept
@@ -54,6 +56,7 @@ class Result:
     subject: Subject
     audio_s: float | None = None
     version: str = ""
+    deliver: Callable[[], Mapping[str, Any]] | None = None
 
     @property
     def data_version(self) -> str:

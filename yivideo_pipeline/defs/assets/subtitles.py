@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
-from yivideo_pipeline.defs.facts import subtitle_facts
+from yivideo_pipeline.defs.facts import Facts, subtitle_facts
 from yivideo_pipeline.defs.rendering import deliver_all, render_all, title_of
 from yivideo_pipeline.defs.results import Made, Result
 from yivideo_pipeline.defs.work import Stage
@@ -25,7 +25,13 @@ def make_subtitles(stage: Stage) -> Result:
     # The title stands in some formats.
     deciding = {**stage.deciding_options, "title": title}
     kept = stage.make_once(alignment.video_hash, {"alignment": alignment.content}, deciding, render)
-    delivered = deliver_all(storage, kept.artifact, stage.partition_key, path, stage.tools.launch.output_dir)
+
+    def deliver() -> Facts:
+        output_dir = stage.tools.launch.output_dir
+        return subtitle_facts(
+            kept.document, deliver_all(storage, kept.artifact, stage.partition_key, path, output_dir)
+        )
+
     video, audio = stage.find("video"), stage.find("audio")
     subject = Subject(
         kept.document,
@@ -36,4 +42,5 @@ def make_subtitles(stage: Stage) -> Result:
         files=tuple(kept.artifact.files),
         read=partial(storage.read, kept.artifact),
     )
-    return Result(kept, subtitle_facts(kept.document, delivered), subject, audio_s=timed.duration_s)
+    facts = subtitle_facts(kept.document, delivered=())
+    return Result(kept, facts, subject, audio_s=timed.duration_s, deliver=deliver)
