@@ -1,4 +1,4 @@
-"""Workers and the whole service killed in the middle of transcribing, under the real daemon."""
+"""Workers and services killed or stopped in the middle of transcribing, under the real daemon."""
 
 import json
 import signal
@@ -178,4 +178,13 @@ def test_after_a_crash_of_everything_the_next_start_ends_the_video_well_once(pla
         assert instance.get_run_by_id(first).status == dg.DagsterRunStatus.STARTED
     place.up()
     assert "Runs closed since their process is gone: 1. Dagster tries again.\n" in place.said
+    assert_it_ended_well_once(place, first, place.wait_for_the_retry())
+
+
+def test_what_a_stop_interrupts_is_taken_up_again_by_the_next_start(place):
+    first = place.launch()
+    place.worker_at_the_transcript(first)
+    place.program.send_signal(signal.SIGINT)
+    place.program.communicate(timeout=60)
+    place.up()
     assert_it_ended_well_once(place, first, place.wait_for_the_retry())

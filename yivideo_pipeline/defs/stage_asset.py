@@ -12,7 +12,7 @@ from yivideo_pipeline.defs.groups import Event, Group
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library, SpeechResource
-from yivideo_pipeline.defs.run_tags import tag_run
+from yivideo_pipeline.defs.run_tags import tag_run, trigger_of
 from yivideo_pipeline.defs.single import make_one
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
 from yivideo_pipeline.defs.work import Tools
@@ -51,8 +51,10 @@ def build_asset(
             else:
                 yield from Group(context, tools, make).run()
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            # An interruption is no error: the run counts as cancelled, not as failed.
-            context.instance.report_run_canceling(context.run)
+            # Ctrl-C in a terminal cancels the run. In a run of the services it means that they are being
+            # stopped: Dagster counts it as failed then, and takes it up again when they are back.
+            if trigger_of(context.run) == "cli":
+                context.instance.report_run_canceling(context.run)
             raise
 
     with warnings.catch_warnings():
