@@ -275,6 +275,14 @@ def test_a_video_that_was_set_aside_waits_for_a_change_of_its_file(shelf):
     assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
 
 
+def test_a_run_that_fails_before_its_file_counts_as_taken_stays_set_aside(shelf):
+    path = shelf.add("talk.mp4")
+    look = shelf.settle()
+    set_aside(shelf, "talk.mp4", path)
+    shelf.take(look)
+    assert shelf.look(1).decisions["talk.mp4"].why is Why.SET_ASIDE
+
+
 def test_a_forgotten_file_is_taken_as_if_it_were_new(shelf):
     shelf.add("talk.mp4")
     shelf.take(shelf.settle())

@@ -112,9 +112,15 @@ class Watch:
         return Answer(key, decision or Decision(Why.SETTLING), None, aside)
 
     def note_taken(self, stamps: Mapping[str, Stamp]) -> None:
-        """Note that files were taken in the state in which they were handed out; they leave quarantine."""
+        """Note that files were taken in the state in which they were handed out.
+
+        What was set aside in an earlier state leaves quarantine. A run may have failed since it was taken:
+        what was set aside in this very state stays there.
+        """
         self._files.note_taken(stamps)
-        self._failures.release([key for key in stamps if self._failures.find_quarantined(key)])
+        aside = {key: found for key in stamps if (found := self._failures.find_quarantined(key))}
+        earlier = [key for key, found in aside.items() if (found.size_bytes, found.mtime_ns) != stamps[key]]
+        self._failures.release(earlier)
 
     def note_retired(self, keys: Iterable[str], now: float | None = None) -> None:
         """Note that the partitions of deleted files were taken out."""
