@@ -403,6 +403,49 @@ def test_the_idle_time_ends_with_a_new_lease_and_with_the_manager(loader: Loader
     assert loader.asked == ["tiny"]
 
 
+def test_a_new_idle_time_holds_for_a_model_that_is_idle_already(loader: Loader) -> None:
+    manager = ModelManager(loader)
+    with manager.lease(TINY):
+        pass
+    assert manager.health_check().loaded
+    manager.unload_after(0.01)
+    until(lambda: manager.usage().unloads == 1)
+    manager.close()
+
+
+def test_a_renewed_model_is_loaded_for_the_next_lease_while_those_of_now_keep_theirs(
+    manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
+) -> None:
+    lessee = Lessee(pool, manager, TINY).begin()
+    manager.renew()
+    following = Lessee(pool, manager, TINY)
+    until_waiting(manager, 1)
+    assert loader.asked == ["tiny"]
+    assert lessee.end() == "tiny"
+    following.begin()
+    assert loader.asked == ["tiny", "tiny"]
+    assert loader.most_alive == 1
+    assert following.end() == "tiny"
+
+
+def test_a_thread_that_leases_keeps_its_model_though_it_is_renewed(
+    manager: ModelManager, loader: Loader
+) -> None:
+    with manager.lease(TINY):
+        manager.renew()
+        with manager.lease(TINY):
+            assert loader.asked == ["tiny"]
+
+
+def test_a_close_that_takes_too_long_says_so(
+    manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
+) -> None:
+    lessee = Lessee(pool, manager, TINY).begin()
+    with pytest.raises(ModelBusy, match="1 lease"):
+        manager.close(timeout_s=0.01)
+    assert lessee.end() == "tiny"
+
+
 def test_a_closed_manager_waits_for_its_leases_and_turns_others_away(
     loader: Loader, pool: ThreadPoolExecutor
 ) -> None:

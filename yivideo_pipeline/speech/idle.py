@@ -32,6 +32,11 @@ class IdleTimer:
         with self._lock:
             self._cancel()
 
+    def change(self, idle_s: float | None) -> None:
+        """Change how long, from the next start on."""
+        with self._lock:
+            self._idle_s = idle_s
+
     def close(self) -> None:
         """Stop running for good."""
         with self._lock:

@@ -21,6 +21,8 @@ from yivideo_pipeline.speech.usage import Clock, Health, Record, Usage
 log = logging.getLogger(__name__)
 
 LoadKey = tuple[tuple[str, Any], ...]
+_Loaded = tuple[LoadKey, int]
+"""What a model was loaded for, and how often somebody had asked for a new one by then."""
 
 
 def load_key(options: SpeechOptions) -> LoadKey:
@@ -51,7 +53,8 @@ class ModelManager:
     ) -> None:
         self._load = load
         self._options = options
-        self._leases: Leases[LoadKey] = Leases()
+        self._leases: Leases[_Loaded] = Leases()
+        self._renewals = 0
         self._record = Record(clock)
         self._engine: ResidentEngine | None = None
         self._idle = IdleTimer(idle_unload_s, self._unload_idle)
@@ -106,16 +109,29 @@ class ModelManager:
                 "Try again when they have ended, or let the unload wait for them",
             ) from None
 
-    def close(self) -> None:
+    def renew(self) -> None:
+        """Let the next lease load anew, whatever is loaded; those of now keep what they have."""
+        self._renewals += 1
+
+    def unload_after(self, idle_s: float | None) -> None:
+        """Change how long the model stays without a lease; None keeps it."""
+        self._idle.change(idle_s)
+        if self._engine is not None and not self._leases.count:
+            self._idle.start()
+
+    def close(self, timeout_s: float | None = None) -> None:
         """Unload once the leases of now have ended, and give no more.
 
+        Args:
+            timeout_s: How long to wait for them at most.
+
         Raises:
-            ModelBusy: this thread has a lease itself.
+            ModelBusy: this thread has a lease itself, or some are left after `timeout_s`.
         """
         self._refuse_own_lease()
-        self._leases.close(ModelError("The model manager is closed", "Make a new one"))
-        self.unload(drain=True)
         self._idle.close()
+        self._leases.close(ModelError("The model manager is closed", "Make a new one"))
+        self.unload(drain=True, timeout_s=timeout_s)
 
     def health_check(self) -> Health:
         """How the manager is now; never waits, not even for a load."""
@@ -145,9 +161,10 @@ class ModelManager:
         if self._leases.is_held_by(holder):
             self._refuse_exchange(key)
             return self._grant(holder)
-        with self._leases.turn(key):
-            if self._leases.current != key:
-                self._exchange(options, key)
+        wanted = (key, self._renewals)
+        with self._leases.turn(wanted):
+            if self._leases.current != wanted:
+                self._exchange(options, wanted)
             self._idle.stop()
             return self._grant(holder)
 
@@ -156,7 +173,7 @@ class ModelManager:
         assert self._engine is not None  # by now it is loaded, and the lease keeps it
         return self._engine
 
-    def _exchange(self, options: SpeechOptions, key: LoadKey) -> None:
+    def _exchange(self, options: SpeechOptions, wanted: _Loaded) -> None:
         """Load a model in place of the one that is there; only in a turn, while there is no lease."""
         is_reload = self._engine is not None
         if is_reload:
@@ -170,7 +187,7 @@ class ModelManager:
             if known is error:
                 raise
             raise known from error
-        self._leases.current = key
+        self._leases.current = wanted
 
     def _drop(self) -> None:
         """Let go of the model and give its memory back; only in a turn, while there is no lease."""
@@ -180,7 +197,8 @@ class ModelManager:
 
     def _refuse_exchange(self, key: LoadKey) -> None:
         """Raise if a thread that has a lease asks for another model."""
-        wanted = set(key) - set(self._leases.current or ())
+        loaded, _ = self._leases.current or ((), 0)
+        wanted = set(key) - set(loaded)
         if wanted:
             asked = ", ".join(f"{name} {value}" for name, value in sorted(wanted))
             raise ModelBusy(
