@@ -55,10 +55,15 @@ int nvmlDeviceGetUtilizationRates(Gpu *gpu, Utilization *utilization) {
     return SUCCESS;
 }
 
-int nvmlDeviceGetMemoryInfo(Gpu *gpu, Memory *memory) { memory->used = 4000ull * MB; return SUCCESS; }
+int nvmlDeviceGetMemoryInfo(Gpu *gpu, Memory *memory) {
+    memory->total = 12288ull * MB;
+    memory->used = 4000ull * MB;
+    return SUCCESS;
+}
 
 int nvmlDeviceGetMemoryInfo_v2(Gpu *gpu, MemoryV2 *memory) {
     if (set_to("STAND_IN_BARE")) return NOT_SUPPORTED;
+    memory->total = 12288ull * MB;
     memory->used = 3000ull * MB;
     return SUCCESS;
 }

@@ -70,6 +70,7 @@ def test_a_gpu_tells_all_its_figures(library):
     assert reading == {
         "utilization_pct": 10,
         "device_memory_mb": 3000,
+        "device_memory_total_mb": 12288,
         "process_memory_mb": 1200,
         "power_w": 100,
         "temperature_c": 61,
@@ -82,6 +83,7 @@ def test_what_one_gpu_can_not_tell_is_none_and_the_rest_stays(library):
     assert reading == {
         "utilization_pct": 10,
         "device_memory_mb": 4000,
+        "device_memory_total_mb": 12288,
         "process_memory_mb": None,
         "power_w": None,
         "temperature_c": 61,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.ledger.samples import SampleLedger
+from yivideo_pipeline.ledger.samples import Columns, SampleLedger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +27,15 @@ def sample_table(ledger: SampleLedger, since: float = 0.0) -> "pd.DataFrame":
         ledger: As `collect` left it.
         since: Only what ended at or after this Unix time.
     """
+    table = frame_of(ledger.samples(since))
+    return with_runs(table, ledger.runs())
+
+
+def frame_of(data: Columns) -> "pd.DataFrame":
+    """Return samples as a table: numbers are floats, NaN where there is none; texts are None there."""
     import numpy as np
     import pandas as pd
 
-    data = ledger.samples(since)
     columns = {}
     for name, values in data.items():
         if name in NUMBERS:
@@ -39,13 +44,20 @@ def sample_table(ledger: SampleLedger, since: float = 0.0) -> "pd.DataFrame":
             columns[name] = np.array(values, dtype=float) == 1
         else:
             columns[name] = np.array(values, dtype=object)
-    table = pd.DataFrame(columns, copy=False)
-    runs = ledger.runs()
+    return pd.DataFrame(columns, copy=False)
+
+
+def with_runs(samples: "pd.DataFrame", runs: Columns) -> "pd.DataFrame":
+    """Return the samples with what is known of their runs: `root_id` and `run_model`."""
+    import numpy as np
+
     roots = dict(zip(runs["run_id"], runs["root_id"], strict=True))
     models = dict(zip(runs["run_id"], runs["model"], strict=True))
-    table["root_id"] = np.array([roots.get(run_id, run_id) for run_id in data["run_id"]], dtype=object)
-    table["run_model"] = np.array([models.get(run_id) for run_id in data["run_id"]], dtype=object)
-    return table
+    run_ids = samples["run_id"]
+    return samples.assign(
+        root_id=np.array([roots.get(run_id, run_id) for run_id in run_ids], dtype=object),
+        run_model=np.array([models.get(run_id) for run_id in run_ids], dtype=object),
+    )
 
 
 def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":

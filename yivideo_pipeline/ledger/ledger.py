@@ -7,9 +7,11 @@ from sqlalchemy import Engine
 from yivideo_pipeline.ledger.attempts import AttemptLedger
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
+from yivideo_pipeline.ledger.machine import MachineLedger
 from yivideo_pipeline.ledger.made import MadeLedger
 from yivideo_pipeline.ledger.marks import Marks
 from yivideo_pipeline.ledger.outbox import Outbox
+from yivideo_pipeline.ledger.requests import RequestLedger
 from yivideo_pipeline.ledger.samples import SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
 
@@ -63,3 +65,13 @@ class Ledger:
     def samples(self) -> SampleLedger:
         """What each stage cost or why it failed, ready for statistics."""
         return SampleLedger(self.engine)
+
+    @cached_property
+    def requests(self) -> RequestLedger:
+        """What the service's own recognitions cost or why they failed."""
+        return RequestLedger(self.engine)
+
+    @cached_property
+    def machine(self) -> MachineLedger:
+        """How the machine was while the service ran."""
+        return MachineLedger(self.engine)

@@ -41,7 +41,7 @@ FIRST_WAIT_S = 60
 LONGEST_WAIT_S = 900
 """Waits between two rounds of attempts at one notice: they double from the first to the longest."""
 
-NoticeKind = Literal["run_failure", "quarantine", "library_gone", "asks", "digest", "test"]
+NoticeKind = Literal["run_failure", "quarantine", "library_gone", "asks", "digest", "alert", "test"]
 
 _notices = Table(
     "notices",

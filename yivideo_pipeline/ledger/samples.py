@@ -116,6 +116,8 @@ CURSORS = Table(
 Columns = dict[str, list[Any]]
 """A table by columns; all have the same length. True and false are 1 and 0."""
 _CHUNK = 1000
+_CLEARED = "cleared"
+"""In place of a source: the time up to which a person wanted all forgotten."""
 SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 RUN_FIELDS = tuple(field.name for field in fields(RunEntry))
 
@@ -142,7 +144,10 @@ class SampleLedger:
         latest = insert(RUNS)
         latest = latest.on_conflict_do_update(set_={name: latest.excluded[name] for name in RUN_FIELDS})
         with self._engine.begin() as connection:
-            connection.execute(latest, [asdict(run) for run in runs])
+            cleared_at = _cleared_at(connection)
+            wanted = [run for run in runs if run.ended_at is None or run.ended_at > cleared_at]
+            if wanted:
+                connection.execute(latest, [asdict(run) for run in wanted])
             _keep(connection, failures)
 
     def move(self, source: str, place: str) -> None:
@@ -151,15 +156,33 @@ class SampleLedger:
             _move(connection, source, place)
 
     def forget(self) -> None:
-        """Forget all, so that the sources are read from their beginning."""
+        """Forget all, so that the sources are read from their beginning; what was cleared stays so."""
         with self._engine.begin() as connection:
-            for table in (SAMPLES, RUNS, CURSORS):
+            for table in (SAMPLES, RUNS):
                 connection.execute(delete(table))
+            connection.execute(delete(CURSORS).where(CURSORS.c.source != _CLEARED))
+
+    def clear(self, now: float) -> int:
+        """Forget what ended up to this Unix time, for good: no reading of the sources brings it back.
+
+        Returns:
+            How many samples there were.
+        """
+        with self._engine.begin() as connection:
+            _move(connection, _CLEARED, repr(now))
+            connection.execute(delete(RUNS).where(RUNS.c.ended_at <= now))
+            return connection.execute(delete(SAMPLES).where(SAMPLES.c.at <= now)).rowcount
 
     def samples(self, since: float = 0.0) -> Columns:
         """Return the samples that ended at or after this Unix time, the oldest first."""
         names = ", ".join(SAMPLE_FIELDS)
         return self._columns(SAMPLE_FIELDS, f"SELECT {names} FROM samples WHERE at >= ? ORDER BY at", since)
+
+    def added(self, start: int = 0) -> Columns:
+        """Return the samples from a `rowid` on, in the order in which they were kept, with their `rowid`."""
+        names = ("rowid", *SAMPLE_FIELDS)
+        wanted = f"SELECT {', '.join(names)} FROM samples WHERE rowid >= ? ORDER BY rowid"
+        return self._columns(names, wanted, start)
 
     def runs(self, since: float = 0.0) -> Columns:
         """Return the runs that were made at or after this Unix time, the oldest first."""
@@ -183,9 +206,14 @@ class SampleLedger:
 
 
 def _keep(connection: Connection, samples: Sequence[Sample]) -> None:
-    if samples:
-        kept = insert(SAMPLES).on_conflict_do_nothing()
-        connection.execute(kept, [asdict(sample) for sample in samples])
+    cleared_at = _cleared_at(connection) if samples else 0.0
+    wanted = [asdict(sample) for sample in samples if sample.at > cleared_at]
+    if wanted:
+        connection.execute(insert(SAMPLES).on_conflict_do_nothing(), wanted)
+
+
+def _cleared_at(connection: Connection) -> float:
+    return float(connection.scalar(select(CURSORS.c.place).where(CURSORS.c.source == _CLEARED)) or 0)
 
 
 def _move(connection: Connection, source: str, place: str) -> None:

@@ -5,7 +5,7 @@ A request is one call that has work done on a list of items. What two requests w
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +22,8 @@ Item = TypeVar("Item")
 PATIENCE_S = 1.0
 """A request that waits for results is told so often that it still waits."""
 
+_sizes: Counter[int] = Counter()
+_counting = threading.Lock()
 _background: ContextVar[bool] = ContextVar("background", default=False)
 
 
@@ -35,6 +37,12 @@ class Work(Protocol):
 
 OnDone = Callable[[Sequence[Any], Sequence[Any]], None]
 """Told the items that are done and their results; of no items, that the request still waits."""
+
+
+def batch_sizes() -> dict[int, int]:
+    """Return how many batches of each size this process has worked on."""
+    with _counting:
+        return dict(_sizes)
 
 
 @contextmanager
@@ -186,6 +194,8 @@ class Batcher(Generic[Model]):
                 part = rest[at : at + size]
                 items = [request.items[index] for request, index in part]
                 results.update(zip(part, work(model, items), strict=True))
+                with _counting:
+                    _sizes[len(items)] += 1
 
         self._held.run(do_rest)
         return results

@@ -22,12 +22,13 @@ class NvmlFailed(Exception):
 class GpuReading:
     """What the GPU says at one moment; None where it does not say.
 
-    `device_memory_mb` is in use by everybody, `process_memory_mb` by this process: drivers withhold
-    the latter on Windows and where a container has process numbers of its own.
+    `device_memory_mb` of `device_memory_total_mb` is in use by everybody, `process_memory_mb` by this
+    process: drivers withhold the latter on Windows and where a container has process numbers of its own.
     """
 
     utilization_pct: float | None = None
     device_memory_mb: float | None = None
+    device_memory_total_mb: float | None = None
     process_memory_mb: float | None = None
     power_w: float | None = None
     temperature_c: float | None = None
@@ -98,6 +99,7 @@ class NvmlDevice:
         return GpuReading(
             utilization_pct=utilization.gpu if utilization else None,
             device_memory_mb=memory.used / BYTES_PER_MB if memory else None,
+            device_memory_total_mb=memory.total / BYTES_PER_MB if memory else None,
             process_memory_mb=self._process_memory_mb(),
             power_w=None if milliwatts is None else milliwatts / 1000,
             temperature_c=self._ask(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
