@@ -32,4 +32,6 @@ def make_alignment(stage: Stage) -> Result:
     kept = stage.make_once(transcript.video_hash, inputs, {"aligner": aligner.value}, align)
     timed = Transcript.model_validate(kept.document)
     subject = Subject(kept.document, audio=audio.document, transcript=timed, options=stage.subtitle_options)
-    return Result(kept, alignment_facts(timed), subject, audio_s=timed.duration_s)
+    # Taking over the transcript's times is no work on the sound: it has no speed.
+    worked_s = None if aligner is Aligner.ATTENTION else timed.duration_s
+    return Result(kept, alignment_facts(timed), subject, audio_s=worked_s)

@@ -12,8 +12,8 @@ from yivideo_pipeline.settings.rules import resolve
 from yivideo_pipeline.speech.local_speech import capacity_of
 
 MODEL_STAGES = frozenset({"transcript", "alignment"})
-UNMEASURED = frozenset({"video"})
-"""It reads the file and hears nothing: its time is no matter of the sound's length, and short."""
+UNMEASURED = frozenset({"video", "alignment"})
+"""Without a speed they are short: the one hears nothing, the other may take over the transcript's times."""
 LATEST = 50
 """So many of the latest makings tell the usual speed."""
 
