@@ -11,6 +11,7 @@ from yivideo_pipeline.defs.pictures import TIMELINE_WORDS, draw_timeline, draw_w
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.delivery import Delivered
+from yivideo_pipeline.storage.edits import Edit
 from yivideo_pipeline.storage.partition_keys import encode_key
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 
@@ -83,15 +84,23 @@ def alignment_facts(transcript: Transcript) -> Facts:
     }
 
 
-def subtitle_facts(document: Mapping[str, Any], delivered: Sequence[Delivered]) -> Facts:
-    """Where the files are, the first cues, the quality."""
+def subtitle_facts(
+    document: Mapping[str, Any], delivered: Sequence[Delivered], edit: Edit | None = None
+) -> Facts:
+    """Where the files are, the first cues, the quality; and whether a version edited by hand stands there."""
     quality = document["quality"]
     told = [warning for one in delivered for warning in one.warnings]
+    if edit:
+        told.append(
+            f"The delivered files are version {edit.version}, edited by hand and saved at {edit.saved_at}: "
+            "the review page shows both and can go back to the machine's"
+        )
     return {
         "first_cues": dg.MetadataValue.md(_cue_table(document["first_cues"])),
         "quality": dg.MetadataValue.md(_quality_table(quality)),
         # Encoded like the keys: no database takes every name that a file may have.
         "files": dg.MetadataValue.json([encode_key(str(one.path)) for one in delivered]),
+        "edited_version": edit.version if edit else None,
         "language": document["language"],
         "duration_s": document["duration_s"],
         "speech_s": document["speech_s"],

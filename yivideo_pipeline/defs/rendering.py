@@ -1,4 +1,4 @@
-"""What the subtitles stage makes and hands over."""
+"""What the subtitles stage makes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,20 +6,12 @@ from typing import Any
 
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.storage.artifacts import Artifact, Storage
-from yivideo_pipeline.storage.delivery import Delivered, deliver
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
 from yivideo_pipeline.subtitles.writers import render
 
 FIRST_CUES = 8
 UNKNOWN_LANGUAGE = "und"
-
-
-def title_of(video: Path) -> str:
-    """Return the title of a video: its name, as text that every format can hold."""
-    name = video.stem.encode("utf-8", "replace").decode("utf-8")
-    return "".join(char if char.isprintable() else " " for char in name)
 
 
 def render_all(
@@ -39,27 +31,11 @@ def render_all(
         "quality": measure_quality(cues, transcript, options).model_dump(mode="json"),
         "first_cues": _first(cues),
         "warnings": list(transcript.warnings),
+        # For whoever edits them: to cut a long transcript anew takes seconds.
+        "cues": [(cue.start_ms, cue.end_ms, cue.text) for cue in cues],
+        "options": options.model_dump(mode="json"),
     }
     return document, files
-
-
-def deliver_all(
-    storage: Storage, artifact: Artifact, partition_key: str, video: Path, output_dir: str | None
-) -> list[Delivered]:
-    """Write every rendered format beside the video or into a folder; the artifact keeps its own copy."""
-    folder = Path(output_dir).expanduser().absolute() if output_dir else None
-    language = artifact.document["language"]
-    return [
-        deliver(
-            storage,
-            partition_key,
-            video,
-            f".{language}{Path(name).suffix}",
-            storage.read(artifact, name),
-            folder,
-        )
-        for name in artifact.files
-    ]
 
 
 def _first(cues: Sequence[Cue]) -> list[dict[str, Any]]:

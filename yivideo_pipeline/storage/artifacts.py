@@ -3,6 +3,7 @@
     videos/<content hash>/<stage>-<key>/manifest.json       written last: without it there is nothing
                                            <files>
     refs/<hash of the partition key>/<stage>.json           what this partition's stage made last
+                                     places.json            the folders its subtitles were delivered to
     refs/delivered/<hash of the path>.json                  what was written for the person, and where
 
 Two videos of the same content share their artifacts, whatever they are called.
@@ -124,6 +125,18 @@ class Storage:
         """Return what the partition's stage made last, if it is still there."""
         made = self._read_json(f"refs/{_name(partition_key)}/{stage}.json")
         return self.find(made["video_hash"], stage, made["key"]) if made else None
+
+    def note_place(self, partition_key: str, folder: str) -> None:
+        """Note that the partition's subtitles were delivered to a folder; empty: beside the video."""
+        folders = self.places(partition_key)
+        if folder not in folders:
+            record = {"partition_key": partition_key, "folders": [*folders, folder]}
+            self._write_json(f"refs/{_name(partition_key)}/places.json", record)
+
+    def places(self, partition_key: str) -> list[str]:
+        """Return the folders that the partition's subtitles were delivered to; empty: beside the video."""
+        record = self._read_json(f"refs/{_name(partition_key)}/places.json")
+        return record["folders"] if record else []
 
     def note_delivery(self, path: Path, content: str, source: str) -> None:
         """Note that we wrote this file for a person: its SHA-256, and the partition it belongs to."""

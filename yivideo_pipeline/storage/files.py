@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from filelock import FileLock
 from upath import UPath
 
 from yivideo_pipeline.storage.scratch import scratch_folder
@@ -34,6 +35,11 @@ class FileStore:
     def scratch(self) -> AbstractContextManager[Path]:
         """Lend an empty local folder for work in progress; it is gone afterwards."""
         return scratch_folder(self._work_dir)
+
+    def lock(self, name: str) -> AbstractContextManager[object]:
+        """Hold a name against all other processes of this machine that ask for the same one."""
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._work_dir / f"{name}.lock")
 
     def exists(self, name: str) -> bool:
         """Tell whether a file of this name is there."""

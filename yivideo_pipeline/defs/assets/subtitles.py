@@ -5,11 +5,12 @@ from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
 from yivideo_pipeline.defs.facts import Facts, subtitle_facts
-from yivideo_pipeline.defs.rendering import deliver_all, render_all, title_of
+from yivideo_pipeline.defs.rendering import render_all
 from yivideo_pipeline.defs.results import Made, Result
 from yivideo_pipeline.defs.work import Stage
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.subtitles.handover import hand_over, title_of
 
 
 def make_subtitles(stage: Stage) -> Result:
@@ -28,9 +29,8 @@ def make_subtitles(stage: Stage) -> Result:
 
     def deliver() -> Facts:
         output_dir = stage.tools.launch.output_dir
-        return subtitle_facts(
-            kept.document, deliver_all(storage, kept.artifact, stage.partition_key, path, output_dir)
-        )
+        handed = hand_over(storage, kept.artifact, timed, stage.partition_key, path, output_dir)
+        return subtitle_facts(kept.document, handed.files, handed.edit)
 
     video, audio = stage.find("video"), stage.find("audio")
     subject = Subject(

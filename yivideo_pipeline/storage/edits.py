@@ -1,0 +1,119 @@
+"""Subtitles edited by hand, kept apart from what the stages make: no run ever writes here.
+
+    edits/<content hash>/<language>/<version>.json          every version, as it was saved
+                                    current.json            the latest of them
+
+They belong to the video's content, as artifacts do, and to the language of the text. Going back to the
+machine's subtitles is a version too: one without cues. So nothing that a person typed is ever lost.
+"""
+
+import json
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from yivideo_pipeline.storage.artifacts import Storage
+
+
+class TimedText(NamedTuple):
+    """One cue as a person edits it: when it is shown, in milliseconds, and its lines."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One saved version.
+
+    `cues` are None where somebody went back to the machine's. `by` says from where it was saved,
+    `based_on` is the content of the machine's subtitles at that time.
+    """
+
+    version: int
+    saved_at: str
+    by: str
+    based_on: str
+    cues: tuple[TimedText, ...] | None
+
+
+class EditConflict(Exception):
+    """Somebody saved in between; `current` is what stands now."""
+
+    def __init__(self, current: Edit | None) -> None:
+        super().__init__("Somebody saved in between")
+        self.current = current
+
+
+class Edits:
+    """The edited subtitles of one storage root."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._files = storage.files
+
+    def lock(self, video_hash: str) -> AbstractContextManager[object]:
+        """Hold what stands of a video, against all processes of this machine, while files are made of it."""
+        return self._files.lock(f"edits-{video_hash}")
+
+    def latest(self, video_hash: str, language: str) -> Edit | None:
+        """Return the version saved last, also one that went back to the machine's; None without any."""
+        return self._read(f"{_folder(video_hash, language)}/current.json")
+
+    def standing(self, video_hash: str, language: str) -> Edit | None:
+        """Return the version that stands in place of the machine's; None where the machine's does."""
+        edit = self.latest(video_hash, language)
+        return edit if edit and edit.cues is not None else None
+
+    def find(self, video_hash: str, language: str, version: int) -> Edit | None:
+        """Return one of the versions."""
+        return self._read(f"{_folder(video_hash, language)}/{version}.json")
+
+    def save(
+        self,
+        video_hash: str,
+        language: str,
+        cues: Iterable[TimedText] | None,
+        *,
+        over: int,
+        by: str = "",
+        based_on: str = "",
+    ) -> Edit:
+        """Keep a new version.
+
+        Args:
+            video_hash: Content hash of the video.
+            language: Of the text.
+            cues: In order; None goes back to the machine's.
+            over: The version that the person had before them; 0 where there was none.
+            by: From where it is saved.
+            based_on: Content of the machine's subtitles.
+
+        Raises:
+            EditConflict: another version has been saved since; nothing was kept.
+        """
+        folder = _folder(video_hash, language)
+        with self.lock(video_hash):
+            current = self.latest(video_hash, language)
+            if (current.version if current else 0) != over:
+                raise EditConflict(current)
+            saved_at = datetime.now(UTC).isoformat(timespec="seconds")
+            edit = Edit(over + 1, saved_at, by, based_on, None if cues is None else tuple(cues))
+            data = json.dumps(asdict(edit), ensure_ascii=False, indent=1).encode()
+            self._files.write(f"{folder}/{edit.version}.json", data)
+            self._files.write(f"{folder}/current.json", data)
+        return edit
+
+    def _read(self, name: str) -> Edit | None:
+        data = self._files.read(name)
+        if data is None:
+            return None
+        told = json.loads(data)
+        cues = told.pop("cues")
+        return Edit(**told, cues=None if cues is None else tuple(TimedText(*cue) for cue in cues))
+
+
+def _folder(video_hash: str, language: str) -> str:
+    return f"edits/{video_hash}/{language}"
