@@ -8,16 +8,17 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
-from yivideo_pipeline.service import health, speech
+from yivideo_pipeline.service import asr_webservice, health, openai_api, speech
 from yivideo_pipeline.service.access import Access, require_safe
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
+from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
-ROUTERS = [health.router, speech.router]
+ROUTERS = [health.router, speech.router, openai_api.router, asr_webservice.router]
 
 
 def create_app(settings: Settings, config: Path | None = None, insecure: bool = False) -> FastAPI:
@@ -36,7 +37,8 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        yield
+        with spool_under(settings.home / "tmp"):
+            yield
         await run_in_threadpool(models.close)
 
     app = FastAPIOffline(
@@ -47,6 +49,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
         Storage(settings.storage.root, settings.home / "tmp"),
         Admission(settings.service.max_requests),
     )
+    app.add_middleware(BodyLimit, most_mb=lambda: models.settings.service.max_upload_mb)
     app.add_middleware(Access, service=settings.service, insecure=insecure)
     handle_errors(app)
     for router in ROUTERS:

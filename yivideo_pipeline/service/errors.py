@@ -35,6 +35,9 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
 """Status of each kind of error; all others are ours: 500."""
 
 
+HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
 class Problem(BaseModel):
     """Why a request was not answered; `id` stands in the service's log."""
 
@@ -67,17 +70,47 @@ class Refused(Exception):
 
 def handle_errors(app: FastAPI) -> None:
     """Let the app answer every error in the one form."""
-    app.add_exception_handler(Refused, _answer_refused)
-    app.add_exception_handler(Overloaded, _answer_overloaded)
-    app.add_exception_handler(RequestValidationError, _answer_invalid)
-    app.add_exception_handler(HTTPException, _answer_http)
-    # Apart from Exception, whose handler answers but lets the error pass on to the server.
-    app.add_exception_handler(YivideoError, _answer_any)
-    app.add_exception_handler(Exception, _answer_any)
+    for kind in (Refused, Overloaded, RequestValidationError, HTTPException, YivideoError, Exception):
+        # YivideoError apart from Exception, whose handler answers but lets the error pass on to the server.
+        app.add_exception_handler(kind, _answer)
+
+
+def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, str]]:
+    """Turn what a request ended in into a status, an answer and its headers; the log has it by the same id.
+
+    Args:
+        error: A refusal of ours or of the framework, or what went wrong.
+        where: What was asked, for the log.
+    """
+    number = secrets.token_hex(4)
+    match error:
+        case Refused():
+            told = Problem(id=number, kind=error.kind, message=error.message, hint=error.hint)
+            status, headers = error.status, {}
+        case Overloaded():
+            hint = f"Try again in {error.retry_after_s} s"
+            told = Problem(
+                id=number, kind="overloaded", message="All places are taken", hint=hint, retryable=True
+            )
+            status, headers = 429, {"Retry-After": str(error.retry_after_s)}
+        case RequestValidationError():
+            # The values themselves may be secrets: names and what is wrong with them are enough.
+            lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+            hint = "The API is described at /docs"
+            told = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=hint)
+            status, headers = 422, {}
+        case HTTPException():
+            kind = HTTP_KINDS.get(error.status_code, "http")
+            told = Problem(id=number, kind=kind, message=str(error.detail))
+            status, headers = error.status_code, dict(error.headers or {})
+        case _:
+            return *problem_of(error, where), {}
+    log.info("%s %s: %d %s", number, where, status, told.message)
+    return status, told, headers
 
 
 def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
-    """Turn an error into a status and an answer, and log it under the same id.
+    """Turn what went wrong in the work into a status and an answer, and log it under the same id.
 
     What nobody foresaw is in the log alone: its words may name files or hosts of ours.
     """
@@ -90,63 +123,14 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
         "%s %s: %s", number, where, known, exc_info=error if unforeseen else None,
     )  # fmt: skip
     if unforeseen:
-        told = Problem(id=number, kind="internal", message="Something went wrong here", hint=_in_log(number))
-        return 500, told
+        hint = f"The service's log says more under {number}"
+        return 500, Problem(id=number, kind="internal", message="Something went wrong here", hint=hint)
     problem = Problem(
         id=number, kind=known.kind, message=known.message, hint=known.hint, retryable=known.retryable
     )
     return status, problem
 
 
-def _in_log(number: str) -> str:
-    return f"The service's log says more under {number}"
-
-
-def _json(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    status, problem, headers = explain(error, f"{request.method} {request.url.path}")
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
-
-
-def _where(request: Request) -> str:
-    return f"{request.method} {request.url.path}"
-
-
-async def _answer_refused(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Refused)
-    number = secrets.token_hex(4)
-    log.info("%s %s: %d %s", number, _where(request), error.status, error.message)
-    problem = Problem(id=number, kind=error.kind, message=error.message, hint=error.hint)
-    return _json(error.status, problem)
-
-
-async def _answer_overloaded(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, Overloaded)
-    number = secrets.token_hex(4)
-    log.info("%s %s: all places are taken", number, _where(request))
-    hint = f"Try again in {error.retry_after_s} s"
-    problem = Problem(id=number, kind="overloaded", message="All places are taken", hint=hint, retryable=True)
-    return _json(429, problem, {"Retry-After": str(error.retry_after_s)})
-
-
-async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    number = secrets.token_hex(4)
-    # The values themselves may be secrets: names and what is wrong with them are enough.
-    lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-    log.info("%s %s: %s", number, _where(request), "; ".join(lines))
-    problem = Problem(
-        id=number, kind="invalid_request", message="; ".join(lines), hint="The API is described at /docs"
-    )
-    return _json(422, problem)
-
-
-async def _answer_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    number = secrets.token_hex(4)
-    kinds = {404: "not_found", 405: "method_not_allowed"}
-    problem = Problem(id=number, kind=kinds.get(error.status_code, "http"), message=str(error.detail))
-    return _json(error.status_code, problem, dict(error.headers or {}))
-
-
-async def _answer_any(request: Request, error: Exception) -> JSONResponse:
-    status, problem = problem_of(error, _where(request))
-    return _json(status, problem)

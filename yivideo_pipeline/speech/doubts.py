@@ -19,8 +19,13 @@ FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 def is_repetitive(text: str) -> bool:
     """Whether a text repeats itself as a decoder does that is caught in a loop."""
+    return compression_of(text) > MAX_COMPRESSION
+
+
+def compression_of(text: str) -> float:
+    """How many times smaller a text gets when it is compressed."""
     data = text.encode()
-    return len(data) > 0 and len(data) / len(zlib.compress(data)) > MAX_COMPRESSION
+    return len(data) / len(zlib.compress(data))
 
 
 def is_silence(decoded: Decoded) -> bool:
