@@ -1,34 +1,56 @@
 """The one model of the service, and the settings that say which one it is."""
 
+import logging
+import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from yivideo_pipeline.errors.tree import ConfigValidationError, YivideoError
 from yivideo_pipeline.settings.diff import Change, diff_settings
 from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.hardware import probe_hardware
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import config_places, load_settings
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.rules import resolve
 from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.load import load_engine
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 
+log = logging.getLogger(__name__)
+
+_FIXED_OF_SERVICE = ("host", "port", "api_key", "max_requests")
+FIXED = frozenset({"home", "storage.root", *(f"service.{name}" for name in _FIXED_OF_SERVICE)})
+"""Settings that stay as they were at the start: what is built on them is built once."""
+
 
 @dataclass(frozen=True)
 class Reloaded:
-    """What a reload found: the settings that differ, and whether the next request loads another model."""
+    """What a reload found.
+
+    `needs_load` is whether the next request loads a model in place of the one that is there; `warnings`
+    are lines about the options on this machine.
+    """
 
     changes: tuple[Change, ...]
+    needs_load: bool
+    warnings: tuple[str, ...]
 
     @property
-    def needs_load(self) -> bool:
-        """Whether one of the changes needs another load."""
-        return any(change.needs_reload for change in self.changes)
+    def needs_restart(self) -> bool:
+        """Whether one of the changes waits for the next start of the service."""
+        return any(change.field in FIXED for change in self.changes)
+
+
+@dataclass(frozen=True)
+class RefusedConfig:
+    """Settings that were read and refused, and what is wrong with them, line by line."""
+
+    at: datetime
+    lines: tuple[str, ...]
 
 
 class Models:
@@ -43,6 +65,7 @@ class Models:
         self._settings = settings
         self._config = config
         self._lock = threading.Lock()
+        self._refused: RefusedConfig | None = None
         self.manager = ModelManager(
             self._load, options=lambda: self._settings.speech, idle_unload_s=settings.service.idle_unload_s
         )
@@ -51,6 +74,16 @@ class Models:
     def settings(self) -> Settings:
         """The settings as they are now."""
         return self._settings
+
+    @property
+    def refused(self) -> RefusedConfig | None:
+        """What the latest reload refused; None where it did not."""
+        return self._refused
+
+    @property
+    def config_places(self) -> tuple[Path, ...]:
+        """Where the settings file is looked for."""
+        return config_places(self._config, os.environ)
 
     @property
     def local(self) -> LocalSpeech:
@@ -67,24 +100,71 @@ class Models:
         with self.manager.lease(options) as engine:
             yield engine
 
-    def reload(self) -> Reloaded:
+    def reload(self, force: bool = False) -> Reloaded:
         """Read the settings again; requests that are in work finish with the old ones.
 
+        A model that had to be made smaller when memory ran out is loaded anew as it was meant to be.
+
+        Args:
+            force: Load the model anew though nothing asks for it.
+
         Raises:
-            ConfigError: the file can't be read.
-            ConfigValidationError: what it says can't be, also on this machine; the old settings stay.
+            ConfigValidationError: the file can't be read, or what it says can't be, also on this machine;
+                a line for each reason. The old settings stay.
         """
         with self._lock:
-            fresh = load_settings(self._config)
-            resolve(fresh.speech, probe_hardware())
-            changes = tuple(diff_settings(self._settings, fresh))
-            apply_environment(fresh)
-            self._settings = fresh
-        return Reloaded(changes)
+            try:
+                reloaded = self._reload(force)
+            except YivideoError as error:
+                lines = self._lines(error)
+                self._refused = RefusedConfig(datetime.now(UTC), lines)
+                log.warning("Settings refused, the old ones stay: %s", "; ".join(lines))
+                raise ConfigValidationError("\n".join(lines)) from error
+            self._refused = None
+        changed = ", ".join(change.field for change in reloaded.changes) or "nothing differs"
+        load = "; the next request loads the model" if reloaded.needs_load else ""
+        log.info("Settings read again: %s%s", changed, load)
+        return reloaded
 
-    def close(self) -> None:
-        """Unload once the work of now has ended."""
-        self.manager.close()
+    def close(self, timeout_s: float | None = None) -> None:
+        """Unload once the work of now has ended.
+
+        Raises:
+            ModelBusy: it has not after `timeout_s`.
+        """
+        self.manager.close(timeout_s)
+
+    def _reload(self, force: bool) -> Reloaded:
+        old, read = self._settings, load_settings(self._config)
+        changes = [change for change in diff_settings(old, read) if change.field == "home"]
+        if changes:  # folders below the new home are as little ours as the home itself
+            read = load_settings(self._config, {**os.environ, "YIVIDEO_HOME": str(old.home)})
+        changes += [change for change in diff_settings(old, read) if change.field != "home"]
+        fresh = _keep_fixed(old, read)
+        speech = LocalSpeech(fresh)
+        warnings = speech.check(fresh.speech)
+        other_model = any(change.needs_reload for change in changes)
+        if other_model:
+            speech.revision(fresh.speech)  # weights that can't be had are no reason to give up the old ones
+        apply_environment(fresh)
+        # Which model it is, its options say; the rest, only who loads it.
+        renew = force or self._is_smaller() or old.cache.model_dir != fresh.cache.model_dir
+        self._settings = fresh
+        if renew:
+            self.manager.renew()
+        self.manager.unload_after(fresh.service.idle_unload_s)
+        return Reloaded(tuple(changes), other_model or renew, warnings)
+
+    def _is_smaller(self) -> bool:
+        info = self.manager.info()
+        return info is not None and bool(info.steps)
+
+    def _lines(self, error: YivideoError) -> tuple[str, ...]:
+        """An error's lines, its file named without our folders."""
+        text = "\n".join(filter(None, (error.message, error.hint)))
+        for place in self.config_places:
+            text = text.replace(str(place), place.name)
+        return tuple(text.splitlines())
 
     def _load(self, options: SpeechOptions) -> ResidentEngine:
         settings = self._settings
@@ -95,3 +175,9 @@ class Models:
             token=token.get_secret_value() if token else None,
             offline=settings.hub.offline,
         )
+
+
+def _keep_fixed(old: Settings, fresh: Settings) -> Settings:
+    kept = {name: getattr(old.service, name) for name in _FIXED_OF_SERVICE}
+    service = fresh.service.model_copy(update=kept)
+    return fresh.model_copy(update={"home": old.home, "storage": old.storage, "service": service})

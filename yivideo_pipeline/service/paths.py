@@ -29,7 +29,7 @@ def resolve_allowed(name: str, settings: Settings, also: tuple[Path, ...] = ()) 
         raise Refused(422, "invalid_request", "The path is not absolute", "Give the whole path of the file")
     try:
         real = path.resolve()
-    except (OSError, RuntimeError):  # a name that is too long, links in a ring
+    except (OSError, RuntimeError, ValueError):  # too long, links in a ring, no text that a name can be
         real = None
     if real is None or not any(real.is_relative_to(root) for root in roots):
         raise Refused(

@@ -68,23 +68,31 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
 
 
 def find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the settings file that applies; None where there is none.
-
-    The first of: the one given, `YIVIDEO_CONFIG`, `config.yml` in the home folder, `config.yml` in
-    the checkout (or, outside of one, in the current folder).
+    """Return the settings file that applies, the first that is there; None where there is none.
 
     Raises:
         ConfigError: A file asked for by name is not there.
     """
+    found = next((file for file in config_places(config, environ) if file.is_file()), None)
+    named = config or environ.get("YIVIDEO_CONFIG")
+    if named and found is None:
+        raise ConfigError(
+            f"There is no settings file {Path(named).expanduser()}", "Correct --config or YIVIDEO_CONFIG"
+        )
+    return found
+
+
+def config_places(config: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return where the settings file is looked for.
+
+    That is the one given, or `YIVIDEO_CONFIG`; else `config.yml` in the home folder, then `config.yml`
+    in the checkout (or, outside of one, in the current folder).
+    """
     named = config or environ.get("YIVIDEO_CONFIG")
     if named:
-        file = Path(named).expanduser()
-        if not file.is_file():
-            raise ConfigError(f"There is no settings file {file}", "Correct --config or YIVIDEO_CONFIG")
-        return file
+        return (Path(named).expanduser(),)
     home = Path(environ.get("YIVIDEO_HOME") or find_home()).expanduser()
-    candidates = (home / "config.yml", find_home().parent / "config.yml")
-    return next((file for file in candidates if file.is_file()), None)
+    return home / "config.yml", find_home().parent / "config.yml"
 
 
 def _read_file(file: Path) -> tuple[Values, list[str]]:
