@@ -1,0 +1,172 @@
+"""The history in memory: read once, then only what is new, one thread at a time."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger.requests import REQUEST_FIELDS
+from yivideo_pipeline.ledger.samples import SAMPLE_FIELDS, Columns
+from yivideo_pipeline.service.performance.operations import OPERATIONS, REQUESTS, STAGES
+from yivideo_pipeline.service.performance.works import request_works, stage_works, video_works
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pandas as pd
+
+OnNew = Callable[["pd.DataFrame"], None]
+"""Told of samples that were read for the first time, as `history.tables.frame_of` makes them."""
+
+_IDENTITY = ("run_id", "stage", "key", "success", "at")
+
+
+@dataclass
+class Tables:
+    """What was read: samples of stages, the oldest first, and requests; operations are made of them once."""
+
+    samples: "pd.DataFrame"
+    requests: "pd.DataFrame"
+    runs: Columns
+    _made: "dict[str | None, pd.DataFrame]" = field(default_factory=dict)
+
+    def operations(self, name: str | None) -> "pd.DataFrame":
+        """Return the operations of a name; None: whole videos and requests together."""
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str | None) -> "pd.DataFrame":
+        import pandas as pd
+
+        if name is None:
+            parts = [self.operations("process_video"), request_works(self.requests)]
+            filled = [part for part in parts if len(part)] or parts[:1]
+            return pd.concat(filled, ignore_index=True)
+        if name in REQUESTS.values():
+            return request_works(self.requests[self.requests["operation"] == name])
+        operation = OPERATIONS[name]
+        if len(operation.stages) == 1:
+            chosen = self.samples[self.samples["stage"] == operation.last]
+            return stage_works(chosen).assign(operation=name)
+        return video_works(self.samples, name, operation)
+
+
+class History:
+    """Keeps the tables up to date with Dagster and the ledger.
+
+    Args:
+        home: The home folder.
+        ledger: Opens its ledger, or returns the open one.
+        on_new: Told of each sample once.
+    """
+
+    def __init__(self, home: Path, ledger: Callable[[], Ledger], on_new: OnNew) -> None:
+        self._home = home
+        self._ledger = ledger
+        self._on_new = on_new
+        self._lock = threading.RLock()
+        self._instance: dg.DagsterInstance | None = None
+        self._tables: Tables | None = None
+        self._last: tuple[int, tuple] = (0, ())
+        self._last_request = 0
+
+    @property
+    def alone(self) -> AbstractContextManager[bool]:
+        """Held while tables are worked on: one at a time, the processor is wanted for speech."""
+        return self._lock
+
+    def instance(self) -> "dg.DagsterInstance | None":
+        """Return Dagster's instance, once there is one."""
+        with self._lock:
+            if self._instance is None:
+                from yivideo_pipeline.history.instance import find_instance
+
+                self._instance = find_instance(self._home)
+            return self._instance
+
+    def refresh(self) -> Tables:
+        """Read what is new, and return all."""
+        with self._lock:
+            instance = self.instance()
+            if instance:
+                from yivideo_pipeline.history.collect import collect
+
+                collect(instance, self._ledger().samples, STAGES)
+            self._tables = self._read(self._tables)
+            return self._tables
+
+    def clear(self, now: float) -> int:
+        """Forget our own samples up to a time, for good; Dagster's history stays. Returns how many."""
+        with self._lock:
+            self.refresh()  # what has happened is counted before it is forgotten
+            ledger = self._ledger()
+            count = ledger.samples.clear(now) + ledger.requests.clear()
+            ledger.machine.clear()
+            self._tables, self._last = None, (0, ())
+            return count
+
+    def close(self) -> None:
+        """Close Dagster's instance."""
+        with self._lock:
+            if self._instance:
+                self._instance.dispose()
+            self._instance = None
+
+    def _read(self, known: Tables | None) -> Tables:
+        new = self._ledger().samples.added(self._last[0])
+        if known and self._last[0] and (not new["rowid"] or _identity(new, 0) != self._last[1]):
+            # Another process has emptied the ledger and filled it again.
+            known, self._last = None, (0, ())
+            new = self._ledger().samples.added()
+        elif known and self._last[0]:
+            new = {name: values[1:] for name, values in new.items()}
+        runs = self._ledger().samples.runs()
+        requests = self._ledger().requests.added(self._last_request if known else 0)
+        if known and not new["rowid"] and not requests:
+            known.runs = runs
+            return known
+        return Tables(self._with_samples(known, new, runs), self._with_requests(known, requests), runs)
+
+    def _with_samples(self, known: Tables | None, new: Columns, runs: Columns) -> "pd.DataFrame":
+        import pandas as pd
+
+        from yivideo_pipeline.history.tables import frame_of, with_runs
+
+        if known and not new["rowid"]:
+            return known.samples
+        fresh = frame_of({name: new[name] for name in SAMPLE_FIELDS})
+        if new["rowid"]:
+            self._last = new["rowid"][-1], _identity(new, -1)
+            self._on_new(fresh)
+        parts = [known.samples.drop(columns=["root_id", "run_model"]), fresh] if known else [fresh]
+        samples = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
+        return with_runs(samples.sort_values("at", kind="stable", ignore_index=True), runs)
+
+    def _with_requests(self, known: Tables | None, new: list) -> "pd.DataFrame":
+        import pandas as pd
+
+        from yivideo_pipeline.ledger.requests import KEPT
+
+        if known and not new:
+            return known.requests
+        fresh = pd.DataFrame([sample for _, sample in new], columns=list(REQUEST_FIELDS))
+        fresh = fresh.astype(_REQUEST_TYPES)
+        if new:
+            self._last_request = new[-1][0]
+        parts = [known.requests, fresh] if known else [fresh]
+        table = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
+        return table.tail(KEPT).reset_index(drop=True)
+
+
+_REQUEST_TYPES = {
+    **dict.fromkeys(REQUEST_FIELDS, object),
+    **dict.fromkeys(("at", "wall_s", "duration_s", "rss_peak_mb", "gpu_memory_peak_mb"), float),
+    "success": bool,
+}
+
+
+def _identity(columns: Columns, row: int) -> tuple:
+    return tuple(columns[name][row] for name in _IDENTITY)
