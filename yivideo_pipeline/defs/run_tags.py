@@ -12,7 +12,7 @@ VIDEO_TAG = "yivideo/video"
 MODEL_TAG = "yivideo/model"
 LANGUAGE_TAG = "yivideo/language"
 TRIGGER_TAG = "yivideo/trigger"
-"""Who asked for the run: cli, sensor, backfill, schedule, automation or ui."""
+"""Who asked for the run: cli, gateway, sensor, backfill, schedule, automation or ui."""
 
 _TRIGGERS = {
     "dagster/schedule_name": "schedule",

@@ -15,7 +15,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost
 from yivideo_pipeline.ledger.attempts import Attempt
 
-PERSONS = {"cli", "ui"}
+PERSONS = {"cli", "ui", "gateway"}
 """Triggers of runs that somebody asked for; whatever happened before, they are made."""
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.requests import RequestLedger
 from yivideo_pipeline.ledger.samples import SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
+from yivideo_pipeline.ledger.workflows import CallbackLedger
 
 
 class Ledger:
@@ -75,3 +76,8 @@ class Ledger:
     def machine(self) -> MachineLedger:
         """How the machine was while the service ran."""
         return MachineLedger(self.engine)
+
+    @cached_property
+    def callbacks(self) -> CallbackLedger:
+        """Who is still to be told how a workflow ended."""
+        return CallbackLedger(self.engine)

@@ -1,0 +1,150 @@
+"""Tells addresses how their workflows ended, signed, again where they don't answer, also after a restart."""
+
+import hashlib
+import hmac
+import logging
+import threading
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import islice
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+from starlette.concurrency import run_in_threadpool
+
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.tree import ServiceUnreachable
+from yivideo_pipeline.ledger.workflows import Callback
+from yivideo_pipeline.service.dagster_client import Dagster
+from yivideo_pipeline.service.state import State
+from yivideo_pipeline.service.workflows.addresses import Target, find_target
+from yivideo_pipeline.service.workflows.runs import runs_of
+from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe
+
+log = logging.getLogger(__name__)
+
+SIGNATURE_HEADER = "X-Yivideo-Signature"
+LOOK_S = 2.0
+"""Between two looks whether what somebody waits for has ended; nobody waiting, there are none."""
+AT_ONCE = 50
+"""Workflows that Dagster is asked for in one request."""
+TIMEOUT_S = 10
+
+
+class Messenger:
+    """Looks after the callbacks in a thread of its own.
+
+    Args:
+        shared: The service's state.
+    """
+
+    def __init__(self, shared: State) -> None:
+        self._shared = shared
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._work, name="callbacks", daemon=True)
+
+    def start(self) -> None:
+        """Begin, with what an earlier process left."""
+        self._wake.set()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look now: somebody wants to be told."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End, after the request that is under way; what is left is told after the next start."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join(TIMEOUT_S)
+
+    def _work(self) -> None:
+        waiting = True
+        while True:
+            self._wake.wait(LOOK_S if waiting else None)
+            self._wake.clear()
+            if self._stopped:
+                return
+            try:
+                self._send_due()
+                waiting = self._shared.ledger.callbacks.is_any_open()
+            except Exception as error:  # noqa: BLE001 - the thread lives on, and tries again
+                log.warning("Callbacks have to wait: %s", classify(error))
+                waiting = True
+
+    def _send_due(self) -> None:
+        dagster = Dagster(self._shared.settings.service.dagster_url)
+        due = iter(self._shared.ledger.callbacks.due(time.time()))
+        while batch := list(islice(due, AT_ONCE)):
+            found = runs_of(dagster, [callback.workflow for callback in batch], details=True)
+            for callback in batch:
+                runs = found[callback.workflow]
+                if self._stopped or not runs:
+                    continue
+                settings = self._shared.settings.service
+                status = describe(runs, self._shared.storage, settings.dagster_url)
+                if status.state.is_final:
+                    self._send(callback, status)
+
+    def _send(self, callback: Callback, status: WorkflowStatus) -> None:
+        callbacks, settings = self._shared.ledger.callbacks, self._shared.settings.service
+        try:
+            if settings.callback_key is None:
+                raise ServiceUnreachable("service.callback_key is not set any more")
+            _post(callback.url, find_target(callback.url, settings), status, settings.callback_key)
+        except Exception as error:  # noqa: BLE001 - noted; the others are told
+            goes_on = callbacks.mark_failed(callback, time.time())
+            told = "it is tried again" if goes_on else "given up"
+            reason = type(error).__name__ if isinstance(error, httpx.HTTPError) else classify(error)
+            log.warning("The callback of workflow %s failed, %s: %s", callback.workflow, told, reason)
+        else:
+            callbacks.mark_sent(callback)
+
+
+@asynccontextmanager
+async def run_messenger(app: FastAPI) -> AsyncGenerator[None]:
+    """Let callbacks be sent as long as the service runs."""
+    shared: State = app.state.shared
+    messenger = Messenger(shared)
+    app.state.messenger = messenger
+    messenger.start()
+    yield
+    await run_in_threadpool(messenger.stop)
+
+
+def sign(key: SecretStr, body: bytes) -> str:
+    """Return the signature of a callback's body, by which its receiver knows who sent it."""
+    return "sha256=" + hmac.new(key.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
+
+
+def _post(url: str, target: Target, status: WorkflowStatus, key: SecretStr) -> None:
+    """Send a status to an address; its answer is not read, and no redirect is followed.
+
+    Raises:
+        ServiceUnreachable: it answers with anything but a success.
+        httpx.HTTPError: it does not answer.
+    """
+    # Its line of each request would name the address, which may hold a secret.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    body = status.model_dump_json().encode()
+    named = httpx.URL(url)
+    headers = {
+        "Host": named.netloc.decode(),
+        "Content-Type": "application/json",
+        SIGNATURE_HEADER: sign(key, body),
+    }
+    with (
+        httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client,
+        client.stream(
+            "POST",
+            named.copy_with(host=target.address),
+            content=body,
+            headers=headers,
+            extensions={"sni_hostname": target.host},  # the certificate is the name's
+        ) as answer,
+    ):
+        if not answer.is_success:
+            raise ServiceUnreachable(f"The receiver answered {answer.status_code}")

@@ -1,0 +1,193 @@
+"""The runs of workflows, as Dagster tells of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from yivideo_pipeline.service.dagster_client import Dagster
+from yivideo_pipeline.service.workflows.chain import STAGES
+
+WORKFLOW_TAG = "yivideo/workflow"
+TRIGGER_TAG = "yivideo/trigger"
+TRIGGER = "gateway"
+PARTITION_TAG = "dagster/partition"
+MOST_RUNS = 50
+"""Of one workflow: it was launched again by hand so often that the first are of no interest."""
+MOST_EVENTS = 1000
+
+_RUN = """
+fragment Run on Run {
+  runId status parentRunId creationTime startTime endTime
+  tags { key value }
+  assetSelection { path }
+}"""
+_METADATA = """metadataEntries {
+  label
+  ... on TextMetadataEntry { text }
+  ... on IntMetadataEntry { intValue }
+}"""
+_DETAILS = f"""
+fragment Details on Run {{
+  stepStats {{
+    stepKey status startTime endTime attempts {{ startTime }}
+    materializations {{ {_METADATA} }}
+  }}
+  eventConnection(limit: {MOST_EVENTS}) {{
+    events {{
+      __typename
+      ... on ExecutionStepFailureEvent {{
+        stepKey
+        error {{ message }}
+        failureMetadata {{ {_METADATA} }}
+      }}
+      ... on RunFailureEvent {{ message }}
+    }}
+  }}
+}}"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage in one run; times are Unix seconds, `artifact` the folder of what it made."""
+
+    stage: str
+    status: str
+    attempts: int
+    started_at: float | None
+    ended_at: float | None
+    artifact: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run failed; `kind` is the error's in `errors.tree`."""
+
+    stage: str | None
+    kind: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a workflow: its first, or a retry. Times are Unix seconds.
+
+    `stages` is what was asked for. `steps` and `failure` are there where details were asked for.
+    """
+
+    run_id: str
+    status: str
+    parent: str | None
+    tags: Mapping[str, str]
+    stages: tuple[str, ...]
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    steps: tuple[Step, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def workflow(self) -> str:
+        """The id of the workflow that it belongs to."""
+        return self.tags[WORKFLOW_TAG]
+
+    @property
+    def video(self) -> str:
+        """The partition key of its video."""
+        return self.tags[PARTITION_TAG]
+
+
+def runs_of(dagster: Dagster, workflows: Sequence[str], *, details: bool) -> dict[str, list[Run]]:
+    """Return the runs of each workflow, the oldest first, by one request; of an unknown one there are none.
+
+    Raises:
+        ServiceUnreachable: Dagster does not answer.
+    """
+    if not workflows:
+        return {}
+    fields = "...Run ...Details" if details else "...Run"
+    # Dagster filters by one value of a tag: a question each, all in one document.
+    names = [f"w{number}" for number in range(len(workflows))]
+    asked = "".join(
+        f"{name}: runsOrError(filter: ${name}, limit: {MOST_RUNS})"
+        f" {{ ... on Runs {{ results {{ {fields} }} }} }}\n"
+        for name in names
+    )
+    declared = ", ".join(f"${name}: RunsFilter" for name in names)
+    query = f"query ({declared}) {{ {asked} }} {_RUN} {_DETAILS if details else ''}"
+    filters = {name: _tagged({WORKFLOW_TAG: one}) for name, one in zip(names, workflows, strict=True)}
+    told = dagster.ask(query, filters)
+    return {
+        one: [_run(run) for run in reversed(told[name].get("results", ()))]
+        for name, one in zip(names, workflows, strict=True)
+    }
+
+
+def page_of_runs(dagster: Dagster, video: str | None, after: str | None, limit: int) -> list[Run]:
+    """Return runs of workflows, the latest first, without details.
+
+    Args:
+        dagster: Knows them.
+        video: A partition key: runs of this video alone.
+        after: The id of the run that ended the page before.
+        limit: So many at most.
+    """
+    tags = {TRIGGER_TAG: TRIGGER, **({PARTITION_TAG: video} if video is not None else {})}
+    query = f"""query ($filter: RunsFilter, $after: String, $limit: Int) {{
+      runsOrError(filter: $filter, cursor: $after, limit: $limit) {{
+        ... on Runs {{ results {{ ...Run }} }} }} }} {_RUN}"""
+    told = dagster.ask(query, {"filter": _tagged(tags), "after": after, "limit": limit})
+    runs = [_run(run) for run in told["runsOrError"].get("results", ())]
+    return [run for run in runs if WORKFLOW_TAG in run.tags]
+
+
+def _tagged(tags: Mapping[str, str]) -> dict[str, Any]:
+    return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+
+
+def _run(told: Mapping[str, Any]) -> Run:
+    selected = {asset["path"][-1] for asset in told["assetSelection"] or ()}
+    events = told.get("eventConnection", {}).get("events", ())
+    return Run(
+        told["runId"],
+        told["status"],
+        told["parentRunId"],
+        {tag["key"]: tag["value"] for tag in told["tags"]},
+        tuple(stage for stage in STAGES if stage in selected),
+        told["creationTime"],
+        told["startTime"],
+        told["endTime"],
+        tuple(_step(step) for step in told.get("stepStats", ())),
+        _failure(events),
+    )
+
+
+def _step(told: Mapping[str, Any]) -> Step:
+    made = [_values(one["metadataEntries"]) for one in told["materializations"]]
+    running = told["status"] == "IN_PROGRESS"
+    return Step(
+        told["stepKey"],
+        told["status"],
+        len(told["attempts"]) + running,
+        told["startTime"],
+        told["endTime"],
+        next((values["artifact"] for values in made if "artifact" in values), None),
+    )
+
+
+def _failure(events: Sequence[Mapping[str, Any]]) -> Failure | None:
+    for event in events:
+        if event["__typename"] == "ExecutionStepFailureEvent":
+            told = _values((event["failureMetadata"] or {}).get("metadataEntries", ()))
+            said = event["error"]["message"].strip() if event["error"] else "The stage failed"
+            kind, hint = told.get("kind", "unknown"), told.get("hint", "")
+            return Failure(event["stepKey"], kind, told.get("message", said), hint)
+    for event in events:
+        if event["__typename"] == "RunFailureEvent":
+            hint = "It can be retried; Dagster's page of the run says more"
+            return Failure(None, "system", event["message"], hint)
+    return None
+
+
+def _values(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {entry["label"]: entry["text"] for entry in entries if "text" in entry}

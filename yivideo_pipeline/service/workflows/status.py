@@ -1,0 +1,185 @@
+"""How a workflow stands: what its runs, taken together, come to."""
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from yivideo_pipeline.service.workflows.runs import Run, Step
+from yivideo_pipeline.service.workflows.subtitles import formats_of
+from yivideo_pipeline.storage.artifacts import Storage
+
+WILL_RETRY_TAG = "dagster/will_retry"
+"""Dagster's: says of a failed run whether the daemon starts it again."""
+_TELLS_WITHIN_S = 5
+"""Dagster writes that tag after the failure; where it does not retry at all, it never does."""
+
+
+class State(StrEnum):
+    """How a workflow stands as a whole."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens unless somebody asks for it."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+_STATES = {
+    "SUCCESS": State.SUCCEEDED,
+    "CANCELED": State.CANCELLED,
+    "CANCELING": State.CANCELLING,
+    "STARTING": State.RUNNING,
+    "STARTED": State.RUNNING,
+}
+_STAGE_STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "SKIPPED": "skipped", "IN_PROGRESS": "running"}
+
+
+class StageStatus(BaseModel):
+    """How one stage stands: pending, running, succeeded, failed, skipped or interrupted."""
+
+    name: str
+    state: str
+    attempts: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    seconds: float | None = None
+
+
+class WorkflowError(BaseModel):
+    """Why it failed, by the kind of the error, and what to do."""
+
+    stage: str | None
+    kind: str
+    message: str
+    hint: str
+
+
+class Links(BaseModel):
+    """Where to go on; all but Dagster's are paths of this service."""
+
+    status: str
+    subtitles: dict[str, str]
+    dagster_run: str
+
+
+class WorkflowSummary(BaseModel):
+    """One workflow of many; `attempts` counts its runs, `video` is the partition key."""
+
+    workflow_id: str
+    state: State
+    video: str
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    seconds: float | None
+    links: Links
+
+
+class WorkflowStatus(WorkflowSummary):
+    """How a workflow stands; `stage` is what it is at, `progress` the share of stages that are done."""
+
+    stage: str | None
+    progress: float
+    stages: list[StageStatus]
+    error: WorkflowError | None
+
+
+def state_of(runs: Sequence[Run]) -> State:
+    """Return how a workflow stands, by its runs, the latest last."""
+    latest = runs[-1]
+    if latest.status != "FAILURE":
+        return _STATES.get(latest.status, State.QUEUED)
+    will_retry = latest.tags.get(WILL_RETRY_TAG)
+    if will_retry is None and time.time() - (latest.ended_at or 0) < _TELLS_WITHIN_S:
+        return State.RUNNING
+    return State.RETRYING if will_retry == "true" else State.FAILED
+
+
+def summarize(runs: Sequence[Run], dagster_url: str) -> WorkflowSummary:
+    """Tell the main things of a workflow."""
+    first, latest, state = runs[0], runs[-1], state_of(runs)
+    started_at = next((run.started_at for run in runs if run.started_at), None)
+    ended_at = latest.ended_at if state.is_final else None
+    return WorkflowSummary(
+        workflow_id=first.workflow,
+        state=state,
+        video=first.video,
+        attempts=len(runs),
+        created_at=datetime.fromtimestamp(first.created_at, UTC),
+        started_at=_time(started_at),
+        ended_at=_time(ended_at),
+        seconds=_seconds(started_at, ended_at),
+        links=links_of(first.workflow, (), latest.run_id, dagster_url),
+    )
+
+
+def describe(runs: Sequence[Run], storage: Storage, dagster_url: str) -> WorkflowStatus:
+    """Tell all of a workflow."""
+    summary = summarize(runs, dagster_url)
+    wanted, is_over = runs[0].stages, summary.state.is_final
+    steps = _latest_steps(runs)
+    stages = [_stage(name, steps.get(name), is_over) for name in wanted]
+    summary.links = links_of(summary.workflow_id, formats_of(storage, runs), runs[-1].run_id, dagster_url)
+    done = sum(stage.state == "succeeded" for stage in stages)
+    failure = runs[-1].failure
+    return WorkflowStatus(
+        **summary.model_dump(),
+        stage=_current(stages, summary.state),
+        progress=round(done / len(stages), 3) if stages else 0.0,
+        stages=stages,
+        error=WorkflowError(**vars(failure)) if failure else None,
+    )
+
+
+def links_of(workflow: str, formats: Iterable[str], run_id: str, dagster_url: str) -> Links:
+    """Return where to go on from a workflow."""
+    return Links(
+        status=f"/v1/workflows/status/{workflow}",
+        subtitles={kind: f"/v1/workflows/{workflow}/subtitles/{kind}" for kind in formats},
+        dagster_run=f"{dagster_url}/runs/{run_id}",
+    )
+
+
+def _latest_steps(runs: Sequence[Run]) -> dict[str, Step]:
+    """Return each stage's last step; a retry leaves out what its parent finished."""
+    return {step.stage: step for run in runs for step in run.steps}
+
+
+def _stage(name: str, step: Step | None, is_over: bool) -> StageStatus:
+    if step is None or step.status is None:
+        return StageStatus(name=name, state="pending")
+    state = _STAGE_STATES[step.status]
+    return StageStatus(
+        name=name,
+        state="interrupted" if state == "running" and is_over else state,
+        attempts=step.attempts,
+        started_at=_time(step.started_at),
+        ended_at=_time(step.ended_at),
+        seconds=_seconds(step.started_at, step.ended_at),
+    )
+
+
+def _current(stages: Sequence[StageStatus], state: State) -> str | None:
+    """Return the stage that is at work, or that it stopped at."""
+    if state in (State.QUEUED, State.SUCCEEDED):
+        return None
+    return next((stage.name for stage in stages if stage.state not in ("succeeded", "skipped")), None)
+
+
+def _time(at: float | None) -> datetime | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def _seconds(begin: float | None, end: float | None) -> float | None:
+    return None if begin is None or end is None else round(end - begin, 3)
