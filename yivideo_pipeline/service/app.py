@@ -15,10 +15,11 @@ from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.state import State
+from yivideo_pipeline.service.workflows import routes as workflows
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
-ROUTERS = [health.router, speech.router, openai_api.router, asr_webservice.router]
+ROUTERS = [health.router, speech.router, openai_api.router, asr_webservice.router, workflows.router]
 
 
 def create_app(settings: Settings, config: Path | None = None, insecure: bool = False) -> FastAPI:
