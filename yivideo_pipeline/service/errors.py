@@ -21,6 +21,7 @@ from yivideo_pipeline.errors.tree import (
     YivideoError,
 )
 from yivideo_pipeline.service.admission import Overloaded
+from yivideo_pipeline.service.outcome import note_error
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, s
         case _:
             return *problem_of(error, where), {}
     log.info("%s %s: %d %s", number, where, status, told.message)
+    note_error(told.kind, told.message, told.hint)
     return status, told, headers
 
 
@@ -124,10 +126,13 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
     )  # fmt: skip
     if unforeseen:
         hint = f"The service's log says more under {number}"
-        return 500, Problem(id=number, kind="internal", message="Something went wrong here", hint=hint)
+        told = Problem(id=number, kind="internal", message="Something went wrong here", hint=hint)
+        note_error(told.kind, told.message, told.hint)
+        return 500, told
     problem = Problem(
         id=number, kind=known.kind, message=known.message, hint=known.hint, retryable=known.retryable
     )
+    note_error(known.kind, known.message, known.hint)
     return status, problem
 
 

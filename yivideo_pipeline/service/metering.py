@@ -49,6 +49,10 @@ class Metering:
 
         try:
             await self._app(scope, receive, watch)
+        except Exception:
+            # What nobody foresaw is answered further out.
+            outcome.kind, status, is_whole = outcome.kind or "internal", "500", True
+            raise
         finally:
             self._count(scope, outcome, status if is_whole else GONE, time.monotonic() - began)
 

@@ -11,6 +11,7 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.service.outcome import note_sound
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.scratch import scratch_folder
 
@@ -90,6 +91,7 @@ def _is_ours(path: Path) -> bool:
 
 def _bounded(audio: Audio, settings: Settings) -> Audio:
     _require_short(audio.duration_s, settings)
+    note_sound(audio.duration_s)
     return audio
 
 

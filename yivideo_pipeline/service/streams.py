@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing, suppress
+from contextvars import copy_context
 from typing import Any
 
 from anyio import from_thread
@@ -72,7 +73,7 @@ def start_work(
         news.put(None)
 
     # A thread of its own: their number is bounded by the places, not by the server's pool.
-    threading.Thread(target=run, name="request", daemon=True).start()
+    threading.Thread(target=copy_context().run, args=(run,), name="request", daemon=True).start()
     return news
 
 
