@@ -1,5 +1,7 @@
 """The application: what is asked goes to one module each, what all share is made here."""
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,18 +10,35 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
-from yivideo_pipeline.service import asr_webservice, health, openai_api, speech
+from yivideo_pipeline.errors.tree import ModelBusy
+from yivideo_pipeline.service import asr_webservice, health, metrics, model_api, openai_api, speech
 from yivideo_pipeline.service.access import Access, require_safe
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
+from yivideo_pipeline.service.metering import Metering
 from yivideo_pipeline.service.models import Models
+from yivideo_pipeline.service.performance import routes as performance
 from yivideo_pipeline.service.state import State
+from yivideo_pipeline.service.watch_config import ConfigWatch
 from yivideo_pipeline.service.workflows import routes as workflows
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
-ROUTERS = [health.router, speech.router, openai_api.router, asr_webservice.router, workflows.router]
+log = logging.getLogger(__name__)
+
+CLOSE_S = 10.0
+"""How long requests that were cut off may take to notice it."""
+ROUTERS = [
+    health.router,
+    model_api.router,
+    speech.router,
+    openai_api.router,
+    asr_webservice.router,
+    workflows.router,
+    performance.router,
+    metrics.router,
+]
 
 
 def create_app(settings: Settings, config: Path | None = None, insecure: bool = False) -> FastAPI:
@@ -35,24 +54,39 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     """
     require_safe(settings.service, insecure)
     models = Models(settings, config)
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        with spool_under(settings.home / "tmp"):
-            yield
-        await run_in_threadpool(models.close)
-
-    app = FastAPIOffline(
-        title="yivideo", summary="Word-aligned subtitles", lifespan=lifespan, responses=ERRORS, redoc_url=None
-    )
-    app.state.shared = State(
+    shared = State(
         models,
         Storage(settings.storage.root, settings.home / "tmp"),
         Admission(settings.service.max_requests),
     )
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        watch = ConfigWatch(models.config_places, models.reload)
+        watch.start()
+        looking = asyncio.create_task(shared.performance.watch())
+        with spool_under(settings.home / "tmp"):
+            yield
+        looking.cancel()
+        await run_in_threadpool(watch.stop)
+        await run_in_threadpool(_close, models)
+        await run_in_threadpool(shared.performance.close)
+
+    app = FastAPIOffline(
+        title="yivideo", summary="Word-aligned subtitles", lifespan=lifespan, responses=ERRORS, redoc_url=None
+    )
+    app.state.shared = shared
     app.add_middleware(BodyLimit, most_mb=lambda: models.settings.service.max_upload_mb)
     app.add_middleware(Access, service=settings.service, insecure=insecure)
+    app.add_middleware(Metering, performance=shared.performance)  # outermost: what is refused counts too
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def _close(models: Models) -> None:
+    try:
+        models.close(CLOSE_S)
+    except ModelBusy as busy:
+        log.warning("The service ends in the middle of work: %s", busy.message)
