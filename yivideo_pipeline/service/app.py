@@ -18,7 +18,10 @@ from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.metering import Metering
 from yivideo_pipeline.service.models import Models
+from yivideo_pipeline.service.pages import login
+from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
+from yivideo_pipeline.service.review import routes as review
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.service.watch_config import ConfigWatch
 from yivideo_pipeline.service.workflows import routes as workflows
@@ -36,8 +39,10 @@ ROUTERS = [
     openai_api.router,
     asr_webservice.router,
     workflows.router,
+    review.router,
     performance.router,
     metrics.router,
+    login.router,
 ]
 
 
@@ -78,10 +83,12 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     app.state.shared = shared
     app.add_middleware(BodyLimit, most_mb=lambda: models.settings.service.max_upload_mb)
     app.add_middleware(Access, service=settings.service, insecure=insecure)
+    app.add_middleware(PageHeaders)
     app.add_middleware(Metering, performance=shared.performance)  # outermost: what is refused counts too
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.mount("/static", static_files, "static")
     return app
 
 
