@@ -1,0 +1,310 @@
+"""The review's API, of a real service, over what a real run of the pipeline left in its home."""
+
+import gzip
+import json
+from hashlib import sha256
+from pathlib import Path
+from shutil import copyfile
+from urllib.parse import quote
+
+import dagster as dg
+import httpx
+import pytest
+from fakes import FakeSpeech
+from serving import SAMPLES, run_server
+
+from yivideo_pipeline.defs.launch import Listener
+from yivideo_pipeline.defs.processing import Processor
+from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.settings.load import load_settings
+
+TALK = "talk.mp4"
+ODD = "课程 #1/100%25 & <b>.mp4"
+"""A key as the pipeline writes it: its folder and name have what addresses and HTML give a meaning to."""
+FORMATS = ("srt", "vtt", "ass", "ttml", "json", "txt")
+
+
+class Desk:
+    """A home with processed videos, and a service that answers for it."""
+
+    def __init__(self, home: Path, model_dir: Path) -> None:
+        settings = load_settings()
+        self.inbox = settings.library.roots["inbox"]
+        self.instance = dg.DagsterInstance.ephemeral()
+        listener = Listener(lambda stage, fraction: None)
+        self.resources = build_resources(settings, FakeSpeech(), listener)
+        self.processor = Processor(self.instance, self.resources)
+
+    def add(self, path: str) -> str:
+        target = self.inbox / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copyfile(SAMPLES / "harbour-15s.mp4", target)
+        with target.open("ab") as file:  # a box that players pass over: edits belong to a content
+            file.write(b"\0\0\0\x18free" + sha256(path.encode()).digest()[:16])
+        return self.resources["library"].key_of(target)
+
+    def run(self, key: str, **options):
+        done = self.processor.process(key, **options)
+        assert done.success, done.failure
+        return done
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, model_dir):
+    home = tmp_path_factory.mktemp("desk")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("YIVIDEO_HOME", str(home))
+        desk = Desk(home, model_dir)
+    assert desk.add("课程 #1/100% & <b>.mp4") == ODD
+    desk.add(TALK)
+    desk.add("waiting.mp4")
+    for key in (TALK, ODD):
+        desk.run(key)
+    yield desk
+    desk.instance.dispose()
+
+
+@pytest.fixture(scope="module")
+def client(desk, model_dir):
+    with run_server(desk.inbox.parent, model_dir) as server, server.client() as client:
+        yield client
+
+
+def at(key: str, rest: str = "") -> str:
+    return f"/api/v1/review/{quote(key, safe='')}{rest}"
+
+
+def cues_of(client: httpx.Client, key: str) -> tuple[int, list[dict]]:
+    told = client.get(at(key)).json()
+    return told["version"], [
+        {name: cue[name] for name in ("start_ms", "end_ms", "text")} for cue in told["cues"]
+    ]
+
+
+def put(client: httpx.Client, key: str, version: int, cues: list[dict]) -> httpx.Response:
+    return client.put(at(key, "/cues"), json={"version": version, "cues": cues})
+
+
+@pytest.mark.parametrize("key", [TALK, ODD])
+def test_it_tells_all_that_the_page_shows(client, key):
+    told = client.get(at(key)).json()
+    assert (told["key"], told["state"], told["language"]) == (key, "ready", "en")
+    assert told["media"]["is_there"]
+    assert all(stage["is_made"] for stage in told["stages"])
+    first = told["cues"][0]
+    assert "".join(word[0] for word in first["words"]).split() == first["text"].split()
+    assert first["start_ms"] == first["words"][0][1]
+    assert any(word[3] < told["low_confidence_pct"] for cue in told["cues"] for word in cue["words"])
+
+
+def test_a_slash_in_the_key_may_stay_as_it_is(client):
+    assert client.get(f"/api/v1/review/{quote(ODD)}").json()["key"] == ODD
+
+
+def test_a_long_answer_is_packed(client):
+    packed = client.get(at(TALK), headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    plain = client.get(at(TALK), headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == packed.json()
+
+
+def test_a_video_that_waits_says_how_far_it_is(client):
+    told = client.get(at("waiting.mp4")).json()
+    assert (told["state"], told["cues"], told["media"]) == ("unprocessed", [], None)
+    assert not any(stage["is_made"] for stage in told["stages"])
+    refused = client.get(at("waiting.mp4", "/subtitles.srt"))
+    assert (refused.status_code, refused.json()["error"]["kind"]) == (409, "not_processed")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "none.mp4",
+        "../config.yml",
+        "..%2Ftalk.mp4",
+        "/etc/passwd",
+        "other:talk.mp4",
+        "",
+        "talk.mp4\0",
+        "/",
+        "talk.en.srt",
+    ],
+)
+@pytest.mark.parametrize("rest", ["", "/media", "/sound", "/subtitles.srt"])
+def test_no_other_file_is_handed_out(client, key, rest):
+    refused = client.get(at(key, rest))
+    assert refused.status_code == 404
+    assert refused.json()["error"]["kind"] == "not_found"
+
+
+def test_the_video_comes_whole_and_in_parts(client, desk):
+    video = (desk.inbox / TALK).read_bytes()
+    whole = client.get(at(TALK, "/media"))
+    assert (whole.status_code, whole.content) == (200, video)
+    assert whole.headers["content-type"] == "video/mp4"
+    assert whole.headers["accept-ranges"] == "bytes"
+    tag = whole.headers["etag"]
+    for asked, part in {"0-9": video[:10], "100-": video[100:], "-25": video[-25:]}.items():
+        answer = client.get(at(TALK, "/media"), headers={"Range": f"bytes={asked}", "If-Range": tag})
+        assert (answer.status_code, answer.content) == (206, part)
+    assert answer.headers["content-range"] == f"bytes {len(video) - 25}-{len(video) - 1}/{len(video)}"
+
+
+def test_a_part_of_another_version_of_the_file_is_not_mixed_in(client):
+    headers = {"Range": "bytes=0-9", "If-Range": '"another"'}
+    assert client.get(at(TALK, "/media"), headers=headers).status_code == 200
+
+
+def test_a_part_that_is_not_there_is_refused(client):
+    answer = client.get(at(TALK, "/media"), headers={"Range": "bytes=99999999-"})
+    assert answer.status_code == 416
+    assert answer.headers["content-range"].startswith("bytes */")
+
+
+def test_head_says_the_size_alone(client, desk):
+    answer = client.head(at(TALK, "/media"))
+    assert int(answer.headers["content-length"]) == (desk.inbox / TALK).stat().st_size
+    assert answer.content == b""
+
+
+def test_the_sound_comes_as_wav_in_parts(client):
+    answer = client.get(at(ODD, "/sound"), headers={"Range": "bytes=0-3"})
+    assert (answer.status_code, answer.content) == (206, b"RIFF")
+    assert answer.headers["content-type"] == "audio/wav"
+
+
+def test_a_file_that_was_put_in_the_videos_place_is_not_handed_out(client, desk, tmp_path):
+    key = desk.add("replaced.mp4")
+    desk.run(key)
+    secret = tmp_path / "secret"
+    secret.write_text("not a video")
+    (desk.inbox / "replaced.mp4").unlink()
+    (desk.inbox / "replaced.mp4").symlink_to(secret)
+    refused = client.get(at(key, "/media"))
+    assert (refused.status_code, refused.json()["error"]["kind"]) == (404, "no_media")
+    assert client.get(at(key)).json()["media"]["is_there"] is False
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_machines_subtitles_come_in_each_format(client, kind):
+    answer = client.get(at(ODD, f"/subtitles.{kind}"))
+    assert answer.status_code == 200
+    assert "quick" in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (
+        answer.headers["content-disposition"]
+        == f"attachment; filename*=utf-8''{quote(f'100% & <b>.en.{kind}')}"
+    )
+
+
+def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, desk):
+    key = desk.add("saved.mp4")
+    machine = desk.run(key, subtitles={"formats": ["srt", "vtt"]}).files[0].read_text()
+    version, cues = cues_of(client, key)
+    cues[0]["text"] = "Typed <i>by hand</i>\r\n  & twice "
+    saved = put(client, key, version, cues).json()
+    assert (saved["version"], saved["files"], saved["warnings"]) == (1, ["saved.en.srt", "saved.en.vtt"], [])
+    told = client.get(at(key)).json()
+    assert told["edited"] == {
+        "saved_at": saved["edited"]["saved_at"],
+        "by": "127.0.0.1",
+        "machine_changed": False,
+    }
+    assert told["cues"][0]["text"] == "Typed <i>by hand</i>\n& twice"
+    assert {word[4] for word in told["cues"][0]["words"]} == {"interpolated"}
+    assert {word[4] for word in told["cues"][1]["words"]} == {"aligned"}
+    assert "Typed" in (desk.inbox / "saved.en.srt").read_text()
+    assert "&lt;i&gt;by hand" in (desk.inbox / "saved.en.vtt").read_text()
+    for kind in FORMATS:
+        assert "& twice" in client.get(at(key, f"/subtitles.{kind}")).text.replace("&amp;", "&")
+    assert client.get(at(key, "/subtitles.srt?version=machine")).text == machine
+    assert "Typed" in client.get(at(key, "/subtitles.srt?version=1")).text
+    (difference,) = client.get(at(key, "/differences")).json()["differences"]
+    assert difference["edited"][0]["text"] == "Typed <i>by hand</i>\n& twice"
+    again = desk.run(key, subtitles={"formats": ["srt"], "max_chars_per_line": 20})
+    assert "Typed" in again.files[0].read_text()
+    assert client.get(at(key)).json()["edited"]["machine_changed"] is True
+
+
+def test_back_at_the_machines_version_the_files_are_its_own_and_nothing_is_lost(client, desk):
+    key = desk.add("back.mp4")
+    machine = desk.run(key).files[0].read_bytes()
+    put(client, key, 0, [{"start_ms": 0, "end_ms": 900, "text": "mine"}])
+    back = client.delete(at(key, "/edits?version=1")).json()
+    assert (back["version"], back["edited"]) == (2, None)
+    assert (desk.inbox / "back.en.srt").read_bytes() == machine
+    assert client.get(at(key)).json()["edited"] is None
+    assert "mine" in client.get(at(key, "/subtitles.srt?version=1")).text
+
+
+def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, desk):
+    key = desk.add("both.mp4")
+    desk.run(key)
+    cue = {"start_ms": 0, "end_ms": 900, "text": "first"}
+    assert put(client, key, 0, [cue]).status_code == 200
+    refused = put(client, key, 0, [cue | {"text": "second"}])
+    assert (refused.status_code, refused.json()["error"]["kind"]) == (409, "edit_conflict")
+    assert "version 1" in refused.json()["error"]["message"]
+    assert "first" in (desk.inbox / "both.en.srt").read_text()
+    assert client.delete(at(key, "/edits?version=7")).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("cues", "said"),
+    [
+        ([(500, 500, "a")], "ends before it starts"),
+        ([(0, 900, "a"), (899, 1500, "b")], "Cue 2 starts before cue 1 ends"),
+        ([(0, 999_000, "a")], "beyond the end"),
+        ([(0, 900, " \n\t")], "no text"),
+        ([(0, 900, "a" * 1001)], "1000"),
+        ([(-1, 900, "a")], "greater than or equal"),
+        ([(0, 900.5, "a")], "integer"),
+    ],
+)
+def test_cues_that_can_not_be_are_refused_and_nothing_is_kept(client, cues, said):
+    sent = [dict(zip(("start_ms", "end_ms", "text"), cue, strict=True)) for cue in cues]
+    refused = put(client, TALK, 0, sent)
+    assert refused.status_code == 422
+    assert said in refused.json()["error"]["message"]
+    assert client.get(at(TALK)).json()["version"] == 0
+
+
+def test_half_a_character_is_refused(client):
+    body = b'{"version": 0, "cues": [{"start_ms": 0, "end_ms": 9, "text": "\\ud800"}]}'
+    headers = {"Content-Type": "application/json"}
+    assert client.put(at(TALK, "/cues"), content=body, headers=headers).status_code == 422
+
+
+def test_a_page_of_another_site_can_not_save(client):
+    refused = client.put(
+        at(TALK, "/cues"), json={"version": 0, "cues": []}, headers={"Origin": "http://elsewhere.example"}
+    )
+    assert refused.status_code == 403
+
+
+def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, desk, tmp_path):
+    key = desk.add("elsewhere.mp4")
+    desk.run(key, output_dir=tmp_path / "out")
+    (tmp_path / "out" / "elsewhere.en.srt").unlink()
+    (tmp_path / "out").rmdir()
+    saved = put(client, key, 0, [{"start_ms": 0, "end_ms": 900, "text": "kept"}]).json()
+    assert (saved["version"], saved["files"]) == (1, [])
+    assert client.get(at(key)).json()["cues"][0]["text"] == "kept"
+
+
+def test_what_an_older_run_left_without_its_cues_is_cut_anew(client, desk):
+    key = desk.add("old.mp4")
+    desk.run(key)
+    storage = desk.resources["storage"]
+    manifest = storage.files.folder / storage.recall(key, "subtitles").folder / "manifest.json"
+    before = client.get(at(key)).json()["cues"]
+    told = json.loads(manifest.read_text())
+    del told["document"]["cues"], told["document"]["options"]
+    manifest.write_text(json.dumps(told))
+    assert client.get(at(key)).json()["cues"] == before
+
+
+def test_the_packed_answer_is_gzip(client):
+    with client.stream("GET", at(TALK), headers={"Accept-Encoding": "gzip"}) as answer:
+        assert gzip.decompress(b"".join(answer.iter_raw()))[:1] == b"{"
