@@ -112,3 +112,8 @@ def test_the_memory_estimate_is_within_a_fifth_of_what_was_measured(model, kind,
 
 def test_a_model_outside_the_catalogue_has_no_estimate():
     assert estimate_memory_bytes("owner/model", "int8", 1) is None
+
+
+@pytest.mark.parametrize(("task", "written"), [("transcribe", "zh"), ("translate", "en")])
+def test_a_translation_is_written_in_english(task, written):
+    assert SpeechOptions(language="zh", task=task).written_language == written

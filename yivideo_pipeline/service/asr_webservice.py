@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.wire import Progress
@@ -96,7 +97,8 @@ async def recognize(
     news = await start_hearing(shared, request, audio_file, options, do, is_pcm=not encode)
     said = await news.result(request)
     assert isinstance(said, Transcript)
-    return _answer(said, output, word_timestamps, shared.settings.subtitles)
+    # In a thread: hours of words take a while.
+    return await run_in_threadpool(_answer, said, output, word_timestamps, shared.settings.subtitles)
 
 
 @router.post("/detect-language")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.remote.wire import Words
@@ -52,8 +52,6 @@ Granularity = Literal["word", "segment"]
 
 class SpeechForm(BaseModel):
     """What is asked of a sound."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     file: UploadFile = Field(description="An audio or video file")
     model: str = Field(max_length=200, description="One of /v1/models, or whisper-1: the configured one")
@@ -125,7 +123,8 @@ async def create_transcription(
     if form.stream:
         return await _stream(shared, request, form.file, options)
     said = await _hear(shared, request, form, options)
-    return _answer(said, options, form.response_format, shared, form.timestamp_granularities or ["segment"])
+    granularities = form.timestamp_granularities or ["segment"]
+    return await run_in_threadpool(_answer, said, options, form.response_format, shared, granularities)
 
 
 @router.post("/audio/translations", response_class=JSONResponse, responses=ANSWERS)
@@ -135,7 +134,7 @@ async def create_translation(
     """Recognize what is said, in English."""
     options = await _choose(shared, form, task=Task.TRANSLATE)
     said = await _hear(shared, request, form, options)
-    return _answer(said, options, form.response_format, shared, ["segment"])
+    return await run_in_threadpool(_answer, said, options, form.response_format, shared, ["segment"])
 
 
 @router.get("/models")
@@ -172,6 +171,7 @@ def _answer(
     shared: State,
     granularities: list[Granularity],
 ) -> Response:
+    """Write the answer; in a thread, since hours of words take a while."""
     match format:
         case ResponseFormat.JSON:
             return _json(TextAnswer(text=text_of(said)))

@@ -44,6 +44,10 @@ class Task(StrEnum):
     TRANSLATE = "translate"
 
 
+TRANSLATED = "en"
+"""The language of every translation."""
+
+
 class Aligner(StrEnum):
     """How words get their final times."""
 
@@ -130,6 +134,11 @@ class SpeechOptions(BaseModel):
     beam_size: int = Field(5, ge=1, le=20, description="Beam width of the decoder")
     aligner: Aligner = Field(Aligner.AUTO, description="How words get their final times")
     zh_script: ZhScript = Field(ZhScript.SIMPLIFIED, description="Script of Chinese text")
+
+    @property
+    def written_language(self) -> str:
+        """Language of the words that come out of it; `auto` is that of the sound."""
+        return TRANSLATED if self.task is Task.TRANSLATE else self.language
 
     @model_validator(mode="after")
     def _model_knows_language(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import SpeechOptions, Task
+from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, build_segments, build_words
 from yivideo_pipeline.speech.chinese import CHINESE, convert_segment, convert_words
 from yivideo_pipeline.speech.chunks import plan_chunks
@@ -28,7 +28,6 @@ NO_SOUND = "there is no sound"
 NO_SPEECH = "no speech was heard in the sound"
 NO_WORDS = "what was heard is no speech: music, noise, or a voice without words"
 NO_LANGUAGE = "und"
-TRANSLATED = "en"  # the language of every translation
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
 
 
