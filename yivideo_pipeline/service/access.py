@@ -7,14 +7,15 @@ must name a host that is ours, and one that changes something must not come from
 import hashlib
 import hmac
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.service.errors import ErrorAnswer, Refused, explain
 from yivideo_pipeline.settings.service import LOOPBACK, ServiceSettings
 
 SESSION_COOKIE = "yivideo_session"
@@ -31,8 +32,8 @@ def require_safe(service: ServiceSettings, insecure: bool) -> None:
     """
     if not (service.is_local or service.api_key or insecure):
         raise ConfigValidationError(
-            f"service.host {service.host} is open to other machines, and there is no service.api_key",
-            "Set YIVIDEO_SERVICE__API_KEY, or listen on 127.0.0.1; --insecure does without",
+            f"service.host {service.host} is open to other machines, and there is no service.api_key:"
+            " set YIVIDEO_SERVICE__API_KEY, or listen on 127.0.0.1, or do without by --insecure"
         )
 
 
@@ -61,30 +62,30 @@ class Access:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        connection = HTTPConnection(scope)
-        refusal = self._refuse(connection, scope.get("method", "GET"))
+        refusal = self._refuse(HTTPConnection(scope))
         await (refusal or self._app)(scope, receive, send)
 
-    def _refuse(self, connection: HTTPConnection, method: str) -> JSONResponse | RedirectResponse | None:
-        headers, path = connection.headers, connection.url.path
-        host = headers.get("host", "")
-        if self._hosts is not None and _name_of(host) not in self._hosts:
-            return _answer(400, "foreign_host", "The request names a host that is not this service's")
-        origin = headers.get("origin")
-        if method not in READING and origin and urlsplit(origin).netloc != host:
-            return _answer(403, "foreign_page", "Pages of other sites may not change anything here")
-        if self._key is None or _is_open(path, OPEN_PATHS) or self._knows_key(connection):
+    def _refuse(self, connection: HTTPConnection) -> Response | None:
+        # The path is not taken of `connection.url`, which is put together with the Host header.
+        headers, scope = connection.headers, connection.scope
+        method = scope.get("method")  # a websocket has none, and may do anything
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self._hosts is not None and _split(f"//{host}").hostname not in self._hosts:
+            return _answer(scope, 400, "foreign_host", "The request names a host that is not this service's")
+        if method not in READING and origin and _split(origin).netloc != host:
+            return _answer(scope, 403, "foreign_page", "Pages of other sites may not change anything here")
+        if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._knows_key(connection):
             return None
         if method == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-        return _answer(401, "no_key", "The key is missing or wrong", hint)
+        return _answer(scope, 401, "no_key", "The key is missing or wrong", hint)
 
     def _knows_key(self, connection: HTTPConnection) -> bool:
         assert self._key is not None
         given = _given_key(connection.headers)
         if given is not None:
-            return hmac.compare_digest(given.encode(), self._key.encode())
+            return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
         session = connection.cookies.get(SESSION_COOKIE, "")
         return hmac.compare_digest(session.encode(), session_of(self._key).encode())
 
@@ -98,11 +99,15 @@ def _is_open(path: str, open_paths: Iterable[str]) -> bool:
     return any(path == one or path.startswith(one.rstrip("/") + "/") for one in open_paths)
 
 
-def _name_of(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
+def _split(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError:  # brackets around what is no address
+        return urlsplit("")
 
 
-def _answer(status: int, kind: str, message: str, hint: str = "") -> JSONResponse:
-    problem = {"id": "", "kind": kind, "message": message, "hint": hint, "retryable": False}
+def _answer(scope: Scope, status: int, kind: str, message: str, hint: str = "") -> Response:
+    refused = Refused(status, kind, message, hint)
+    _, problem, _ = explain(refused, f"{scope.get('method', scope['type'])} {scope['path']}")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse({"error": problem}, status, headers)
+    return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
