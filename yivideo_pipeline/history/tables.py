@@ -53,7 +53,7 @@ def with_runs(samples: "pd.DataFrame", runs: Columns) -> "pd.DataFrame":
 
     roots = dict(zip(runs["run_id"], runs["root_id"], strict=True))
     models = dict(zip(runs["run_id"], runs["model"], strict=True))
-    run_ids = samples["run_id"]
+    run_ids = samples["run_id"].tolist()
     return samples.assign(
         root_id=np.array([roots.get(run_id, run_id) for run_id in run_ids], dtype=object),
         run_model=np.array([models.get(run_id) for run_id in run_ids], dtype=object),

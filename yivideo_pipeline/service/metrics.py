@@ -13,8 +13,7 @@ router = APIRouter(tags=["performance"])
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(shared: Shared) -> Response:
     """Tell all figures in Prometheus' text format."""
-    with shared.performance.history.alone:
-        shared.performance.history.refresh()
+    shared.performance.history.refresh_unless_busy()
     live = CollectorRegistry()
     live.register(Gauges(shared))
     text = generate_latest(shared.performance.counters.registry) + generate_latest(live)

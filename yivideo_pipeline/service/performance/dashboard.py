@@ -77,7 +77,7 @@ def _of_works(works: "pd.DataFrame", step_s: int) -> "pd.DataFrame":
     marked = works.assign(failed=~success, ok=success, heard_s=works["duration_s"].where(heard))
     groups = marked.groupby("step")
     sums = groups[["failed", "ok", "audio_s", "heard_s"]].sum()
-    table = groups.size().rename("count").to_frame()
+    table = groups["success"].count().to_frame("count")
     table["failed"] = sums["failed"]
     table["success_rate"] = sums["ok"] / table["count"]
     for percent in (50, 95, 99):

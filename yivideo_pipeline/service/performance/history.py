@@ -1,8 +1,8 @@
 """The history in memory: read once, then only what is new, one thread at a time."""
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.requests import REQUEST_FIELDS
 from yivideo_pipeline.ledger.samples import SAMPLE_FIELDS, Columns
+from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.operations import OPERATIONS, REQUESTS, STAGES
 from yivideo_pipeline.service.performance.works import request_works, stage_works, video_works
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
+PATIENCE_S = 10.0
+"""So long a request waits for its turn: a long history takes minutes to be read for the first time."""
 OnNew = Callable[["pd.DataFrame"], None]
 """Told of samples that were read for the first time, as `history.tables.frame_of` makes them."""
 
@@ -67,41 +70,52 @@ class History:
         self._home = home
         self._ledger = ledger
         self._on_new = on_new
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._instance: dg.DagsterInstance | None = None
         self._tables: Tables | None = None
         self._last: tuple[int, tuple] = (0, ())
         self._last_request = 0
 
-    @property
-    def alone(self) -> AbstractContextManager[bool]:
-        """Held while tables are worked on: one at a time, the processor is wanted for speech."""
-        return self._lock
+    @contextmanager
+    def tables(self, patience_s: float = PATIENCE_S) -> Generator[Tables]:
+        """Read what is new and lend all tables, to one thread at a time: the processor is wanted for speech.
+
+        Args:
+            patience_s: How long to wait for the turn; -1: for ever.
+
+        Raises:
+            Refused: 503; it did not come.
+        """
+        if not self._lock.acquire(timeout=patience_s):
+            raise Refused(
+                503, "history_busy", "The history is being read for the first time", "Try again in a minute"
+            )
+        try:
+            yield self._refresh()
+        finally:
+            self._lock.release()
+
+    def refresh_unless_busy(self) -> None:
+        """Read what is new, where nobody else does so now."""
+        if self._lock.acquire(blocking=False):
+            try:
+                self._refresh()
+            finally:
+                self._lock.release()
 
     def instance(self) -> "dg.DagsterInstance | None":
         """Return Dagster's instance, once there is one."""
-        with self._lock:
+        with self._opening:
             if self._instance is None:
                 from yivideo_pipeline.history.instance import find_instance
 
                 self._instance = find_instance(self._home)
             return self._instance
 
-    def refresh(self) -> Tables:
-        """Read what is new, and return all."""
-        with self._lock:
-            instance = self.instance()
-            if instance:
-                from yivideo_pipeline.history.collect import collect
-
-                collect(instance, self._ledger().samples, STAGES)
-            self._tables = self._read(self._tables)
-            return self._tables
-
     def clear(self, now: float) -> int:
         """Forget our own samples up to a time, for good; Dagster's history stays. Returns how many."""
-        with self._lock:
-            self.refresh()  # what has happened is counted before it is forgotten
+        with self.tables():  # what has happened is counted before it is forgotten
             ledger = self._ledger()
             count = ledger.samples.clear(now) + ledger.requests.clear()
             ledger.machine.clear()
@@ -110,10 +124,19 @@ class History:
 
     def close(self) -> None:
         """Close Dagster's instance."""
-        with self._lock:
+        with self._opening:
             if self._instance:
                 self._instance.dispose()
             self._instance = None
+
+    def _refresh(self) -> Tables:
+        instance = self.instance()
+        if instance:
+            from yivideo_pipeline.history.collect import collect
+
+            collect(instance, self._ledger().samples, STAGES)
+        self._tables = self._read(self._tables)
+        return self._tables
 
     def _read(self, known: Tables | None) -> Tables:
         new = self._ledger().samples.added(self._last[0])

@@ -121,13 +121,18 @@ def failures_of(works: "pd.DataFrame") -> list[Failure]:
                 kind=case.name[1],
                 count=int(count),
                 share=round(count / len(works), 6),
-                message=case["message"],
-                hint=case["hint"] or None,
-                video=case["key"],
+                message=_text(case["message"]),
+                hint=_text(case["hint"]),
+                video=_text(case["key"]),
                 last_at=iso(case["at"]),
             )
         )
     return found
+
+
+def _text(value: object) -> str | None:
+    """A text of a table; what is missing there may be None or NaN."""
+    return value if isinstance(value, str) and value else None
 
 
 def _rtf(works: "pd.DataFrame") -> "pd.Series":

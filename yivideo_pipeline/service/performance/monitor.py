@@ -71,8 +71,8 @@ class Performance:
             )
         )
         window = Window(now - 3600 * settings.alerts.hours, now + 1)
-        with self.history.alone:
-            works = within(self.history.refresh().operations(None), window)
+        with self.history.tables(-1) as tables:
+            works = within(tables.operations(None), window)
             machine = ledger.machine.since(now - 60 * MACHINE_MINUTES)
             self.alerts.update(find(works, machine, settings.alerts))
 

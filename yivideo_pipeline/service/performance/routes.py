@@ -56,8 +56,8 @@ class Cleared(BaseModel):
 def summary(shared: Shared, operation: Name = None, since: Since = None) -> Summary:
     """Sum up one operation, or all: how many, how well, how fast, at what cost."""
     name, window = require_operation(operation), parse_since(since)
-    with shared.performance.history.alone:
-        return _summarize(shared, shared.performance.history.refresh(), name, window)
+    with shared.performance.history.tables() as tables:
+        return _summarize(shared, tables, name, window)
 
 
 @router.get("/insights")
@@ -65,8 +65,8 @@ def insights(shared: Shared, operation: Name = None, since: Since = "24h") -> In
     """Tell what the figures mean, what would help, and whether it gets better or worse."""
     name, window = require_operation(operation), parse_since(since)
     system = read_system(shared, time.time())
-    with shared.performance.history.alone:
-        return _insights(shared, shared.performance.history.refresh(), name, window, system)
+    with shared.performance.history.tables() as tables:
+        return _insights(shared, tables, name, window, system)
 
 
 @router.get("/dashboard")
@@ -75,8 +75,7 @@ def dashboard(shared: Shared, operation: Name = None, since: Since = "24h") -> D
     name, window = require_operation(operation), parse_since(since)
     system = read_system(shared, time.time())
     machine = shared.ledger.machine.since(window.start)
-    with shared.performance.history.alone:
-        tables = shared.performance.history.refresh()
+    with shared.performance.history.tables() as tables:
         works = tables.operations(name)
         if not window.start and len(works):  # all of it begins with the first
             window = Window(float(works["at"].min()), window.end)
@@ -102,8 +101,8 @@ def system_health(shared: Shared) -> SystemHealth:
 def export(call: ExportCall, shared: Shared) -> StreamingResponse:
     """Send the samples as a file, in the names of a performance sample."""
     name, window = require_operation(call.operation), parse_since(call.since)
-    with shared.performance.history.alone:
-        table = export_table(shared.performance.history.refresh(), name, window)
+    with shared.performance.history.tables() as tables:
+        table = export_table(tables, name, window)
     pieces = write_export(table, call.format, shared.settings.home / "tmp")
     file = f"yivideo-performance-{iso(window.end)[:10]}.{call.format}"
     headers = {"Content-Disposition": f'attachment; filename="{file}"'}
