@@ -91,12 +91,11 @@ def test_what_is_no_media_is_said_so_without_our_folders(server):
 
 
 def test_a_client_that_goes_away_frees_its_place(server, samples):
-    minutes = {"audio_file": samples * 10}
-    impatient = httpx.Timeout(60, read=0.5)
+    minute = {"audio_file": samples * 4}
+    impatient = httpx.Timeout(60, read=0.1)
     with server.client() as client:
         with pytest.raises(httpx.ReadTimeout):
-            client.post("/asr", params={"encode": "false"}, files=minutes, timeout=impatient)
+            client.post("/asr", params={"encode": "false"}, files=minute, timeout=impatient)
         while client.get("/health/ready").json()["places_taken"]:
             threading.Event().wait(0.1)
     assert not list((server.home / "tmp").glob("work-*"))
-    assert "POST /asr: the client went away" in (server.home / "logs" / "yivideo.log").read_text()
