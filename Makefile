@@ -29,7 +29,7 @@ lint: install ## check style, types and import layers
 demo: install ## make subtitles for data/samples and print a table of them
 	@$(BIN)/yivideo process data/samples --output-dir "$(DATA)/demo"
 
-dev: install ## Dagster's UI, daemon and code location; Ctrl-C stops them
+dev: install ## Dagster's UI, daemon and code location, and the service; Ctrl-C stops them
 	@$(BIN)/yivideo up
 
 pictures: install ## draw the pictures of the README anew, by the browser test

@@ -101,7 +101,7 @@ class FakeSpeech:
         return Aligner.WAV2VEC2 if said.words else Aligner.ATTENTION
 
     @contextmanager
-    def engine(self, options: SpeechOptions) -> Generator[FakeEngine]:
+    def engine(self, options: SpeechOptions, background: bool = False) -> Generator[FakeEngine]:
         self.loads += 1
         if self.fail_with:
             raise self.fail_with.pop(0)

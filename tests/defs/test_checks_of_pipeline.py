@@ -31,7 +31,7 @@ class BackwardsEngine(FakeEngine):
 
 class BackwardsSpeech(FakeSpeech):
     @contextmanager
-    def engine(self, options):
+    def engine(self, options, background=False):
         yield BackwardsEngine(options)
 
 

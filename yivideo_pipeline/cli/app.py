@@ -91,15 +91,15 @@ def process(
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI")] = 3000,
     service_port: Annotated[
-        int,
-        typer.Option(min=1, max=65535, help="Reserved for the HTTP service, which is not started yet"),
-    ] = 8788,
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the service, in place of service.port (8788)"),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Start Dagster's UI, daemon and code location; Ctrl-C stops all of them."""
+    """Start Dagster's UI, daemon and code location, and the service; Ctrl-C stops all of them."""
     from yivideo_pipeline.cli.up import run_services
 
-    raise typer.Exit(run_services(port, config))
+    raise typer.Exit(run_services(port, service_port, config))
 
 
 @app.command()

@@ -9,10 +9,12 @@ from pathlib import Path
 from yivideo_pipeline.cli.choices import Chosen
 from yivideo_pipeline.cli.space import AUDIO_BYTES_PER_S, Need, require_space, require_writable
 from yivideo_pipeline.errors.tree import DiskFull, ModelLoadError, YivideoError
+from yivideo_pipeline.remote.speech import RemoteSpeech
 from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.local_speech import LocalSpeech
-from yivideo_pipeline.speech.weights import WeightsStatus, weights_status
+from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -47,7 +49,11 @@ class Plan:
 
 
 def prepare(
-    settings: Settings, chosen: Chosen, paths: Sequence[Path], output_dir: Path | None, speech: LocalSpeech
+    settings: Settings,
+    chosen: Chosen,
+    paths: Sequence[Path],
+    output_dir: Path | None,
+    speech: LocalSpeech | RemoteSpeech,
 ) -> Plan:
     """Check options, weights, folders and disks for the work on these videos.
 
@@ -55,7 +61,7 @@ def prepare(
         YivideoError: what would stop the work, and what to do about it.
     """
     warnings = speech.check(chosen.speech)
-    weights = _require_weights(settings, chosen.speech.model_name)
+    weights = _require_weights(speech, chosen.speech)
     require_writable(settings.home, "Set YIVIDEO_HOME to a folder that you may write")
     if output_dir:
         require_writable(output_dir, "Give another folder with --output-dir")
@@ -93,17 +99,11 @@ def estimate_durations(paths: Sequence[Path]) -> list[float | None]:
     return durations + [_size(path) * seconds_per_byte or None for path in paths[len(durations) :]]
 
 
-def _require_weights(settings: Settings, model_name: str) -> WeightsStatus:
-    token = settings.hub.read_token()
-    status = weights_status(
-        model_name,
-        settings.cache.model_dir,
-        token=token.get_secret_value() if token else None,
-        offline=settings.hub.offline,
-    )
+def _require_weights(speech: LocalSpeech | RemoteSpeech, options: SpeechOptions) -> WeightsStatus:
+    status = speech.weights(options)
     if status.state == "missing":
         raise ModelLoadError(
-            f"The weights of model {model_name} can't be had: {status.reason}",
+            f"The weights of model {options.model_name} can't be had: {status.reason}",
             "Choose another model, or put its weights into the model cache (cache.model_dir)",
         )
     return status

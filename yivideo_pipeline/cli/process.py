@@ -22,9 +22,9 @@ from yivideo_pipeline.cli.videos import find_videos
 from yivideo_pipeline.cli.work import Work
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.library.ours import own_folders
+from yivideo_pipeline.remote.speech import choose_speech
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _make_subtitles(request: Request, people: Console, interrupts: Interrupts) -
     found = find_videos(request.paths, settings.library.extensions, own_folders(settings))
     open_log(settings.home)
     apply_environment(settings)
-    speech = LocalSpeech(settings)
+    speech = choose_speech(settings)
     output_dir = request.output_dir.expanduser().absolute() if request.output_dir else None
     plan = prepare(settings, chosen, found.videos, output_dir, speech)
     live = sys.stdout.isatty() and people.is_terminal

@@ -1,4 +1,4 @@
-"""Dagster's programs: how each is started, and when it answers."""
+"""The programs of `yivideo up`: how each is started, and when it answers."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import yaml
 
 from yivideo_pipeline.cli.alone import MARK
+from yivideo_pipeline.cli.serve import address_of
 from yivideo_pipeline.cli.services import Service
 from yivideo_pipeline.settings.model import Settings
 
@@ -22,11 +23,11 @@ def url_of(port: int) -> str:
 
 
 class Programs:
-    """The programs of Dagster, and what they share.
+    """The programs of Dagster, the service beside them, and what they share.
 
     Args:
-        settings: Say where the home folder is.
-        config: Settings file, for the code location to read too.
+        settings: Say where the home folder is, and where the service answers.
+        config: Settings file, for the code location and the service to read too.
         port: Where the UI answers, on this machine alone.
         folder: A short-lived folder; the code server's socket lies in it.
     """
@@ -39,11 +40,16 @@ class Programs:
         self.logs = settings.home / "logs"
         self._location = LOCATION
         self._port = port
-        self._environment = _environment(settings, config)
+        self.service_url = address_of(settings.service)
+        self._environment = _environment(settings, config) | self._addresses(settings)
         # As `workspace.yaml` of the checkout, but with one code server for the UI and the daemon both.
         self._workspace = folder / "workspace.yaml"
         served = {"grpc_server": {"socket": str(self._socket), "location_name": LOCATION}}
         self._workspace.write_text(yaml.safe_dump({"load_from": [served]}), encoding="utf-8")
+
+    def service(self) -> Service:
+        """Start what keeps the models loaded, for runs and for people."""
+        return self._start("service", "yivideo_pipeline", "serve")
 
     def code_server(self) -> Service:
         """Start what loads the definitions and runs the runs."""
@@ -78,6 +84,20 @@ class Programs:
                 return answer.status == 200
         except (URLError, TimeoutError, ConnectionError):
             return False
+
+    def service_answers(self) -> bool:
+        """Tell whether the service can be asked."""
+        from yivideo_pipeline.remote.engine import Service as Address
+
+        return Address(self.service_url).answers()
+
+    def _addresses(self, settings: Settings) -> dict[str, str]:
+        """Where the programs find each other, unless a person has said it; the key is in their settings."""
+        told = {
+            "speech.service_url": ("YIVIDEO_SPEECH__SERVICE_URL", self.service_url),
+            "service.dagster_url": ("YIVIDEO_SERVICE__DAGSTER_URL", self.url),
+        }
+        return dict(told[field] for field in told if settings.origin(field) == "default")
 
     def _start(self, name: str, module: str, *arguments: str) -> Service:
         return Service(name, [sys.executable, "-m", module, *arguments], self._environment, self.logs)

@@ -1,7 +1,7 @@
-"""`yivideo up`: Dagster's UI, daemon and code location, started and stopped together."""
+"""`yivideo up`: Dagster's UI, daemon and code location and the service, started and stopped together."""
 
+import os
 import signal
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -11,9 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from yivideo_pipeline.cli.alone import end_left_over, only_one
-from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
+from yivideo_pipeline.cli.exits import Exit, complain
+from yivideo_pipeline.cli.keeper import Keeper
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.programs import HOST, Programs, url_of
+from yivideo_pipeline.cli.serve import require_free
 from yivideo_pipeline.cli.services import Service, stop, wait_until
 from yivideo_pipeline.cli.space import require_writable
 from yivideo_pipeline.cli.text import open_console, printable, show_path
@@ -25,18 +27,27 @@ START_PATIENCE_S = 120.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_services(port: int, config: Path | None) -> Exit:
-    """Start the services and keep them until somebody stops this program, or one of them ends.
+def run_services(port: int, service_port: int | None, config: Path | None) -> Exit:
+    """Start the services and keep them until somebody stops this program, or one of Dagster's ends.
+
+    The service with the models is started again where it ends: runs can do without it.
 
     Args:
         port: Where the UI answers, on this machine alone.
+        service_port: In place of service.port.
         config: Settings file.
 
     Raises:
-        WrongUsage: the port is taken, or the home folder is in use by another one.
-        YivideoError: the settings are wrong, or the home folder can't be written.
+        WrongUsage: a port is taken, or the home folder is in use by another one.
+        YivideoError: the settings are wrong, or open the service to others without a key, or the home
+            folder can't be written.
     """
+    from yivideo_pipeline.service.access import require_safe
+
+    if service_port is not None:
+        os.environ["YIVIDEO_SERVICE__PORT"] = str(service_port)  # for all that are started, too
     settings = load_settings(config)
+    require_safe(settings.service, insecure=False)
     open_log(settings.home)
     apply_environment(settings)
     console = open_console()
@@ -48,19 +59,22 @@ def run_services(port: int, config: Path | None) -> Exit:
         left = end_left_over(settings.home)
         if left:
             console.print(f"Processes ended that a killed yivideo up had left: {left}")
-        _require_free(port)
+        require_free(HOST, port)
+        require_free(settings.service.host, settings.service.port, "--service-port")
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
         services: list[Service] = []
+        programs = Programs(settings, config, port, Path(folder))
+        keeper = Keeper(programs.service, console.print)
         try:
-            return _start_and_watch(Programs(settings, config, port, Path(folder)), services, asked, console)
+            return _start_and_watch(programs, services, keeper, asked, console)
         finally:
-            _stop_all(services, hurry, console)
+            _stop_all([*services, keeper.service], hurry, console)
 
 
 def _start_and_watch(
-    programs: Programs, services: list[Service], asked: threading.Event, console: Console
+    programs: Programs, services: list[Service], keeper: Keeper, asked: threading.Event, console: Console
 ) -> Exit:
     """Start one service after the other, then wait; `services` gets each as soon as it runs."""
     services.append(programs.code_server())
@@ -69,11 +83,13 @@ def _start_and_watch(
         services.append(programs.webserver())
         services.append(programs.daemon())
         if _wait_for(programs.webserver_answers, services, asked):
+            _wait_for(programs.service_answers, [*services, keeper.service], asked)  # runs can do without
             console.print(
-                f"Dagster's UI: {programs.url} (logs in {show_path(programs.logs)}; Ctrl-C stops all)"
+                f"Dagster's UI: {programs.url}, the service: {programs.service_url}"
+                f" (logs in {show_path(programs.logs)}; Ctrl-C stops all)"
             )
             while not asked.wait(0.5) and not _ended(services):
-                pass
+                keeper.look()
     if asked.is_set():
         return Exit.DONE
     _tell_why(services)
@@ -109,17 +125,6 @@ def _stop_all(services: Sequence[Service], hurry: threading.Event, console: Cons
         killed = stop(services, hurry)
     names = ", ".join(service.name for service in killed)
     console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise WrongUsage(
-                f"Port {port} can't be used ({error.strerror})", f"Choose another: --port {port + 1}"
-            ) from error
 
 
 def _prepare_instance(settings: Settings, console: Console) -> None:

@@ -14,6 +14,7 @@ from yivideo_pipeline.cli.preflight import Plan, Video
 from yivideo_pipeline.cli.progress import Reporter, choose_reporter, fetching_bar
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import TaskCancelled
+from yivideo_pipeline.remote.speech import RemoteSpeech
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
@@ -38,7 +39,7 @@ class Work:
     settings: Settings
     chosen: Chosen
     plan: Plan
-    speech: LocalSpeech
+    speech: LocalSpeech | RemoteSpeech
     output_dir: Path | None
     people: Console
     live: bool

@@ -10,10 +10,10 @@ from yivideo_pipeline.defs.launch import Launch, Listener
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.remote.speech import choose_speech
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
-from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
@@ -67,8 +67,15 @@ class SpeechResource(Protocol):
         """
         ...
 
-    def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
-        """Lend an engine, loading the models where they are not; they stay loaded for the next one."""
+    def engine(
+        self, options: SpeechOptions, background: bool = False
+    ) -> AbstractContextManager[SpeechEngine]:
+        """Lend an engine, loading the models where they are not; they stay loaded for the next one.
+
+        Args:
+            options: What to load.
+            background: Whether others who want the same models at the same time go first.
+        """
         ...
 
 
@@ -79,13 +86,13 @@ def build_resources(
 
     Args:
         settings: The process's settings.
-        speech: In place of the models of this process.
+        speech: In place of the models that the settings name.
         listener: Told how far each stage is.
     """
     return {
         "launch": Launch(settings=settings, listener=listener or Listener()),
         "ledger": Ledger(open_ledger(settings.home)),
         "library": Library(settings.library.roots),
-        "speech": speech or LocalSpeech(settings),
+        "speech": speech or choose_speech(settings),
         "storage": Storage(settings.storage.root, settings.home / "tmp"),
     }

@@ -13,7 +13,7 @@ from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library, SpeechResource
 from yivideo_pipeline.defs.run_tags import tag_run, trigger_of
-from yivideo_pipeline.defs.single import make_one
+from yivideo_pipeline.defs.single import PERSONS, make_one
 from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
 from yivideo_pipeline.defs.work import Tools
 from yivideo_pipeline.ledger.ledger import Ledger
@@ -43,7 +43,8 @@ def build_asset(
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[Event]:
-        tools = Tools(storage, library, speech, launch, ledger)
+        background = trigger_of(context.run) not in PERSONS
+        tools = Tools(storage, library, speech, launch, ledger, background)
         try:
             tag_run(context, tools)
             if context.has_partition_key:

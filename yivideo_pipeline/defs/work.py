@@ -1,7 +1,7 @@
 """The part that every stage has in common: look before making, measure, keep."""
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from yivideo_pipeline.errors.tree import TaskError
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.stage_keys import stage_key
 from yivideo_pipeline.telemetry.measure import measure
@@ -26,13 +27,14 @@ from yivideo_pipeline.telemetry.nvml import Nvml, open_nvml
 
 @dataclass(frozen=True)
 class Tools:
-    """The resources that all stages work with."""
+    """The resources that all stages work with; `background` is whether nobody waits for this run."""
 
     storage: Storage
     library: Library
     speech: SpeechResource
     launch: Launch
     ledger: Ledger
+    background: bool = False
 
 
 class Stage:
@@ -157,6 +159,10 @@ class Stage:
             made = make(folder)
             by = {} if made.engine is None else asdict(made.engine)
             return self.tools.storage.save(video_hash, self.name, key, made.document, made.files, by)
+
+    def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
+        """Lend the speech models; a run that nobody waits for lets others go first."""
+        return self.tools.speech.engine(options, background=self.tools.background)
 
     @contextmanager
     def sound(self, audio: Artifact) -> Generator[Audio]:

@@ -13,8 +13,15 @@ from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, SpeechEngine
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.weights import WeightsStatus
 
 log = logging.getLogger(__name__)
+
+
+def choose_speech(settings: Settings) -> "LocalSpeech | RemoteSpeech":
+    """Return the models of the service that the settings name, or of this process where they name none."""
+    local = LocalSpeech(settings)
+    return RemoteSpeech(settings, local) if settings.speech.service_url else local
 
 
 class RemoteSpeech:
@@ -47,6 +54,12 @@ class RemoteSpeech:
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights where the models are; see `SpeechResource.revision`."""
         return self._service.describe(options).revision if self._is_there() else self._local.revision(options)
+
+    def weights(self, options: SpeechOptions) -> WeightsStatus:
+        """Tell whether the weights can be had where the models are; a service sees to its own."""
+        if self._is_there():
+            return WeightsStatus("present", self._service.url)
+        return self._local.weights(options)
 
     def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
         """Return what times these words where the models are; see `SpeechResource.aligner`."""

@@ -14,7 +14,7 @@ from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.shared import shared_manager
 from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.speech.weights import find_weights
+from yivideo_pipeline.speech.weights import WeightsStatus, find_weights, weights_status
 
 
 class _Hub(TypedDict):
@@ -52,6 +52,10 @@ class LocalSpeech:
         """Return the revision of the weights, fetching them where they are not there yet."""
         return find_weights(options.model_name, self._model_dir, **self._hub).revision
 
+    def weights(self, options: SpeechOptions) -> WeightsStatus:
+        """Tell whether the weights are here or can be had, without fetching them."""
+        return weights_status(options.model_name, self._model_dir, **self._hub)
+
     def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
         """Return what times the words here: `auto` depends on the device and on which weights there are."""
         return self.aligner_of(options, said.language) if said.words else Aligner.ATTENTION
@@ -61,8 +65,10 @@ class LocalSpeech:
         device = resolve(options, capacity_of(probe_hardware())).device
         return Aligner(choose_aligner(options, language, device, self._model_dir, **self._hub))
 
-    def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
-        """Lend the engine, loading its model where it is not loaded."""
+    def engine(
+        self, options: SpeechOptions, background: bool = False
+    ) -> AbstractContextManager[SpeechEngine]:
+        """Lend the engine, loading its model where it is not loaded; here nobody else is to go first."""
         return self.manager.lease(options)
 
     @cached_property

@@ -24,7 +24,7 @@ def make_alignment(stage: Stage) -> Result:
         if aligner is Aligner.ATTENTION:  # the transcript has its times already: no model is needed
             timed = said.model_copy(update={"aligner": aligner.value})
             return Made(timed.model_dump(mode="json"), engine=EngineInfo(**transcript.made_by))
-        with stage.sound(audio) as sound, stage.tools.speech.engine(options) as engine:
+        with stage.sound(audio) as sound, stage.engine(options) as engine:
             timed = engine.align(sound, said, options, stage.progress)
             return Made(timed.model_dump(mode="json"), engine=engine.describe())
 

@@ -18,7 +18,7 @@ def make_transcript(stage: Stage) -> Result:
     options = stage.speech_options
 
     def recognize(_folder: Path) -> Made:
-        with stage.sound(audio) as sound, stage.tools.speech.engine(options) as engine:
+        with stage.sound(audio) as sound, stage.engine(options) as engine:
             said = engine.transcribe(sound, options, stage.progress)
             return Made(said.model_dump(mode="json"), engine=engine.describe())
 
