@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +13,20 @@ SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PROGRAM = Path(sys.executable).with_name("yivideo")
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def settings(home: Path, model_dir: Path, **more: str) -> dict[str, str]:
-    """An environment for the command: a home of its own, the smallest model, weights that are shared."""
+    """An environment for the command: its own home and port, the smallest model, weights that are shared."""
     scrubbed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     own = {
         "YIVIDEO_HOME": str(home),
         "YIVIDEO_CACHE__MODEL_DIR": str(model_dir),
         "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+        "YIVIDEO_SERVICE__PORT": str(free_port()),
         "HF_HUB_OFFLINE": "1",
     }
     return {**scrubbed, **own, **more}
