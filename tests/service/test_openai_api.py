@@ -170,4 +170,4 @@ def test_a_full_service_asks_to_come_back_and_the_client_does(tmp_path, model_di
             for refusal in refusals:
                 assert isinstance(refusal, openai.RateLimitError)
                 assert int(refusal.response.headers["retry-after"]) >= 1
-            assert len({one.result() for one in [pool.submit(ask, 20) for _ in range(4)]}) == 1
+            assert len({one.result() for one in [pool.submit(ask, 20) for _ in range(2)]}) == 1
