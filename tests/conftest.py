@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ("YIVIDEO_", "HF_", "WHISPERX_", "TRANSFORMERS_", "DAGSTER_")
-CORPUS = os.environ.get("YIVIDEO_SPEECH_CORPUS")
+CORPUS_VARIABLE = "YIVIDEO_SPEECH_CORPUS"
+CORPUS = os.environ.get(CORPUS_VARIABLE)
 
-for name in [name for name in os.environ if name.startswith(SETTINGS)]:
-    del os.environ[name]
+for name in [name for name in os.environ if name.startswith(SETTINGS) and name != CORPUS_VARIABLE]:
+    del os.environ[name]  # the corpus stays named for pytest-xdist's workers
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -203,7 +203,7 @@ def test_a_video_outside_every_library_is_processed(bench, tmp_path):
 
 def test_the_run_says_who_started_it(bench):
     bench.add("talk.mp4")
-    done = bench.run(tags={"yivideo/trigger": "cli"})
+    done = bench.run()
     assert bench.instance.get_run_by_id(done.run_id).tags["yivideo/trigger"] == "cli"
 
 

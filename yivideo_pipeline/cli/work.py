@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIGGER = {"yivideo/trigger": "cli"}
-"""Tag of the runs, by which the UI can list them."""
-
 
 @dataclass(frozen=True)
 class Work:
@@ -104,7 +101,6 @@ class Work:
                 self.chosen.speech_given,
                 self.chosen.subtitles_given,
                 self.output_dir,
-                TRIGGER,
             )
         except BaseException as error:
             known = classify(error, video=video.key)

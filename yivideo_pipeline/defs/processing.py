@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import run_here
 from yivideo_pipeline.defs.instance import WORKER_TAG
+from yivideo_pipeline.defs.run_tags import TRIGGER_TAG
 from yivideo_pipeline.defs.stages import JOB, VIDEOS
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.storage.partition_keys import decode_key
@@ -83,7 +84,7 @@ class Processor:
             speech: Speech options in place of the settings' own, by name.
             subtitles: Subtitle options in place of the settings' own, by name.
             output_dir: Folder for the subtitles; without it they lie beside the video.
-            tags: Further tags of the run.
+            tags: Further tags of the run; unless they say otherwise, a person at a terminal asked for it.
 
         Raises:
             KeyboardInterrupt: somebody asked to stop; the run is recorded as such.
@@ -96,7 +97,12 @@ class Processor:
             partition_key,
             run_config=_run_config(speech or {}, subtitles or {}, output_dir),
             # Somebody waits for the result: no daemon shall try again behind their back.
-            tags={**(tags or {}), MAX_RETRIES_TAG: "0", WORKER_TAG: worker_of_this_process()},
+            tags={
+                TRIGGER_TAG: "cli",
+                **(tags or {}),
+                MAX_RETRIES_TAG: "0",
+                WORKER_TAG: worker_of_this_process(),
+            },
         )
         return _summarize(partition_key, result, perf_counter() - started)
 
