@@ -107,7 +107,7 @@ def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, s
         case _:
             return *problem_of(error, where), {}
     log.info("%s %s: %d %s", number, where, status, told.message)
-    note_error(told.kind, told.message, told.hint)
+    note_error(told.kind, told.message, told.hint, is_refused=True)
     return status, told, headers
 
 
@@ -132,7 +132,7 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
     problem = Problem(
         id=number, kind=known.kind, message=known.message, hint=known.hint, retryable=known.retryable
     )
-    note_error(known.kind, known.message, known.hint)
+    note_error(known.kind, known.message, known.hint, is_refused=isinstance(known, ConfigError))
     return status, problem
 
 

@@ -15,8 +15,6 @@ OTHER = "other"
 """What no route answers: its path is anybody's invention, and no label."""
 GONE = "gone"
 """In place of a status: the client did not wait for the end."""
-NOT_WORK = frozenset({"401", "403", "404", "405", "413", "422", "429", GONE})
-"""Requests that were refused before the work: they say nothing of how it goes."""
 
 
 class Metering:
@@ -60,5 +58,5 @@ class Metering:
         route = getattr(scope.get("route"), "path", OTHER)
         self._performance.counters.count_request(route, scope["method"], status, wall_s, outcome.kind)
         operation = REQUESTS.get(route)
-        if operation and status not in NOT_WORK:
+        if operation and status != GONE and not outcome.is_refused:
             self._performance.record(operation, outcome, int(status) < 400, wall_s)
