@@ -1,0 +1,102 @@
+"""Prometheus figures of the real service."""
+
+import pytest
+from make_history import STAGES
+from prometheus_client.parser import text_string_to_metric_families
+from serving import SAMPLES, run_server
+from worked import log_failures, log_videos, wait_for
+
+from yivideo_pipeline.service.performance.alerts import ALERTS
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, model_dir):
+    home = tmp_path_factory.mktemp("metrics")
+    log_videos(home, ["a.mp4", "b.mp4", "c.mp4"], 3600, [10.0, 20.0, 30.0])
+    log_failures(home, ["d.mp4"])
+    with run_server(home, model_dir) as server, server.client() as client:
+        client.home = home
+        yield client
+
+
+def read(client) -> dict[tuple[str, tuple], float]:
+    """Every sample by its name and labels."""
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    families = text_string_to_metric_families(answer.text)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(figures: dict, name: str, **labels: str) -> float:
+    return figures[name, tuple(sorted(labels.items()))]
+
+
+def test_stages_are_counted_from_the_history(client):
+    figures = read(client)
+    seconds = "yivideo_stage_duration_seconds"
+    assert value(figures, f"{seconds}_count", stage="transcript") == 3
+    assert value(figures, f"{seconds}_sum", stage="transcript") == 6 + 16 + 26
+    assert value(figures, f"{seconds}_bucket", stage="transcript", le="10.0") == 1
+    assert value(figures, f"{seconds}_bucket", stage="transcript", le="20.0") == 2
+    assert value(figures, "yivideo_stage_audio_seconds_total", stage="transcript") == 180
+    assert value(figures, "yivideo_stage_times_real_time_bucket", stage="transcript", le="5.0") == 2
+    assert value(figures, "yivideo_stage_failures_total", stage="transcript", kind="memory") == 1
+
+
+def test_each_stage_is_counted_once_however_often_it_is_asked_for(client):
+    before = read(client)
+    log_videos(client.home, ["e.mp4"], 0, [10.0])
+    after = read(client)
+    for stage in STAGES:
+        counts = [value(one, "yivideo_stage_duration_seconds_count", stage=stage) for one in (before, after)]
+        assert counts[1] == counts[0] + 1
+
+
+def test_counters_never_fall_when_samples_are_cleared(client):
+    before = read(client)
+    assert client.post("/api/v1/performance/clear", json={"confirm": "clear"}).status_code == 200
+    after = read(client)
+    fallen = {
+        key: (before[key], after[key])
+        for key in before
+        if key[0].endswith(("_total", "_count", "_bucket")) and after[key] < before[key]
+    }
+    assert fallen == {}
+
+
+def test_requests_are_told_by_route_never_by_path(client):
+    for number in range(3):
+        client.get(f"/nobody/knows/{number}")
+    client.request("BREW", "/health")
+    figures = read(client)
+    assert value(figures, "yivideo_requests_total", endpoint="other", method="GET", status="404") == 3
+    assert value(figures, "yivideo_requests_total", endpoint="/health", method="GET", status="200") >= 1
+    assert value(figures, "yivideo_errors_total", kind="not_found") >= 3
+    endpoints = {dict(labels)["endpoint"] for name, labels in figures if name == "yivideo_requests_total"}
+    assert not [endpoint for endpoint in endpoints if "nobody" in endpoint]
+    methods = {dict(labels)["method"] for name, labels in figures if name == "yivideo_requests_total"}
+    assert "BREW" not in methods
+
+
+def test_every_alert_has_a_state(client):
+    figures = read(client)
+    states = {dict(labels)["alert"] for name, labels in figures if name == "yivideo_alert_active"}
+    assert states == set(ALERTS)
+
+
+@pytest.mark.model
+def test_the_models_work_is_counted(client, tiny_weights):
+    with (SAMPLES / "harbour-15s.mp4").open("rb") as file:
+        sent = client.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
+    assert sent.status_code == 200
+    figures = wait_for(lambda: (now := read(client))["yivideo_leases", ()] == 0 and now)
+    assert value(figures, "yivideo_model_loads_total") == 1
+    assert value(figures, "yivideo_model_loaded") == 1
+    assert value(figures, "yivideo_audio_seconds_total") > 15
+    assert value(figures, "yivideo_batch_size_count") >= 1
+    assert value(figures, "yivideo_batch_size_sum") >= value(figures, "yivideo_batch_size_count")
+    assert value(figures, "yivideo_process_memory_bytes") > 2**20
