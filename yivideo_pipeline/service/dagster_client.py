@@ -60,7 +60,7 @@ class Dagster:
         where = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY}
         told = self.ask(_ADD_VIDEO, {"where": where, "videos": VIDEOS, "key": key})["addDynamicPartition"]
         if told["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
-            raise _refusal(told["__typename"])
+            raise refusal(told["__typename"])
 
     def launch(
         self, key: str, stages: Sequence[str], run_config: Mapping[str, Any], tags: Mapping[str, str]
@@ -82,13 +82,21 @@ class Dagster:
         wanted = {"parentRunId": run_id, "strategy": strategy, "useParentRunTags": True}
         told = self.ask(_LAUNCH_AGAIN, {"run": wanted})["launchRunReexecution"]
         if told["__typename"] != "LaunchRunSuccess":
-            raise _refusal(told["__typename"], told.get("message", ""))
+            raise refusal(told["__typename"], told.get("message", ""))
         return told["run"]["runId"]
 
-    def cancel(self, run_id: str) -> None:
-        """Take a run out of the queue, or tell its process to stop."""
+    def cancel(self, run_id: str) -> bool:
+        """Take a run out of the queue, or tell its process to stop; False where it can't be done now."""
+        from dagster_graphql import DagsterGraphQLClientError
+
         with _in_plain_words():
-            self._client().terminate_run(run_id)
+            try:
+                self._client().terminate_run(run_id)
+            except DagsterGraphQLClientError as error:
+                if error.args[0] != "TerminateRunFailure":
+                    raise
+                return False
+            return True
 
     def _client(self) -> "DagsterGraphQLClient":
         from dagster_graphql import DagsterGraphQLClient
@@ -107,19 +115,23 @@ class Dagster:
 @contextmanager
 def _in_plain_words() -> Generator[None]:
     from dagster_graphql import DagsterGraphQLClientError
-    from gql.transport.exceptions import TransportQueryError, TransportServerError
+    from gql.transport.exceptions import TransportError, TransportQueryError
     from requests import RequestException
 
     try:
         yield
-    except (RequestException, TransportServerError) as error:
-        raise _silence() from error
-    except TransportQueryError as error:
-        raise _refusal("it does not know the question", str(error)) from error
     except DagsterGraphQLClientError as error:
-        if isinstance(error.__cause__, (RequestException, TransportServerError)):
+        # What its client does not expect of the connection it wraps as a cause.
+        cause = error.__cause__
+        if isinstance(cause, (RequestException, TransportError)) and not isinstance(
+            cause, TransportQueryError
+        ):
             raise _silence() from error
-        raise _refusal(str(error.args[0]).partition("\n")[0], str(error.__cause__ or error)) from error
+        raise refusal(str(error.args[0]).partition("\n")[0], str(cause or error)) from error
+    except TransportQueryError as error:
+        raise refusal("it does not know the question", str(error)) from error
+    except (RequestException, TransportError) as error:
+        raise _silence() from error
 
 
 def _silence() -> ServiceUnreachable:
@@ -128,8 +140,8 @@ def _silence() -> ServiceUnreachable:
     )
 
 
-def _refusal(reason: str, details: str = "") -> ServiceUnreachable:
-    # What it says may name files and hosts of ours: that stands in the log alone.
+def refusal(reason: str, details: str = "") -> ServiceUnreachable:
+    """Return the error of what Dagster did not do; its own words may name files, and are in the log alone."""
     log.error("Dagster refused: %s %s", reason, details)
     return ServiceUnreachable(
         f"Dagster did not do it ({reason})", "See whether its UI shows the pipeline's code location as loaded"

@@ -21,13 +21,13 @@ from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.service.workflows.addresses import Target, find_target
 from yivideo_pipeline.service.workflows.runs import runs_of
-from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe
+from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe, state_of
 
 log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER = "X-Yivideo-Signature"
 LOOK_S = 2.0
-"""Between two looks whether what somebody waits for has ended; nobody waiting, there are none."""
+"""Between two looks whether what somebody waits for has ended; Dagster is asked only if somebody does."""
 AT_ONCE = 50
 """Workflows that Dagster is asked for in one request."""
 TIMEOUT_S = 10
@@ -42,52 +42,44 @@ class Messenger:
 
     def __init__(self, shared: State) -> None:
         self._shared = shared
-        self._wake = threading.Event()
-        self._stopped = False
+        self._stopped = threading.Event()
+        self._trouble = ""
         self._thread = threading.Thread(target=self._work, name="callbacks", daemon=True)
 
     def start(self) -> None:
         """Begin, with what an earlier process left."""
-        self._wake.set()
         self._thread.start()
-
-    def wake(self) -> None:
-        """Look now: somebody wants to be told."""
-        self._wake.set()
 
     def stop(self) -> None:
         """End, after the request that is under way; what is left is told after the next start."""
-        self._stopped = True
-        self._wake.set()
+        self._stopped.set()
         self._thread.join(TIMEOUT_S)
 
     def _work(self) -> None:
-        waiting = True
-        while True:
-            self._wake.wait(LOOK_S if waiting else None)
-            self._wake.clear()
-            if self._stopped:
-                return
+        while not self._stopped.wait(LOOK_S):
+            trouble = ""
             try:
                 self._send_due()
-                waiting = self._shared.ledger.callbacks.is_any_open()
             except Exception as error:  # noqa: BLE001 - the thread lives on, and tries again
-                log.warning("Callbacks have to wait: %s", classify(error))
-                waiting = True
+                trouble = str(classify(error))
+            if trouble and trouble != self._trouble:
+                log.warning("Callbacks have to wait: %s", trouble)
+            self._trouble = trouble
 
     def _send_due(self) -> None:
-        dagster = Dagster(self._shared.settings.service.dagster_url)
         due = iter(self._shared.ledger.callbacks.due(time.time()))
         while batch := list(islice(due, AT_ONCE)):
-            found = runs_of(dagster, [callback.workflow for callback in batch], details=True)
-            for callback in batch:
-                runs = found[callback.workflow]
-                if self._stopped or not runs:
-                    continue
-                settings = self._shared.settings.service
-                status = describe(runs, self._shared.storage, settings.dagster_url)
-                if status.state.is_final:
-                    self._send(callback, status)
+            dagster_url = self._shared.settings.service.dagster_url
+            dagster = Dagster(dagster_url)
+            found = runs_of(dagster, [one.workflow for one in batch], details=False)
+            # One that is not known yet was asked for a moment ago.
+            ended = [one for one in batch if found[one.workflow] and state_of(found[one.workflow]).is_final]
+            described = runs_of(dagster, [one.workflow for one in ended], details=True)
+            for callback in ended:
+                if self._stopped.is_set():
+                    return
+                status = describe(described[callback.workflow], self._shared.storage, dagster_url)
+                self._send(callback, status)
 
     def _send(self, callback: Callback, status: WorkflowStatus) -> None:
         callbacks, settings = self._shared.ledger.callbacks, self._shared.settings.service
@@ -107,9 +99,7 @@ class Messenger:
 @asynccontextmanager
 async def run_messenger(app: FastAPI) -> AsyncGenerator[None]:
     """Let callbacks be sent as long as the service runs."""
-    shared: State = app.state.shared
-    messenger = Messenger(shared)
-    app.state.messenger = messenger
+    messenger = Messenger(app.state.shared)
     messenger.start()
     yield
     await run_in_threadpool(messenger.stop)

@@ -11,12 +11,12 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.service.workflows.addresses import check_address
 from yivideo_pipeline.service.workflows.request import Plan, WorkflowRequest, plan
-from yivideo_pipeline.service.workflows.runs import TRIGGER, TRIGGER_TAG, WORKFLOW_TAG, Run, runs_of
+from yivideo_pipeline.service.workflows.runs import TRIGGER, TRIGGER_TAG, WORKFLOW_TAG, runs_of
 from yivideo_pipeline.service.workflows.status import Links, links_of
 from yivideo_pipeline.storage.stage_keys import canonical_json
 
-REQUEST_TAG = ".dagster/yivideo-request"
-"""Digest of the request that had an idempotency key; of a kind that Dagster's UI does not list."""
+REQUEST_TAG = "yivideo/request"
+"""Digest of the request that had an idempotency key."""
 
 _TURNS = tuple(threading.Lock() for _ in range(64))
 
@@ -82,7 +82,7 @@ def _launch(dagster: Dagster, wanted: Plan, tags: dict[str, str], callback: str 
 
 def _find(dagster: Dagster, workflow: str, digest: str) -> str | None:
     """Return the first run of a workflow that may have been launched before."""
-    runs: list[Run] = runs_of(dagster, [workflow], details=False)[workflow]
+    runs = runs_of(dagster, [workflow], details=False)[workflow]
     if not runs:
         return None
     if runs[0].tags.get(REQUEST_TAG) != digest:

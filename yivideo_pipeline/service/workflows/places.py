@@ -39,8 +39,10 @@ def find_video(name: str, settings: Settings) -> str:
 
 def key_named(name: str, settings: Settings) -> str:
     """Return the partition key that a name would have, without a look at the disk."""
-    is_path = name.startswith("/") and Path(name) not in settings.library.roots.values()
-    return key_of(Path(name), settings.library.roots) if is_path else name
+    try:
+        return key_of(Path(name), settings.library.roots) if name.startswith("/") else name
+    except ValueError:
+        return name  # a root: no video is called so
 
 
 def check_folder(name: str, settings: Settings) -> None:

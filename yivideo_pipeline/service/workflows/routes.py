@@ -3,19 +3,20 @@
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.state import Shared
 from yivideo_pipeline.service.state import State as ServiceState
 from yivideo_pipeline.service.workflows.callbacks import run_messenger
+from yivideo_pipeline.service.workflows.control import cancel, retry
 from yivideo_pipeline.service.workflows.creation import Created, create, turn_of
 from yivideo_pipeline.service.workflows.listing import WorkflowPage, list_workflows
 from yivideo_pipeline.service.workflows.places import key_named
 from yivideo_pipeline.service.workflows.request import WorkflowRequest
 from yivideo_pipeline.service.workflows.runs import Run, runs_of
-from yivideo_pipeline.service.workflows.status import State, WorkflowStatus, describe, state_of
+from yivideo_pipeline.service.workflows.status import State, WorkflowStatus, describe
 from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, read_subtitles
 from yivideo_pipeline.settings.options import SubtitleFormat
 
@@ -28,15 +29,12 @@ WorkflowId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As it wa
 def create_workflow(
     body: WorkflowRequest,
     shared: Shared,
-    request: Request,
     idempotency_key: Annotated[
         str | None, Header(min_length=1, max_length=255, description="Sent again, nothing is launched twice")
     ] = None,
 ) -> Created:
     """Take a video: one run of Dagster makes what the chain names, and what that stands on."""
-    created = create(body, idempotency_key, shared)
-    request.app.state.messenger.wake()
-    return created
+    return create(body, idempotency_key, shared)
 
 
 @router.get("/status/{workflow_id}")
@@ -64,33 +62,16 @@ def workflows(
 @router.post("/{workflow_id}/cancel", status_code=202)
 def cancel_workflow(workflow_id: WorkflowId, shared: Shared) -> WorkflowStatus:
     """Stop a workflow; one that is cancelled already stays so."""
-    runs = _runs(workflow_id, shared)
-    state = state_of(runs)
-    if state in (State.SUCCEEDED, State.FAILED):
-        raise Refused(409, "conflict", f"The workflow has {state} already", "There is nothing to cancel")
-    if state is State.RETRYING:
-        hint = "Try again in some seconds"
-        raise Refused(409, "conflict", "Dagster is about to start its run again", hint)
-    if state in (State.QUEUED, State.RUNNING):
-        _dagster(shared).cancel(runs[-1].run_id)
+    cancel(_dagster(shared), _runs(workflow_id, shared))
     return _describe(_runs(workflow_id, shared), shared)
 
 
 @router.post("/{workflow_id}/retry", status_code=202)
-def retry_workflow(workflow_id: WorkflowId, shared: Shared, request: Request) -> WorkflowStatus:
+def retry_workflow(workflow_id: WorkflowId, shared: Shared) -> WorkflowStatus:
     """Launch a workflow again that failed or was cancelled, without the stages that it finished."""
     with turn_of(workflow_id):
-        runs = _runs(workflow_id, shared)
-        state = state_of(runs)
-        if state not in (State.FAILED, State.CANCELLED):
-            hint = "Only what failed or was cancelled can be tried again"
-            raise Refused(409, "conflict", f"The workflow is {state}", hint)
-        latest = runs[-1]
-        # One that was cancelled, or died before its first stage, has no failed stage to begin with.
-        failed = any(step.status == "FAILURE" for step in latest.steps)
-        _dagster(shared).launch_again(latest.run_id, from_failure=failed)
+        retry(_dagster(shared), _runs(workflow_id, shared))
         shared.ledger.callbacks.ask_again(workflow_id)
-    request.app.state.messenger.wake()
     return _describe(_runs(workflow_id, shared), shared)
 
 

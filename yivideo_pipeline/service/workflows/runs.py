@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from yivideo_pipeline.service.dagster_client import Dagster
+from yivideo_pipeline.service.dagster_client import Dagster, refusal
 from yivideo_pipeline.service.workflows.chain import STAGES
 
 WORKFLOW_TAG = "yivideo/workflow"
@@ -110,7 +110,7 @@ def runs_of(dagster: Dagster, workflows: Sequence[str], *, details: bool) -> dic
     names = [f"w{number}" for number in range(len(workflows))]
     asked = "".join(
         f"{name}: runsOrError(filter: ${name}, limit: {MOST_RUNS})"
-        f" {{ ... on Runs {{ results {{ {fields} }} }} }}\n"
+        f" {{ ... on Runs {{ results {{ {fields} }} }} ... on Error {{ message }} }}\n"
         for name in names
     )
     declared = ", ".join(f"${name}: RunsFilter" for name in names)
@@ -118,7 +118,7 @@ def runs_of(dagster: Dagster, workflows: Sequence[str], *, details: bool) -> dic
     filters = {name: _tagged({WORKFLOW_TAG: one}) for name, one in zip(names, workflows, strict=True)}
     told = dagster.ask(query, filters)
     return {
-        one: [_run(run) for run in reversed(told[name].get("results", ()))]
+        one: [_run(run) for run in reversed(_results(told[name]))]
         for name, one in zip(names, workflows, strict=True)
     }
 
@@ -135,14 +135,20 @@ def page_of_runs(dagster: Dagster, video: str | None, after: str | None, limit: 
     tags = {TRIGGER_TAG: TRIGGER, **({PARTITION_TAG: video} if video is not None else {})}
     query = f"""query ($filter: RunsFilter, $after: String, $limit: Int) {{
       runsOrError(filter: $filter, cursor: $after, limit: $limit) {{
-        ... on Runs {{ results {{ ...Run }} }} }} }} {_RUN}"""
+        ... on Runs {{ results {{ ...Run }} }} ... on Error {{ message }} }} }} {_RUN}"""
     told = dagster.ask(query, {"filter": _tagged(tags), "after": after, "limit": limit})
-    runs = [_run(run) for run in told["runsOrError"].get("results", ())]
+    runs = [_run(run) for run in _results(told["runsOrError"])]
     return [run for run in runs if WORKFLOW_TAG in run.tags]
 
 
 def _tagged(tags: Mapping[str, str]) -> dict[str, Any]:
     return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
+
+
+def _results(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    if "results" not in told:
+        raise refusal("it can't read its runs", told.get("message", ""))
+    return told["results"]
 
 
 def _run(told: Mapping[str, Any]) -> Run:

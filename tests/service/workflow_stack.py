@@ -1,0 +1,155 @@
+"""Dagster and the service beside each other, both real, for tests of workflows."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import httpx
+import psutil
+from serving import SAMPLES, Server, free_port, run_server
+
+from tests.cli.command import settings
+from yivideo_pipeline.defs.instance import open_instance
+
+ROOT = SAMPLES.parents[1]
+PATIENCE_S = 120
+KEY = "a key that both sides know"
+FINAL = ("succeeded", "failed", "cancelled")
+
+
+@dataclass
+class Stack:
+    """A home with a running `yivideo up` and `yivideo serve`; the service can be killed and started again."""
+
+    home: Path
+    dagster_url: str
+    port: int
+    model_dir: Path
+    settings: dict[str, str]
+    servers: list[Any] = field(default_factory=list)
+
+    @property
+    def asked(self) -> Path:
+        """A folder of the library that the watch leaves alone."""
+        return self.home / "inbox" / "asked"
+
+    @property
+    def server(self) -> Server:
+        return self.servers[-1][1]
+
+    def serve(self) -> None:
+        running = run_server(self.home, self.model_dir, self.port, **self.settings)
+        self.servers.append((running, running.__enter__()))
+
+    def kill_service(self) -> None:
+        self.server.process.kill()
+        self.server.process.wait()
+
+    def close(self) -> None:
+        for running, _ in self.servers:
+            running.__exit__(None, None, None)
+
+    def video(self, name: str, sample: str = "harbour-15s.mp4") -> Path:
+        copyfile(SAMPLES / sample, self.asked / name)
+        return self.asked / name
+
+    def ask(self, method: str, path: str, **options) -> httpx.Response:
+        with self.server.client() as client:
+            return client.request(method, path, **options)
+
+    def create(self, body: dict, **headers: str) -> dict:
+        answer = self.ask("POST", "/v1/workflows", json=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def status(self, workflow: str) -> dict:
+        answer = self.ask("GET", f"/v1/workflows/status/{workflow}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def wait(self, workflow: str) -> dict:
+        """Return the status as soon as it is final."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (status := self.status(workflow))["state"] not in FINAL:
+            assert time.monotonic() < deadline, status
+            time.sleep(0.3)
+        return status
+
+    def graphql(self, query: str, **variables: object) -> dict:
+        body = {"query": query, "variables": variables}
+        told = httpx.post(f"{self.dagster_url}/graphql", json=body, timeout=60, trust_env=False).json()
+        assert "errors" not in told, told
+        return told["data"]
+
+
+@contextmanager
+def run_stack(home: Path, model_dir: Path) -> Generator[Stack]:
+    (home / "inbox" / "asked").mkdir(parents=True)
+    dagster, port = free_port(), free_port()
+    more = {
+        "YIVIDEO_LIBRARY__IGNORE": "asked/**",
+        "YIVIDEO_SERVICE__DAGSTER_URL": f"http://127.0.0.1:{dagster}",
+        "YIVIDEO_SERVICE__CALLBACK_HOSTS": "127.0.0.1",
+        "YIVIDEO_SERVICE__CALLBACK_KEY": KEY,
+    }
+    stack = Stack(home, f"http://127.0.0.1:{dagster}", port, model_dir, more)
+    with run_dagster(home, dagster, settings(home, model_dir, **more)):
+        try:
+            stack.serve()
+            yield stack
+        finally:
+            stack.close()
+
+
+@contextmanager
+def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator[None]:
+    """Run Dagster by itself: `yivideo up` has a service of its own, which would end with all others."""
+    open_instance(home).dispose()
+    log = home / "dagster.log"
+    with log.open("w") as output:
+        program = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "dagster",
+                "dev",
+                "-w",
+                "workspace.yaml",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(port),
+            ],
+            env={**environment, "DAGSTER_HOME": str(home / "dagster")},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not answers(f"http://127.0.0.1:{port}/server_info"):
+            assert program.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield
+    finally:
+        everything = psutil.Process(program.pid).children(recursive=True)
+        program.send_signal(signal.SIGINT)
+        program.wait(PATIENCE_S)
+        for left in psutil.wait_procs(everything, timeout=20)[1]:
+            left.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
