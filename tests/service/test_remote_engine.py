@@ -60,6 +60,23 @@ def test_words_are_aligned_there_too(server, sound, here):
     assert aligned.aligner == "attention"
 
 
+def test_a_long_transcript_can_be_sent_along(server, sound, here, tmp_path):
+    elsewhere = Audio(shutil.copyfile(sound.path, tmp_path / "a.wav"), sound.offset_s)
+    long = here.model_copy(update={"segments": here.segments * 300})
+    assert len(long.model_dump_json()) > 1_000_000
+    assert RemoteEngine(Service(server.url)).align(elsewhere, long, OPTIONS).words == long.words
+
+
+def test_an_answer_names_no_folder_of_ours(server):
+    options = {"model_name": "owner/name-that-is-not-here"}
+    with server.client() as client:
+        answer = client.post("/v1/speech/describe", json={"options": options})
+    assert answer.status_code >= 400
+    assert answer.json()["error"]["message"]
+    assert "/tmp" not in answer.text
+    assert str(server.home) not in answer.text
+
+
 def test_options_are_described(server):
     described = Service(server.url).describe(OPTIONS, "en")
     assert described.aligner == "attention"

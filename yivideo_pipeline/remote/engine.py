@@ -128,13 +128,13 @@ def _send(
             yield answer
         return
     body = call.model_copy(update={"offset_s": audio.offset_s}).model_dump_json()
-    with (
-        audio.path.open("rb") as file,
-        client.stream(
-            "POST", f"{path}/upload", data={"call": body}, files={"sound": ("audio.wav", file, "audio/wav")}
-        ) as answer,
-    ):
-        yield answer
+    with audio.path.open("rb") as file:
+        parts = {
+            "call": ("call.json", body.encode(), "application/json"),
+            "sound": ("audio.wav", file, "audio/wav"),
+        }
+        with client.stream("POST", f"{path}/upload", files=parts) as answer:
+            yield answer
 
 
 def _wait(seconds: float, progress: Progress | None) -> None:

@@ -1,6 +1,7 @@
 """Errors as answers: a status, one line, what to do, and an id that stands in the log too."""
 
 import logging
+import re
 import secrets
 from typing import Any
 
@@ -37,6 +38,9 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
 
 
 HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+_FOLDERS = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+")
 
 
 class Problem(BaseModel):
@@ -130,10 +134,19 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
         note_error(told.kind, told.message, told.hint)
         return 500, told
     problem = Problem(
-        id=number, kind=known.kind, message=known.message, hint=known.hint, retryable=known.retryable
+        id=number,
+        kind=known.kind,
+        message=_without_folders(known.message),
+        hint=_without_folders(known.hint),
+        retryable=known.retryable,
     )
     note_error(known.kind, known.message, known.hint, is_refused=isinstance(known, ConfigError))
     return status, problem
+
+
+def _without_folders(text: str) -> str:
+    """Leave of each path in a text its last part alone: where things lie here is nobody's business."""
+    return _FOLDERS.sub("…/", text)
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
@@ -31,7 +31,8 @@ router = APIRouter(prefix="/v1/speech", tags=["speech"])
 
 CallT = TypeVar("CallT", bound=TranscribeCall)
 Do = Callable[[SpeechEngine, Audio, Emit], Transcript]
-Call = Annotated[str, Form(description="The call as JSON, as the route without /upload takes it")]
+# A file, not a field: a form's fields may hold 1 MB, which the transcript of an hour is over.
+Call = Annotated[UploadFile, File(description="The call as JSON, as the route without /upload takes it")]
 Upload = Annotated[UploadFile, File(description="The sound")]
 
 
@@ -127,9 +128,9 @@ def _named(call: TranscribeCall, shared: State) -> AbstractContextManager[Audio]
     return open_sound(path, call.sound.offset_s, call.options.language, shared.settings)
 
 
-def _parse(kind: type[CallT], text: str) -> CallT:
+def _parse(kind: type[CallT], call: UploadFile) -> CallT:
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(call.file.read())
     except ValidationError as error:
         lines = [f"call.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise Refused(422, "invalid_request", "; ".join(lines), "The API is described at /docs") from None
