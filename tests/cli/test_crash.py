@@ -30,10 +30,12 @@ RUNS = """{ runsOrError { ... on Runs { results {
 
 
 class Place:
-    """A home with one long video, and `yivideo up` on it, as often as it is started."""
+    """A home with one long video, and `yivideo up` on it, as often as it is started; runs load the model."""
 
     def __init__(self, folder: Path, model_dir: Path) -> None:
         self.home = folder / "home"
+        self.home.mkdir()
+        (self.home / "config.yml").write_text("speech: {service_url: null}")
         self.videos = folder / "videos"
         self.videos.mkdir()
         self.video = write_media(self.videos / "talk.mkv", [Sound(long_talk())])

@@ -135,3 +135,40 @@ def test_nothing_of_it_is_left_running(home, model_dir):
         everything = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]
         assert server.stop() == 0
     assert psutil.wait_procs(everything, timeout=5)[1] == []
+
+
+def process(home, model_dir, folder, url):
+    """Make subtitles by the command, told of a service."""
+    environment = {
+        **os.environ,
+        "YIVIDEO_HOME": str(home),
+        "YIVIDEO_CACHE__MODEL_DIR": str(model_dir),
+        "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+        "YIVIDEO_SPEECH__SERVICE_URL": url,
+        "HF_HUB_OFFLINE": "1",
+    }
+    return subprocess.run(
+        [PROGRAM, "process", SAMPLES / "harbour-15s.mp4", "--output-dir", folder],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_command_uses_a_service_that_answers(home, model_dir, server, tmp_path):
+    with server.client() as client:
+        before = client.get("/api/v1/model/usage").json()["audio_s"]
+        ended = process(home, model_dir, tmp_path / "out", server.url)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert client.get("/api/v1/model/usage").json()["audio_s"] > before
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["harbour-15s.en.srt"]
+
+
+def test_the_command_takes_its_own_model_where_no_service_answers(home, model_dir, tiny_weights, tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    ended = process(home, model_dir, tmp_path / "out", url)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"warning: the service at {url} did not answer" in ended.stdout
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["harbour-15s.en.srt"]
