@@ -10,12 +10,15 @@ from yivideo_pipeline.service.performance.alerts import ALERTS
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory, model_dir):
-    home = tmp_path_factory.mktemp("metrics")
-    log_videos(home, ["a.mp4", "b.mp4", "c.mp4"], 3600, [10.0, 20.0, 30.0])
-    log_failures(home, ["d.mp4"])
-    with run_server(home, model_dir) as server, server.client() as client:
-        client.home = home
+def worked_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("metrics")
+
+
+@pytest.fixture(scope="module")
+def client(worked_home, model_dir):
+    log_videos(worked_home, ["a.mp4", "b.mp4", "c.mp4"], 3600, [10.0, 20.0, 30.0])
+    log_failures(worked_home, ["d.mp4"])
+    with run_server(worked_home, model_dir) as server, server.client() as client:
         yield client
 
 
@@ -47,9 +50,9 @@ def test_stages_are_counted_from_the_history(client):
     assert value(figures, "yivideo_stage_failures_total", stage="transcript", kind="memory") == 1
 
 
-def test_each_stage_is_counted_once_however_often_it_is_asked_for(client):
+def test_each_stage_is_counted_once_however_often_it_is_asked_for(client, worked_home):
     before = read(client)
-    log_videos(client.home, ["e.mp4"], 0, [10.0])
+    log_videos(worked_home, ["e.mp4"], 0, [10.0])
     after = read(client)
     for stage in STAGES:
         counts = [value(one, "yivideo_stage_duration_seconds_count", stage=stage) for one in (before, after)]

@@ -15,7 +15,7 @@ from yivideo_pipeline.service.performance.alerts import AlertBook, find
 from yivideo_pipeline.settings.service import AlertSettings
 
 API = "/api/v1/performance"
-LOW, HIGH = {"YIVIDEO_ALERTS__MEMORY_PCT": "0"}, {"YIVIDEO_ALERTS__MEMORY_PCT": "100"}
+LIMIT = "YIVIDEO_ALERTS__MEMORY_PCT"
 
 
 def notices(ledger: Ledger) -> list[str]:
@@ -35,17 +35,17 @@ def looked(ledger: Ledger) -> int:
 def test_an_alert_starts_once_and_ends_once_also_over_restarts(tmp_path, model_dir):
     home = tmp_path / "home"
     ledger = Ledger(open_ledger(home))
-    with run_server(home, model_dir, **LOW) as server, server.client() as client:
+    with run_server(home, model_dir, None, **{LIMIT: "0"}) as server, server.client() as client:
         [alert] = wait_for(lambda: alerts(client))
         assert alert["name"] == "memory" and alert["threshold"] == 0
         assert client.get(f"{API}/insights").json()["overall_health"] == "poor"
     assert len(notices(ledger)) == 1
     before = looked(ledger)
-    with run_server(home, model_dir, **LOW) as server, server.client() as client:
+    with run_server(home, model_dir, None, **{LIMIT: "0"}) as server, server.client() as client:
         wait_for(lambda: looked(ledger) > before)
         wait_for(lambda: alerts(client) == [alert])  # as old as it was
     assert len(notices(ledger)) == 1
-    with run_server(home, model_dir, **HIGH) as server, server.client() as client:
+    with run_server(home, model_dir, None, **{LIMIT: "100"}) as server, server.client() as client:
         wait_for(lambda: alerts(client) == [])
         wait_for(lambda: len(notices(ledger)) == 2)
     assert notices(ledger)[0].startswith("Alert: Memory is used to")
@@ -56,8 +56,8 @@ def test_an_alert_starts_once_and_ends_once_also_over_restarts(tmp_path, model_d
 
 
 def works(*walls: float, failed: int = 0, kind: str = "memory") -> pd.DataFrame:
-    rows = [{"duration_s": wall_s, "success": True, "kind": None} for wall_s in walls]
-    rows += [{"duration_s": float("nan"), "success": False, "kind": kind}] * failed
+    done = [(wall_s, True, None) for wall_s in walls]
+    rows = [*done, *[(float("nan"), False, kind)] * failed]
     return pd.DataFrame(rows, columns=["duration_s", "success", "kind"])
 
 

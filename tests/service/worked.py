@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from make_history import log_video
@@ -30,7 +31,7 @@ def log_failures(home: Path, names: list[str], kind: str = "memory") -> None:
             )
 
 
-def wait_for(look: Callable[[], object]) -> object:
+def wait_for(look: Callable[[], Any]) -> Any:
     """Look until there is something to see."""
     for _ in range(600):
         if found := look():

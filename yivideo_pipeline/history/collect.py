@@ -20,7 +20,12 @@ class _Replaced(Exception):
     """The last event that was read is not in the log any more."""
 
 
-def collect(instance: dg.DagsterInstance, ledger: SampleLedger, stages: Sequence[str]) -> None:
+def collect(
+    instance: dg.DagsterInstance,
+    ledger: SampleLedger,
+    stages: Sequence[str],
+    on_page: Callable[[], None] = lambda: None,
+) -> None:
     """Add all that happened since the last time; a few milliseconds where nothing did.
 
     What Dagster forgets stays in the ledger, unless it is the very last event that was read: then the log
@@ -30,23 +35,34 @@ def collect(instance: dg.DagsterInstance, ledger: SampleLedger, stages: Sequence
         instance: Whose events and runs are read.
         ledger: Where they are kept.
         stages: The assets, all partitioned by video.
+        on_page: Called after each page of events. What it raises ends the reading, which goes on from there
+            the next time.
     """
     try:
-        _read_all(instance, ledger, stages)
+        _read_all(instance, ledger, stages, on_page)
     except _Replaced:
         ledger.forget()
-        _read_all(instance, ledger, stages)
+        _read_all(instance, ledger, stages, on_page)
 
 
-def _read_all(instance: dg.DagsterInstance, ledger: SampleLedger, stages: Sequence[str]) -> None:
+def _read_all(
+    instance: dg.DagsterInstance, ledger: SampleLedger, stages: Sequence[str], on_page: Callable[[], None]
+) -> None:
+    sources = (
+        ("materializations", instance.fetch_materializations, sample_of),
+        ("observations", instance.fetch_observations, failure_of),
+    )
     for stage in stages:
-        _read_events(instance.fetch_materializations, ledger, stage, "materializations", sample_of)
-        _read_events(instance.fetch_observations, ledger, stage, "observations", failure_of)
+        for what, fetch, read in sources:
+            for _ in _read_events(fetch, ledger, stage, f"{what} of {stage}", read):
+                on_page()
     _read_runs(instance, ledger)
 
 
-def _read_events(fetch: Callable, ledger: SampleLedger, stage: str, what: str, read: Reader) -> None:
-    source = f"{what} of {stage}"
+def _read_events(
+    fetch: Callable, ledger: SampleLedger, stage: str, source: str, read: Reader
+) -> Iterator[None]:
+    """Keep page after page of a source; yields after each."""
     known = ledger.place(source)
     # The last known event is read once more, to see that it still is the same.
     start = int(known.split(" ")[0]) - 1 if known else None
@@ -62,6 +78,7 @@ def _read_events(fetch: Callable, ledger: SampleLedger, stage: str, what: str, r
         if records:
             samples = [sample for sample in map(read, records) if sample]
             ledger.add(source, _place_of(records[-1]), samples)
+        yield
 
 
 def _place_of(record: dg.EventLogRecord) -> str:

@@ -54,7 +54,10 @@ def read_heartbeats(instance: dg.DagsterInstance) -> list[Heartbeat]:
     """Return the last sign of life of each part of the daemon; none where it never ran."""
     now = time.time()
     beats = []
+    required = set(instance.get_required_daemon_types())  # others may have run once, with other settings
     for name, beat in sorted(instance.get_daemon_heartbeats().items()):
+        if name not in required:
+            continue
         age_s = max(0.0, now - beat.timestamp)
         errors = tuple(error.message.strip().split("\n")[0] for error in beat.errors or ())
         beats.append(Heartbeat(name, round(age_s, 1), age_s < LATE_S and not errors, errors))

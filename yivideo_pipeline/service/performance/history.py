@@ -23,6 +23,11 @@ PATIENCE_S = 10.0
 OnNew = Callable[["pd.DataFrame"], None]
 """Told of samples that were read for the first time, as `history.tables.frame_of` makes them."""
 
+
+class _Closed(Exception):
+    """The service ends: a reading that takes minutes goes on at its next start."""
+
+
 _IDENTITY = ("run_id", "stage", "key", "success", "at")
 
 
@@ -72,6 +77,7 @@ class History:
         self._on_new = on_new
         self._lock = threading.Lock()
         self._opening = threading.Lock()
+        self._closed = threading.Event()
         self._instance: dg.DagsterInstance | None = None
         self._tables: Tables | None = None
         self._last: tuple[int, tuple] = (0, ())
@@ -122,6 +128,10 @@ class History:
             self._tables, self._last = None, (0, ())
             return count
 
+    def end_reading(self) -> None:
+        """Let a reading that is under way end; none begins any more."""
+        self._closed.set()
+
     def close(self) -> None:
         """Close Dagster's instance."""
         with self._opening:
@@ -129,12 +139,16 @@ class History:
                 self._instance.dispose()
             self._instance = None
 
+    def _require_open(self) -> None:
+        if self._closed.is_set():
+            raise _Closed
+
     def _refresh(self) -> Tables:
         instance = self.instance()
         if instance:
             from yivideo_pipeline.history.collect import collect
 
-            collect(instance, self._ledger().samples, STAGES)
+            collect(instance, self._ledger().samples, STAGES, self._require_open)
         self._tables = self._read(self._tables)
         return self._tables
 

@@ -88,6 +88,7 @@ class Performance:
 
     def close(self) -> None:
         """Write what is to be kept, and close all."""
+        self.history.end_reading()
         self._thread.shutdown()
         self.history.close()
 
