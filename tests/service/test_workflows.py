@@ -139,20 +139,22 @@ def test_what_has_ended_can_not_be_cancelled(stack: Stack, talk):
 
 def test_the_same_request_under_the_same_key_is_launched_once(stack: Stack, talk):
     key = {"Idempotency-Key": "monday's talk"}
-    asked = request_for("asked/talk.mp4", chain=["yivideo.transcript"])
+    video = stack.video("once.mp4")
+    asked = request_for(video, chain=["yivideo.video"])
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: stack.create(asked, **key), range(4)))
     assert all(answer == answers[0] for answer in answers)
-    assert stack.status(answers[0]["workflow_id"])["attempts"] == 1
-    other = request_for("asked/talk.mp4", chain=["yivideo.video"])
+    assert stack.wait(answers[0]["workflow_id"])["attempts"] == 1
+    video.unlink()
+    assert stack.create(asked, **key) == answers[0]
+    other = {**asked, "workflow_config": {"workflow_chain": ["yivideo.audio"]}}
     refused = stack.ask("POST", "/v1/workflows", json=other, headers=key)
     assert refused.status_code == 409
     assert "belongs to another request" in refused.json()["error"]["message"]
 
 
 def test_a_part_of_the_chain_is_made_with_what_lies_before_it(stack: Stack, talk):
-    asked = request_for("asked/talk.mp4", chain=["yivideo.transcript"])
-    created = stack.create(asked, **{"Idempotency-Key": "monday's talk"})  # by the test before
+    created = stack.create(request_for("asked/talk.mp4", chain=["yivideo.transcript"]))
     assert created["stages"] == ["video", "audio", "transcript"]
     assert created["links"]["subtitles"] == {}
     status = stack.wait(created["workflow_id"])
@@ -247,7 +249,8 @@ def test_a_killed_service_forgets_no_workflow_and_nobody_who_waits_for_its_end(s
 
 
 def test_a_workflow_that_nobody_created_is_not_found(stack: Stack):
-    for path in ("status/{}", "{}/subtitles/srt"):
-        answer = stack.ask("GET", "/v1/workflows/" + path.format("0" * 32))
-        assert answer.status_code == 404
-        assert answer.json()["error"]["message"] == "There is no such workflow"
+    for workflow in ("0" * 32, "223"):
+        for method, path in (("GET", "status/{}"), ("GET", "{}/subtitles/srt"), ("POST", "{}/cancel")):
+            answer = stack.ask(method, "/v1/workflows/" + path.format(workflow))
+            assert answer.status_code == 404
+            assert answer.json()["error"]["message"] == "There is no such workflow"

@@ -79,7 +79,8 @@ class Messenger:
                 if self._stopped.is_set():
                     return
                 status = describe(described[callback.workflow], self._shared.storage, dagster_url)
-                self._send(callback, status)
+                if status.state.is_final:  # still: nobody has launched it again in between
+                    self._send(callback, status)
 
     def _send(self, callback: Callback, status: WorkflowStatus) -> None:
         callbacks, settings = self._shared.ledger.callbacks, self._shared.settings.service
@@ -90,7 +91,9 @@ class Messenger:
         except Exception as error:  # noqa: BLE001 - noted; the others are told
             goes_on = callbacks.mark_failed(callback, time.time())
             told = "it is tried again" if goes_on else "given up"
-            reason = type(error).__name__ if isinstance(error, httpx.HTTPError) else classify(error)
+            # httpx's own words name the address, which may hold a secret.
+            by_httpx = isinstance(error, (httpx.HTTPError, httpx.InvalidURL))
+            reason = type(error).__name__ if by_httpx else classify(error)
             log.warning("The callback of workflow %s failed, %s: %s", callback.workflow, told, reason)
         else:
             callbacks.mark_sent(callback)
@@ -117,7 +120,7 @@ def _post(url: str, target: Target, status: WorkflowStatus, key: SecretStr) -> N
         ServiceUnreachable: it answers with anything but a success.
         httpx.HTTPError: it does not answer.
     """
-    # Its line of each request would name the address, which may hold a secret.
+    # So does its line of each request.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     body = status.model_dump_json().encode()
     named = httpx.URL(url)

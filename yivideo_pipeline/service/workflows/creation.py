@@ -10,6 +10,7 @@ from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.service.workflows.addresses import check_address
+from yivideo_pipeline.service.workflows.places import find_video
 from yivideo_pipeline.service.workflows.request import Plan, WorkflowRequest, plan
 from yivideo_pipeline.service.workflows.runs import TRIGGER, TRIGGER_TAG, WORKFLOW_TAG, runs_of
 from yivideo_pipeline.service.workflows.status import Links, links_of
@@ -43,52 +44,55 @@ def create(request: WorkflowRequest, idempotency_key: str | None, shared: State)
         check_address(request.callback_url, settings)
     wanted = plan(request, shared.models)
     workflow = _id_of(idempotency_key)
+    tags = {WORKFLOW_TAG: workflow, TRIGGER_TAG: TRIGGER}
     dagster = Dagster(settings.dagster_url)
     with turn_of(workflow):
-        run_id = None
-        tags = {WORKFLOW_TAG: workflow, TRIGGER_TAG: TRIGGER}
+        launched = None
         if idempotency_key is not None:
             tags[REQUEST_TAG] = _digest(request)
-            run_id = _find(dagster, workflow, tags[REQUEST_TAG])
-        if run_id is None:
-            run_id = _launch(dagster, wanted, tags, request.callback_url, shared)
-    links = links_of(workflow, wanted.formats, run_id, settings.dagster_url)
+            launched = _find(dagster, workflow, tags[REQUEST_TAG])
+        if launched is None:
+            video = find_video(request.video_path, shared.settings)
+            launched = video, _launch(dagster, video, wanted, tags, request.callback_url, shared)
+    video, run_id = launched
     return Created(
         workflow_id=workflow,
-        video=wanted.video,
+        video=video,
         stages=list(wanted.stages),
         warnings=list(wanted.warnings),
-        links=links,
+        links=links_of(workflow, wanted.formats, run_id, settings.dagster_url),
     )
 
 
 def turn_of(workflow: str) -> threading.Lock:
     """Return the lock under which a workflow is looked for and launched, so that no two do both at once."""
-    return _TURNS[int(workflow, 16) % len(_TURNS)]
+    return _TURNS[hash(workflow) % len(_TURNS)]
 
 
-def _launch(dagster: Dagster, wanted: Plan, tags: dict[str, str], callback: str | None, shared: State) -> str:
+def _launch(
+    dagster: Dagster, video: str, wanted: Plan, tags: dict[str, str], callback: str | None, shared: State
+) -> str:
     workflow = tags[WORKFLOW_TAG]
     if callback is not None:  # before the launch: killed in between, the service still tells of it
         shared.ledger.callbacks.ask(workflow, callback)
     try:
-        dagster.add_video(wanted.video)
-        return dagster.launch(wanted.video, wanted.stages, wanted.run_config, tags)
+        dagster.add_video(video)
+        return dagster.launch(video, wanted.stages, wanted.run_config, tags)
     except Exception:
         if callback is not None:
             shared.ledger.callbacks.drop(workflow)
         raise
 
 
-def _find(dagster: Dagster, workflow: str, digest: str) -> str | None:
-    """Return the first run of a workflow that may have been launched before."""
+def _find(dagster: Dagster, workflow: str, digest: str) -> tuple[str, str] | None:
+    """Return the video and the first run of a workflow that may have been launched before."""
     runs = runs_of(dagster, [workflow], details=False)[workflow]
     if not runs:
         return None
     if runs[0].tags.get(REQUEST_TAG) != digest:
         hint = "Send another key with another request"
         raise Refused(409, "conflict", "The Idempotency-Key belongs to another request", hint)
-    return runs[0].run_id
+    return runs[0].video, runs[0].run_id
 
 
 def _id_of(idempotency_key: str | None) -> str:

@@ -12,7 +12,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.workflows.chain import problems_of, stages_of
-from yivideo_pipeline.service.workflows.places import check_folder, find_video
+from yivideo_pipeline.service.workflows.places import check_folder
 from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions
 
@@ -62,17 +62,15 @@ class WorkflowRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a valid request comes to.
+    """What a valid request comes to, whichever video it names.
 
     Attributes:
-        video: The partition key.
         stages: What is made, in its order.
         run_config: Of Dagster's run.
         formats: Subtitle formats that will be there.
         warnings: What is odd about the options, but works.
     """
 
-    video: str
     stages: tuple[str, ...]
     run_config: dict[str, Any]
     formats: tuple[SubtitleFormat, ...]
@@ -80,10 +78,10 @@ class Plan:
 
 
 def plan(request: WorkflowRequest, models: Models) -> Plan:
-    """Check all of a request that can be checked before a model is loaded.
+    """Check all of a request, but for its video, that can be checked before a model is loaded.
 
     Raises:
-        Refused: 403 or 404 for a file or folder; 422 with a line for each thing that is wrong.
+        Refused: 422 with a line for each thing that is wrong; 403 for a folder.
     """
     settings, output = models.settings, request.output_params
     chain = request.workflow_config.workflow_chain
@@ -102,7 +100,6 @@ def plan(request: WorkflowRequest, models: Models) -> Plan:
         launch["output_dir"] = output.output_dir
     stages = stages_of(chain)
     return Plan(
-        find_video(request.video_path, settings),
         stages,
         {"resources": {"launch": {"config": launch}}},
         subtitles.formats if "subtitles" in stages else (),

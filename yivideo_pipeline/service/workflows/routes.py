@@ -22,7 +22,7 @@ from yivideo_pipeline.settings.options import SubtitleFormat
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], lifespan=run_messenger)
 
-WorkflowId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As it was answered at the creation")]
+WorkflowId = Annotated[str, Path(max_length=64, description="As it was answered at the creation")]
 
 
 @router.post("", status_code=202)
