@@ -28,7 +28,7 @@ SAMPLES = ROOT / "data" / "samples"
 PROGRAM = Path(sys.executable).with_name("yivideo")
 PATIENCE_S = 120
 ALLOWED_PCT = 10
-WARM_UP = 8
+WARM_UP = 4
 """Answers to a client before memory is looked at first: it grows with the first ones."""
 
 
@@ -67,7 +67,7 @@ class Trial:
             with self._load():
                 for _ in range(reloads):
                     client.post("/api/v1/model/reload", params={"force": True}).raise_for_status()
-                    self._wait_for_answers(2 * self._clients)
+                    self._wait_for_answers(self._clients)
             after_mb = _rss_mb(client)
             loads = client.get("/api/v1/model/usage").json()["loads"]
         failed = self._answers.total() - self._answers["result"]

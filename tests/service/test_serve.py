@@ -120,7 +120,7 @@ def test_a_taken_port_is_wrong_usage(home, server):
     ended = run_serve(home, "--port", port)
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert f"port {port} can't be used" in line
+    assert f"Port {port} can't be used" in line
 
 
 def test_what_a_request_failed_with_is_in_the_log_under_the_id_that_was_told(server):

@@ -71,7 +71,8 @@ def require_free(host: str, port: int, option: str = "--port") -> None:
             probe.bind((host, port))
         except OSError as error:
             raise WrongUsage(
-                f"{host} port {port} can't be used ({error.strerror})", f"Choose another: {option} {port + 1}"
+                f"Port {port} can't be used on {host} ({error.strerror})",
+                f"Choose another: {option} {port + 1}",
             ) from error
 
 
