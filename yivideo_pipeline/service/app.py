@@ -18,7 +18,7 @@ from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.metering import Metering
 from yivideo_pipeline.service.models import Models
-from yivideo_pipeline.service.pages import login
+from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
 from yivideo_pipeline.service.review import routes as review
@@ -43,6 +43,8 @@ ROUTERS = [
     performance.router,
     metrics.router,
     login.router,
+    dashboard.router,
+    library.router,
 ]
 
 

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 MB = 1024 * 1024
 MOST_IN_MEMORY_MB = 16
 """Bodies that are read whole, as JSON is: a day of transcript. Files come as multipart forms."""
+UPLOAD_PATH = "/library/upload"
+"""Here a file comes as the body itself, and is written as it comes."""
 
 
 class BodyTooLarge(HTTPException):
@@ -45,7 +47,8 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        most_mb = self._most_mb() if is_form else min(MOST_IN_MEMORY_MB, self._most_mb())
+        is_file = is_form or scope["path"] == UPLOAD_PATH
+        most_mb = self._most_mb() if is_file else min(MOST_IN_MEMORY_MB, self._most_mb())
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
         arrived = 0

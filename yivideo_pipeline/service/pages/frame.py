@@ -1,5 +1,6 @@
 """What all pages share: the frame around them, their language and look, and what browsers may load."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -31,11 +32,17 @@ _templates = Jinja2Templates(directory=_FOLDER / "templates")
 
 
 def render(
-    request: Request, template: str, here: str = "", *tables: Table, status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    here: str = "",
+    *tables: Table,
+    status: int = 200,
+    script: Iterable[str] = (),
+    **values: Any,
 ) -> Response:
     """Make a page of a template that extends `frame.html`.
 
-    The template gets `t` (texts by name), `language`, `here`, and the values.
+    The template gets `t` (texts by name), `script` (those for scripts), `language`, `here`, and the values.
 
     Args:
         request: What is answered.
@@ -43,6 +50,7 @@ def render(
         here: The entry of the navigation that the page belongs to: `dashboard` or `library`.
         tables: The page's own texts.
         status: Of the answer.
+        script: Names of the texts that the page's scripts need.
         values: What the template shows.
     """
     texts = Texts(choose_language(request), FRAME, *tables)
@@ -51,6 +59,7 @@ def render(
     others = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
     shown = {
         "t": texts,
+        "script": {name: texts(name) for name in script},
         "language": texts.language,
         "here": here,
         "theme": theme if theme in THEMES else "",

@@ -31,7 +31,7 @@ FRAME: Table = {
         "The service does not answer. Is `yivideo serve` running?",
         "服务没有响应。请确认 `yivideo serve` 正在运行。",
     ),
-}  # fmt: skip
+}
 LOGIN: Table = {
     "log_in": ("Log in", "登录"),
     "key": ("Key", "密钥"),
@@ -44,7 +44,7 @@ LOGIN: Table = {
         "Too many wrong keys. Wait {seconds} s, then try again.",
         "错误次数过多，请等待 {seconds} 秒后重试。",
     ),
-}  # fmt: skip
+}
 
 
 class Texts:
@@ -60,7 +60,7 @@ class Texts:
         self._column = LANGUAGES.index(language)
         self._tables = tables
 
-    def __call__(self, name: str, **values: object) -> str:
+    def __call__(self, name: str, /, **values: object) -> str:
         """Return a text, with values in place of its {names}; KeyError where there is none."""
         text = self.find(name)
         if text is None:
@@ -73,10 +73,6 @@ class Texts:
             if name in table:
                 return table[name][self._column]
         return None
-
-    def table(self, table: Table) -> dict[str, str]:
-        """Return a whole table in this language, for scripts."""
-        return {name: pair[self._column] for name, pair in table.items()}
 
 
 def choose_language(request: Request) -> Language:
