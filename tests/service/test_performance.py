@@ -131,14 +131,17 @@ def test_shares_beyond_the_thresholds_are_alerts_and_poor_health(client):
 
 
 def test_the_dashboard_holds_all_in_steps(client):
-    told = client.get(f"{API}/dashboard", params={"since": "24h"}).json()
+    def look() -> dict | None:
+        told = client.get(f"{API}/dashboard", params={"since": "24h"}).json()
+        return told if any(told["series"]["memory_pct"]) else None
+
+    told = wait_for(look)  # the service looks at the machine itself, some seconds after its start
     series = told["series"]
     assert {len(values) for name, values in series.items() if name != "step_s"} == {len(series["at"])}
     assert sum(series["count"]) == 12
     assert sum(series["failed"]) == 2
     assert sum(series["audio_minutes"]) == pytest.approx(10)
     assert max(value for value in series["p99_s"] if value) <= 19.0
-    assert any(value for value in series["memory_pct"]), "the service looks at the machine itself"
     assert set(told["stages"]) == set(STAGES)
     assert told["stages"]["transcript"]["failed"] == 2
     assert told["insights"]["summary"]["count"] == 12

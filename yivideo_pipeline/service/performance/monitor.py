@@ -25,6 +25,8 @@ from yivideo_pipeline.settings.model import Settings
 log = logging.getLogger(__name__)
 
 LOOK_S = 60.0
+FIRST_LOOK_S = 5.0
+"""After the start: then there are requests to be answered first."""
 
 
 class Performance:
@@ -79,6 +81,7 @@ class Performance:
     async def watch(self) -> None:
         """Look around every minute until it is cancelled; what fails is logged, and tried again."""
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(FIRST_LOOK_S)
         while True:
             try:
                 await loop.run_in_executor(self._thread, self.look)

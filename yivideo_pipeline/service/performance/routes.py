@@ -96,7 +96,7 @@ def system_health(shared: Shared) -> SystemHealth:
 @router.post(
     "/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {kind: {} for kind in ("application/json", "text/csv")}}},
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}}},
 )
 def export(call: ExportCall, shared: Shared) -> StreamingResponse:
     """Send the samples as a file, in the names of a performance sample."""
