@@ -2,21 +2,12 @@
 
 import gzip
 import json
-from hashlib import sha256
-from pathlib import Path
-from shutil import copyfile
 from urllib.parse import quote
 
-import dagster as dg
 import httpx
 import pytest
-from fakes import FakeSpeech
-from serving import SAMPLES, run_server
-
-from yivideo_pipeline.defs.launch import Listener
-from yivideo_pipeline.defs.processing import Processor
-from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.settings.load import load_settings
+from desk import Desk
+from serving import run_server
 
 TALK = "talk.mp4"
 ODD = "课程 #1/100%25 & <b>.mp4"
@@ -24,37 +15,12 @@ ODD = "课程 #1/100%25 & <b>.mp4"
 FORMATS = ("srt", "vtt", "ass", "ttml", "json", "txt")
 
 
-class Desk:
-    """A home with processed videos, and a service that answers for it."""
-
-    def __init__(self, home: Path, model_dir: Path) -> None:
-        settings = load_settings()
-        self.inbox = settings.library.roots["inbox"]
-        self.instance = dg.DagsterInstance.ephemeral()
-        listener = Listener(lambda stage, fraction: None)
-        self.resources = build_resources(settings, FakeSpeech(), listener)
-        self.processor = Processor(self.instance, self.resources)
-
-    def add(self, path: str) -> str:
-        target = self.inbox / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copyfile(SAMPLES / "harbour-15s.mp4", target)
-        with target.open("ab") as file:  # a box that players pass over: edits belong to a content
-            file.write(b"\0\0\0\x18free" + sha256(path.encode()).digest()[:16])
-        return self.resources["library"].key_of(target)
-
-    def run(self, key: str, **options):
-        done = self.processor.process(key, **options)
-        assert done.success, done.failure
-        return done
-
-
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory, model_dir):
+def desk(tmp_path_factory):
     home = tmp_path_factory.mktemp("desk")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YIVIDEO_HOME", str(home))
-        desk = Desk(home, model_dir)
+        desk = Desk()
     assert desk.add("课程 #1/100% & <b>.mp4") == ODD
     desk.add(TALK)
     desk.add("waiting.mp4")

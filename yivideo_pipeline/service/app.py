@@ -21,6 +21,7 @@ from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
+from yivideo_pipeline.service.review import page as review_page
 from yivideo_pipeline.service.review import routes as review
 from yivideo_pipeline.service.state import State
 from yivideo_pipeline.service.watch_config import ConfigWatch
@@ -40,6 +41,7 @@ ROUTERS = [
     asr_webservice.router,
     workflows.router,
     review.router,
+    review_page.router,
     performance.router,
     metrics.router,
     login.router,
