@@ -75,7 +75,7 @@ Encode = Annotated[
 
 @router.post(
     "/asr",
-    response_class=PlainTextResponse,
+    response_class=JSONResponse,
     responses={200: {"model": AsrAnswer, "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def recognize(

@@ -11,6 +11,29 @@ def allowed_roots(settings: Settings) -> tuple[Path, ...]:
     return (*settings.library.roots.values(), *settings.service.roots)
 
 
+def require_allowed_model(name: str, settings: Settings) -> None:
+    """Refuse a model's folder that lies neither among the weights nor in an allowed folder.
+
+    Args:
+        name: A model's name, hub id, or the whole path of its folder.
+        settings: Say which model is configured, and which folders are allowed.
+
+    Raises:
+        Refused: 403.
+    """
+    folder = Path(name)
+    if name == settings.speech.model_name or not folder.is_absolute():
+        return
+    roots = [root.resolve() for root in (settings.cache.model_dir, *allowed_roots(settings))]
+    if not any(folder.resolve().is_relative_to(root) for root in roots):
+        raise Refused(
+            403,
+            "model_load",
+            "The model's folder lies outside the allowed folders",
+            "Put it into cache.model_dir, or add its folder to service.roots",
+        )
+
+
 def resolve_allowed(name: str, settings: Settings, also: tuple[Path, ...] = ()) -> Path:
     """Return the file that a request names, with all links followed.
 

@@ -19,10 +19,11 @@ from yivideo_pipeline.remote.wire import (
     Words,
 )
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.paths import resolve_allowed
+from yivideo_pipeline.service.paths import require_allowed_model, resolve_allowed
 from yivideo_pipeline.service.sound import keep_upload, open_sound
 from yivideo_pipeline.service.state import Shared, State
-from yivideo_pipeline.service.streams import Emit, stream_events
+from yivideo_pipeline.service.streams import LINES, Emit, stream_events
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.batching import in_background
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Transcript
@@ -39,6 +40,7 @@ Upload = Annotated[UploadFile, File(description="The sound")]
 @router.post("/describe")
 def describe(call: DescribeCall, shared: Shared) -> Description:
     """Tell what options come to here: warnings, the weights' revision, and what would time the words."""
+    _require_model(call.options, shared)
     local = shared.models.local
     return Description(
         warnings=local.check(call.options),
@@ -47,26 +49,26 @@ def describe(call: DescribeCall, shared: Shared) -> Description:
     )
 
 
-@router.post("/transcribe", response_class=StreamingResponse)
+@router.post("/transcribe", response_class=StreamingResponse, responses=LINES)
 def transcribe(call: TranscribeCall, shared: Shared, request: Request) -> StreamingResponse:
     """Recognize what is said in a file that the service can read; answers with lines of JSON."""
     return _stream(shared, call, _named(call, shared), _transcribe(call), request)
 
 
-@router.post("/transcribe/upload", response_class=StreamingResponse)
+@router.post("/transcribe/upload", response_class=StreamingResponse, responses=LINES)
 def transcribe_upload(call: Call, sound: Upload, shared: Shared, request: Request) -> StreamingResponse:
     """Recognize what is said in the sound that is sent along."""
     asked = _parse(TranscribeCall, call)
     return _stream(shared, asked, _brought(asked, sound, shared), _transcribe(asked), request)
 
 
-@router.post("/align", response_class=StreamingResponse)
+@router.post("/align", response_class=StreamingResponse, responses=LINES)
 def align(call: AlignCall, shared: Shared, request: Request) -> StreamingResponse:
     """Give the words of a transcript their final times; answers with lines of JSON."""
     return _stream(shared, call, _named(call, shared), _align(call), request)
 
 
-@router.post("/align/upload", response_class=StreamingResponse)
+@router.post("/align/upload", response_class=StreamingResponse, responses=LINES)
 def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) -> StreamingResponse:
     """Give the words of a transcript their final times in the sound that is sent along."""
     asked = _parse(AlignCall, call)
@@ -76,6 +78,8 @@ def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) ->
 def _stream(
     shared: State, call: TranscribeCall, sound: AbstractContextManager[Audio], do: Do, request: Request
 ) -> StreamingResponse:
+    _require_model(call.options, shared)
+
     def work(emit: Emit) -> Result:
         with (
             sound as audio,
@@ -85,6 +89,15 @@ def _stream(
             return Result(transcript=do(engine, audio, emit), engine=engine.describe())
 
     return stream_events(work, shared.admission.place(), f"POST {request.url.path}")
+
+
+def _require_model(options: SpeechOptions, shared: State) -> None:
+    """Refuse a model that can't be had, before the one that is loaded is given up for it."""
+    require_allowed_model(options.model_name, shared.settings)
+    status = shared.models.local.weights(options)
+    if status.state == "missing":
+        message = f"The service has no weights of the model {options.model_name}: {status.reason}"
+        raise Refused(404, "model_load", message, "GET /v1/models lists those that it has")
 
 
 def _transcribe(call: TranscribeCall) -> Do:

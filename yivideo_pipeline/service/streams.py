@@ -19,8 +19,10 @@ from yivideo_pipeline.service.errors import Refused, problem_of
 
 log = logging.getLogger(__name__)
 
-NDJSON = "application/x-ndjson"
 HEARTBEAT_S = 5.0
+NDJSON = "application/x-ndjson"
+LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
+"""A route's answer, for the API's description."""
 
 Emit = Callable[[BaseModel], None]
 """Sends an event; raises TaskCancelled once the client has gone."""

@@ -22,15 +22,18 @@ from yivideo_pipeline.service.review.files import media_type_of, subtitle_file
 from yivideo_pipeline.service.review.saving import check_cues, differences, save
 from yivideo_pipeline.service.review.video import SOUND, Reviewed, find_video, require_subtitles
 from yivideo_pipeline.service.state import Shared, State
+from yivideo_pipeline.service.workflows.subtitles import SUBTITLE_FILE
 from yivideo_pipeline.settings.options import SubtitleFormat
 
 router = APIRouter(prefix="/api/v1/review", tags=["review"])
 
 Key = Annotated[str, Path(max_length=8192, description="The video's partition key")]
 NOT_SNIFFED = {"X-Content-Type-Options": "nosniff"}
+_FILE = {"content": {kind: {} for kind in ("video/*", "audio/*", "application/octet-stream")}}
 IN_PARTS: dict[int | str, dict[str, Any]] = {
-    206: {"description": "A part of the file"},
-    416: {"description": "It has no such part"},
+    200: _FILE,
+    206: {"description": "A part of the file", **_FILE},
+    416: {"description": "It has no such part", "content": {"text/plain": {}}},
 }
 
 
@@ -62,7 +65,7 @@ def sound(key: Key, shared: Shared) -> FileResponse:
     return FileResponse(lent.__enter__(), media_type="audio/wav", headers=NOT_SNIFFED, background=given_back)
 
 
-@router.get("/{key:path}/subtitles.{kind}", response_class=Response)
+@router.get("/{key:path}/subtitles.{kind}", response_class=Response, responses=SUBTITLE_FILE)
 def subtitles(
     key: Key,
     kind: SubtitleFormat,

@@ -17,7 +17,7 @@ from yivideo_pipeline.service.workflows.places import key_named
 from yivideo_pipeline.service.workflows.request import WorkflowRequest
 from yivideo_pipeline.service.workflows.runs import Run, runs_of
 from yivideo_pipeline.service.workflows.status import State, WorkflowStatus, describe
-from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, read_subtitles
+from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, SUBTITLE_FILE, read_subtitles
 from yivideo_pipeline.settings.options import SubtitleFormat
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], lifespan=run_messenger)
@@ -75,7 +75,7 @@ def retry_workflow(workflow_id: WorkflowId, shared: Shared) -> WorkflowStatus:
     return _describe(_runs(workflow_id, shared), shared)
 
 
-@router.get("/{workflow_id}/subtitles/{kind}", response_class=Response)
+@router.get("/{workflow_id}/subtitles/{kind}", response_class=Response, responses=SUBTITLE_FILE)
 def workflow_subtitles(workflow_id: WorkflowId, kind: SubtitleFormat, shared: Shared) -> Response:
     """Fetch the subtitles that a workflow made, in one of the formats that it made."""
     name, content = read_subtitles(shared.storage, _runs(workflow_id, shared), kind)

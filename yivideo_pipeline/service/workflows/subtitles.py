@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.runs import Run
@@ -17,6 +18,10 @@ MEDIA_TYPES = {
     SubtitleFormat.JSON: "application/json",
     SubtitleFormat.TXT: "text/plain",
 }
+SUBTITLE_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}
+}
+"""A route's answer, for the API's description."""
 
 
 def formats_of(storage: Storage, runs: Sequence[Run]) -> list[str]:
