@@ -32,7 +32,7 @@ def time_cues(texts: Sequence[TimedText], transcript: Transcript) -> tuple[Cue, 
     for place, cue in enumerate(texts):
         until_ms = texts[place + 1].start_ms if place + 1 < len(texts) else cue.end_ms + 1
         own = words[_first(starts, cue.start_ms) : _first(starts, until_ms)]
-        if _bare("".join(word.text for word in own)) != _bare(cue.text):
+        if not _says(own, cue.text):
             reach = slice(
                 bisect_left(starts, cue.start_ms / 1000 - REACH_S),
                 bisect_left(starts, cue.end_ms / 1000 + REACH_S),
@@ -124,6 +124,12 @@ def _lay_out(texts: Sequence[str], start_s: float, end_s: float) -> Iterator[Wor
         end_s = start_s + len(text) * share_s
         yield Word(text=text, start_s=start_s, end_s=end_s, confidence=1.0, source="interpolated")
         start_s = end_s
+
+
+def _says(words: Sequence[Word], text: str) -> bool:
+    joined = "".join(word.text for word in words)
+    # Most are the same to the letter, which is quickly seen.
+    return joined.split() == text.split() or _bare(joined) == _bare(text)
 
 
 def _bare(text: str) -> str:

@@ -31,7 +31,7 @@ export class Search {
     byId("previous-hit").addEventListener("click", () => this.step(-1));
     byId("next-hit").addEventListener("click", () => this.step(1));
     cues.addEventListener("change", () => this.#wanted && this.#look(this.#at));
-    transcript.addEventListener("row", () => this.#mark());
+    transcript.addEventListener("near", () => this.#mark());
   }
 
   focus() {
@@ -84,13 +84,13 @@ export class Search {
     this.#mark();
   }
 
-  /** Mark the hits; in rows far away their words are not made yet, and marked when they are. */
+  /** Mark the hits that can be seen; the others once they can. */
   #mark() {
     if (!marks) return; // a browser without the Highlight API still counts and jumps
     marks.clear();
     here.clear();
     this.#hits.forEach((hit, index) => {
-      const range = this.#rangeOf(hit);
+      const range = this.transcript.seen.has(hit.cue) ? this.#rangeOf(hit) : null;
       if (range) (index === this.#at ? here : marks).add(range);
     });
   }

@@ -7,7 +7,7 @@ import { formatClock, placeAt } from "./times.js";
 const NEAR = "600px";
 const QUIET_KEYS = new Set(["PageUp", "PageDown", "Home", "End"]);
 
-/** Fires "jump" with milliseconds, "edit" with a cue, and "row" with a row whose words were just made. */
+/** Fires "jump" with milliseconds, "edit" with a cue, and "near" when other rows can be seen. */
 export class Transcript extends EventTarget {
   #rows = new Map();
   #scroller = byId("scroller");
@@ -20,6 +20,8 @@ export class Transcript extends EventTarget {
     super();
     this.cues = cues;
     this.lowPct = 50;
+    /** The cues whose rows can be seen, or soon will be. */
+    this.seen = new Set();
     this.element = byId("cues");
     this.element.addEventListener("click", (event) => this.#click(event));
     cues.addEventListener("change", (event) => this.#change(event.detail));
@@ -122,6 +124,7 @@ export class Transcript extends EventTarget {
     for (const cue of removed) {
       const row = this.#rows.get(cue);
       this.#near.unobserve(row);
+      this.seen.delete(cue);
       if (row === this.#row) this.#row = this.#word = null;
       row.remove();
       this.#rows.delete(cue);
@@ -151,11 +154,14 @@ export class Transcript extends EventTarget {
 
   #fill(seen) {
     for (const { isIntersecting, target } of seen) {
-      if (!isIntersecting) continue;
-      this.#near.unobserve(target);
-      if (target.cue.words) this.#fillWords(target);
-      this.dispatchEvent(new CustomEvent("row", { detail: target }));
+      if (!isIntersecting || !target.isConnected) {
+        this.seen.delete(target.cue);
+        continue;
+      }
+      this.seen.add(target.cue);
+      if (target.cue.words && !target.querySelector("[data-word]")) this.#fillWords(target);
     }
+    this.dispatchEvent(new Event("near"));
   }
 
   #fillWords(row) {
