@@ -19,6 +19,7 @@ from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.service import ServiceSettings
+from yivideo_pipeline.speech.memory import limit_arenas
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -41,6 +42,7 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         WrongUsage: the port is taken.
         YivideoError: the settings are wrong, or open the service to others without a key.
     """
+    limit_arenas()
     with _stop_signals() as stop:
         # As variables they hold too when the settings are read again.
         given = {"YIVIDEO_SERVICE__HOST": host, "YIVIDEO_SERVICE__PORT": port}
