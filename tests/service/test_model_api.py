@@ -31,9 +31,11 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own(home, model_dir, tiny_weights):
     """A service of these tests' own, whose settings they change; there is no file of them at first."""
-    roots = {"YIVIDEO_LIBRARY__ROOTS__SAMPLES": str(SAMPLES)}
     with run_server(
-        home, model_dir, YIVIDEO_SERVICE__API_KEY="a-key-of-enough-characters", **roots
+        home,
+        model_dir,
+        YIVIDEO_SERVICE__API_KEY="a-key-of-enough-characters",
+        YIVIDEO_LIBRARY__ROOTS__SAMPLES=str(SAMPLES),
     ) as running:
         yield running
 
