@@ -32,14 +32,14 @@ RUNS = """{ runsOrError { ... on Runs { results {
 class Place:
     """A home with one long video, and `yivideo up` on it, as often as it is started; runs load the model."""
 
-    def __init__(self, folder: Path, model_dir: Path) -> None:
+    def __init__(self, folder: Path, model_dir: Path, **more: str) -> None:
         self.home = folder / "home"
         self.home.mkdir()
         (self.home / "config.yml").write_text("speech: {service_url: null}")
         self.videos = folder / "videos"
         self.videos.mkdir()
         self.video = write_media(self.videos / "talk.mkv", [Sound(long_talk())])
-        self._environment = settings(self.home, model_dir, YIVIDEO_SPEECH__BATCH_SIZE="1")
+        self._environment = settings(self.home, model_dir, YIVIDEO_SPEECH__BATCH_SIZE="1", **more)
         self._url = ""
         self.program: subprocess.Popen | None = None
         self.said: list[str] = []
