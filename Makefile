@@ -6,7 +6,8 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures install install-whisperx test lint demo dev bench bench-orchestration bench-setup score lock clean
+.PHONY: help pictures install install-whisperx test lint demo dev bench bench-load bench-orchestration bench-service \
+	bench-setup score lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,12 @@ bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--run
 
 bench-orchestration: install ## measure what grows with the library, with 1,000 and 20,000 registered videos
 	@$(BIN)/python -m benchmarks.orchestration $(BENCH_ARGS)
+
+bench-load: install ## ask the service with 32 clients for two minutes (BENCH_ARGS='--clients 8 --seconds 30')
+	@$(BIN)/python -m benchmarks.load $(BENCH_ARGS)
+
+bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
+	@$(BIN)/python -m benchmarks.service_runs $(BENCH_ARGS)
 
 bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 8 GB)
 	$(UV) venv --clear --python $(BIN)/python .tools/whisperx

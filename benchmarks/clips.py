@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -91,6 +92,13 @@ def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, str]:
         texts.append(clip.text)
         length += len(sounds[clip.path]) + len(pause)
     return np.concatenate(parts), " ".join(texts)
+
+
+def cut_clips(clips: list[Clip], lengths_s: Iterable[float]) -> list[np.ndarray]:
+    """Join clips and cut the sound into pieces of these lengths, wherever words end (int16, 16 kHz mono)."""
+    sizes = [round(length_s * RATE_HZ) for length_s in lengths_s]
+    sound, _ = join_clips(clips, sum(sizes) / RATE_HZ)
+    return np.split(sound[: sum(sizes)], np.cumsum(sizes)[:-1])
 
 
 def write_flac(sound: np.ndarray, path: Path) -> None:

@@ -1,7 +1,8 @@
-"""The programs that `make bench` runs, all with the same weights, precision, beam, batch and threads."""
+"""The programs that benchmarks run, all with the same weights, precision, beam, batch and threads."""
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,8 +33,28 @@ class Contender:
     @property
     def environment(self) -> dict[str, str]:
         """This process's environment without anybody's settings, with the contender's own."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
-        return {**clean, "HF_HUB_OFFLINE": "1", **self.settings}
+        return environment_of(self.settings)
+
+
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without anybody's settings, with these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
+    return {**clean, "HF_HUB_OFFLINE": "1", **settings}
+
+
+def settings_of(task: Task, home: Path) -> dict[str, str]:
+    """Return the settings of a `yivideo` that does as the other contenders do, as variables."""
+    return {
+        "YIVIDEO_HOME": str(home),
+        "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
+        "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
+        "YIVIDEO_SPEECH__LANGUAGE": "en",
+        "YIVIDEO_SPEECH__DEVICE": "cpu",
+        "YIVIDEO_SPEECH__COMPUTE_TYPE": COMPUTE_TYPE,
+        "YIVIDEO_SPEECH__BEAM_SIZE": str(BEAM),
+        "YIVIDEO_SPEECH__BATCH_SIZE": str(BATCH),
+        "YIVIDEO_SPEECH__FASTER_WHISPER_THREADS": str(THREADS),
+    }
 
 
 def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]:
@@ -41,7 +62,11 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
 
     The whisperx program is left out where it is not installed.
     """
-    installed = [_whisperx(task, folder, whisperx_program)] if whisperx_program.is_file() else []
+    installed = (
+        [whisperx(task, [task.audio], folder / "whisperx", whisperx_program)]
+        if whisperx_program.is_file()
+        else []
+    )
     return [
         *_yivideo(task, folder),
         *installed,
@@ -55,17 +80,7 @@ def _yivideo(task: Task, folder: Path) -> list[Contender]:
     program = Path(sys.executable).with_name("yivideo")
     output = folder / "yivideo"
     command = [program, "process", task.audio, "--output-dir", output, "--format", "srt,json"]
-    settings = {
-        "YIVIDEO_HOME": str(folder / "home"),
-        "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
-        "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
-        "YIVIDEO_SPEECH__LANGUAGE": "en",
-        "YIVIDEO_SPEECH__DEVICE": "cpu",
-        "YIVIDEO_SPEECH__COMPUTE_TYPE": COMPUTE_TYPE,
-        "YIVIDEO_SPEECH__BEAM_SIZE": str(BEAM),
-        "YIVIDEO_SPEECH__BATCH_SIZE": str(BATCH),
-        "YIVIDEO_SPEECH__FASTER_WHISPER_THREADS": str(THREADS),
-    }
+    settings = settings_of(task, folder / "home")
     return [
         Contender("yivideo process, words timed", command, output, settings),
         Contender("yivideo process, once more", command, None, settings),
@@ -73,18 +88,17 @@ def _yivideo(task: Task, folder: Path) -> list[Contender]:
     ]
 
 
-def _whisperx(task: Task, folder: Path, program: Path) -> Contender:
-    """The whisperx program without alignment, whose weights and tokenizer only a network brings.
+def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) -> Contender:
+    """The whisperx program on files, without alignment, whose weights and tokenizer only a network brings.
 
     The VAD is pyannote's, since its weights are in WhisperX's package. `ffmpeg`, which the program
     starts, is looked for beside it first: `make bench-setup` puts one there.
     """
-    output = folder / "whisperx"
     sizes = ["--beam_size", str(BEAM), "--batch_size", str(BATCH), "--threads", str(THREADS)]
     speech = ["--language", "en", "--device", "cpu", "--compute_type", COMPUTE_TYPE, *sizes]
     kind = ["--no_align", "--vad_method", "pyannote", "--output_format", "json", "--output_dir", output]
     path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
-    command = [program, task.audio, "--model", task.weights, *speech, *kind]
+    command = [program, *sounds, "--model", task.weights, *speech, *kind]
     return Contender(WHISPERX, command, output, {"PATH": path})
 
 

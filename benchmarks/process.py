@@ -34,7 +34,7 @@ def measure(command: Sequence[str | Path], env: Mapping[str, str], log: Path) ->
         child = subprocess.Popen(
             command, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-        watch = _TreeWatch(child.pid)
+        watch = TreeWatch(child.pid)
         watch.start()
         _, status, used = os.wait4(child.pid, 0)
         wall_s = time.perf_counter() - begun
@@ -48,11 +48,17 @@ def measure(command: Sequence[str | Path], env: Mapping[str, str], log: Path) ->
     )
 
 
-class _TreeWatch(threading.Thread):
-    """Keeps the largest sum of resident memory that a process and its descendants had at one time."""
+class TreeWatch(threading.Thread):
+    """Keeps the largest sum of resident memory that a process and its descendants had at one time.
 
-    def __init__(self, pid: int) -> None:
+    Args:
+        pid: The process.
+        leave_out: One of the descendants that does not count.
+    """
+
+    def __init__(self, pid: int, leave_out: int | None = None) -> None:
         super().__init__(daemon=True)
+        self._leave_out = leave_out
         self._process = psutil.Process(pid)
         self._ended = threading.Event()
         self.peak_bytes = 0
@@ -61,9 +67,12 @@ class _TreeWatch(threading.Thread):
         while not self._ended.wait(SAMPLE_INTERVAL_S):
             try:
                 tree = [self._process, *self._process.children(recursive=True)]
-                self.peak_bytes = max(self.peak_bytes, sum(process.memory_info().rss for process in tree))
+                self.peak_bytes = max(self.peak_bytes, sum(map(self._rss, tree)))
             except psutil.NoSuchProcess:  # one of them ended between listing and reading
                 continue
+
+    def _rss(self, process: psutil.Process) -> int:
+        return 0 if process.pid == self._leave_out else process.memory_info().rss
 
     def stop(self) -> None:
         self._ended.set()

@@ -1,0 +1,231 @@
+"""Asks the service with many clients at once, each of them without a pause, and prints what they met.
+
+Clips of 5 to 15 s are asked for in three ways in turn: by path at our own API, uploaded to OpenAI's, as
+raw samples to whisper-asr-webservice's. Beside it `/health` is asked all the time. A full service (429)
+is asked again after as long as it says.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.clips import RATE_HZ, cut_clips, load_english, write_flac
+from benchmarks.contenders import Task, environment_of, settings_of
+from benchmarks.services import free_port, load_line, run_program
+from yivideo_pipeline.speech.weights import find_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_S = 300
+HEALTH_EVERY_S = 0.1
+SETTLED_S = 30
+"""After so long the model is loaded and every kind of request was answered: from here memory is flat."""
+LENGTHS_S = np.linspace(5, 15, 11)
+EXPECTED = {"200", "429"}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sound as the clients bring it: a file that the service can read, and its raw samples."""
+
+    path: Path
+    samples: bytes
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / 2 / RATE_HZ
+
+
+Way = tuple[str, Callable[[httpx.Client, Clip], httpx.Response]]
+"""How a transcript is asked for, and its name."""
+
+
+@dataclass
+class Met:
+    """What all clients met; each list has one entry an answer."""
+
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    health_s: list[float] = field(default_factory=list)
+    rss_mb: list[float] = field(default_factory=list)
+    audio_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def note(self, way: str, status: str, wall_s: float, clip: Clip) -> None:
+        """Count an answer."""
+        with self.lock:
+            self.answers[way, status] += 1
+            if status == "200":
+                self.seconds.append(wall_s)
+                self.audio_s += clip.duration_s
+
+    @property
+    def statuses(self) -> set[str]:
+        """All that was answered."""
+        return {status for _, status in self.answers}
+
+
+def main() -> int:
+    """Run a service, load it, print the figures; 1 where anything but 200 or 429 was answered."""
+    given = _read_arguments()
+    console = Console(highlight=False, soft_wrap=True)
+    model_dir = ROOT / "data" / "models"
+    weights = find_weights(given.model, model_dir).folder
+    with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
+        home, port = Path(temporary), free_port()
+        source, clips = _make_clips(home / "inbox")
+        environment = environment_of(settings_of(Task(home, given.model, weights, model_dir), home))
+        url = f"http://127.0.0.1:{port}"
+        arguments = ["serve", "--port", str(port)]
+        with run_program(arguments, environment, f"{url}/health", home / "log") as program:
+            before = load_line()
+            met, wall_s = load(url, program.pid, clips, given.clients, given.seconds)
+    console.print(f"{given.clients} clients for {given.seconds} s on {given.model}; clips from {source}")
+    console.print(f"Before: {before}; after: {load_line()}")
+    console.print(render(met, wall_s))
+    return int(not met.statuses <= EXPECTED)
+
+
+def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float) -> tuple[Met, float]:
+    """Let the clients ask for so long; returns what they met, and the time until the last answer."""
+    met, over = Met(), threading.Event()
+    options = httpx.get(f"{url}/api/v1/model/info", trust_env=False).json()["configured"]
+    ways = _ways(options)
+    began = time.monotonic()
+    watches = [
+        threading.Thread(target=_watch_health, args=(url, met, over)),
+        threading.Thread(target=_watch_memory, args=(pid, met, over)),
+    ]
+    for watch in watches:
+        watch.start()
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [
+            pool.submit(_ask_on, url, number, clips, ways, began + seconds, met) for number in range(clients)
+        ]
+    wall_s = time.monotonic() - began
+    over.set()
+    for watch in watches:
+        watch.join()
+    for client in asked:
+        client.result()  # raises what it raised
+    return met, wall_s
+
+
+def render(met: Met, wall_s: float) -> Table:
+    """Lay out the figures."""
+    table = Table("figure", show_header=False)
+    for (way, status), count in sorted(met.answers.items()):
+        table.add_row(f"{way}: {status}", str(count))
+    table.add_row("answer P50 / P99 / max", _percentiles(met.seconds))
+    table.add_row(f"/health P50 / P99 / max ({len(met.health_s)} times)", _percentiles(met.health_s))
+    table.add_row("audio minutes a minute", f"{met.audio_s / wall_s:.1f}")
+    settled = min(SETTLED_S, len(met.rss_mb) - 1)
+    rss = f"{met.rss_mb[0]:.0f} / {met.rss_mb[settled]:.0f} / {met.rss_mb[-1]:.0f} / {max(met.rss_mb):.0f}"
+    table.add_row(f"RSS at the start / after {settled} s / at the end / most, MB", rss)
+    return table
+
+
+def _percentiles(seconds: list[float]) -> str:
+    if not seconds:
+        return "-"
+    p50, p99, most = np.percentile(seconds, [50, 99, 100])
+    return f"{p50:.3f} / {p99:.3f} / {most:.3f} s"
+
+
+def _make_clips(folder: Path) -> tuple[str, list[Clip]]:
+    folder.mkdir(parents=True)
+    source, recorded = load_english()
+    clips = []
+    for number, sound in enumerate(cut_clips(recorded, LENGTHS_S)):
+        clips.append(Clip(folder / f"{number}.flac", sound.tobytes()))
+        write_flac(sound, clips[-1].path)
+    return source, clips
+
+
+def _ways(options: dict) -> list[Way]:
+    """The ways to ask for a transcript."""
+
+    def by_path(client: httpx.Client, clip: Clip) -> httpx.Response:
+        call = {"sound": {"path": str(clip.path)}, "options": options}
+        return client.post("/v1/speech/transcribe", json=call)
+
+    def by_upload(client: httpx.Client, clip: Clip) -> httpx.Response:
+        asked = {"model": "whisper-1", "response_format": "verbose_json"}
+        return client.post(
+            "/v1/audio/transcriptions", data=asked, files={"file": (clip.path.name, clip.path.read_bytes())}
+        )
+
+    def by_samples(client: httpx.Client, clip: Clip) -> httpx.Response:
+        asked = {"encode": "false", "output": "srt"}
+        return client.post("/asr", params=asked, files={"audio_file": clip.samples})
+
+    return [("by path", by_path), ("OpenAI upload", by_upload), ("/asr samples", by_samples)]
+
+
+def _ask_on(url: str, number: int, clips: list[Clip], ways: list[Way], until: float, met: Met) -> None:
+    """Be one client until the time is over."""
+    with httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
+        for turn in itertools.count(number):
+            (way, send), clip = ways[turn % len(ways)], clips[turn % len(clips)]
+            if time.monotonic() >= until:
+                return
+            began = time.monotonic()
+            try:
+                answer = send(client, clip)
+            except httpx.HTTPError as error:
+                met.note(way, type(error).__name__, 0, clip)
+                continue
+            met.note(way, _status_of(answer), time.monotonic() - began, clip)
+            if answer.status_code == 429:
+                time.sleep(float(answer.headers["Retry-After"]))
+
+
+def _status_of(answer: httpx.Response) -> str:
+    """The status; of lines of JSON the last one counts, which may tell of an error."""
+    if answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/x-ndjson"):
+        last = json.loads(answer.text.splitlines()[-1])
+        return "200" if last["event"] == "result" else f"200, then {last.get('kind', last['event'])}"
+    return str(answer.status_code)
+
+
+def _watch_health(url: str, met: Met, over: threading.Event) -> None:
+    with httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
+        while not over.wait(HEALTH_EVERY_S):
+            began = time.monotonic()
+            client.get("/health").raise_for_status()
+            met.health_s.append(time.monotonic() - began)
+
+
+def _watch_memory(pid: int, met: Met, over: threading.Event) -> None:
+    """Note the service's resident memory once a second."""
+    service = psutil.Process(pid)
+    met.rss_mb.append(service.memory_info().rss / 2**20)
+    while not over.wait(1.0):
+        met.rss_mb.append(service.memory_info().rss / 2**20)
+
+
+def _read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "base"))
+    parser.add_argument("--clients", type=int, default=32, help="how many ask at once")
+    parser.add_argument("--seconds", type=float, default=120, help="how long they do")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Programs of ours that answer over HTTP, run for as long as they are measured."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+PROGRAM = Path(sys.executable).with_name("yivideo")
+START_PATIENCE_S = 180
+STOP_PATIENCE_S = 60
+
+
+@contextmanager
+def run_program(
+    arguments: list[str], environment: Mapping[str, str], url: str, log: Path
+) -> Generator[subprocess.Popen]:
+    """Run `yivideo` with these arguments until the block ends; it begins once the address answers."""
+    with log.open("wb") as output:
+        program = subprocess.Popen(
+            [PROGRAM, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # What a shell starts in the background is deaf to it, and so would be its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    try:
+        _wait_until_it_answers(program, url, log)
+        yield program
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.wait(STOP_PATIENCE_S)
+
+
+def free_port() -> int:
+    """Return a port that no program has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def load_line() -> str:
+    """Say what else keeps the machine busy: figures of a loaded one are not those of an idle one."""
+    return f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
+
+
+def _wait_until_it_answers(program: subprocess.Popen, url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_PATIENCE_S
+    while True:
+        try:
+            httpx.get(url, trust_env=False).raise_for_status()
+            return
+        except httpx.HTTPError:
+            if program.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{url} does not answer:\n{log.read_text(errors='replace')}") from None
+            time.sleep(0.2)
