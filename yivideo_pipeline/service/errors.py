@@ -15,6 +15,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     DiskError,
+    DiskFull,
     MediaError,
     ModelBusy,
     ServiceUnreachable,
@@ -30,6 +31,7 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
     (ModelBusy, 409),
     (ConfigError, 422),
     (MediaError, 415),
+    (DiskFull, 507),
     (DiskError, 404),
     (ServiceUnreachable, 503),
     (TaskTimeout, 504),
@@ -60,7 +62,8 @@ class ErrorAnswer(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+    status: {"model": ErrorAnswer}
+    for status in (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504, 507)
 }
 """Answers that any route may give, for the API's description."""
 

@@ -56,7 +56,7 @@ class Edits:
 
     def lock(self, video_hash: str) -> AbstractContextManager[object]:
         """Hold what stands of a video, against all processes of this machine, while files are made of it."""
-        return self._files.lock(f"edits-{video_hash}")
+        return self._files.lock(f"edits-{video_hash[:2]}")  # the files stay: 256 of them, not one a video
 
     def latest(self, video_hash: str, language: str) -> Edit | None:
         """Return the version saved last, also one that went back to the machine's; None without any."""

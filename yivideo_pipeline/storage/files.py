@@ -38,8 +38,9 @@ class FileStore:
 
     def lock(self, name: str) -> AbstractContextManager[object]:
         """Hold a name against all other processes of this machine that ask for the same one."""
-        self._work_dir.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._work_dir / f"{name}.lock")
+        folder = self._work_dir.parent / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
 
     def exists(self, name: str) -> bool:
         """Tell whether a file of this name is there."""
