@@ -1,6 +1,6 @@
 """Texts of the dashboard; nearly all of them are its script's."""
 
-from yivideo_pipeline.service.pages.words import Table
+from yivideo_pipeline.service.pages.words import KINDS, Table
 
 PAGE: Table = {
     "period": ("Period", "时段"),
@@ -148,5 +148,5 @@ ADVICE: Table = {
 }
 """What the API says in English alone; an empty text stands for its own words."""
 
-DASHBOARD: Table = {**PAGE, **CHARTS, **FIGURES, **ADVICE}
-SCRIPT = (*CHARTS, *FIGURES, *ADVICE)
+DASHBOARD: Table = {**PAGE, **CHARTS, **FIGURES, **ADVICE, **KINDS}
+SCRIPT = (*CHARTS, *FIGURES, *ADVICE, *KINDS)

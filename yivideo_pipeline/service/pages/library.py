@@ -29,6 +29,7 @@ from yivideo_pipeline.service.pages.shelf import (
     reason_of,
 )
 from yivideo_pipeline.service.pages.uploads import remove_remains, take, upload_root
+from yivideo_pipeline.service.pages.words import KINDS
 from yivideo_pipeline.service.state import Shared
 from yivideo_pipeline.service.state import State as ServiceState
 from yivideo_pipeline.settings.options import SubtitleFormat
@@ -74,7 +75,7 @@ def library(
 ) -> Response:
     """Show one page of the library, as the address says."""
     wanted = _wanted(q, state, sort, page)
-    return render(request, "library.html", "library", LIBRARY, script=SCRIPT, **_shown(shared, wanted))
+    return render(request, "library.html", "library", LIBRARY, KINDS, script=SCRIPT, **_shown(shared, wanted))
 
 
 @router.get("/library/videos")
@@ -88,7 +89,7 @@ def library_videos(
 ) -> Response:
     """Show the list alone, for a page that is open already."""
     wanted = _wanted(q, state, sort, page)
-    return render(request, "videos.html", "library", LIBRARY, **_shown(shared, wanted))
+    return render(request, "videos.html", "library", LIBRARY, KINDS, **_shown(shared, wanted))
 
 
 @router.post("/library/release")

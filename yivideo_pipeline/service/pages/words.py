@@ -45,6 +45,28 @@ LOGIN: Table = {
         "错误次数过多，请等待 {seconds} 秒后重试。",
     ),
 }
+KINDS: Table = {
+    "kind.system": ("", "系统故障"),
+    "kind.memory": ("", "内存或显存不足"),
+    "kind.device_lost": ("", "GPU 无响应"),
+    "kind.disk": ("", "磁盘读写失败"),
+    "kind.service": ("", "服务无响应"),
+    "kind.model": ("", "模型错误"),
+    "kind.model_load": ("", "模型加载失败"),
+    "kind.model_inference": ("", "模型推理失败"),
+    "kind.config": ("", "配置错误"),
+    "kind.config_validation": ("", "配置无效"),
+    "kind.media": ("", "媒体文件有问题"),
+    "kind.media_unreadable": ("", "媒体文件无法读取"),
+    "kind.media_refused": ("", "不接受此媒体格式"),
+    "kind.media_no_audio": ("", "没有音轨"),
+    "kind.media_truncated": ("", "文件不完整"),
+    "kind.task_timeout": ("", "任务超时"),
+    "kind.task_cancelled": ("", "任务被取消"),
+    "kind.check_failed": ("", "质量检查未通过"),
+    "kind.worker_killed": ("", "处理进程被终止"),
+}
+"""Kinds of `errors.tree`, put before an error's own words, which are English alone."""
 
 
 class Texts:

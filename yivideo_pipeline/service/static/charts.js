@@ -9,7 +9,7 @@ const counts = new Intl.NumberFormat(language);
 const measures = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
 const hours = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const days = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
-const whole = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const whole = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const DAY_S = 86_400;
 
 /** A number as people read it: counts in full, measures to three digits. */

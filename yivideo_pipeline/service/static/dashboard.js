@@ -1,6 +1,6 @@
 // The dashboard: asks for the figures every ten seconds while somebody looks, and puts them in their places.
 
-import { ask, language, localize, texts } from "./frame.js";
+import { ask, language, moment, texts } from "./frame.js";
 import { Chart, shown, table } from "./charts.js";
 
 const REFRESH_MS = 10_000;
@@ -11,12 +11,10 @@ const place = (id) => document.getElementById(id);
 const since = place("figures").dataset.since;
 const charts = [...document.querySelectorAll("[data-chart]")].map((figure) => new Chart(figure, t));
 const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
-const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
 const percent = (share) => (share == null ? t("unknown") : percents.format(share));
 const gb = (mb) => (mb == null ? t("unknown") : shown(mb / 1024));
 const size = (mb) => (mb == null ? t("unknown") : mb < 1024 ? `${shown(Math.round(mb))} MB` : `${gb(mb)} GB`);
-const moment = (text) => moments.format(new Date(text));
 
 function span(seconds) {
   if (seconds == null) return t("unknown");
@@ -119,7 +117,7 @@ function stagesOf(stages) {
 function failuresOf(failures) {
   if (!failures.length) return element("p", "muted", t("no_failures"));
   const rows = failures.map((one) => {
-    const kind = element("span", "failure", `${one.operation || "–"}: ${one.kind}`);
+    const kind = element("span", "failure", `${one.operation || "–"}: ${own(`kind.${one.kind}`, one.kind)}`);
     const told = element("span", "", kind, element("div", "small muted", [one.message, one.hint].filter(Boolean).join(". ")),
       one.video ? element("div", "small muted", one.video) : null);
     return [told, shown(one.count), moment(one.last_at)];
@@ -168,7 +166,6 @@ function show(told) {
   place("empty").hidden = insights.summary.count > 0;
   place("figures").hidden = false; // before the charts: they measure their places
   for (const chart of charts) chart.draw(told.series, chart.name === "gpu" && !system.gpu ? reason(system, "gpu") : undefined);
-  localize(place("figures"));
 }
 
 async function refresh() {

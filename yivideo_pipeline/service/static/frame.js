@@ -14,12 +14,22 @@ document.getElementById("theme").addEventListener("click", () => {
   document.dispatchEvent(new Event("themechange"));
 });
 
-const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const nearby = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", ...CLOCK });
+const earlier = new Intl.DateTimeFormat(language, { year: "numeric", month: "short", day: "numeric" });
+const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+
+/** A time as it is read here: of this year without the year, of others without the hour. */
+export function moment(text) {
+  const time = new Date(text);
+  return (time.getFullYear() === new Date().getFullYear() ? nearby : earlier).format(time);
+}
 
 /** Write each <time> below an element in the reader's time zone. */
 export function localize(below = document) {
   for (const time of below.querySelectorAll("time[datetime]")) {
-    time.textContent = moments.format(new Date(time.dateTime));
+    time.textContent = moment(time.dateTime);
+    time.title = whole.format(new Date(time.dateTime));
   }
 }
 

@@ -1,0 +1,274 @@
+"""What a person sees in Chromium of the dashboard and the library."""
+
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright import sync_api as playwright
+from serving import SAMPLES, run_server
+from shelves import BROKEN, CHINESE, GOOD, ODD, TALK, run_filled
+from workflow_stack import run_stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
+]
+
+ALONE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PATIENCE_MS = 90_000
+KEY = "a long enough key"
+REFUSED = "Failed to load resource"
+"""Chromium's own line for any answer that is an error."""
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""Folder that pictures for the documentation are written to (`make pictures`)."""
+# The share of text and ground in the brightness of each other, as WCAG 2 reckons it.
+CONTRAST = """() => {
+  const number = (text) => text.match(/[\\d.]+/g).map(Number);
+  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, w, i) => sum + w * linear(rgb[i] / 255), 0);
+  const ground = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = number(getComputedStyle(element).backgroundColor);
+      if (color.length === 3 || color[3] === 1) return color;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(".unseen, .skip")) continue;
+    const [a, b] = [light(number(getComputedStyle(element).color)), light(ground(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${element.textContent.trim()}`);
+  }
+  return poor;
+}"""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, model_dir, tiny_weights):
+    with run_filled(tmp_path_factory.mktemp("pages"), model_dir) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ALONE)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages that must ask nobody but their own server, and meet no error in their scripts."""
+    opened, problems = [], []
+
+    def open_one(
+        address: str, path: str, width: int = 1280, expected: str = "", **options
+    ) -> playwright.Page:
+        context = browser.new_context(
+            base_url=address, viewport={"width": width, "height": 900}, locale="en-GB", **options
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("request", lambda request: problems.extend(_foreign(request.url, address)))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.extend(_wrong(line, expected)))
+        opened.append(context)
+        page.goto(path)
+        return page
+
+    yield open_one
+    for context in opened:
+        context.close()
+    assert problems == []
+
+
+def _foreign(url: str, address: str) -> list[str]:
+    return [url] if urlsplit(url).netloc not in ("", urlsplit(address).netloc) else []
+
+
+def _wrong(line: playwright.ConsoleMessage, expected: str) -> list[str]:
+    is_wrong = line.type == "error" and not (expected and line.text.startswith(expected))
+    return [line.text] if is_wrong else []
+
+
+def keep_picture(page, name: str) -> None:
+    if SCREENSHOTS:
+        page.wait_for_timeout(1500)  # what moves comes to rest
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+
+
+def row(page, name: str):
+    return page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name))
+
+
+# Dashboard
+
+
+def test_the_dashboard_shows_what_was_really_processed(filled, open_page):
+    page = open_page(filled.url, "/")
+    tiles = page.locator("#tiles")
+    tiles.get_by_text("1 failed").wait_for()
+    done = tiles.locator("div").filter(has=page.get_by_text("Done", exact=True)).locator(".value").first
+    assert done.inner_text() == str(len(GOOD))
+    assert page.locator("#stages tbody tr").count() == 5
+    assert "breaks off" in page.locator("#failures").inner_text()
+    for name in ("Throughput", "Time a video", "Operations", "Memory and processor"):
+        chart = page.get_by_role("img", name=name)
+        chart.wait_for()
+        assert ":" in chart.get_attribute("aria-label"), "it says the latest figures"
+        assert chart.locator("canvas").evaluate("one => one.width > 100 && one.height > 100")
+    keep_picture(page, "dashboard")
+
+
+def test_behind_each_chart_there_is_a_table(filled, open_page):
+    page = open_page(filled.url, "/?since=1h")
+    figure = page.locator("[data-chart=success]")
+    figure.get_by_text("As a table").click()
+    cells = figure.locator("tbody td:nth-child(2)")
+    cells.first.wait_for()
+    assert sum(int(text) for text in cells.all_inner_texts()) == len(GOOD) + 1
+
+
+def test_the_dashboard_of_nothing_says_what_to_do_after_the_key_was_given(
+    tmp_path, model_dir, browser, open_page
+):
+    with run_server(tmp_path, model_dir, YIVIDEO_SERVICE__API_KEY=KEY) as server:
+        page = open_page(server.url, "/")
+        page.get_by_label("Key").fill(KEY)
+        page.keyboard.press("Enter")
+        page.get_by_text("Nothing was processed in this period").wait_for()
+        assert str(tmp_path / "inbox") in page.locator("#empty").inner_text()
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("Key").wait_for()
+        assert page.context.cookies() == []
+
+
+def hide(page, hidden: bool) -> None:
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { get: () => hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )
+
+
+def test_figures_are_asked_for_again_only_while_somebody_looks(filled, open_page):
+    page = open_page(filled.url, "/library")
+    page.clock.install()
+    page.goto("/")
+    page.locator("#figures").wait_for()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    hide(page, True)
+    page.clock.run_for(60_000)
+    assert asked == []
+    with page.expect_response("**/api/v1/performance/dashboard*"):
+        hide(page, False)
+    with page.expect_response("**/api/v1/performance/dashboard*"):
+        page.clock.run_for(11_000)
+
+
+# Both
+
+
+@pytest.mark.parametrize("path", ["/", "/library"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read_and_nothing_is_wider_than_a_small_phone(filled, open_page, path, scheme):
+    page = open_page(filled.url, path, width=360, color_scheme=scheme)
+    page.locator("#figures, #rows").wait_for()
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_light_or_dark_is_remembered(filled, open_page):
+    page = open_page(filled.url, "/library", color_scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.get_by_role("button", name="Switch between light and dark").click()
+    after = page.evaluate(ground)
+    assert after != before
+    page.goto("/")
+    assert page.evaluate(ground) == after
+
+
+def test_the_language_can_be_switched_and_keeps_the_search(filled, open_page):
+    page = open_page(filled.url, "/library?q=harbour")
+    page.get_by_role("link", name="中文").click()
+    page.get_by_role("heading", name="视频库").wait_for()
+    assert page.get_by_label("搜索名称").input_value() == "harbour"
+    assert page.locator("#rows tr").count() == 1
+    page.goto("/")
+    page.get_by_text("中位耗时").wait_for()
+
+
+def test_the_keyboard_reaches_the_content_at_once_and_the_menus(filled, open_page):
+    page = open_page(filled.url, "/library")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    menu = row(page, TALK).locator("summary")
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="SRT").wait_for()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("link", name="SRT").count() == 0
+    assert menu.evaluate("one => one === document.activeElement")
+
+
+# Library
+
+
+def test_the_library_shows_odd_names_and_why_one_failed(filled, open_page):
+    page = open_page(filled.url, "/library")
+    for name in (TALK, ODD, CHINESE):
+        row(page, name).get_by_text("Done").wait_for()
+    row(page, BROKEN).get_by_text("breaks off").wait_for()
+    assert page.locator("#rows b").count() == 0
+    keep_picture(page, "library")
+
+
+def test_subtitles_are_downloaded_from_the_menu(filled, open_page):
+    page = open_page(filled.url, "/library")
+    row(page, CHINESE).locator("summary").click()
+    with page.expect_download() as begun:
+        page.get_by_role("link", name="SRT").click()
+    assert begun.value.suggested_filename == CHINESE.replace(".mp4", ".en.srt")
+    assert "-->" in Path(begun.value.path()).read_text()
+
+
+def test_a_file_is_sent_while_dagster_is_away_and_the_page_says_so(filled, open_page):
+    page = open_page(filled.url, "/library", expected=REFUSED)
+    page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
+    told = page.locator("#uploads .told")
+    page.get_by_text("but was not started: Dagster does not answer").first.wait_for()
+    assert "yivideo up" in told.inner_text()
+    sent = filled.home / "inbox" / "harbour-15s.mp4"
+    assert sent.read_bytes() == (SAMPLES / "harbour-15s.mp4").read_bytes()
+
+
+def test_a_video_that_is_sent_is_followed_until_its_subtitles_are_there(
+    tmp_path, model_dir, tiny_weights, open_page
+):
+    with run_stack(tmp_path, model_dir) as stack:
+        page = open_page(stack.server.url, "/library")
+        page.get_by_text("Nothing is here yet").wait_for()
+        page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
+        page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
+        page.get_by_text("harbour-15s.mp4: the subtitles are there").wait_for()
+        line = row(page, "harbour-15s.mp4")
+        line.get_by_text("Done").wait_for()
+        line.locator("summary").click()
+        line.get_by_role("button", name="Process again").click()
+        line.get_by_role("progressbar").wait_for()
+        line.get_by_text("Done").wait_for()
+        page.close()  # it asks as long as it is open
+    assert (tmp_path / "inbox" / "harbour-15s.en.srt").is_file()
