@@ -34,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 HEALTH_EVERY_S = 0.1
 SETTLED_S = 30
-"""After so long the model is loaded and every kind of request was answered: from here memory is flat."""
+"""After so long the model is loaded, and from then on memory should be flat: its median over as long is
+compared with that at the end."""
 LENGTHS_S = np.linspace(5, 15, 11)
 EXPECTED = {"200", "429"}
 
@@ -134,9 +135,13 @@ def render(met: Met, wall_s: float) -> Table:
     table.add_row("answer P50 / P99 / max", _percentiles(met.seconds))
     table.add_row(f"/health P50 / P99 / max ({len(met.health_s)} times)", _percentiles(met.health_s))
     table.add_row("audio minutes a minute", f"{met.audio_s / wall_s:.1f}")
-    settled = min(SETTLED_S, len(met.rss_mb) - 1)
-    rss = f"{met.rss_mb[0]:.0f} / {met.rss_mb[settled]:.0f} / {met.rss_mb[-1]:.0f} / {max(met.rss_mb):.0f}"
-    table.add_row(f"RSS at the start / after {settled} s / at the end / most, MB", rss)
+    table.add_row("RSS at the start, MB", f"{met.rss_mb[0]:.0f}")
+    if len(met.rss_mb) >= 3 * SETTLED_S:
+        for name, part in (
+            (f"RSS from {SETTLED_S} to {2 * SETTLED_S} s, MB", met.rss_mb[SETTLED_S : 2 * SETTLED_S]),
+            (f"RSS in the last {SETTLED_S} s, MB", met.rss_mb[-SETTLED_S:]),
+        ):
+            table.add_row(name, f"{np.median(part):.0f} (at most {max(part):.0f})")
     return table
 
 
