@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pytest
-from conftest import SAMPLE
+from bench import SAMPLE
 from fakes import FakeEngine, FakeSpeech
 
 from yivideo_pipeline.defs.checks import CHECKS

@@ -7,13 +7,14 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from conftest import SAMPLE
+from bench import SAMPLE
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import _origin
 from yivideo_pipeline.defs.instance import (
+    SERVED,
     WORKER_TAG,
     close_abandoned_runs,
     has_older_defaults,
@@ -198,3 +199,10 @@ def test_an_interrupted_run_is_closed_and_its_place_is_free(working, home):
         assert run.status == dg.DagsterRunStatus.CANCELED
         assert instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0
         assert instance.get_materialized_partitions(dg.AssetKey("audio")) == {"talk.mp4"}
+
+
+def test_the_command_does_not_take_back_what_a_running_service_allows(home):
+    with open_instance(home) as instance:
+        limit_models(instance, SERVED)
+        limit_models(instance, 1, raise_only=True)
+        assert instance.event_log_storage.get_concurrency_info("gpu").slot_count == SERVED

@@ -5,7 +5,7 @@ from shutil import copyfile
 
 import dagster as dg
 import pytest
-from conftest import SAMPLE
+from bench import SAMPLE
 
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat

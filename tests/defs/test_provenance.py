@@ -2,7 +2,7 @@
 
 import dagster as dg
 import pytest
-from conftest import SAMPLE
+from bench import SAMPLE
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import dagster as dg
 import pandas as pd
 import pytest
-from conftest import SAMPLE
+from bench import SAMPLE
 from make_history import STAGES, log_video
 from range_runs import add_videos, run_again, run_range
 

@@ -14,9 +14,13 @@ from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
 from yivideo_pipeline.remote.engine import RemoteEngine, Service
+from yivideo_pipeline.remote.speech import RemoteSpeech
 from yivideo_pipeline.remote.wire import error_of
+from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 pytestmark = pytest.mark.model
 
@@ -160,3 +164,23 @@ def test_every_kind_of_error_comes_back_as_itself():
     for kind in ("memory", "device_lost", "config_validation", "media_no_audio", "service"):
         assert error_of(kind, "message", "hint").kind == kind
     assert error_of("internal", "message", "hint").message == "message"
+
+
+def test_runs_that_do_without_the_service_load_their_models_one_after_the_other(
+    home, model_dir, tiny_weights, monkeypatch
+):
+    monkeypatch.setenv("YIVIDEO_CACHE__MODEL_DIR", str(model_dir))
+    monkeypatch.setenv("YIVIDEO_SPEECH__SERVICE_URL", f"http://127.0.0.1:{free_port()}")
+    settings = load_settings()
+    first, second = (RemoteSpeech(settings, LocalSpeech(settings)) for _ in range(2))
+
+    def describe() -> EngineInfo:
+        with second.engine(OPTIONS) as engine:
+            return engine.describe()
+
+    with ThreadPoolExecutor(1) as pool:
+        with first.engine(OPTIONS):
+            waiting = pool.submit(describe)
+            with pytest.raises(TimeoutError):
+                waiting.result(1)
+        assert "did not answer" in waiting.result().steps[0]

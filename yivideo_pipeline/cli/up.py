@@ -130,6 +130,7 @@ def _stop_all(services: Sequence[Service], hurry: threading.Event, console: Cons
 def _prepare_instance(settings: Settings, console: Console) -> None:
     """Write the instance's configuration where it is missing, and close runs whose process is gone."""
     from yivideo_pipeline.defs.instance import (
+        SERVED,
         close_abandoned_runs,
         has_older_defaults,
         limit_models,
@@ -137,13 +138,18 @@ def _prepare_instance(settings: Settings, console: Console) -> None:
     )
 
     with open_instance(settings.home) as instance:
-        limit_models(instance, settings.runs.gpu_slots)
+        limit_models(instance, SERVED if _uses_service(settings) else settings.runs.gpu_slots)
         closed = close_abandoned_runs(instance, alone=True)
     if closed:
         console.print(f"Runs closed since their process is gone: {len(closed)}. Dagster tries again.")
     if has_older_defaults(settings.home):
         file = show_path(settings.home / "dagster" / "dagster.yaml")
         console.print(f"{file} is of an earlier version: delete it, and it is written anew at the next start")
+
+
+def _uses_service(settings: Settings) -> bool:
+    """Tell whether runs ask a service for its model: ours, unless a person has said otherwise."""
+    return bool(settings.speech.service_url) or settings.origin("speech.service_url") == "default"
 
 
 def _make_inbox(settings: Settings) -> None:

@@ -73,7 +73,7 @@ class Work:
             open_instance(self.settings.home) as instance,
             choose_reporter(self.people, self.plan, live=self.live) as reporter,
         ):
-            limit_models(instance, self.settings.runs.gpu_slots)
+            limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
             close_abandoned_runs(instance)
             resources = build_resources(self.settings, self.speech, Listener(reporter.advance))
             processor = Processor(instance, resources)

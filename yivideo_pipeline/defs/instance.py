@@ -19,6 +19,9 @@ WORKER_TAG = ".dagster/yivideo-worker"
 Dagster's own prefix for tags that its UI does not list: it is of no use to a reader.
 """
 
+SERVED = 64
+"""Steps that may ask a service for its model at the same time: it has places and a line of its own."""
+
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _GONE = "The process that ran it is gone: it was killed, or the machine went down"
 # Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.
@@ -52,13 +55,19 @@ def has_older_defaults(home: Path) -> bool:
     return _edition(written) < _edition(_defaults())
 
 
-def limit_models(instance: dg.DagsterInstance, slots: int) -> None:
+def limit_models(instance: dg.DagsterInstance, slots: int, *, raise_only: bool = False) -> None:
     """Let so many steps use a model at the same time, over all runs.
 
     The settings decide, at each start anew: what was set in the UI holds until then. It can't stand in
     dagster.yaml, which is a person's file once it is written, and of which the settings know nothing.
+
+    Args:
+        instance: Whose pool it is.
+        slots: How many; `SERVED` where a service has the model, whose requests share batches.
+        raise_only: Leave it where more are allowed: `yivideo up` may be running with a service.
     """
-    if instance.event_log_storage.get_concurrency_info(GPU_POOL).slot_count != slots:
+    now = instance.event_log_storage.get_concurrency_info(GPU_POOL).slot_count
+    if now < slots or (now > slots and not raise_only):
         instance.event_log_storage.set_concurrency_slots(GPU_POOL, slots)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from filelock import FileLock
+
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.engine import RemoteEngine, Service
@@ -43,6 +45,8 @@ class RemoteSpeech:
         key = settings.service.api_key
         self._service = Service(settings.speech.service_url, key.get_secret_value() if key else None)
         self._required = settings.speech.service_required
+        settings.home.joinpath("locks").mkdir(parents=True, exist_ok=True)
+        self._turn = FileLock(settings.home / "locks" / "model.lock")
         self._local = local
 
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
@@ -80,7 +84,8 @@ class RemoteSpeech:
             yield RemoteEngine(self._service, background)
             return
         log.warning(self._missing())
-        with self._local.engine(options) as engine:
+        # Runs ask the service side by side; models of their own beside each other may not fit.
+        with self._turn, self._local.engine(options) as engine:
             yield _StandIn(engine, self._missing())
 
     def _is_there(self) -> bool:

@@ -57,7 +57,7 @@ class LibrarySettings(Section):
 class RunSettings(Section):
     """How runs share the machine."""
 
-    gpu_slots: int = Field(1, ge=1, le=64, description="Stages with a model at the same time, over all runs")
+    gpu_slots: int = Field(1, ge=1, le=64, description="Stages at once that load a model, over all runs")
     group_size: int = Field(20, ge=1, le=50, description="Most videos of a backfill that share a run")
     quarantine_after: int = Field(
         3, ge=1, le=20, description="Failed runs of one video in a row before it is set aside"

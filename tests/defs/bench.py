@@ -1,0 +1,45 @@
+"""A pipeline on a fake engine, for the tests of everything that Dagster runs."""
+
+from pathlib import Path
+from shutil import copyfile
+
+import dagster as dg
+from fakes import FakeSpeech
+
+from yivideo_pipeline.defs.launch import Listener
+from yivideo_pipeline.defs.processing import Processed, Processor
+from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.settings.model import Settings
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
+
+
+class Bench:
+    """A pipeline of its own on a fake engine: inbox, storage, instance."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.inbox = settings.library.roots["inbox"]
+        self.inbox.mkdir(parents=True)
+        self.speech = FakeSpeech()
+        self.heard: list[tuple[str, float]] = []
+        # In memory: the instance on disk has tests of its own.
+        self.instance = dg.DagsterInstance.ephemeral()
+        listener = Listener(lambda stage, fraction: self.heard.append((stage, fraction)))
+        self.resources = build_resources(settings, self.speech, listener)
+        self.processor = Processor(self.instance, self.resources)
+
+    def add(self, name: str, source: Path = SAMPLE) -> str:
+        target = self.inbox / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copyfile(source, target)
+        return self.resources["library"].key_of(target)
+
+    def run(self, name: str = "talk.mp4", **options) -> Processed:
+        return self.processor.process(name, **options)
+
+    def metadata(self, asset: str, key: str = "talk.mp4") -> dict[str, dg.MetadataValue]:
+        event = self.instance.fetch_materializations(
+            dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[key]), limit=1
+        ).records[0]
+        return dict(event.asset_materialization.metadata)
