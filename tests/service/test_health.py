@@ -7,7 +7,7 @@ from serving import SAMPLES, run_server
 
 pytestmark = pytest.mark.model
 
-CALL = {"call": '{"options": {"model_name": "tiny.en"}}'}
+CALL = ("call.json", b'{"options": {"model_name": "tiny.en"}}', "application/json")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_it_lives_and_is_not_ready_while_all_places_are_taken(small):
             "places_taken": 0,
         }
         with client.stream(
-            "POST", "/v1/speech/transcribe/upload", data=CALL, files={"sound": file}
+            "POST", "/v1/speech/transcribe/upload", files={"call": CALL, "sound": file}
         ) as answer:
             alive, ready = other.get("/health"), other.get("/health/ready")
             assert (alive.status_code, alive.json()["status"]) == (200, "ok")

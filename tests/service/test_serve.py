@@ -65,10 +65,9 @@ def test_in_the_background_of_a_shell_it_hears_ctrl_c(home, model_dir):
 def transcription(server):
     """The open answer to a request that is in work."""
     with server.client() as client, (SAMPLES / "lighthouse-60s.mkv").open("rb") as file:
-        options = {"call": '{"options": {"model_name": "tiny.en"}}'}
-        with client.stream(
-            "POST", "/v1/speech/transcribe/upload", data=options, files={"sound": file}
-        ) as answer:
+        call = ("call.json", b'{"options": {"model_name": "tiny.en"}}', "application/json")
+        parts = {"call": call, "sound": file}
+        with client.stream("POST", "/v1/speech/transcribe/upload", files=parts) as answer:
             yield answer
 
 
