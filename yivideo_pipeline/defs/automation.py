@@ -13,6 +13,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.recipes import deciding_options, recipe_of
 from yivideo_pipeline.errors.tree import Severity
+from yivideo_pipeline.history.tags import TRIGGER_TAG
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
@@ -20,7 +21,7 @@ from yivideo_pipeline.settings.model import Settings
 STAGE = "subtitles"
 SENSOR = "render_again"
 INTERVAL_S = 60
-_TAGS = {"dagster/priority": "-2", "yivideo/trigger": "automation"}
+_TAGS = {"dagster/priority": "-2", TRIGGER_TAG: "automation"}
 
 Condition: TypeAlias = dg.AutomationCondition[dg.AssetKey]
 Context: TypeAlias = dg.AutomationContext[dg.AssetKey]

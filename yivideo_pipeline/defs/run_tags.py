@@ -6,13 +6,11 @@ from yivideo_pipeline.defs.fresh_process import tags_at_start
 from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.selection import is_first
 from yivideo_pipeline.defs.work import Tools
+from yivideo_pipeline.history.tags import MODEL_TAG, TRIGGER_TAG
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 
 VIDEO_TAG = "yivideo/video"
-MODEL_TAG = "yivideo/model"
 LANGUAGE_TAG = "yivideo/language"
-TRIGGER_TAG = "yivideo/trigger"
-"""Who asked for the run: cli, gateway, sensor, backfill, schedule, automation or ui."""
 
 _TRIGGERS = {
     "dagster/schedule_name": "schedule",

@@ -6,13 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from yivideo_pipeline.history.tags import BACKFILL_TAG, MODEL_TAG, PARTITION_TAG, TRIGGER_TAG
 from yivideo_pipeline.ledger.samples import RunEntry, Sample
-
-PARTITION_TAG = "dagster/partition"
-BACKFILL_TAG = "dagster/backfill"
-MODEL_TAG = "yivideo/model"
-TRIGGER_TAG = "yivideo/trigger"
-"""As `defs.run_tags` sets them."""
 
 MEASURED = {field.name for field in fields(Sample)} - {
     "run_id", "stage", "key", "success", "at", "warnings", "kind", "message", "hint",

@@ -15,12 +15,12 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.stages import CODE_VERSIONS
+from yivideo_pipeline.history.tags import TRIGGER_TAG
 
 PRIORITY = "-2"
 """Behind a person's own runs and behind the library watch."""
 ORIGIN_TAG = "yivideo/backfill"
 """What launched it: a schedule's name, or `by-hand`. It is on each of its runs too."""
-TRIGGER_TAG = "yivideo/trigger"
 LONGEST_ID = 32
 """What Dagster's table has room for."""
 _UNFINISHED = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]

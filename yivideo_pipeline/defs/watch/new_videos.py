@@ -3,11 +3,11 @@
 import dagster as dg
 
 from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.run_tags import TRIGGER_TAG
 from yivideo_pipeline.defs.stages import JOB, VIDEOS
 from yivideo_pipeline.defs.watch.submitted import submitted, write_cursor
 from yivideo_pipeline.defs.watch.told import sum_up, tell
 from yivideo_pipeline.errors.tree import Severity
+from yivideo_pipeline.history.tags import TRIGGER_TAG
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.library.look import Alert, Item, Look

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -64,31 +64,28 @@ class Taken(BaseModel):
     key: str
 
 
+def _read_address(
+    q: Annotated[str, Query(max_length=200)] = "", state: str = "", sort: str = "", page: str = ""
+) -> Wanted:
+    """Read the address; what is no choice of ours counts as none."""
+    chosen: State | None = next((one for one in STATES if one == state), None)
+    order: Order = next((one for one in ORDERS if one == sort), "changed")
+    number = int(page) if page.isascii() and page.isdecimal() and len(page) < 8 else 1
+    return Wanted(q, chosen, order, number)
+
+
+Asked = Annotated[Wanted, Depends(_read_address)]
+
+
 @router.get("/library")
-def library(
-    request: Request,
-    shared: Shared,
-    q: Annotated[str, Query(max_length=200)] = "",
-    state: str = "",
-    sort: str = "",
-    page: str = "",
-) -> Response:
+def library(request: Request, shared: Shared, wanted: Asked) -> Response:
     """Show one page of the library, as the address says."""
-    wanted = _wanted(q, state, sort, page)
     return render(request, "library.html", "library", LIBRARY, KINDS, script=SCRIPT, **_shown(shared, wanted))
 
 
 @router.get("/library/videos")
-def library_videos(
-    request: Request,
-    shared: Shared,
-    q: Annotated[str, Query(max_length=200)] = "",
-    state: str = "",
-    sort: str = "",
-    page: str = "",
-) -> Response:
+def library_videos(request: Request, shared: Shared, wanted: Asked) -> Response:
     """Show the list alone, for a page that is open already."""
-    wanted = _wanted(q, state, sort, page)
     return render(request, "videos.html", "library", LIBRARY, KINDS, **_shown(shared, wanted))
 
 
@@ -109,14 +106,6 @@ async def upload(request: Request, shared: Shared, name: Annotated[str, Query(ma
         return Taken(key=await take(name, request.stream(), shared.settings))
     except ClientDisconnect:
         raise Refused(499, "client_gone", "The client went away") from None
-
-
-def _wanted(q: str, state: str, sort: str, page: str) -> Wanted:
-    """Read the address; what is no choice of ours counts as none."""
-    chosen: State | None = next((one for one in STATES if one == state), None)
-    order: Order = next((one for one in ORDERS if one == sort), "changed")
-    number = int(page) if page.isascii() and page.isdecimal() and len(page) < 8 else 1
-    return Wanted(q, chosen, order, number)
 
 
 def _shown(shared: ServiceState, wanted: Wanted) -> dict[str, Any]:

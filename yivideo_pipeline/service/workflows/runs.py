@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from yivideo_pipeline.history.tags import PARTITION_TAG, TRIGGER_TAG
 from yivideo_pipeline.service.dagster_client import Dagster, refusal
 from yivideo_pipeline.service.workflows.chain import STAGES
 
 WORKFLOW_TAG = "yivideo/workflow"
-TRIGGER_TAG = "yivideo/trigger"
 TRIGGER = "gateway"
-PARTITION_TAG = "dagster/partition"
 MOST_RUNS = 50
 """Of one workflow: it was launched again by hand so often that the first are of no interest."""
 MOST_EVENTS = 1000
