@@ -6,7 +6,9 @@ from shutil import copyfile
 import dagster as dg
 import pytest
 from bench import SAMPLE
+from fakes import FakeEngine
 
+from yivideo_pipeline.defs import work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat
 from yivideo_pipeline.storage.partition_keys import encode_key
@@ -36,6 +38,23 @@ def test_the_listener_hears_every_stage_to_its_end(bench):
         "subtitles",
     ]
     assert {stage for stage, _ in bench.heard} == set(STAGES)
+
+
+def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(bench, monkeypatch):
+    monkeypatch.setattr(work, "TELL_EVERY_S", 0.0)
+    seen, at_work = [], bench.resources["ledger"].workers.at_work
+    transcribe = FakeEngine.transcribe
+
+    def watched(engine, audio, options, progress):
+        said = transcribe(engine, audio, options, progress)
+        seen.append(at_work("talk.mp4"))
+        return said
+
+    monkeypatch.setattr(FakeEngine, "transcribe", watched)
+    bench.add("talk.mp4")
+    assert bench.run().success
+    assert [(one.stage, one.fraction) for one in seen] == [("transcript", 0.5)]
+    assert at_work("talk.mp4") is None
 
 
 def test_the_second_run_makes_nothing_and_loads_no_model(bench):

@@ -6,6 +6,7 @@ import pytest
 from yivideo_pipeline.ledger.attempts import Attempt
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger.videos import known_videos
 from yivideo_pipeline.ledger.workers import is_gone, worker_of_this_process
 
 AT_WORK = """
@@ -44,6 +45,18 @@ def test_who_ends_its_work_leaves_nothing_behind(ledger):
     ledger.workers.end("a.mp4")
     assert ledger.workers.begin("a.mp4", "transcript", "run1") == 0
     assert ledger.workers.deaths() == {}
+
+
+def test_others_see_how_far_a_worker_is_until_it_ends(ledger):
+    ledger.workers.begin("a.mp4", "transcript", "run1")
+    assert ledger.workers.at_work("a.mp4").fraction is None
+    ledger.workers.tell("a.mp4", 0.25)
+    ledger.workers.tell("a.mp4", 0.5)
+    assert ledger.workers.at_work("a.mp4").fraction == 0.5
+    (video,) = known_videos(ledger.engine)
+    assert (video.stage, video.stage_fraction) == ("transcript", 0.5)
+    ledger.workers.begin("a.mp4", "alignment", "run1")
+    assert ledger.workers.at_work("a.mp4").fraction is None, "that was the stage before"
 
 
 def test_a_living_worker_counts_as_no_death(ledger, other_worker):

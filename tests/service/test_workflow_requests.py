@@ -10,14 +10,17 @@ from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.stages import JOB, LOCATION, UPSTREAM, VIDEOS
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.history.tags import PARTITION_TAG
+from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.ledger.workflows import GIVE_UP_AFTER_S, CallbackLedger
 from yivideo_pipeline.service import dagster_client
 from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.workflows.addresses import find_target
 from yivideo_pipeline.service.workflows.chain import STAGES, stages_of
-from yivideo_pipeline.service.workflows.runs import Failure, Run
-from yivideo_pipeline.service.workflows.status import state_of
+from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, Failure, Run, Step
+from yivideo_pipeline.service.workflows.status import describe, state_of
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.storage.artifacts import Storage
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]
 
@@ -200,6 +203,25 @@ def test_a_failed_run_is_final_only_once_dagster_has_said_so():
     assert state_of([run("FAILURE", 0, **{"dagster/will_retry": "true"})]) == "retrying"
     assert state_of([run("FAILURE", 0, **{"dagster/will_retry": "false"})]) == "failed"
     assert state_of([run("FAILURE", 9, **{"dagster/will_retry": "true"}), run("QUEUED", 0)]) == "queued"
+
+
+def test_the_progress_of_a_workflow_grows_inside_a_stage(home):
+    steps = (
+        Step("video", "SUCCESS", 1, 1.0, 2.0, None),
+        Step("audio", "IN_PROGRESS", 1, 2.0, None, None),
+    )
+    asked = ("video", "audio")
+    run = Run("run", "STARTED", None, {WORKFLOW_TAG: "w", PARTITION_TAG: "a"}, asked, 0.0, 1.0, None, steps)
+    storage = Storage(home / "artifacts")
+
+    def progress(at_work):
+        status = describe([run], storage, "http://127.0.0.1:3000", at_work)
+        return status.progress, [stage.progress for stage in status.stages]
+
+    assert progress(None) == (0.5, [1.0, 0.0])
+    assert progress(AtWork("audio", "run", 2.0, fraction=0.5)) == (0.75, [1.0, 0.5])
+    assert progress(AtWork("audio", "run", 2.0, fraction=None)) == (0.5, [1.0, 0.0])
+    assert progress(AtWork("audio", "of somebody else", 2.0, fraction=0.5)) == (0.5, [1.0, 0.0])
 
 
 def test_a_callback_is_tried_ever_less_often_and_given_up_in_the_end(home):

@@ -88,7 +88,8 @@ def _lines(path: Path, answer: Answer, account: Account) -> Iterator[tuple[str, 
     if record := answer.record:
         yield "file", f"{megabytes(record.size_bytes)}, changed {moment(record.mtime_ns / 1e9)}"
     if now := account.at_work:
-        yield "at work", f"{now.stage}, since {moment(now.since)}"
+        share = "" if now.fraction is None else f" ({now.fraction:.0%} of it done)"
+        yield "at work", f"{now.stage}, since {moment(now.since)}{share}"
     elif record and record.taken and account.last_run is None:
         yield "at work", "not yet: it was taken, and its run waits for its turn"
     for stage in account.stages:

@@ -1,5 +1,6 @@
 """The part that every stage has in common: look before making, measure, keep."""
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +24,9 @@ from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.stage_keys import stage_key
 from yivideo_pipeline.telemetry.measure import measure
 from yivideo_pipeline.telemetry.nvml import Nvml, open_nvml
+
+TELL_EVERY_S = 1.0
+"""So often the ledger is told how far a stage is; each time is a commit."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Stage:
         self.partition_key = partition_key
         self.tools = tools
         self._log = log
+        self._tell_again_at = time.monotonic() + TELL_EVERY_S  # what is over sooner needs no telling
 
     @property
     def speech_options(self) -> SpeechOptions:
@@ -73,8 +78,11 @@ class Stage:
         return self.tools.library.path_of(self.partition_key)
 
     def progress(self, fraction: float) -> None:
-        """Tell how much of the stage is done, 0 to 1."""
+        """Tell how much of the stage is done, 0 to 1: who launched it here, and who looks from elsewhere."""
         self.tools.launch.listener.tell(self.name, fraction)
+        if (now := time.monotonic()) >= self._tell_again_at:
+            self._tell_again_at = now + TELL_EVERY_S
+            self.tools.ledger.workers.tell(self.partition_key, fraction)
 
     def find(self, stage: str) -> Artifact | None:
         """Return what another stage made last for this video, if it is still there."""

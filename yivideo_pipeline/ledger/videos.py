@@ -8,7 +8,7 @@ from yivideo_pipeline.ledger.failures import FAILURES, QUARANTINE
 from yivideo_pipeline.ledger.files import FILES
 from yivideo_pipeline.ledger.made import MADE
 from yivideo_pipeline.ledger.samples import SAMPLES
-from yivideo_pipeline.ledger.workers import AT_WORK, is_gone
+from yivideo_pipeline.ledger.workers import AT_WORK, is_gone, select_work
 
 
 class KnownVideo(NamedTuple):
@@ -16,7 +16,7 @@ class KnownVideo(NamedTuple):
 
     `why` and `detail` are the watch's last decision on its file. `made_at` is when its subtitles were made or
     found, `audio_s` the length of its sound. `failed_…` is its open failure, or the one for which it was set
-    aside, then `aside_since` too. `stage` is what somebody is at now.
+    aside, then `aside_since` too. `stage` is what somebody is at now, `stage_fraction` how much of it is done.
     """
 
     key: str
@@ -35,6 +35,7 @@ class KnownVideo(NamedTuple):
     aside_since: float | None
     stage: str | None = None
     stage_since: float | None = None
+    stage_fraction: float | None = None
 
 
 def known_videos(engine: Engine) -> list[KnownVideo]:
@@ -63,12 +64,12 @@ def known_videos(engine: Engine) -> list[KnownVideo]:
     ).select_from(found)
     with engine.connect() as connection:
         rows = connection.execute(wanted).all()
-        busy = {row.key: row for row in connection.execute(select(AT_WORK)) if not is_gone(row.worker)}
+        busy = {row.key: row for row in connection.execute(select_work()) if not is_gone(row.worker)}
     return [_known(row, busy.get(row[0])) for row in rows]
 
 
 def _known(row, work) -> KnownVideo:  # noqa: ANN001 - rows of SQLAlchemy's
-    return KnownVideo(*row) if work is None else KnownVideo(*row, work.stage, work.since)
+    return KnownVideo(*row) if work is None else KnownVideo(*row, work.stage, work.since, work.fraction)
 
 
 def _latest(table, at: ColumnElement, which: ColumnElement, *names: str) -> Subquery:  # noqa: ANN001 - a Table

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 
 import psutil
-from sqlalchemy import Column, Connection, Engine, Float, Integer, Table, Text, delete, func, insert, select
+from sqlalchemy import Column, Connection, Engine, Float, Integer, Select, Table, Text, delete, func, select
+from sqlalchemy.dialects.sqlite import insert
 
 from yivideo_pipeline.ledger.database import tables
 
@@ -18,6 +19,13 @@ AT_WORK = Table(
     Column("stage", Text, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("since", Float, nullable=False),
+)
+PROGRESS = Table(
+    "progress",
+    tables,
+    Column("key", Text, primary_key=True),
+    Column("worker", Text, primary_key=True),
+    Column("fraction", Float, nullable=False),
 )
 DEATHS = Table(
     "deaths",
@@ -50,11 +58,15 @@ def is_gone(worker: str) -> bool:
 
 @dataclass(frozen=True)
 class AtWork:
-    """What a worker is at: the stage, the run (its root's id), since when in Unix seconds."""
+    """What a worker is at: the stage, the run (its root's id), since when in Unix seconds.
+
+    `fraction` is how much of the stage is done, 0 to 1; None where the worker has not said it.
+    """
 
     stage: str
     run_id: str
     since: float
+    fraction: float | None
 
 
 class WorkerLedger:
@@ -71,7 +83,7 @@ class WorkerLedger:
             How many workers died at it since it last went well.
         """
         with self._engine.begin() as connection:
-            connection.execute(delete(AT_WORK).where(AT_WORK.c.key == key, AT_WORK.c.worker == self._worker))
+            self._leave(connection, key)
             connection.execute(
                 insert(AT_WORK).values(
                     key=key, worker=self._worker, stage=stage, run_id=run_id, since=time.time()
@@ -81,18 +93,29 @@ class WorkerLedger:
             found = select(func.count()).select_from(DEATHS).where(DEATHS.c.key == key)
             return connection.execute(found).scalar_one()
 
+    def tell(self, key: str, fraction: float) -> None:
+        """Note how much of its stage this process has done, 0 to 1."""
+        row = {"key": key, "worker": self._worker, "fraction": fraction}
+        upsert = insert(PROGRESS).values(row).on_conflict_do_update(set_={"fraction": fraction})
+        with self._engine.begin() as connection:
+            connection.execute(upsert)
+
     def end(self, key: str) -> None:
         """Note that the work is over, well or not."""
         with self._engine.begin() as connection:
-            connection.execute(delete(AT_WORK).where(AT_WORK.c.key == key, AT_WORK.c.worker == self._worker))
+            self._leave(connection, key)
+
+    def _leave(self, connection: Connection, key: str) -> None:
+        for table in (AT_WORK, PROGRESS):
+            connection.execute(delete(table).where(table.c.key == key, table.c.worker == self._worker))
 
     def at_work(self, key: str) -> AtWork | None:
         """Return what is done about a video now; None where nobody is at it, or its worker is dead."""
-        latest = select(AT_WORK).where(AT_WORK.c.key == key).order_by(AT_WORK.c.since.desc())
+        latest = select_work().where(AT_WORK.c.key == key).order_by(AT_WORK.c.since.desc())
         with self._engine.connect() as connection:
             for row in connection.execute(latest):
                 if not is_gone(row.worker):
-                    return AtWork(row.stage, row.run_id, row.since)
+                    return AtWork(row.stage, row.run_id, row.since, row.fraction)
         return None
 
     def deaths(self) -> dict[str, int]:
@@ -109,11 +132,18 @@ class WorkerLedger:
             connection.execute(delete(DEATHS).where(DEATHS.c.key == key))
 
 
+def select_work() -> Select:
+    """Select what workers are at, the dead ones too, each with how far it has told that it is."""
+    told = (PROGRESS.c.key == AT_WORK.c.key) & (PROGRESS.c.worker == AT_WORK.c.worker)
+    return select(AT_WORK, PROGRESS.c.fraction).outerjoin(PROGRESS, told)
+
+
 def _bury(connection: Connection) -> None:
     """Turn what dead workers left behind into deaths."""
     for left in connection.execute(select(AT_WORK)).all():
         if is_gone(left.worker):
             gone = delete(AT_WORK).where(AT_WORK.c.key == left.key, AT_WORK.c.worker == left.worker)
+            connection.execute(delete(PROGRESS).where(PROGRESS.c.worker == left.worker))
             # Of two processes that find it, one counts it.
             if connection.execute(gone).rowcount:
                 connection.execute(

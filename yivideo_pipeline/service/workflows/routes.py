@@ -95,4 +95,5 @@ def _runs(workflow: str, shared: ServiceState) -> list[Run]:
 
 
 def _describe(runs: list[Run], shared: ServiceState) -> WorkflowStatus:
-    return describe(runs, shared.storage, shared.settings.service.dagster_url)
+    at_work = shared.ledger.workers.at_work(runs[0].video)
+    return describe(runs, shared.storage, shared.settings.service.dagster_url, at_work)

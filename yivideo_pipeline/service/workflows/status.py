@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.service.workflows.runs import Run, Step
 from yivideo_pipeline.service.workflows.subtitles import formats_of
 from yivideo_pipeline.storage.artifacts import Storage
@@ -45,10 +46,14 @@ _STAGE_STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "SKIPPED": "skippe
 
 
 class StageStatus(BaseModel):
-    """How one stage stands: pending, running, succeeded, failed, skipped or interrupted."""
+    """How one stage stands: pending, running, succeeded, failed, skipped or interrupted.
+
+    `progress` is how much of it is done, 0 to 1, as far as its worker has said it.
+    """
 
     name: str
     state: str
+    progress: float = 0.0
     attempts: int = 0
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -87,7 +92,7 @@ class WorkflowSummary(BaseModel):
 
 
 class WorkflowStatus(WorkflowSummary):
-    """How a workflow stands; `stage` is what it is at, `progress` the share of stages that are done."""
+    """How a workflow stands; `stage` is what it is at, `progress` what is done of all stages, 0 to 1."""
 
     stage: str | None
     progress: float
@@ -124,14 +129,24 @@ def summarize(runs: Sequence[Run], dagster_url: str) -> WorkflowSummary:
     )
 
 
-def describe(runs: Sequence[Run], storage: Storage, dagster_url: str) -> WorkflowStatus:
-    """Tell all of a workflow."""
+def describe(
+    runs: Sequence[Run], storage: Storage, dagster_url: str, at_work: AtWork | None = None
+) -> WorkflowStatus:
+    """Tell all of a workflow.
+
+    Args:
+        runs: Its runs, with details, the oldest first.
+        storage: Where its subtitles are.
+        dagster_url: Dagster's address, for links.
+        at_work: What is done about its video now.
+    """
     summary = summarize(runs, dagster_url)
     wanted, is_over = runs[0].stages, summary.state.is_final
     steps = _latest_steps(runs)
-    stages = [_stage(name, steps.get(name), is_over) for name in wanted]
+    ours = at_work if at_work and at_work.run_id in {run.run_id for run in runs} else None
+    stages = [_stage(name, steps.get(name), is_over, ours) for name in wanted]
     summary.links = links_of(summary.workflow_id, formats_of(storage, runs), runs[-1].run_id, dagster_url)
-    done = sum(stage.state == "succeeded" for stage in stages)
+    done = sum(stage.progress for stage in stages)
     failure = runs[-1].failure
     return WorkflowStatus(
         **summary.model_dump(),
@@ -156,13 +171,17 @@ def _latest_steps(runs: Sequence[Run]) -> dict[str, Step]:
     return {step.stage: step for run in runs for step in run.steps}
 
 
-def _stage(name: str, step: Step | None, is_over: bool) -> StageStatus:
+def _stage(name: str, step: Step | None, is_over: bool, at_work: AtWork | None) -> StageStatus:
     if step is None or step.status is None:
         return StageStatus(name=name, state="pending")
     state = _STAGE_STATES[step.status]
+    progress = 1.0 if state == "succeeded" else 0.0
+    if state == "running" and at_work and at_work.stage == name:
+        progress = at_work.fraction or 0.0
     return StageStatus(
         name=name,
         state="interrupted" if state == "running" and is_over else state,
+        progress=round(progress, 3),
         attempts=step.attempts,
         started_at=_time(step.started_at),
         ended_at=_time(step.ended_at),
