@@ -67,6 +67,16 @@ def test_short_requests_share_a_batch():
     assert len(work.groups) == 2
 
 
+def test_workers_share_what_would_fit_into_one_batch():
+    shared, work = batcher(Placement("cpu", "int8", batch_size=8, threads=2)), Echo("en")
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(shared.map, ["a", "b", "c", "d"], work)
+        wait_until(lambda: len(work.groups) == 2)
+        work.gate.set()
+        assert found.result(PATIENCE_S) == ["A", "B", "C", "D"]
+    assert work.groups[0] == ["a", "b"]
+
+
 def test_what_is_wanted_otherwise_gets_a_batch_of_its_own():
     shared, english = batcher(), Echo("en")
     chinese = Echo("zh", gate=english.gate)

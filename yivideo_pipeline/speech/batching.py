@@ -141,7 +141,7 @@ class Batcher(Generic[Model]):
     def _serve(self) -> None:
         while True:
             with self._changed:
-                group = self._take(self._adapt(self._held.place).group_size)
+                group = self._take(self._adapt(self._held.place))
                 if not group:
                     self._workers -= 1
                     return
@@ -151,11 +151,14 @@ class Batcher(Generic[Model]):
                     request.in_hand -= 1
                 self._changed.notify_all()
 
-    def _take(self, size: int) -> list[_Entry]:
+    def _take(self, place: Placement) -> list[_Entry]:
         """The next group: an item of each request in turn that wants the same work; only with the lock."""
         ready = [request for request in self._line if request.waiting]
         ready.sort(key=lambda request: request.background)  # keeps the turns among equals
         sharing = [request for request in ready if request.work == ready[0].work]
+        waiting = sum(len(request.waiting) for request in sharing)
+        # The last few are shared out: one worker would be at all of them while the others have nothing.
+        size = min(place.group_size, -(-waiting // place.workers))
         group: list[_Entry] = []
         while sharing and len(group) < size:
             for request in sharing[: size - len(group)]:
