@@ -33,9 +33,8 @@ from yivideo_pipeline.speech.weights import find_weights
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 HEALTH_EVERY_S = 0.1
-SETTLED_S = 30
-"""After so long the model is loaded, and from then on memory should be flat: its median over as long is
-compared with that at the end."""
+MEMORY_WINDOW_S = 30
+"""Resident memory is told as a median over each of these."""
 LENGTHS_S = np.linspace(5, 15, 11)
 EXPECTED = {"200", "429"}
 
@@ -136,12 +135,10 @@ def render(met: Met, wall_s: float) -> Table:
     table.add_row(f"/health P50 / P99 / max ({len(met.health_s)} times)", _percentiles(met.health_s))
     table.add_row("audio minutes a minute", f"{met.audio_s / wall_s:.1f}")
     table.add_row("RSS at the start, MB", f"{met.rss_mb[0]:.0f}")
-    if len(met.rss_mb) >= 3 * SETTLED_S:
-        for name, part in (
-            (f"RSS from {SETTLED_S} to {2 * SETTLED_S} s, MB", met.rss_mb[SETTLED_S : 2 * SETTLED_S]),
-            (f"RSS in the last {SETTLED_S} s, MB", met.rss_mb[-SETTLED_S:]),
-        ):
-            table.add_row(name, f"{np.median(part):.0f} (at most {max(part):.0f})")
+    for begin in range(0, len(met.rss_mb) - MEMORY_WINDOW_S + 1, MEMORY_WINDOW_S):
+        window = met.rss_mb[begin : begin + MEMORY_WINDOW_S]
+        name = f"RSS from {begin} to {begin + MEMORY_WINDOW_S} s, MB"
+        table.add_row(name, f"{np.median(window):.0f} (at most {max(window):.0f})")
     return table
 
 
