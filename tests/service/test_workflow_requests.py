@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.stages import JOB, LOCATION, UPSTREAM, VIDEOS
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.history.tags import PARTITION_TAG
+from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.ledger.workflows import GIVE_UP_AFTER_S, CallbackLedger
 from yivideo_pipeline.service import dagster_client

@@ -117,6 +117,12 @@ def test_a_variable_adds_a_library_root(config):
     assert settings.library.roots == {"tv": Path("/tv"), "films": Path("/films")}
 
 
+def test_a_variable_names_several_folders_for_requests(config):
+    environ = {"YIVIDEO_HOME": "/srv/yivideo", "YIVIDEO_SERVICE__ROOTS": "/films, more"}
+    settings = load_settings(config("service: {roots: [/tv]}"), environ)
+    assert settings.service.roots == (Path("/films"), Path("/srv/yivideo/more"))
+
+
 def test_the_file_is_found_by_variable_and_in_home(tmp_path):
     (tmp_path / "config.yml").write_text("speech: {batch_size: 3}\n")
     (tmp_path / "other.yml").write_text("speech: {batch_size: 5}\n")

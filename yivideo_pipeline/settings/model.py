@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.options import SubtitleOptions, split_list
 from yivideo_pipeline.settings.orchestration import (
     BackfillSettings,
     CheckSettings,
@@ -153,7 +153,9 @@ class Settings(Section):
         for (section, key), default in defaults.items():
             values = placed.get(section, {})
             if isinstance(values, dict):
-                placed[section] = {**values, key: _anchor(values.get(key, default), home)}
+                given = values.get(key, default)
+                several = isinstance(default, tuple)
+                placed[section] = {**values, key: _anchor(split_list(given) if several else given, home)}
         return placed
 
 
