@@ -3,11 +3,11 @@
 import csv
 import io
 import time
-from importlib.util import find_spec
 
 import dagster as dg
 import pytest
 from make_history import STAGES
+from pyarrow import parquet
 from serving import SAMPLES, run_server
 from worked import HINT, log_failures, log_videos, wait_for
 
@@ -182,12 +182,19 @@ def test_a_table_is_exported_of_one_operation(client):
     assert [row["error"] for row in rows if row["success"] == "False"] == ["memory", "memory"]
 
 
-def test_parquet_without_its_library_is_refused_with_what_to_do(client):
-    if find_spec("pyarrow"):
-        pytest.skip("pyarrow is installed")
-    answer = client.post(f"{API}/export", json={"format": "parquet"})
-    assert answer.status_code == 422
-    assert "pyarrow" in answer.json()["error"]["hint"]
+def test_parquet_has_the_rows_of_the_other_formats_with_their_types(client):
+    asked = {"operation": "whisperx.generate_subtitles", "since": "24h"}
+    answer = client.post(f"{API}/export", json={"format": "parquet", **asked})
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    table = parquet.read_table(io.BytesIO(answer.content))
+    rows = client.post(f"{API}/export", json={"format": "json", **asked}).json()
+    assert table.column_names == list(rows[0])
+    assert table["duration"].to_pylist() == [row["duration"] for row in rows]
+    assert [str(table.schema.field(name).type) for name in ("duration", "batch_size", "success")] == [
+        "double",
+        "int64",
+        "bool",
+    ]
 
 
 def test_an_unknown_format_is_refused(client):

@@ -16,7 +16,8 @@ class KnownVideo(NamedTuple):
 
     `why` and `detail` are the watch's last decision on its file. `made_at` is when its subtitles were made or
     found, `audio_s` the length of its sound. `failed_…` is its open failure, or the one for which it was set
-    aside, then `aside_since` too. `stage` is what somebody is at now, `stage_fraction` the share that is done.
+    aside, then `aside_since` too. `stage` is what somebody is at now, `stage_fraction` how much of it is
+    done.
     """
 
     key: str

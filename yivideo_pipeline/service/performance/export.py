@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.window import Window
@@ -59,18 +57,8 @@ def write_export(table: "pd.DataFrame", kind: Format, folder: Path) -> Iterator[
         table: As `export_table` makes it.
         kind: The file's format.
         folder: Where there is room to work.
-
-    Raises:
-        Refused: 422; nothing installed writes the format.
     """
     if kind == "parquet":
-        if find_spec("pyarrow") is None:
-            raise Refused(
-                422,
-                "format_not_installed",
-                "Parquet needs pyarrow, which is not installed",
-                "Ask for csv or json, or run `pip install pyarrow` and start the service again",
-            )
         return _parquet(table, folder)
     return _csv(table) if kind == "csv" else _json(table)
 
