@@ -1,5 +1,6 @@
 """The service as a program: how it starts, and how it ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -127,6 +128,22 @@ def test_what_a_request_failed_with_is_in_the_log_under_the_id_that_was_told(ser
         told = client.post("/v1/speech/transcribe", json={"sound": {"path": "/etc/passwd"}}).json()["error"]
     (line,) = [line for line in log_of(server.home).splitlines() if told["id"] in line]
     assert "POST /v1/speech/transcribe: 403" in line
+
+
+@pytest.mark.parametrize("upload", [False, True])
+def test_a_folder_as_model_is_refused_whether_it_is_there_or_not(server, tmp_path, upload):
+    def ask(client, folder):
+        call = {"options": {"model_name": str(folder)}}
+        if upload:
+            parts = {"call": ("call.json", json.dumps(call)), "sound": ("sound.wav", b"")}
+            return client.post("/v1/speech/transcribe/upload", files=parts)
+        return client.post("/v1/speech/transcribe", json=call | {"sound": {"path": "/nowhere"}})
+
+    with server.client() as client:
+        there, missing = (ask(client, tmp_path / name) for name in (".", "missing"))
+    assert (there.status_code, missing.status_code) == (422, 422)
+    told, other = (answer.json()["error"] | {"id": ""} for answer in (there, missing))
+    assert told | {"message": told["message"].replace(str(tmp_path), f"{tmp_path}/missing")} == other
 
 
 def test_nothing_of_it_is_left_running(home, model_dir):

@@ -38,9 +38,10 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
 )
 """Status of each kind of error; all others are ours: 500."""
 
-
 HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
+
+SEE_DOCS = "The API is described at /docs"
 
 _FOLDERS = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+")
 
@@ -104,8 +105,7 @@ def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, s
         case RequestValidationError():
             # The values themselves may be secrets: names and what is wrong with them are enough.
             lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
-            hint = "The API is described at /docs"
-            told = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=hint)
+            told = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=SEE_DOCS)
             status, headers = 422, {}
         case HTTPException():
             kind = HTTP_KINDS.get(error.status_code, "http")

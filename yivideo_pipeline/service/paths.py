@@ -1,9 +1,13 @@
 """Files that a request may name: those under the allowed folders, whatever links there are on the way."""
 
+import logging
 from pathlib import Path
 
-from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.options import no_model_folder
+
+log = logging.getLogger(__name__)
 
 
 def allowed_roots(settings: Settings) -> tuple[Path, ...]:
@@ -11,27 +15,25 @@ def allowed_roots(settings: Settings) -> tuple[Path, ...]:
     return (*settings.library.roots.values(), *settings.service.roots)
 
 
-def require_allowed_model(name: str, settings: Settings) -> None:
+def require_allowed_model(name: str, settings: Settings, where: str) -> None:
     """Refuse a model's folder that lies neither among the weights nor in an allowed folder.
 
     Args:
         name: A model's name, hub id, or the whole path of its folder.
         settings: Say which model is configured, and which folders are allowed.
+        where: The field of the request that names it.
 
     Raises:
-        Refused: 403.
+        Refused: 422, in the words of a folder that does not exist: nobody finds out by it which there are.
     """
     folder = Path(name)
     if name == settings.speech.model_name or not folder.is_absolute():
         return
     roots = [root.resolve() for root in (settings.cache.model_dir, *allowed_roots(settings))]
     if not any(folder.resolve().is_relative_to(root) for root in roots):
-        raise Refused(
-            403,
-            "model_load",
-            "The model's folder lies outside the allowed folders",
-            "Put it into cache.model_dir, or add its folder to service.roots",
-        )
+        message = f"{where}: Value error, {no_model_folder(name)}"
+        log.info("a model's folder is taken from cache.model_dir and service.roots alone, not %s", name)
+        raise Refused(422, "invalid_request", message, SEE_DOCS)
 
 
 def resolve_allowed(name: str, settings: Settings, also: tuple[Path, ...] = ()) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, File, Request, UploadFile
@@ -18,7 +19,7 @@ from yivideo_pipeline.remote.wire import (
     TranscribeCall,
     Words,
 )
-from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.service.paths import require_allowed_model, resolve_allowed
 from yivideo_pipeline.service.sound import keep_upload, open_sound
 from yivideo_pipeline.service.state import Shared, State
@@ -31,6 +32,7 @@ from yivideo_pipeline.speech.types import Transcript
 router = APIRouter(prefix="/v1/speech", tags=["speech"])
 
 CallT = TypeVar("CallT", bound=TranscribeCall)
+Bring = Callable[[TranscribeCall, State], AbstractContextManager[Audio]]
 Do = Callable[[SpeechEngine, Audio, Emit], Transcript]
 # A file, not a field: a form's fields may hold 1 MB, which the transcript of an hour is over.
 Call = Annotated[UploadFile, File(description="The call as JSON, as the route without /upload takes it")]
@@ -40,7 +42,7 @@ Upload = Annotated[UploadFile, File(description="The sound")]
 @router.post("/describe")
 def describe(call: DescribeCall, shared: Shared) -> Description:
     """Tell what options come to here: warnings, the weights' revision, and what would time the words."""
-    _require_model(call.options, shared)
+    _require_model(call.options, shared, "body.options.model_name")
     local = shared.models.local
     return Description(
         warnings=local.check(call.options),
@@ -52,33 +54,32 @@ def describe(call: DescribeCall, shared: Shared) -> Description:
 @router.post("/transcribe", response_class=StreamingResponse, responses=LINES)
 def transcribe(call: TranscribeCall, shared: Shared, request: Request) -> StreamingResponse:
     """Recognize what is said in a file that the service can read; answers with lines of JSON."""
-    return _stream(shared, call, _named(call, shared), _transcribe(call), request)
+    return _stream(shared, call, _named, _transcribe(call), request)
 
 
 @router.post("/transcribe/upload", response_class=StreamingResponse, responses=LINES)
 def transcribe_upload(call: Call, sound: Upload, shared: Shared, request: Request) -> StreamingResponse:
     """Recognize what is said in the sound that is sent along."""
     asked = _parse(TranscribeCall, call)
-    return _stream(shared, asked, _brought(asked, sound, shared), _transcribe(asked), request)
+    return _stream(shared, asked, partial(_brought, sound), _transcribe(asked), request)
 
 
 @router.post("/align", response_class=StreamingResponse, responses=LINES)
 def align(call: AlignCall, shared: Shared, request: Request) -> StreamingResponse:
     """Give the words of a transcript their final times; answers with lines of JSON."""
-    return _stream(shared, call, _named(call, shared), _align(call), request)
+    return _stream(shared, call, _named, _align(call), request)
 
 
 @router.post("/align/upload", response_class=StreamingResponse, responses=LINES)
 def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) -> StreamingResponse:
     """Give the words of a transcript their final times in the sound that is sent along."""
     asked = _parse(AlignCall, call)
-    return _stream(shared, asked, _brought(asked, sound, shared), _align(asked), request)
+    return _stream(shared, asked, partial(_brought, sound), _align(asked), request)
 
 
-def _stream(
-    shared: State, call: TranscribeCall, sound: AbstractContextManager[Audio], do: Do, request: Request
-) -> StreamingResponse:
-    _require_model(call.options, shared)
+def _stream(shared: State, call: TranscribeCall, bring: Bring, do: Do, request: Request) -> StreamingResponse:
+    _require_model(call.options, shared, f"{'body' if call.sound else 'call'}.options.model_name")
+    sound = bring(call, shared)
 
     def work(emit: Emit) -> Result:
         with (
@@ -91,9 +92,9 @@ def _stream(
     return stream_events(work, shared.admission.place(), f"POST {request.url.path}")
 
 
-def _require_model(options: SpeechOptions, shared: State) -> None:
+def _require_model(options: SpeechOptions, shared: State, where: str) -> None:
     """Refuse a model that can't be had, before the one that is loaded is given up for it."""
-    require_allowed_model(options.model_name, shared.settings)
+    require_allowed_model(options.model_name, shared.settings, where)
     status = shared.models.local.weights(options)
     if status.state == "missing":
         message = f"The service has no weights of the model {options.model_name}: {status.reason}"
@@ -122,7 +123,7 @@ def _align(call: AlignCall) -> Do:
 
 
 @contextmanager
-def _brought(call: TranscribeCall, sound: UploadFile, shared: State) -> Generator[Audio]:
+def _brought(sound: UploadFile, call: TranscribeCall, shared: State) -> Generator[Audio]:
     with (
         keep_upload(sound.file, shared.settings) as path,
         open_sound(path, call.offset_s, call.options.language, shared.settings) as audio,
@@ -146,4 +147,4 @@ def _parse(kind: type[CallT], call: UploadFile) -> CallT:
         return kind.model_validate_json(call.file.read())
     except ValidationError as error:
         lines = [f"call.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise Refused(422, "invalid_request", "; ".join(lines), "The API is described at /docs") from None
+        raise Refused(422, "invalid_request", "; ".join(lines), SEE_DOCS) from None

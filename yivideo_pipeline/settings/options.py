@@ -63,6 +63,11 @@ class ZhScript(StrEnum):
     TRADITIONAL = "traditional"
 
 
+def no_model_folder(name: str) -> str:
+    """Say that a folder can't be taken for a model's."""
+    return f"there is no folder {name!r}: give an existing folder, a hub id (owner/name) or a name"
+
+
 def _check_model(name: str) -> str:
     """Accept a known name, an existing folder, or a hub id; names are tried first."""
     name = name.strip()
@@ -74,9 +79,7 @@ def _check_model(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
         return name
     if "/" in name or name.startswith((".", "~")):
-        raise ValueError(
-            f"there is no folder {name!r}: give an existing folder, a hub id (owner/name) or a name"
-        )
+        raise ValueError(no_model_folder(name))
     raise ValueError(
         f"{name!r} is no known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
         " a folder, or a hub id (owner/name)"
