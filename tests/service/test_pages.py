@@ -77,6 +77,17 @@ def test_a_page_is_whole_for_those_who_do_not_see_it(client, path, language):
     assert page.all("html")[0].get("lang") == language
 
 
+@pytest.mark.parametrize("path", ["/nothing-here", "/api/v1/review/%3Cb%3Ex.mp4"])
+def test_who_looks_by_a_browser_gets_errors_as_a_page_and_scripts_get_json(client, path):
+    page = client.get(path, headers=HTML | {"Accept-Language": "zh"})
+    told = client.get(path).json()["error"]
+    assert page.status_code == 404
+    assert page.headers["content-type"].startswith("text/html")
+    assert "这里没有内容" in page.text
+    assert told["message"] in page.text
+    assert "<b>x" not in page.text
+
+
 def test_the_library_tells_of_what_was_processed(client):
     found = rows(client.get("/library").text)
     assert len(found) == 5

@@ -3,11 +3,12 @@
 import logging
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -24,6 +25,8 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.outcome import note_error
+from yivideo_pipeline.service.pages.frame import render
+from yivideo_pipeline.service.pages.words import TROUBLE, Texts, choose_language
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +155,17 @@ def _without_folders(text: str) -> str:
     return _FOLDERS.sub("…/", text)
 
 
-async def _answer(request: Request, error: Exception) -> JSONResponse:
+async def _answer(request: Request, error: Exception) -> Response:
     status, problem, headers = explain(error, f"{request.method} {request.url.path}")
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return _page(request, status, problem, headers)
     return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
+
+
+def _page(request: Request, status: int, problem: Problem, headers: Mapping[str, str]) -> Response:
+    """Show somebody who looks by a browser what went wrong; scripts get JSON."""
+    texts = Texts(choose_language(request), TROUBLE)
+    heading = texts.find(f"trouble.{status}") or texts("trouble")
+    page = render(request, "trouble.html", "", TROUBLE, status=status, heading=heading, problem=problem)
+    page.headers.update(headers)
+    return page

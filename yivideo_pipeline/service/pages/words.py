@@ -45,6 +45,13 @@ LOGIN: Table = {
         "错误次数过多，请等待 {seconds} 秒后重试。",
     ),
 }
+TROUBLE: Table = {
+    "trouble.404": ("There is nothing here", "这里没有内容"),
+    "trouble.503": ("Not available at the moment", "暂时不可用"),
+    "trouble": ("That did not work", "操作失败"),
+    "trouble_id": ("The service's log says more under {id}.", "详情见服务日志，编号 {id}。"),
+    "to_library": ("To the library", "前往视频库"),
+}
 KINDS: Table = {
     "kind.system": ("", "系统故障"),
     "kind.memory": ("", "内存或显存不足"),
