@@ -2,7 +2,7 @@
 
 import pytest
 
-from yivideo_pipeline.speech.doubts import choose_best, is_doubtful, is_repetitive, is_silence
+from yivideo_pipeline.speech.doubts import choose_best, is_doubtful, is_repetitive, is_silence, is_sure
 from yivideo_pipeline.speech.whisper import Decoded
 
 SENTENCE = " The fishing boats came home an hour ago, and the market is already open."
@@ -28,6 +28,19 @@ def test_ordinary_text_is_not_repetitive(text):
 def test_an_unsure_text_is_decoded_again_and_a_sure_one_is_not():
     assert is_doubtful(decoded(avg_logprob=-1.2))
     assert not is_doubtful(decoded(avg_logprob=-0.4))
+
+
+@pytest.mark.parametrize(
+    ("text", "avg_logprob", "no_speech_prob", "sure"),
+    [
+        (SENTENCE, -0.3, 0.05, True),
+        (SENTENCE, -0.6, 0.05, False),
+        (SENTENCE, -0.3, 0.7, False),
+        (" the boat" * 40, -0.1, 0.05, False),
+    ],
+)
+def test_a_text_is_sure_where_nothing_speaks_against_it(text, avg_logprob, no_speech_prob, sure):
+    assert is_sure(decoded(text, avg_logprob, no_speech_prob)) is sure
 
 
 @pytest.mark.parametrize(

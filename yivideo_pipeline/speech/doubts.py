@@ -14,6 +14,10 @@ NO_SPEECH_PROB = 0.6
 # Whisper drops a silent chunk below -1.0; humming and music over which the detector heard a voice
 # came out between -0.8 and -1.0 here, real speech that the model held for silence not at all.
 MAX_SILENT_LOGPROB = -0.7
+# Noise, hum and chords came out below -0.7 and above 0.7 here, speech in noise of 5 dB above -0.62 and
+# below 0.35, clear speech above -0.3 (tiny.en and base, encoders that read little silence).
+SURE_LOGPROB = -0.5
+SURE_SPEECH_PROB = 0.5
 FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -26,6 +30,12 @@ def compression_of(text: str) -> float:
     """How many times smaller a text gets when it is compressed."""
     data = text.encode()
     return len(data) / len(zlib.compress(data))
+
+
+def is_sure(decoded: Decoded) -> bool:
+    """Whether a text needs no second look: by far not what a recognizer makes of sounds without speech."""
+    certain = decoded.avg_logprob > SURE_LOGPROB and decoded.no_speech_prob < SURE_SPEECH_PROB
+    return certain and not is_repetitive(decoded.text)
 
 
 def is_silence(decoded: Decoded) -> bool:

@@ -1,6 +1,6 @@
 """One group of chunks through the model: encoded once, decoded, doubted, aligned."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,7 +8,13 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.doubts import FALLBACK_TEMPERATURES, choose_best, is_doubtful, is_silence
+from yivideo_pipeline.speech.doubts import (
+    FALLBACK_TEMPERATURES,
+    choose_best,
+    is_doubtful,
+    is_silence,
+    is_sure,
+)
 from yivideo_pipeline.speech.text_aligner import Encoded, TextAligner
 from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoded, Whisper
@@ -64,16 +70,36 @@ class Recognizer:
         self, encoded: Encoded, language: str, beam_size: int, task: Task = Task.TRANSCRIBE
     ) -> list[Passage | None]:
         """What was said in each chunk, with word times; None where nothing was said."""
-        decoded = [
-            self._settle(encoded, row, first, language, task)
-            for row, first in enumerate(self.whisper.decode(encoded.view, language, beam_size, task=task))
-        ]
+        encoded, firsts = self._decode(encoded, language, beam_size, task)
+        decoded = [self._settle(encoded, row, first, language, task) for row, first in enumerate(firsts)]
         texts = ["" if one is None else one.text for one in decoded]
         timed = self.aligner.align(encoded, texts, language, task)
         return [
             Passage(chunk, words, one.avg_logprob, one.no_speech_prob) if one and words.words else None
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
         ]
+
+    def _decode(
+        self, encoded: Encoded, language: str, beam_size: int, task: Task
+    ) -> tuple[Encoded, list[Decoded]]:
+        """Decode each chunk; an unsure one again, from an encoder that has read all of its window.
+
+        It is by the silence around it that Whisper tells noise from speech best.
+        """
+        decoded = self.whisper.decode(encoded.view, language, beam_size, task=task)
+        unsure = [
+            row
+            for row, (sound, first) in enumerate(zip(encoded.sounds, decoded, strict=True))
+            if not is_sure(first) and self.whisper.leaves_out_silence(sound)
+        ]
+        if not unsure:
+            return encoded, decoded
+        view = self.whisper.encode([encoded.sounds[row] for row in unsure], whole=True)
+        for row, again in zip(unsure, self.whisper.decode(view, language, beam_size, task=task), strict=True):
+            decoded[row] = again
+        rows = self.whisper.on_host(encoded.view)
+        rows[unsure] = self.whisper.on_host(view)
+        return replace(encoded, view=self.whisper.stack(list(rows[:, np.newaxis]))), decoded
 
     def _settle(
         self, encoded: Encoded, row: int, first: Decoded, language: str, task: Task
