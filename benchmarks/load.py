@@ -2,7 +2,8 @@
 
 Clips of 5 to 15 s are asked for in three ways in turn: by path at our own API, uploaded to OpenAI's, as
 raw samples to whisper-asr-webservice's. Beside it `/health` is asked all the time. A full service (429)
-is asked again after as long as it says.
+is asked again after as long as it says. After each round the model is unloaded: what memory is left then
+is what may not grow.
 """
 
 import argparse
@@ -63,6 +64,7 @@ class Met:
     seconds: list[float] = field(default_factory=list)
     health_s: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
+    left_mb: list[float] = field(default_factory=list)
     audio_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -94,16 +96,20 @@ def main() -> int:
         arguments = ["serve", "--port", str(port)]
         with run_program(arguments, environment, f"{url}/health", home / "log") as program:
             before = load_line()
-            met, wall_s = load(url, program.pid, clips, given.clients, given.seconds)
-    console.print(f"{given.clients} clients for {given.seconds} s on {given.model}; clips from {source}")
+            met, wall_s = Met(), 0.0
+            for _ in range(given.rounds):
+                wall_s += load(url, program.pid, clips, given.clients, given.seconds, met)
+                met.left_mb.append(_unload(url, program.pid))
+    rounds = f"{given.rounds} times {given.seconds:.0f} s"
+    console.print(f"{given.clients} clients for {rounds} on {given.model}; clips from {source}")
     console.print(f"Before: {before}; after: {load_line()}")
     console.print(render(met, wall_s))
     return int(not met.statuses <= EXPECTED)
 
 
-def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float) -> tuple[Met, float]:
-    """Let the clients ask for so long; returns what they met, and the time until the last answer."""
-    met, over = Met(), threading.Event()
+def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float, met: Met) -> float:
+    """Let the clients ask for so long, and note what they met; returns the time until the last answer."""
+    over = threading.Event()
     options = httpx.get(f"{url}/api/v1/model/info", trust_env=False).json()["configured"]
     ways = _ways(options)
     began = time.monotonic()
@@ -123,7 +129,15 @@ def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float) ->
         watch.join()
     for client in asked:
         client.result()  # raises what it raised
-    return met, wall_s
+    return wall_s
+
+
+def _unload(url: str, pid: int) -> float:
+    """Have the model unloaded; returns how many MB the service then has."""
+    httpx.post(
+        f"{url}/api/v1/model/unload?drain=true", timeout=PATIENCE_S, trust_env=False
+    ).raise_for_status()
+    return psutil.Process(pid).memory_info().rss / 2**20
 
 
 def render(met: Met, wall_s: float) -> Table:
@@ -139,6 +153,7 @@ def render(met: Met, wall_s: float) -> Table:
         window = met.rss_mb[begin : begin + MEMORY_WINDOW_S]
         name = f"RSS from {begin} to {begin + MEMORY_WINDOW_S} s, MB"
         table.add_row(name, f"{np.median(window):.0f} (at most {max(window):.0f})")
+    table.add_row("RSS after each round, unloaded, MB", ", ".join(f"{mb:.0f}" for mb in met.left_mb))
     return table
 
 
@@ -226,6 +241,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "base"))
     parser.add_argument("--clients", type=int, default=32, help="how many ask at once")
     parser.add_argument("--seconds", type=float, default=120, help="how long they do")
+    parser.add_argument("--rounds", type=int, default=1, help="how often")
     return parser.parse_args()
 
 
