@@ -27,11 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import RATE_HZ, cut_clips, load_english, write_flac
-from benchmarks.contenders import Task, environment_of, settings_of
-from benchmarks.services import free_port, load_line, run_program
-from yivideo_pipeline.speech.weights import find_weights
+from benchmarks.services import load_line, run_service
 
-ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 HEALTH_EVERY_S = 0.1
 MEMORY_WINDOW_S = 30
@@ -86,20 +83,15 @@ def main() -> int:
     """Run a service, load it, print the figures; 1 where anything but 200 or 429 was answered."""
     given = _read_arguments()
     console = Console(highlight=False, soft_wrap=True)
-    model_dir = ROOT / "data" / "models"
-    weights = find_weights(given.model, model_dir).folder
     with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
-        home, port = Path(temporary), free_port()
+        home = Path(temporary)
         source, clips = _make_clips(home / "inbox")
-        environment = environment_of(settings_of(Task(home, given.model, weights, model_dir), home))
-        url = f"http://127.0.0.1:{port}"
-        arguments = ["serve", "--port", str(port)]
-        with run_program(arguments, environment, f"{url}/health", home / "log") as program:
+        with run_service(given.model, home) as (url, pid):
             before = load_line()
             met, wall_s = Met(), 0.0
             for _ in range(given.rounds):
-                wall_s += load(url, program.pid, clips, given.clients, given.seconds, met)
-                met.left_mb.append(_unload(url, program.pid))
+                wall_s += load(url, pid, clips, given.clients, given.seconds, met)
+                met.left_mb.append(_unload(url, pid))
     rounds = f"{given.rounds} times {given.seconds:.0f} s"
     console.print(f"{given.clients} clients for {rounds} on {given.model}; clips from {source}")
     console.print(f"Before: {before}; after: {load_line()}")

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.contenders import Task, environment_of, settings_of
+from yivideo_pipeline.speech.weights import find_weights
+
+MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
 PROGRAM = Path(sys.executable).with_name("yivideo")
 START_PATIENCE_S = 180
 STOP_PATIENCE_S = 60
@@ -38,6 +42,24 @@ def run_program(
     finally:
         program.send_signal(signal.SIGINT)
         program.wait(STOP_PATIENCE_S)
+
+
+@contextmanager
+def run_service(model: str, home: Path) -> Generator[tuple[str, int]]:
+    """Run `yivideo serve` with a model's weights until the block ends.
+
+    Args:
+        model: Its name; the weights must be in data/models.
+        home: The service's home folder; sounds to be asked for belong into its inbox.
+
+    Yields:
+        The service's address and its process.
+    """
+    port = free_port()
+    task = Task(home, model, find_weights(model, MODELS).folder, MODELS)
+    url, environment = f"http://127.0.0.1:{port}", environment_of(settings_of(task, home))
+    with run_program(["serve", "--port", str(port)], environment, f"{url}/health", home / "log") as program:
+        yield url, program.pid
 
 
 def free_port() -> int:

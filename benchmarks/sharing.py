@@ -21,11 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import cut_clips, load_english, write_flac
-from benchmarks.contenders import Task, environment_of, settings_of
-from benchmarks.services import free_port, load_line, run_program
-from yivideo_pipeline.speech.weights import find_weights
+from benchmarks.services import load_line, run_service
 
-ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 300
 COUNT, LENGTH_S = 10, 10.0
 
@@ -34,10 +31,8 @@ def main() -> int:
     """Run a service, ask it in each way, print what the best of the rounds took."""
     given = _read_arguments()
     console = Console(highlight=False, soft_wrap=True)
-    model_dir = ROOT / "data" / "models"
-    weights = find_weights(given.model, model_dir).folder
     with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
-        home, port = Path(temporary), free_port()
+        home = Path(temporary)
         source, recorded = load_english()
         sounds = cut_clips(recorded, np.full(COUNT, LENGTH_S))
         short = [home / "inbox" / f"{number}.flac" for number in range(COUNT)]
@@ -45,11 +40,8 @@ def main() -> int:
         long.parent.mkdir()
         for path, sound in zip([*short, long], [*sounds, np.concatenate(sounds)], strict=True):
             write_flac(sound, path)
-        environment = environment_of(settings_of(Task(home, given.model, weights, model_dir), home))
-        url = f"http://127.0.0.1:{port}"
-        arguments = ["serve", "--port", str(port)]
         with (
-            run_program(arguments, environment, f"{url}/health", home / "log") as program,
+            run_service(given.model, home) as (url, pid),
             httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client,
             ThreadPoolExecutor(COUNT) as pool,
         ):
@@ -68,7 +60,7 @@ def main() -> int:
                 f"{COUNT} sounds of {LENGTH_S:.0f} s at once": lambda: list(pool.map(ask, short)),
                 "the same one after the other": lambda: list(map(ask, short)),
             }
-            service = psutil.Process(program.pid)
+            service = psutil.Process(pid)
             rounds = [[_measure(way, service) for way in ways.values()] for _ in range(given.rounds)]
     table = Table("", "wall s", "CPU s")
     for name, figures in zip(ways, zip(*rounds, strict=True), strict=True):

@@ -130,14 +130,15 @@ def test_what_a_request_failed_with_is_in_the_log_under_the_id_that_was_told(ser
     assert "POST /v1/speech/transcribe: 403" in line
 
 
-@pytest.mark.parametrize("upload", [False, True])
-def test_a_folder_as_model_is_refused_whether_it_is_there_or_not(server, tmp_path, upload):
+@pytest.mark.parametrize("way", ["path", "nothing", "upload"])
+def test_a_folder_as_model_is_refused_whether_it_is_there_or_not(server, tmp_path, way):
     def ask(client, folder):
         call = {"options": {"model_name": str(folder)}}
-        if upload:
+        if way == "upload":
             parts = {"call": ("call.json", json.dumps(call)), "sound": ("sound.wav", b"")}
             return client.post("/v1/speech/transcribe/upload", files=parts)
-        return client.post("/v1/speech/transcribe", json=call | {"sound": {"path": "/nowhere"}})
+        sound = {"sound": {"path": "/nowhere"}} if way == "path" else {}
+        return client.post("/v1/speech/transcribe", json=call | sound)
 
     with server.client() as client:
         there, missing = (ask(client, tmp_path / name) for name in (".", "missing"))

@@ -78,7 +78,8 @@ def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) ->
 
 
 def _stream(shared: State, call: TranscribeCall, bring: Bring, do: Do, request: Request) -> StreamingResponse:
-    _require_model(call.options, shared, f"{'body' if call.sound else 'call'}.options.model_name")
+    where = "call" if request.url.path.endswith("/upload") else "body"
+    _require_model(call.options, shared, f"{where}.options.model_name")
     sound = bring(call, shared)
 
     def work(emit: Emit) -> Result:
