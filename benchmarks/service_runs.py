@@ -63,8 +63,8 @@ def main() -> int:
         contenders = {
             "runs with the service": lambda: by_runs(task, sounds, folder / "with", with_service=True),
             "runs without it": lambda: by_runs(task, sounds, folder / "without", with_service=False),
+            "yivideo process, one program": lambda: by_process(task, sounds, folder / "process"),
         }
-        contenders["yivideo process, one program"] = lambda: by_process(task, sounds, folder / "process")
         if given.whisperx.is_file():
             contenders[WHISPERX] = lambda: by_whisperx(task, sounds, folder / "whisperx", given.whisperx)
         for name, make in contenders.items():

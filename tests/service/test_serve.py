@@ -144,7 +144,8 @@ def test_a_folder_as_model_is_refused_whether_it_is_there_or_not(server, tmp_pat
         there, missing = (ask(client, tmp_path / name) for name in (".", "missing"))
     assert (there.status_code, missing.status_code) == (422, 422)
     told, other = (answer.json()["error"] | {"id": ""} for answer in (there, missing))
-    assert told | {"message": told["message"].replace(str(tmp_path), f"{tmp_path}/missing")} == other
+    assert told == other
+    assert str(tmp_path) not in told["message"]
 
 
 def test_nothing_of_it_is_left_running(home, model_dir):

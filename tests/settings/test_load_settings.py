@@ -118,9 +118,16 @@ def test_a_variable_adds_a_library_root(config):
 
 
 def test_a_variable_names_several_folders_for_requests(config):
-    environ = {"YIVIDEO_HOME": "/srv/yivideo", "YIVIDEO_SERVICE__ROOTS": "/films, more"}
+    environ = {"YIVIDEO_HOME": "/srv/yivideo", "YIVIDEO_SERVICE__ROOTS": "/films, more,"}
     settings = load_settings(config("service: {roots: [/tv]}"), environ)
     assert settings.service.roots == (Path("/films"), Path("/srv/yivideo/more"))
+
+
+def test_a_folder_for_requests_without_a_name_is_refused(config):
+    with pytest.raises(ConfigError) as caught:
+        load_settings(config("service: {roots: ['/tv', '']}"), {})
+    assert "service.roots" in str(caught.value)
+    assert "is no folder of this machine" in str(caught.value)
 
 
 def test_the_file_is_found_by_variable_and_in_home(tmp_path):

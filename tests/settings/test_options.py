@@ -69,7 +69,7 @@ def test_an_unknown_model_gets_the_nearest_name_and_the_list():
 def test_a_model_may_be_a_folder_or_a_hub_id_but_not_a_folder_that_is_not_there(tmp_path):
     assert SpeechOptions(model_name=str(tmp_path)).model_name == str(tmp_path)
     assert SpeechOptions(model_name="owner/some-model").model_name == "owner/some-model"
-    assert "there is no folder" in refusal(model_name=str(tmp_path / "missing"))
+    assert "there is no such folder" in refusal(model_name=str(tmp_path / "missing"))
 
 
 @pytest.mark.parametrize(("model", "other"), [("tiny.en", "tiny"), ("distil-large-v3", "large-v3")])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import no_model_folder
+from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def require_allowed_model(name: str, settings: Settings, where: str) -> None:
         return
     roots = [root.resolve() for root in (settings.cache.model_dir, *allowed_roots(settings))]
     if not any(folder.resolve().is_relative_to(root) for root in roots):
-        message = f"{where}: Value error, {no_model_folder(name)}"
+        message = f"{where}: Value error, {NO_MODEL_FOLDER}"
         log.info("a model's folder is taken from cache.model_dir and service.roots alone, not %s", name)
         raise Refused(422, "invalid_request", message, SEE_DOCS)
 

@@ -63,9 +63,7 @@ class ZhScript(StrEnum):
     TRADITIONAL = "traditional"
 
 
-def no_model_folder(name: str) -> str:
-    """Say that a folder can't be taken for a model's."""
-    return f"there is no folder {name!r}: give an existing folder, a hub id (owner/name) or a name"
+NO_MODEL_FOLDER = "there is no such folder: give an existing folder, a hub id (owner/name) or a name"
 
 
 def _check_model(name: str) -> str:
@@ -79,7 +77,7 @@ def _check_model(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
         return name
     if "/" in name or name.startswith((".", "~")):
-        raise ValueError(no_model_folder(name))
+        raise ValueError(NO_MODEL_FOLDER)
     raise ValueError(
         f"{name!r} is no known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
         " a folder, or a hub id (owner/name)"
@@ -175,7 +173,7 @@ class SubtitleFormat(StrEnum):
 
 def split_list(value: Any) -> Any:
     """Accept `srt,vtt` beside a list, as command lines and environment variables have it; each once."""
-    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     return tuple(dict.fromkeys(parts)) if isinstance(parts, list | tuple) else parts
 
 

@@ -18,6 +18,13 @@ def _check_url(url: str | None) -> str | None:
     return url.rstrip("/") if url else url
 
 
+def _check_folder(path: Path) -> Path:
+    if not path.is_absolute():  # the settings put relative ones under home: what is left has no name
+        raise ValueError(f"{str(path)!r} is no folder of this machine: give its path")
+    return path
+
+
+Folder = Annotated[Path, AfterValidator(_check_folder)]
 Url = Annotated[str, AfterValidator(_check_url)]
 
 
@@ -38,7 +45,7 @@ class ServiceSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; any but this machine's own needs a key")
     port: int = Field(8788, ge=1, le=65_535, description="Port")
     api_key: SecretStr | None = Field(None, min_length=16, description="Key that every request must carry")
-    roots: tuple[Path, ...] = Field(
+    roots: tuple[Folder, ...] = Field(
         (), description="Folders, beside the library's, from which files may be named in requests"
     )
     max_upload_mb: int = Field(4096, ge=1, description="Largest file that is taken")

@@ -99,9 +99,8 @@ class PhraseAligner:
         self._profile = profile
         # Batches run side by side, each in its thread: more threads inside a product only quarrel.
         ThreadpoolController().limit(limits=1, user_api="blas")
-        silence = whisper.on_host(whisper.encode([np.zeros(0, np.float32)], whole=True))
-        self._silent = decoder.remember(silence[0])
-        self._nothing = np.zeros((0, silence.shape[2]), np.float32)
+        self._silent = decoder.remember(whisper.silence[0])
+        self._nothing = np.zeros((0, whisper.silence.shape[2]), np.float32)
 
     def align(
         self, encoded: Encoded, texts: list[str], language: str, task: Task = Task.TRANSCRIBE

@@ -16,6 +16,7 @@ from yivideo_pipeline.speech.placement import Placement
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
 MEL_FRAMES = 3000
 ENCODER_FRAMES_PER_S = 50
+ENCODER_FRAMES = MEL_FRAMES // 2
 HEARD_SILENCE_S = 10.0
 """Silence behind a short sound that the encoder reads on a CPU.
 
@@ -106,7 +107,9 @@ class Whisper:
         """
         mel = self._mel(sound)[:, : 2 * math.ceil(length_s * ENCODER_FRAMES_PER_S)]
         row = np.array(self.model.encode(self._view.from_array(np.ascontiguousarray(mel[np.newaxis]))))
-        return np.concatenate([row, self._silence[:, row.shape[1] :]], axis=1) if row.shape[1] < 1500 else row
+        if row.shape[1] == ENCODER_FRAMES:
+            return row
+        return np.concatenate([row, self.silence[:, row.shape[1] :]], axis=1)
 
     def _mel(self, sound: np.ndarray) -> np.ndarray:
         """Log-mel spectrogram of one window, zero-padded as sound, as Whisper was trained on it."""
@@ -215,11 +218,12 @@ class Whisper:
         all sound.
         """
         frames = self.on_host(encoded)[row : row + 1, first:last]
-        tail = self._silence[:, frames.shape[1] :]
+        tail = self.silence[:, frames.shape[1] :]
         return self._view.from_array(np.ascontiguousarray(np.concatenate([frames, tail], axis=1)))
 
     @cached_property
-    def _silence(self) -> np.ndarray:
+    def silence(self) -> np.ndarray:
+        """The encoder's output for a window without sound, shape (1, 1500, d)."""
         return self.on_host(self.encode([np.zeros(0, np.float32)], whole=True))
 
     def on_host(self, view: Any) -> np.ndarray:
