@@ -27,6 +27,7 @@ from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.outcome import note_error
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.words import TROUBLE, Texts, choose_language
+from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,12 @@ class Refused(Exception):
         self.status, self.kind, self.message, self.hint = status, kind, message, hint
 
 
+def what_is_wrong(one: Mapping[str, Any]) -> str:
+    """Say what is wrong with a value, by an entry of pydantic's; of a folder no name, which may be ours."""
+    is_folder = isinstance(one.get("ctx", {}).get("error"), NoModelFolder)
+    return f"Value error, {NO_MODEL_FOLDER}" if is_folder else one["msg"]
+
+
 def handle_errors(app: FastAPI) -> None:
     """Let the app answer every error in the one form."""
     for kind in (Refused, Overloaded, RequestValidationError, HTTPException, YivideoError, Exception):
@@ -107,7 +114,10 @@ def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, s
             status, headers = 429, {"Retry-After": str(error.retry_after_s)}
         case RequestValidationError():
             # The values themselves may be secrets: names and what is wrong with them are enough.
-            lines = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()]
+            lines = [
+                f"{'.'.join(str(part) for part in one['loc'])}: {what_is_wrong(one)}"
+                for one in error.errors()
+            ]
             told = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=SEE_DOCS)
             status, headers = 422, {}
         case HTTPException():

@@ -19,7 +19,7 @@ from yivideo_pipeline.remote.wire import (
     TranscribeCall,
     Words,
 )
-from yivideo_pipeline.service.errors import SEE_DOCS, Refused
+from yivideo_pipeline.service.errors import SEE_DOCS, Refused, what_is_wrong
 from yivideo_pipeline.service.paths import require_allowed_model, resolve_allowed
 from yivideo_pipeline.service.sound import keep_upload, open_sound
 from yivideo_pipeline.service.state import Shared, State
@@ -147,5 +147,5 @@ def _parse(kind: type[CallT], call: UploadFile) -> CallT:
     try:
         return kind.model_validate_json(call.file.read())
     except ValidationError as error:
-        lines = [f"call.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        lines = [f"call.{'.'.join(map(str, one['loc']))}: {what_is_wrong(one)}" for one in error.errors()]
         raise Refused(422, "invalid_request", "; ".join(lines), SEE_DOCS) from None

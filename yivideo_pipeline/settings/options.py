@@ -66,6 +66,13 @@ class ZhScript(StrEnum):
 NO_MODEL_FOLDER = "there is no such folder: give an existing folder, a hub id (owner/name) or a name"
 
 
+class NoModelFolder(ValueError):
+    """A model's name that can only be a folder, and is none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r}: {NO_MODEL_FOLDER}")
+
+
 def _check_model(name: str) -> str:
     """Accept a known name, an existing folder, or a hub id; names are tried first."""
     name = name.strip()
@@ -77,7 +84,7 @@ def _check_model(name: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name):
         return name
     if "/" in name or name.startswith((".", "~")):
-        raise ValueError(NO_MODEL_FOLDER)
+        raise NoModelFolder(name)
     raise ValueError(
         f"{name!r} is no known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
         " a folder, or a hub id (owner/name)"
