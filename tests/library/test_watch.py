@@ -240,6 +240,22 @@ def test_a_deleted_video_that_is_there_again_is_taken(shelf):
     assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
 
 
+def test_a_video_that_is_back_within_a_second_is_another_occasion(shelf):
+    shelf.set(deleted="archive", settle_s=0)
+    path = shelf.add("talk.mp4")
+    shelf.add("other.mp4")
+    first = shelf.look()
+    shelf.take(first)
+    path.rename(shelf.settings.home / "away.mp4")
+    shelf.look(0.1)
+    shelf.look(0.1)
+    shelf.watch.note_retired(["talk.mp4"], shelf.now)
+    (shelf.settings.home / "away.mp4").rename(path)
+    (back,) = shelf.look(0.1).take
+    assert back.decision.why is Why.BACK
+    assert back.run_key not in [item.run_key for item in first.take]
+
+
 def test_a_video_that_is_away_for_one_look_is_nothing_new(shelf):
     path = shelf.add("talk.mp4")
     shelf.add("other.mp4")

@@ -11,6 +11,8 @@ import psutil
 import pytest
 from serving import PATIENCE_S, PROGRAM, SAMPLES, Server, free_port, run_server, wait_until_it_answers
 
+from tests.speech.make_sound import decode_speech, join_sounds
+
 pytestmark = pytest.mark.model
 
 
@@ -63,9 +65,9 @@ def test_in_the_background_of_a_shell_it_hears_ctrl_c(home, model_dir):
 
 
 @contextmanager
-def transcription(server):
+def transcription(server, sound=SAMPLES / "lighthouse-60s.mkv"):
     """The open answer to a request that is in work."""
-    with server.client() as client, (SAMPLES / "lighthouse-60s.mkv").open("rb") as file:
+    with server.client() as client, sound.open("rb") as file:
         call = ("call.json", b'{"options": {"model_name": "tiny.en"}}', "application/json")
         parts = {"call": call, "sound": file}
         with client.stream("POST", "/v1/speech/transcribe/upload", files=parts) as answer:
@@ -83,8 +85,10 @@ def test_a_request_in_work_is_finished_first(home, model_dir, tiny_weights):
     assert "requests in work have 30 s" in said
 
 
-def test_a_second_signal_ends_it_at_once(home, model_dir, tiny_weights):
-    with run_server(home, model_dir) as server, transcription(server) as answer:
+def test_a_second_signal_ends_it_at_once(home, model_dir, tiny_weights, tmp_path):
+    speech = decode_speech("lighthouse-60s.mkv", tmp_path).samples
+    long = join_sounds(tmp_path / "long.wav", *[speech] * 10)  # is not done before the second signal
+    with run_server(home, model_dir) as server, transcription(server, long.path) as answer:
         server.process.send_signal(signal.SIGINT)
         while "Stopping" not in server.process.stdout.readline():
             assert server.process.poll() is None

@@ -9,7 +9,8 @@ SENTENCE = " The fishing boats came home an hour ago, and the market is already 
 
 
 def decoded(text: str = SENTENCE, avg_logprob: float = -0.2, no_speech_prob: float = 0.02) -> Decoded:
-    return Decoded(text, (1, 2), avg_logprob, no_speech_prob, 0.0)
+    tokens = tuple(map(hash, text.split()))
+    return Decoded(text, tokens, avg_logprob, no_speech_prob, 0.0)
 
 
 @pytest.mark.parametrize("text", [" the boat" * 40, " Thank you." * 30, "谢谢观看" * 40])
@@ -57,3 +58,13 @@ def test_the_surest_attempt_is_chosen_but_no_loop_however_sure():
     loop, fair, poor = decoded(" so" * 100, -0.05), decoded(avg_logprob=-0.7), decoded(avg_logprob=-1.4)
     assert choose_best([loop, poor, fair]) == fair
     assert choose_best([loop]) == loop
+
+
+def test_what_is_really_said_again_is_taken_as_it_was_searched_for_and_not_as_sampled():
+    again = " And that is how it is done, once more and slowly, for everybody who came late today." * 3
+    searched = decoded(again, -0.2)
+    sampled = decoded(again.replace("for everybody", "haha nobody").replace("late", "soon", 1), -0.1)
+    assert is_repetitive(searched.text)
+    assert choose_best([searched, decoded(again, -0.1), sampled]) == searched
+    unsure = decoded(again, -1.3)
+    assert choose_best([unsure, sampled]) == sampled

@@ -127,6 +127,16 @@ def test_speech_behind_minutes_of_silence_keeps_its_place(engines, sounds, trans
         assert max(late_s) < 0.25
 
 
+def test_what_is_said_twice_is_heard_the_same_each_time(engines, sounds, tmp_path):
+    sound = sounds["harbour-15s.mp4"].samples[: 13 * 16_000]  # twice in one window, as in a chorus
+    audio = join_sounds(tmp_path / "again.wav", sound, silence(1), sound)
+    first, *others = [
+        said(engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))) for _ in range(4)
+    ]
+    assert others == [first] * 3
+    assert first.count("the fishing boats came home an hour ago and the market is already open") == 2
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "sound", [silence(12), noise(12), noise(12, 0.01), chord(12)], ids=["silence", "noise", "hiss", "chord"]

@@ -29,7 +29,7 @@ class Item:
 
         The state alone would not do: a file that was released, restored or put back looks as it did before.
         """
-        return f"{self.key}@{self.stamp.size_bytes}-{self.stamp.mtime_ns}-{self.since:.0f}"
+        return f"{self.key}@{self.stamp.size_bytes}-{self.stamp.mtime_ns}-{self.since:.6f}"
 
 
 _HINTS = {

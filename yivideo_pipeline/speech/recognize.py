@@ -110,7 +110,7 @@ class Recognizer:
         attempts = [first]
         for temperature in FALLBACK_TEMPERATURES:
             if not is_doubtful(attempts[-1]):
-                return attempts[-1]
+                break
             view = self.whisper.pick(encoded.view, row)
             attempts += self.whisper.decode(view, language, 1, temperature, task)
         best = choose_best(attempts)
