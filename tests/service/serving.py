@@ -13,6 +13,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.speech.make_sound import decode_speech, join_sounds
+
 PROGRAM = Path(sys.executable).with_name("yivideo")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PATIENCE_S = 60
@@ -32,6 +34,12 @@ class Server:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(PATIENCE_S)
+
+
+def long_sound(folder: Path, minutes: int) -> Path:
+    """A sound whose transcription can't be over before a test has done what it has to do meanwhile."""
+    minute = decode_speech("lighthouse-60s.mkv", folder).samples
+    return join_sounds(folder / "long.wav", *[minute] * minutes).path
 
 
 def free_port() -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from fakes import FakeEngine
-from serving import PATIENCE_S, SAMPLES, run_server
+from serving import PATIENCE_S, SAMPLES, long_sound, run_server
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.models import Models
@@ -142,9 +142,12 @@ def test_no_request_fails_while_the_model_is_loaded_anew(client):
     assert client.get("/api/v1/model/usage").json()["loads"] > before
 
 
-def test_a_model_in_use_is_unloaded_only_once_it_is_not(client):
-    call = {"sound": {"path": str(SAMPLES / "lighthouse-60s.mkv")}, "options": {"model_name": "tiny.en"}}
-    with client.stream("POST", "/v1/speech/transcribe", json=call) as answer:
+def test_a_model_in_use_is_unloaded_only_once_it_is_not(client, tmp_path):
+    call = ("call.json", b'{"options": {"model_name": "tiny.en"}}', "application/json")
+    with (
+        long_sound(tmp_path, minutes=4).open("rb") as file,
+        client.stream("POST", "/v1/speech/transcribe/upload", files={"call": call, "sound": file}) as answer,
+    ):
         lines = answer.iter_lines()
         while '"progress"' not in next(lines):
             pass

@@ -9,9 +9,16 @@ from contextlib import contextmanager
 import httpx
 import psutil
 import pytest
-from serving import PATIENCE_S, PROGRAM, SAMPLES, Server, free_port, run_server, wait_until_it_answers
-
-from tests.speech.make_sound import decode_speech, join_sounds
+from serving import (
+    PATIENCE_S,
+    PROGRAM,
+    SAMPLES,
+    Server,
+    free_port,
+    long_sound,
+    run_server,
+    wait_until_it_answers,
+)
 
 pytestmark = pytest.mark.model
 
@@ -86,9 +93,8 @@ def test_a_request_in_work_is_finished_first(home, model_dir, tiny_weights):
 
 
 def test_a_second_signal_ends_it_at_once(home, model_dir, tiny_weights, tmp_path):
-    speech = decode_speech("lighthouse-60s.mkv", tmp_path).samples
-    long = join_sounds(tmp_path / "long.wav", *[speech] * 10)  # is not done before the second signal
-    with run_server(home, model_dir) as server, transcription(server, long.path) as answer:
+    long = long_sound(tmp_path, minutes=10)
+    with run_server(home, model_dir) as server, transcription(server, long) as answer:
         server.process.send_signal(signal.SIGINT)
         while "Stopping" not in server.process.stdout.readline():
             assert server.process.poll() is None
