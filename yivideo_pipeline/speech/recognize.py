@@ -113,5 +113,6 @@ class Recognizer:
                 break
             view = self.whisper.pick(encoded.view, row)
             attempts += self.whisper.decode(view, language, 1, temperature, task)
-        best = choose_best(attempts)
-        return None if is_doubtful(best) and best.no_speech_prob > 0.3 else best
+        best = choose_best(attempts, task)
+        # The last attempt is doubtful only where all are; the best may be what a chorus repeats.
+        return None if is_doubtful(attempts[-1]) and best.no_speech_prob > 0.3 else best
