@@ -134,7 +134,7 @@ def test_what_is_said_twice_is_heard_the_same_each_time(engines, sounds, tmp_pat
         said(engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))) for _ in range(4)
     ]
     assert others == [first] * 3
-    assert first.count("the fishing boats came home an hour ago and the market is already open") == 2
+    assert first.count("came home an hour ago") == 2
 
 
 @pytest.mark.parametrize("model", MODELS)
