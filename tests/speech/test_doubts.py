@@ -3,7 +3,14 @@
 import pytest
 
 from yivideo_pipeline.settings.options import Task
-from yivideo_pipeline.speech.doubts import choose_best, is_doubtful, is_repetitive, is_silence, is_sure
+from yivideo_pipeline.speech.doubts import (
+    choose_best,
+    is_doubtful,
+    is_repetitive,
+    is_said_again,
+    is_silence,
+    is_sure,
+)
 from yivideo_pipeline.speech.whisper import Decoded
 
 SENTENCE = " The fishing boats came home an hour ago, and the market is already open."
@@ -68,6 +75,23 @@ def test_what_is_really_said_again_is_taken_as_it_was_searched_for_and_not_as_sa
     assert choose_best([searched, decoded(again, -0.1), sampled]) == searched
     unsure = decoded(again, -1.3)
     assert choose_best([unsure, sampled]) == sampled
+
+
+@pytest.mark.parametrize(
+    ("first", "sample", "said_again"),
+    [
+        (decoded(SENTENCE * 3, -0.1), decoded(SENTENCE.replace(",", "") * 3, -0.1), True),
+        (decoded(SENTENCE * 3, -0.3), decoded(SENTENCE * 3, -0.1), False),
+        (decoded(SENTENCE * 3, -0.1), decoded(SENTENCE, -0.1), False),
+        (decoded(SENTENCE * 3, -0.1, 0.4), decoded(SENTENCE * 3, -0.1, 0.4), False),
+        (decoded(SENTENCE * 20, -0.1), decoded(SENTENCE * 20, -0.1), False),
+        (decoded(SENTENCE, -0.1), decoded(SENTENCE, -0.1), False),
+    ],
+)
+def test_a_speaker_repeats_himself_where_the_text_is_sure_and_sampled_alike(first, sample, said_again):
+    assert is_repetitive(SENTENCE * 3)
+    assert is_said_again([first, sample]) is said_again
+    assert not is_said_again([first])
 
 
 def test_a_translation_is_not_what_was_said_in_other_letters():

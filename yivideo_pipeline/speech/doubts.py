@@ -25,6 +25,12 @@ SURE_SPEECH_PROB = 0.5
 # Of the words that sampling made of a loop 3 to 65% were those of the loop here (10 sounds of noise, echo and
 # slow speech, tiny.en), of those of sentences that are really said again 95 to 100% (15 sounds).
 SAME_WORDS = 0.8
+# Those sentences were written surer than -0.15 and compressed 4 times at most, loops less sure than -0.25
+# but for one that compressed 20 times.
+CERTAIN_LOGPROB = -0.2
+MAX_SAID_AGAIN = 5.0
+# Above it a text that stays doubtful is held for an invention.
+DOUBTFUL_SPEECH_PROB = 0.3
 FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -53,6 +59,21 @@ def is_silence(decoded: Decoded) -> bool:
 def is_doubtful(decoded: Decoded) -> bool:
     """Whether a text should be decoded again at another temperature."""
     return decoded.avg_logprob < MIN_AVG_LOGPROB or is_repetitive(decoded.text)
+
+
+def is_said_again(attempts: list[Decoded]) -> bool:
+    """Whether the first text repeats itself because the speaker does: it is sure, and sampled alike.
+
+    Then no other temperature tells more. Each takes as long as the search did.
+    """
+    first, *sampled = attempts
+    return (
+        bool(sampled)
+        and MAX_COMPRESSION < compression_of(first.text) < MAX_SAID_AGAIN
+        and first.avg_logprob > CERTAIN_LOGPROB
+        and first.no_speech_prob <= DOUBTFUL_SPEECH_PROB
+        and _is_same(first.text, sampled[0].text)
+    )
 
 
 def choose_best(attempts: list[Decoded], task: Task = Task.TRANSCRIBE) -> Decoded:

@@ -9,9 +9,11 @@ from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.doubts import (
+    DOUBTFUL_SPEECH_PROB,
     FALLBACK_TEMPERATURES,
     choose_best,
     is_doubtful,
+    is_said_again,
     is_silence,
     is_sure,
 )
@@ -109,10 +111,10 @@ class Recognizer:
             return None
         attempts = [first]
         for temperature in FALLBACK_TEMPERATURES:
-            if not is_doubtful(attempts[-1]):
+            if not is_doubtful(attempts[-1]) or is_said_again(attempts):
                 break
             view = self.whisper.pick(encoded.view, row)
             attempts += self.whisper.decode(view, language, 1, temperature, task)
         best = choose_best(attempts, task)
         # The last attempt is doubtful only where all are; the best may be what a chorus repeats.
-        return None if is_doubtful(attempts[-1]) and best.no_speech_prob > 0.3 else best
+        return None if is_doubtful(attempts[-1]) and best.no_speech_prob > DOUBTFUL_SPEECH_PROB else best
