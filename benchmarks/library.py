@@ -14,14 +14,14 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy import insert
 
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.recipes import recipes
-from yivideo_pipeline.defs.stages import VIDEOS
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.files import FILES, ROOTS
-from yivideo_pipeline.ledger.made import MADE
+from yivideo_pipeline.ledger.materializations import MADE
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.stages import VIDEOS
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 FOLDER = 200  # videos in one folder

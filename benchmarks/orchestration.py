@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.library import fill
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.defs.watch.new_videos import build_watch_sensor
+from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
 

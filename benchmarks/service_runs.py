@@ -26,8 +26,8 @@ from benchmarks.contenders import WHISPERX, Task, environment_of, settings_of, w
 from benchmarks.process import TreeWatch, measure
 from benchmarks.services import free_port, load_line, run_program
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import JOB, LOCATION, VIDEOS
 from yivideo_pipeline.speech.weights import find_weights
+from yivideo_pipeline.stages import JOB, LOCATION, VIDEOS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHORTEST_S, LONGEST_S = 5, 10

@@ -12,9 +12,9 @@ import pytest
 from command import SAMPLES, run, settings, start
 
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import VIDEOS
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import VIDEOS
 from yivideo_pipeline.storage.partition_keys import key_of
 
 GOOD, BROKEN, OTHER = "a good.mp4", "broken.mp4", "c good.mp4"

@@ -15,9 +15,9 @@ import pytest
 from command import SAMPLES, settings, start
 
 from tests.media.make_media import Sound, write_media
-from yivideo_pipeline.cli.services import wait_until
+from yivideo_pipeline.cli.supervisor import wait_until
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import JOB, LOCATION, VIDEOS
+from yivideo_pipeline.stages import JOB, LOCATION, VIDEOS
 
 pytestmark = pytest.mark.model
 

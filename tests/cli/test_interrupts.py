@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from yivideo_pipeline.cli.interrupts import Interrupts
+from yivideo_pipeline.cli.signals import Interrupts
 
 
 def test_ctrl_c_is_heard_even_where_somebody_swallows_it():
@@ -38,7 +38,7 @@ def test_handlers_are_as_before_afterwards():
 def test_the_second_ctrl_c_ends_a_program_that_is_deaf():
     code = """
 import os, signal, time
-from yivideo_pipeline.cli.interrupts import Interrupts
+from yivideo_pipeline.cli.signals import Interrupts
 with Interrupts().heard(lambda time: os.kill(os.getpid(), signal.SIGINT)):
     signal.signal(signal.SIGINT, lambda number, frame: None)
     os.kill(os.getpid(), signal.SIGINT)

@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 from command import SAMPLES, run, settings, start
 
-from yivideo_pipeline.cli.services import wait_until
+from yivideo_pipeline.cli.supervisor import wait_until
 from yivideo_pipeline.defs.automation import SENSOR
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import LOCATION
+from yivideo_pipeline.stages import LOCATION
 
 pytestmark = pytest.mark.model
 

@@ -11,7 +11,7 @@ from command import free_port
 from test_crash import ENDED, Place
 
 from tests.service.serving import run_server
-from yivideo_pipeline.cli.services import wait_until
+from yivideo_pipeline.cli.supervisor import wait_until
 from yivideo_pipeline.defs.instance import open_instance
 
 pytestmark = pytest.mark.model

@@ -6,8 +6,8 @@ import threading
 import psutil
 import pytest
 
-from yivideo_pipeline.cli import services
-from yivideo_pipeline.cli.services import Service, stop, wait_until
+from yivideo_pipeline.cli import supervisor as services
+from yivideo_pipeline.cli.supervisor import Service, stop, wait_until
 
 GENTLE = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = """

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from yivideo_pipeline.cli.text import clock, one_line, open_console, printable, sentences, show_path
+from yivideo_pipeline.cli.console import clock, one_line, open_console, printable, sentences, show_path
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.ledger.materializations import Made
 
 KEY = "2024/talk.mp4"
 HASH = "c" * 64

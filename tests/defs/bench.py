@@ -7,8 +7,8 @@ import dagster as dg
 from fakes import FakeSpeech
 
 from yivideo_pipeline.defs.launch import Listener
-from yivideo_pipeline.defs.processing import Processed, Processor
 from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.defs.runner import Processed, Processor
 from yivideo_pipeline.settings.model import Settings
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"

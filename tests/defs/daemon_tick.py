@@ -19,8 +19,8 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.sensor import execute_sensor_iteration
 
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import LOCATION
-from yivideo_pipeline.defs.watch.new_videos import NAME
+from yivideo_pipeline.defs.sensors.new_videos import NAME
+from yivideo_pipeline.stages import LOCATION
 
 _DEFINITIONS = InProcessCodeLocationOrigin(  # ty: ignore[abstract-class-instantiation]
     LoadableTargetOrigin(module_name="yivideo_pipeline.definitions"), location_name=LOCATION

@@ -11,7 +11,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.execution.plan.objects import UserFailureData
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, VIDEOS
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -7,16 +7,16 @@ from dataclasses import asdict
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.defs import stages
+from yivideo_pipeline import stages
 from yivideo_pipeline.defs.automation import SENSOR
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.recipes import recipes
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, VIDEOS
 from yivideo_pipeline.ledger.failures import Failed
-from yivideo_pipeline.ledger.made import MADE, Made
+from yivideo_pipeline.ledger.materializations import MADE, Made
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import CODE_VERSIONS, VIDEOS
 
 SUBTITLES = dg.AssetKey("subtitles")
 KEYS = [f"talk {number:04}.mp4" for number in range(1000)]

@@ -4,7 +4,7 @@ import pytest
 
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.selection import Candidate, Reason, Selection
-from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.settings.options import SpeechOptions
 
 SPEECH = SpeechOptions(model_name="base", device="cpu")

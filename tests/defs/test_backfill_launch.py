@@ -22,7 +22,7 @@ from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason,
 from yivideo_pipeline.defs.backfills.state import read_state
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import _origin
-from yivideo_pipeline.defs.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, VIDEOS
 
 DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)
 

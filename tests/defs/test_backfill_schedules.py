@@ -8,8 +8,8 @@ from yivideo_pipeline.defs.backfills.selection import Reason
 from yivideo_pipeline.defs.backfills.tick import PAUSED, Tick
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.processing import Processor
-from yivideo_pipeline.defs.stages import VIDEOS
+from yivideo_pipeline.defs.runner import Processor
+from yivideo_pipeline.stages import VIDEOS
 
 NIGHT = datetime(2026, 11, 22, 23, tzinfo=UTC)
 MISSING = frozenset({Reason.MISSING, Reason.FAILED})

@@ -5,9 +5,9 @@ import pytest
 
 from yivideo_pipeline.defs.backfills.launch import Order, launch
 from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, LeftOut, Reason, Wish, select
-from yivideo_pipeline.defs.recipes import recipes
-from yivideo_pipeline.defs.stages import VIDEOS
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.stages import VIDEOS
 
 ALL = Wish()
 

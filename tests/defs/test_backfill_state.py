@@ -7,8 +7,8 @@ from yivideo_pipeline.defs.backfills.attempts import open_attempts
 from yivideo_pipeline.defs.backfills.state import read_state
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.in_process import _origin
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, JOB, VIDEOS
 from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.stages import CODE_VERSIONS, JOB, VIDEOS
 
 
 @pytest.fixture

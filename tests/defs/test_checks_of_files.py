@@ -7,7 +7,7 @@ from make_subjects import OPTIONS, make_subtitles, say
 
 from tests.subtitles.make_transcript import make_word, speak
 from yivideo_pipeline.defs.checks import evaluate
-from yivideo_pipeline.defs.checks.readers import read_cues
+from yivideo_pipeline.defs.checks.read_back import read_cues
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SubtitleFormat
 

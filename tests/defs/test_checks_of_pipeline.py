@@ -9,8 +9,8 @@ from fakes import FakeEngine, FakeSpeech
 
 from yivideo_pipeline.defs.checks import CHECKS
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.stages import JOB, VIDEOS
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import JOB, VIDEOS
 
 NAMES = {check.name for checks in CHECKS.values() for check in checks}
 SHORT_S = 20

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, JOB, LOCATION
+from yivideo_pipeline.stages import CODE_VERSIONS, JOB, LOCATION
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = {"library_report", "performance_report"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yivideo_pipeline.defs.pictures import draw_timeline, draw_waveform
+from yivideo_pipeline.defs.previews import draw_timeline, draw_waveform
 from yivideo_pipeline.speech.types import Word
 
 SVG = "{http://www.w3.org/2000/svg}"

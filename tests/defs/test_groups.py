@@ -8,7 +8,7 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from range_runs import add_videos, failed_rows, failure_of, made, observed, run_again, run_range
 
-from yivideo_pipeline.defs import stages
+from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.errors.tree import DeviceLost, MemoryExhausted, ModelLoadError

@@ -21,9 +21,9 @@ from yivideo_pipeline.defs.instance import (
     limit_models,
     open_instance,
 )
-from yivideo_pipeline.defs.processing import Processor
-from yivideo_pipeline.defs.stages import JOB, LOCATION
+from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.ledger.workers import worker_of_this_process
+from yivideo_pipeline.stages import JOB, LOCATION
 
 STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING
 LAUNCHED = ".dagster/grpc_info"
@@ -38,7 +38,7 @@ from shutil import copyfile
 sys.path.insert(0, sys.argv[1])
 from fakes import FakeEngine, FakeSpeech
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.processing import Processor
+from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.settings.load import load_settings
 

@@ -8,7 +8,7 @@ import pytest
 from bench import SAMPLE
 from fakes import FakeEngine
 
-from yivideo_pipeline.defs import work
+from yivideo_pipeline.defs import stage as work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat
 from yivideo_pipeline.storage.partition_keys import encode_key

@@ -6,7 +6,7 @@ from bench import SAMPLE
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from yivideo_pipeline.defs import stages
+from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")

@@ -3,8 +3,8 @@
 import pytest
 from range_runs import add_videos, run_range
 
-from yivideo_pipeline.defs import stages
-from yivideo_pipeline.defs.recipes import recipes
+from yivideo_pipeline import stages
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.settings.options import Device, SubtitleOptions
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")

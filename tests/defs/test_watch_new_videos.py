@@ -10,11 +10,11 @@ import pytest
 from daemon_tick import Tick, daemon
 
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import VIDEOS
-from yivideo_pipeline.defs.watch import new_videos
+from yivideo_pipeline.defs.sensors import new_videos
 from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import VIDEOS
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
 

@@ -1,6 +1,6 @@
 from yivideo_pipeline.defs.watch.told import LINES, sum_up, tell
 from yivideo_pipeline.library.decision import Decision, Why
-from yivideo_pipeline.library.look import Alert, Look
+from yivideo_pipeline.library.outcome import Alert, Look
 
 
 def look(decisions=None, known=0, alerts=()):

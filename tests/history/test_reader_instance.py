@@ -10,11 +10,11 @@ from make_history import STAGES, log_video
 
 from yivideo_pipeline.defs.in_process import _origin
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import JOB
 from yivideo_pipeline.history.collect import collect
 from yivideo_pipeline.history.instance import LATE_S, find_instance, read_heartbeats, read_queue
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.samples import SampleLedger
+from yivideo_pipeline.stages import JOB
 
 
 @pytest.fixture

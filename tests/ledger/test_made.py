@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.made import Made, MadeLedger
+from yivideo_pipeline.ledger.materializations import Made, MadeLedger
 
 MADE = Made(
     "a.mp4",

@@ -1,7 +1,7 @@
 import pytest
 
 from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.marks import Marks
+from yivideo_pipeline.ledger.flags import Marks
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
-from yivideo_pipeline.library.look import Answer, Look
+from yivideo_pipeline.library.outcome import Answer, Look
 from yivideo_pipeline.library.watch import Watch
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings

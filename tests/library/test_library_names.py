@@ -1,7 +1,7 @@
 import pytest
 
 from yivideo_pipeline.library.decision import Why
-from yivideo_pipeline.library.names import NameRules
+from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.settings.orchestration import IGNORED, VIDEO_EXTENSIONS
 
 RULES = NameRules(VIDEO_EXTENSIONS, IGNORED)

@@ -11,8 +11,8 @@ from make_tracks import SAMPLE
 from permissions import permissions_bind
 
 from yivideo_pipeline.library.decision import Why
-from yivideo_pipeline.library.listing import LocalListing
-from yivideo_pipeline.library.names import NameRules
+from yivideo_pipeline.library.ignore import NameRules
+from yivideo_pipeline.library.scan import LocalListing
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.media import container
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.pictures import poster_jpeg
+from yivideo_pipeline.media.images import poster_jpeg
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
 

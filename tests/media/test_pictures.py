@@ -7,7 +7,7 @@ import pytest
 from make_media import Sound, damage, tone, write_media
 
 from yivideo_pipeline.media.audio import write_wav
-from yivideo_pipeline.media.pictures import peaks, poster_jpeg
+from yivideo_pipeline.media.images import peaks, poster_jpeg
 
 
 def look(jpeg):

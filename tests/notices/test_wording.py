@@ -4,7 +4,7 @@ import dataclasses
 
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.failures import Failed, Quarantined
-from yivideo_pipeline.notices.wording import LISTED, tell_failed_run, tell_quarantined
+from yivideo_pipeline.notices.message import LISTED, tell_failed_run, tell_quarantined
 
 UI = "http://ui.example:3000/"
 FULL = Failed("今天.mp4", "audio", "root", "disk", "The disk is full", "Make room", 3, 1.0)

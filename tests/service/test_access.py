@@ -7,7 +7,7 @@ import pytest
 from serving import SAMPLES, run_server
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.service.access import require_safe
+from yivideo_pipeline.service.middleware import require_safe
 from yivideo_pipeline.settings.service import ServiceSettings
 
 pytestmark = pytest.mark.model

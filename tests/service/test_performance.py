@@ -12,9 +12,9 @@ from serving import SAMPLES, run_server
 from worked import HINT, log_failures, log_videos, wait_for
 
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.stages import CODE_VERSIONS
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.service.performance import operations
+from yivideo_pipeline.stages import CODE_VERSIONS
 from yivideo_pipeline.telemetry.sample import PerformanceSample
 
 HOUR_S = 3600.0

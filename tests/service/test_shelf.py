@@ -10,7 +10,7 @@ from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.failures import FAILURES
 from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.ledger.samples import Sample
 from yivideo_pipeline.ledger.videos import KnownVideo, known_videos
 from yivideo_pipeline.library.decision import Why

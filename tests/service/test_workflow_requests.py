@@ -7,7 +7,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.stages import JOB, LOCATION, UPSTREAM, VIDEOS
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.tags import PARTITION_TAG
 from yivideo_pipeline.ledger.database import open_ledger
@@ -20,6 +19,7 @@ from yivideo_pipeline.service.workflows.chain import STAGES, stages_of
 from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, Failure, Run, Step
 from yivideo_pipeline.service.workflows.status import describe, state_of
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.stages import JOB, LOCATION, UPSTREAM, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]

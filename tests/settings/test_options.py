@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from yivideo_pipeline.settings.catalogue import MODELS, estimate_memory_bytes
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.messages import explain
+from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions
 
 GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes

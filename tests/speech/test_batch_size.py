@@ -9,7 +9,7 @@ from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.media.select import choose_audio_stream
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.weights import Weights

@@ -18,7 +18,7 @@ from tests.speech.make_sound import join_sounds, read_samples, silence
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions, Task, ZhScript
 from yivideo_pipeline.speech.engine import SpeechEngine
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.types import Transcript
 
 pytestmark = [pytest.mark.model, pytest.mark.corpus]

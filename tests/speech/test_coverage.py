@@ -4,7 +4,7 @@ import pytest
 
 from tests.speech.make_sound import spoken_words
 from yivideo_pipeline.speech.assemble import SpokenWord
-from yivideo_pipeline.speech.coverage import SURE_LOGPROB, insert_repairs, plan_repairs
+from yivideo_pipeline.speech.repair import SURE_LOGPROB, insert_repairs, plan_repairs
 from yivideo_pipeline.speech.types import Span
 
 SPOKEN = spoken_words(

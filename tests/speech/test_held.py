@@ -6,8 +6,8 @@ import weakref
 import pytest
 
 from yivideo_pipeline.errors.tree import MemoryExhausted, SystemFault
-from yivideo_pipeline.speech.held import HeldModel
 from yivideo_pipeline.speech.placement import Placement, next_smaller
+from yivideo_pipeline.speech.runtime import HeldModel
 
 GPU = Placement("cuda", "float16", 2, 2)
 OUT_OF_MEMORY = "CUDA failed with error out of memory"

@@ -15,12 +15,12 @@ from tests.speech.make_sound import decode_speech, make_passage, silence
 from yivideo_pipeline.errors.tree import ConfigValidationError, DeviceLost, MemoryExhausted, SystemFault
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions, Task
-from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.local import LocalEngine
 from yivideo_pipeline.speech.placement import Placement
-from yivideo_pipeline.speech.recognize import Piece
+from yivideo_pipeline.speech.recognizer import Piece
 from yivideo_pipeline.speech.types import Span
 
 GPU_FULL = "CUDA failed with error out of memory"

@@ -6,7 +6,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.hardware import Gpu, probe_hardware
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
-from yivideo_pipeline.settings.rules import resolve
+from yivideo_pipeline.settings.resolve import resolve
 from yivideo_pipeline.speech.local_speech import LocalSpeech, capacity_of
 
 

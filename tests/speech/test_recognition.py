@@ -14,7 +14,7 @@ from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, 
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.whisper import Whisper
 from yivideo_pipeline.speech.words import spoken_characters

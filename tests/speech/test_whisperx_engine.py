@@ -14,9 +14,9 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.speech.whisperx_engine import STRETCH_S, WhisperXEngine, plan_stretches

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from yivideo_pipeline.storage.files import FileStore
+from yivideo_pipeline.storage.file_store import FileStore
 from yivideo_pipeline.storage.scratch import scratch_folder
 
 

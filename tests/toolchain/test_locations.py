@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from yivideo_pipeline.cli.services import wait_until
-from yivideo_pipeline.defs.stages import LOCATION
+from yivideo_pipeline.cli.supervisor import wait_until
+from yivideo_pipeline.stages import LOCATION
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent

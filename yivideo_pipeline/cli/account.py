@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from yivideo_pipeline.ledger.failures import Failed, Quarantined
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.settings.model import Settings
 
@@ -58,7 +58,7 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
 def _stages(made: Mapping[str, Made], settings: Settings) -> tuple[StageAccount, ...]:
     if not made:
         return ()
-    from yivideo_pipeline.defs.recipes import recipes
+    from yivideo_pipeline.defs.cache_keys import recipes
 
     revision = _revision(settings)
     now = recipes(settings, revision or "")

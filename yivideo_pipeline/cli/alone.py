@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from yivideo_pipeline.cli.console import show_path
 from yivideo_pipeline.cli.exits import WrongUsage
-from yivideo_pipeline.cli.text import show_path
 
 MARK = "_YIVIDEO_UP"
 """Environment variable of all that `yivideo up` starts: the home folder that they serve."""

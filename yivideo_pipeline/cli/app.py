@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from yivideo_pipeline.cli.console import show_path
 from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain, complain_of, exit_code
 from yivideo_pipeline.cli.logs import log_path, open_log
-from yivideo_pipeline.cli.text import show_path
 from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(

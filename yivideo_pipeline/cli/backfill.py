@@ -14,17 +14,17 @@ import typer
 from rich.console import Console
 
 from yivideo_pipeline.cli.backfill_plan import Launched, as_json, print_launched, print_plan
+from yivideo_pipeline.cli.console import moment, open_console
 from yivideo_pipeline.cli.exits import Exit, WrongUsage
 from yivideo_pipeline.cli.ledger import ledger_of
 from yivideo_pipeline.cli.tables import print_json
-from yivideo_pipeline.cli.text import moment, open_console
 from yivideo_pipeline.defs.backfills.estimate import Estimator
 from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, take_back_scheduled
 from yivideo_pipeline.defs.backfills.orders import orders_by_hand
 from yivideo_pipeline.defs.backfills.selection import Reason, Selection, Wish, select
 from yivideo_pipeline.defs.backfills.tick import PAUSED
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.defs.recipes import recipes
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.ledger.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from yivideo_pipeline.cli.text import printable
+from yivideo_pipeline.cli.console import printable
 from yivideo_pipeline.defs.backfills.estimate import Estimate
 from yivideo_pipeline.defs.backfills.orders import count_videos, say_reasons
 from yivideo_pipeline.defs.backfills.selection import STAGES, LeftOut, Selection

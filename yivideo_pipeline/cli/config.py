@@ -4,14 +4,14 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from yivideo_pipeline.cli.console import one_line, open_console, printable
 from yivideo_pipeline.cli.exits import Exit
 from yivideo_pipeline.cli.tables import print_json, print_table
-from yivideo_pipeline.cli.text import one_line, open_console, printable
 from yivideo_pipeline.settings.diff import diff_settings
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.rules import check_machine
+from yivideo_pipeline.settings.resolve import check_machine
 from yivideo_pipeline.settings.show import describe
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from yivideo_pipeline.cli.checks import libraries, machine, state
+from yivideo_pipeline.cli.checks.libraries import check_ctranslate2, check_pyav, check_python, check_torch
+from yivideo_pipeline.cli.checks.machine import check_disks, check_gpu, check_memory
 from yivideo_pipeline.cli.checks.result import Check, Result
+from yivideo_pipeline.cli.checks.state import check_folders, check_instance, check_token, check_weights
+from yivideo_pipeline.cli.console import one_line, open_console, printable, sentences
 from yivideo_pipeline.cli.exits import Exit
-from yivideo_pipeline.cli.text import one_line, open_console, printable, sentences
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.settings.environment import apply_environment
@@ -39,7 +41,7 @@ def examine(config: Path | None, *, as_json: bool) -> Exit:
 
 
 def _examine(config: Path | None) -> Iterator[Result]:
-    for name, check in (("Python", libraries.check_python), ("PyAV", libraries.check_pyav)):
+    for name, check in (("Python", check_python), ("PyAV", check_pyav)):
         yield from _guarded(name, check)
     try:
         settings = load_settings(config)
@@ -70,16 +72,16 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
     if "://" not in settings.storage.root:
         disks.append(Path(settings.storage.root))
     return [
-        ("CTranslate2", lambda: libraries.check_ctranslate2(hardware())),
-        ("torch", partial(libraries.check_torch, speech)),
-        ("GPU", lambda: machine.check_gpu(hardware(), speech)),
-        ("memory", lambda: machine.check_memory(hardware(), speech)),
-        ("disk", partial(machine.check_disks, disks)),
+        ("CTranslate2", lambda: check_ctranslate2(hardware())),
+        ("torch", partial(check_torch, speech)),
+        ("GPU", lambda: check_gpu(hardware(), speech)),
+        ("memory", lambda: check_memory(hardware(), speech)),
+        ("disk", partial(check_disks, disks)),
         ("caches", apply),
-        ("folders", partial(state.check_folders, settings)),
-        ("HF token", partial(state.check_token, settings)),
-        ("weights", partial(state.check_weights, settings)),
-        ("Dagster", partial(state.check_instance, settings)),
+        ("folders", partial(check_folders, settings)),
+        ("HF token", partial(check_token, settings)),
+        ("weights", partial(check_weights, settings)),
+        ("Dagster", partial(check_instance, settings)),
     ]
 
 

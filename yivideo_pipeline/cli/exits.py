@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from yivideo_pipeline.cli.text import open_console, sentences
+from yivideo_pipeline.cli.console import open_console, sentences
 from yivideo_pipeline.errors.tree import ConfigError, YivideoError
 
 

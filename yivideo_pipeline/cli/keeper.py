@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from yivideo_pipeline.cli.services import Service
+from yivideo_pipeline.cli.supervisor import Service
 
 WAITS_S = (1.0, 5.0, 25.0, 60.0)
 """Before each further start; after the last the service is given up."""

@@ -3,8 +3,8 @@
 import socket
 from pathlib import Path
 
+from yivideo_pipeline.cli.console import open_console, sentences
 from yivideo_pipeline.cli.exits import Exit
-from yivideo_pipeline.cli.text import open_console, sentences
 from yivideo_pipeline.errors.tree import ConfigError, Severity, YivideoError
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.notices.channels import channels_of

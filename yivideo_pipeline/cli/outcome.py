@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from yivideo_pipeline.errors.tree import YivideoError
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.defs.processing import Processed
+    from yivideo_pipeline.defs.runner import Processed
 
 Status = Literal["done", "failed", "interrupted", "not_started"]
 

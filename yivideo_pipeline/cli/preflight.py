@@ -10,8 +10,8 @@ from yivideo_pipeline.cli.choices import Chosen
 from yivideo_pipeline.cli.space import AUDIO_BYTES_PER_S, Need, require_space, require_writable
 from yivideo_pipeline.errors.tree import DiskFull, ModelLoadError, YivideoError
 from yivideo_pipeline.remote.speech import RemoteSpeech
-from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.models import MODELS
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import WeightsStatus

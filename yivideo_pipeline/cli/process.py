@@ -11,13 +11,13 @@ from typing import Any
 from rich.console import Console
 
 from yivideo_pipeline.cli.choices import Choices
+from yivideo_pipeline.cli.console import clock, one_line, open_console
 from yivideo_pipeline.cli.exits import Exit
-from yivideo_pipeline.cli.interrupts import Interrupts
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.outcome import Failure, Outcome, summarize
 from yivideo_pipeline.cli.preflight import prepare
 from yivideo_pipeline.cli.report import print_report
-from yivideo_pipeline.cli.text import clock, one_line, open_console
+from yivideo_pipeline.cli.signals import Interrupts
 from yivideo_pipeline.cli.videos import find_videos
 from yivideo_pipeline.cli.work import Work
 from yivideo_pipeline.errors.tree import YivideoError

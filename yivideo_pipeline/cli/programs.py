@@ -10,7 +10,7 @@ import yaml
 
 from yivideo_pipeline.cli.alone import MARK
 from yivideo_pipeline.cli.serve import address_of
-from yivideo_pipeline.cli.services import Service
+from yivideo_pipeline.cli.supervisor import Service
 from yivideo_pipeline.settings.model import Settings
 
 HOST = "127.0.0.1"
@@ -33,7 +33,7 @@ class Programs:
     """
 
     def __init__(self, settings: Settings, config: Path | None, port: int, folder: Path) -> None:
-        from yivideo_pipeline.defs.stages import LOCATION
+        from yivideo_pipeline.stages import LOCATION
 
         self.url = url_of(port)
         self._socket = folder / "code.sock"
@@ -87,7 +87,7 @@ class Programs:
 
     def service_answers(self) -> bool:
         """Tell whether the service can be asked."""
-        from yivideo_pipeline.remote.engine import Service as Address
+        from yivideo_pipeline.remote.client import Service as Address
 
         return Address(self.service_url).answers()
 

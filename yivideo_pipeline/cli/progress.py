@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column
 
+from yivideo_pipeline.cli.console import clock, show_path
 from yivideo_pipeline.cli.outcome import Outcome
 from yivideo_pipeline.cli.pace import Pace
 from yivideo_pipeline.cli.preflight import Plan, Video
 from yivideo_pipeline.cli.report import result_line
-from yivideo_pipeline.cli.text import clock, show_path
 
 
 class Reporter(Protocol):

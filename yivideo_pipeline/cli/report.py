@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from yivideo_pipeline.cli.console import one_line, printable, sentences, show_path
 from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.cli.outcome import Outcome
-from yivideo_pipeline.cli.text import one_line, printable, sentences, show_path
 from yivideo_pipeline.errors.tree import SystemFault
 
 UNFORESEEN = SystemFault.kind

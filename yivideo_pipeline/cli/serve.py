@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from yivideo_pipeline.cli.console import open_console, show_path
 from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
 from yivideo_pipeline.cli.logs import log_path, open_log
-from yivideo_pipeline.cli.text import open_console, show_path
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings

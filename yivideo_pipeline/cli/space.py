@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from yivideo_pipeline.cli.text import printable
+from yivideo_pipeline.cli.console import printable
 from yivideo_pipeline.errors.tree import DiskError, DiskFull
 
 AUDIO_BYTES_PER_S = 32_000

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from yivideo_pipeline.cli.text import open_console, printable
+from yivideo_pipeline.cli.console import open_console, printable
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

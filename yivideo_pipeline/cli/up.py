@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from yivideo_pipeline.cli.alone import end_left_over, only_one
+from yivideo_pipeline.cli.console import open_console, printable, show_path
 from yivideo_pipeline.cli.exits import Exit, complain
 from yivideo_pipeline.cli.keeper import Keeper
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.programs import HOST, Programs, url_of
 from yivideo_pipeline.cli.serve import require_free
-from yivideo_pipeline.cli.services import Service, stop, wait_until
 from yivideo_pipeline.cli.space import require_writable
-from yivideo_pipeline.cli.text import open_console, printable, show_path
+from yivideo_pipeline.cli.supervisor import Service, stop, wait_until
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
@@ -42,7 +42,7 @@ def run_services(port: int, service_port: int | None, config: Path | None) -> Ex
         YivideoError: the settings are wrong, or open the service to others without a key, or the home
             folder can't be written.
     """
-    from yivideo_pipeline.service.access import require_safe
+    from yivideo_pipeline.service.middleware import require_safe
 
     if service_port is not None:
         os.environ["YIVIDEO_SERVICE__PORT"] = str(service_port)  # for all that are started, too

@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from yivideo_pipeline.cli.console import printable
 from yivideo_pipeline.cli.exits import WrongUsage
-from yivideo_pipeline.cli.text import printable
 from yivideo_pipeline.errors.disk import disk_error
 from yivideo_pipeline.errors.tree import DiskError, YivideoError
 

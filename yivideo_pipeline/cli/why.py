@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.cli.account import Account, StageAccount, account_of
+from yivideo_pipeline.cli.console import moment, open_console, printable, sentences
 from yivideo_pipeline.cli.exits import Exit, WrongUsage
 from yivideo_pipeline.cli.ledger import ledger_of
 from yivideo_pipeline.cli.space import megabytes
 from yivideo_pipeline.cli.tables import print_json
-from yivideo_pipeline.cli.text import moment, open_console, printable, sentences
-from yivideo_pipeline.ledger.made import Made
+from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.library.decision import Action, Why
-from yivideo_pipeline.library.look import Answer
+from yivideo_pipeline.library.outcome import Answer
 from yivideo_pipeline.library.watch import Watch
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.artifacts import Storage

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from yivideo_pipeline.cli.choices import Chosen
-from yivideo_pipeline.cli.interrupts import Interrupts
 from yivideo_pipeline.cli.outcome import Failure, Outcome
 from yivideo_pipeline.cli.preflight import Plan, Video
 from yivideo_pipeline.cli.progress import Reporter, choose_reporter, fetching_bar
+from yivideo_pipeline.cli.signals import Interrupts
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import TaskCancelled
 from yivideo_pipeline.remote.speech import RemoteSpeech
@@ -20,7 +20,7 @@ from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.defs.processing import Processor
+    from yivideo_pipeline.defs.runner import Processor
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,8 @@ class Work:
         """Process the videos in order; one that fails harms no other."""
         from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
         from yivideo_pipeline.defs.launch import Listener
-        from yivideo_pipeline.defs.processing import Processor
         from yivideo_pipeline.defs.resources import build_resources
+        from yivideo_pipeline.defs.runner import Processor
 
         outcomes: list[Outcome] = []
         with (

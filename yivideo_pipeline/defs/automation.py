@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from yivideo_pipeline.defs.recipes import deciding_options, recipe_of
+from yivideo_pipeline.defs.cache_keys import deciding_options, recipe_of
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.history.tags import TRIGGER_TAG
 from yivideo_pipeline.ledger.ledger import Ledger

@@ -8,10 +8,10 @@ import dagster as dg
 from yivideo_pipeline.defs.assets import build_assets
 from yivideo_pipeline.defs.automation import attach_condition, build_automation_sensor
 from yivideo_pipeline.defs.backfills.schedules import build_schedules
-from yivideo_pipeline.defs.notices import build_notice_sensors
-from yivideo_pipeline.defs.reports import build_report_assets, build_report_schedules
-from yivideo_pipeline.defs.stages import JOB
-from yivideo_pipeline.defs.watch.new_videos import build_watch_sensor
+from yivideo_pipeline.defs.reports.assets import build_report_assets, build_report_schedules
+from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
+from yivideo_pipeline.defs.sensors.notices import build_notice_sensors
+from yivideo_pipeline.stages import JOB
 
 
 def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:

@@ -20,7 +20,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from yivideo_pipeline.defs.stages import LOCATION
+from yivideo_pipeline.stages import LOCATION
 
 REPOSITORY = "__repository__"
 """The name that Dagster gives to the one repository of a module with definitions."""

@@ -9,8 +9,8 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from yivideo_pipeline.defs.stages import GPU_POOL
 from yivideo_pipeline.ledger.workers import is_gone
+from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.scratch import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"

@@ -2,7 +2,7 @@
 
 import os
 
-from yivideo_pipeline.defs.work import Tools
+from yivideo_pipeline.defs.stage import Tools
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     DiskError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.claims import Subject
+from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.ledger.attempts import Attempt
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.storage.artifacts import Artifact

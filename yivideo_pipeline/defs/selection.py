@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from yivideo_pipeline.defs.stages import UPSTREAM
+from yivideo_pipeline.stages import UPSTREAM
 
 
 def selected_stages(run: dg.DagsterRun) -> frozenset[str]:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from yivideo_pipeline.defs.attempt import Make, attempt, note_failure, note_made, note_success
+from yivideo_pipeline.defs.execution import Make, attempt, note_failure, note_made, note_success
 from yivideo_pipeline.defs.failures import as_failure, ask_for_retry, wait_after
 from yivideo_pipeline.defs.fresh_process import ask_for_fresh_process
-from yivideo_pipeline.defs.run_tags import tag_language, trigger_of
+from yivideo_pipeline.defs.runs import tag_language, trigger_of
 from yivideo_pipeline.defs.selection import is_first, root_of
-from yivideo_pipeline.defs.work import Stage, Tools
+from yivideo_pipeline.defs.stage import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost
 from yivideo_pipeline.ledger.attempts import Attempt

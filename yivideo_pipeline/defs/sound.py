@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.pictures import peaks
+from yivideo_pipeline.media.images import peaks
 from yivideo_pipeline.media.probe import StreamInfo
 from yivideo_pipeline.speech.vad import speech_spans
 

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from yivideo_pipeline.defs.attempt import Make
 from yivideo_pipeline.defs.checks import specs_of
-from yivideo_pipeline.defs.groups import Event, Group
+from yivideo_pipeline.defs.execution import Make
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.multi_run import Event, Group
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library, SpeechResource
-from yivideo_pipeline.defs.run_tags import tag_run, trigger_of
+from yivideo_pipeline.defs.runs import tag_run, trigger_of
 from yivideo_pipeline.defs.single import PERSONS, make_one
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
-from yivideo_pipeline.defs.work import Tools
+from yivideo_pipeline.defs.stage import Tools
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
 from yivideo_pipeline.storage.artifacts import Storage
 
 

@@ -3,12 +3,12 @@
 import asyncio
 import concurrent.futures
 
-from yivideo_pipeline.errors.devices import device_error
 from yivideo_pipeline.errors.disk import disk_error
 from yivideo_pipeline.errors.hub import hub_error
 from yivideo_pipeline.errors.network import network_error
 from yivideo_pipeline.errors.origin import Rule, class_names, detail, explain, with_causes
 from yivideo_pipeline.errors.pyav import media_error
+from yivideo_pipeline.errors.signatures import device_error
 from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled, TaskTimeout, YivideoError
 from yivideo_pipeline.errors.validation import config_error
 

@@ -38,7 +38,7 @@ def hub_error(error: BaseException) -> YivideoError | None:
     ):
         return ModelLoadError(explain("The hub has no such model, revision or file", error), _CHECK_NAME)
     if raised_as("HfHubHTTPError"):
-        return _answered_with_error(error)
+        return _refused_by_hub(error)
     if raised_as("HFValidationError"):
         return ConfigValidationError(
             explain("The model's name is not one that the hub can have", error),
@@ -56,7 +56,7 @@ def _not_cached(error: BaseException) -> YivideoError:
     return ModelLoadError(explain("The weights are not in the model cache", error), _PLACE_WEIGHTS)
 
 
-def _answered_with_error(error: BaseException) -> YivideoError:
+def _refused_by_hub(error: BaseException) -> YivideoError:
     status = status_of(error)
     if is_passing(status):
         return unreachable(error)

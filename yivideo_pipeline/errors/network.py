@@ -27,7 +27,7 @@ def network_error(error: BaseException) -> YivideoError | None:
     """A service that can't be reached, or that answers with an error."""
     names = class_names(error)
     if names & _STATUS_ERRORS:
-        return _answered_with_error(error)
+        return _refused_by_service(error)
     if (
         names & _TRANSPORT_ERRORS
         or isinstance(error, (ConnectionError, socket.gaierror))
@@ -59,7 +59,7 @@ def is_passing(status: int | None) -> bool:
     return status is not None and (status in (408, 425, 429) or status >= 500)
 
 
-def _answered_with_error(error: BaseException) -> YivideoError:
+def _refused_by_service(error: BaseException) -> YivideoError:
     if is_passing(status_of(error)):
         return unreachable(error)
     return SystemFault(explain("A service on the network refused the request", error))

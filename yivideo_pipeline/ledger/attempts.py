@@ -2,7 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Column, Engine, Float, Integer, Table, Text, delete, insert, select
+from sqlalchemy import Column, Engine, Float, Integer, Table, Text, delete, select
+from sqlalchemy.dialects.sqlite import insert
 
 from yivideo_pipeline.ledger.database import tables
 

@@ -7,9 +7,9 @@ from sqlalchemy import Engine
 from yivideo_pipeline.ledger.attempts import AttemptLedger
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
+from yivideo_pipeline.ledger.flags import Marks
 from yivideo_pipeline.ledger.machine import MachineLedger
-from yivideo_pipeline.ledger.made import MadeLedger
-from yivideo_pipeline.ledger.marks import Marks
+from yivideo_pipeline.ledger.materializations import MadeLedger
 from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.requests import RequestLedger
 from yivideo_pipeline.ledger.samples import SampleLedger

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Engine, Subquery, func, select, union
 
 from yivideo_pipeline.ledger.failures import FAILURES, QUARANTINE
 from yivideo_pipeline.ledger.files import FILES
-from yivideo_pipeline.ledger.made import MADE
+from yivideo_pipeline.ledger.materializations import MADE
 from yivideo_pipeline.ledger.samples import SAMPLES
 from yivideo_pipeline.ledger.workers import AT_WORK, is_gone, select_work
 

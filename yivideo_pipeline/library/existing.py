@@ -15,7 +15,7 @@ from yivideo_pipeline.media.languages import normalize_language
 from yivideo_pipeline.settings.languages import LANGUAGES, find_language
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
-_PARTIAL = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
+_PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
 _HEARING_IMPAIRED = "hi"
 _CLOSED_CAPTIONS = "cc"
 _TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.I)
@@ -50,7 +50,7 @@ class Folder:
             if not name.startswith(f"{stem}."):
                 break
             tags = _stem(name)[len(stem) :].strip(".").split(".")
-            if not self._is_of_longer_name(stem, tags) and _PARTIAL.isdisjoint(map(str.lower, tags)):
+            if not self._is_of_longer_name(stem, tags) and _PARTIAL_TAGS.isdisjoint(map(str.lower, tags)):
                 found.append(Sidecar(name, _language(tags)))
         return found
 

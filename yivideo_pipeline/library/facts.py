@@ -17,7 +17,7 @@ _TEXT_CODECS = {
 }  # fmt: skip
 """Subtitles that hold text; the others (PGS, DVD, DVB, XSUB) hold pictures of it."""
 
-_PARTIAL = ("forced", "signs", "commentary")
+_PARTIAL_TITLES = ("forced", "signs", "commentary")
 
 
 class MediaFacts(BaseModel):
@@ -76,5 +76,5 @@ def _text_tracks(streams: Iterable[StreamInfo]) -> list[StreamInfo]:
         if stream.kind == "subtitle"
         and stream.codec in _TEXT_CODECS
         and not (stream.forced or stream.comment)
-        and not any(word in (stream.title or "").lower() for word in _PARTIAL)
+        and not any(word in (stream.title or "").lower() for word in _PARTIAL_TITLES)
     ]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yivideo_pipeline.ledger.files import FileRecord, RootRecord, Stamp
-from yivideo_pipeline.library.decide import Twin
 from yivideo_pipeline.library.decision import Decision, Why, shown
+from yivideo_pipeline.library.decisions import Twin
 from yivideo_pipeline.library.existing import Folder
-from yivideo_pipeline.library.listing import Scan
-from yivideo_pipeline.library.names import NameRules
+from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.ours import own_folders
+from yivideo_pipeline.library.scan import Scan
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.partition_keys import key_below, place_of
 

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.remote.engine import RemoteEngine, Service
+from yivideo_pipeline.remote.client import RemoteEngine, Service
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, SpeechEngine

@@ -11,19 +11,21 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.errors.tree import ModelBusy
-from yivideo_pipeline.service import asr_webservice, health, metrics, model_api, openai_api, speech
-from yivideo_pipeline.service.access import Access, require_safe
 from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.dependencies import State
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.metering import Metering
+from yivideo_pipeline.service.middleware import Access, require_safe
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.pages import dashboard, library, login
+from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
-from yivideo_pipeline.service.review import page as review_page
 from yivideo_pipeline.service.review import routes as review
-from yivideo_pipeline.service.state import State
+from yivideo_pipeline.service.routes import asr_webservice, health, speech
+from yivideo_pipeline.service.routes import model as model_api
+from yivideo_pipeline.service.routes import openai as openai_api
 from yivideo_pipeline.service.watch_config import ConfigWatch
 from yivideo_pipeline.service.workflows import routes as workflows
 from yivideo_pipeline.settings.model import Settings
@@ -43,7 +45,6 @@ ROUTERS = [
     review.router,
     review_page.router,
     performance.router,
-    metrics.router,
     login.router,
     dashboard.router,
     library.router,

@@ -13,7 +13,7 @@ from yivideo_pipeline.service.performance.system import read_daemons, read_runs
 from yivideo_pipeline.speech.batching import batch_sizes
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.service.state import State
+    from yivideo_pipeline.service.dependencies import State
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 

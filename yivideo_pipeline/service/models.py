@@ -16,7 +16,7 @@ from yivideo_pipeline.settings.load import config_places, load_settings
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import ResidentEngine
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from yivideo_pipeline.service.dependencies import State
 from yivideo_pipeline.service.openai_errors import WrongParameter
-from yivideo_pipeline.service.state import State
-from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.models import MODELS
 from yivideo_pipeline.speech.weights import weights_status
 
 CONFIGURED = "whisper-1"

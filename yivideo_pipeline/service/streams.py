@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from yivideo_pipeline.errors.tree import TaskCancelled
-from yivideo_pipeline.remote.wire import Failed, Waiting
+from yivideo_pipeline.remote.protocol import Failed, Waiting
 from yivideo_pipeline.service.errors import Refused, problem_of
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from yivideo_pipeline.settings.catalogue import MODELS, estimate_memory_bytes
 from yivideo_pipeline.settings.hardware import Hardware
+from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
 from yivideo_pipeline.settings.options import ComputeType, SpeechOptions
 
 

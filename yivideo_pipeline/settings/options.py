@@ -11,9 +11,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from yivideo_pipeline.settings.catalogue import MODELS
 from yivideo_pipeline.settings.languages import LANGUAGES, find_language
 from yivideo_pipeline.settings.messages import did_you_mean
+from yivideo_pipeline.settings.models import MODELS
 
 
 class Device(StrEnum):

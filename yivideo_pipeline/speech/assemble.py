@@ -7,8 +7,8 @@ from statistics import fmean
 
 import numpy as np
 
+from yivideo_pipeline.speech.align.text import TimedText
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.text_aligner import TimedText
 from yivideo_pipeline.speech.types import Segment, Word
 from yivideo_pipeline.speech.words import spoken_characters
 

@@ -3,7 +3,7 @@
 from yivideo_pipeline.errors.tree import ConfigValidationError, ModelError
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.rules import MAX_CPU_BATCH
+from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
 from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, ResidentEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.usage import Record

@@ -5,13 +5,13 @@ from typing import Any
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.batching import Batcher, OnDone
 from yivideo_pipeline.speech.engine import Heard, Progress
-from yivideo_pipeline.speech.held_engine import HeldEngine
+from yivideo_pipeline.speech.engines import HeldEngine
 from yivideo_pipeline.speech.placement import Placement
-from yivideo_pipeline.speech.recognize import Piece, Recognizer
-from yivideo_pipeline.speech.transcription import PieceWork, transcribe
+from yivideo_pipeline.speech.recognizer import Piece, Recognizer
+from yivideo_pipeline.speech.transcribe import PieceWork, transcribe
 from yivideo_pipeline.speech.types import Transcript
 
 

@@ -8,8 +8,8 @@ from typing import TypedDict
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.settings.rules import resolve
-from yivideo_pipeline.speech.aligners import choose_aligner
+from yivideo_pipeline.settings.resolve import resolve
+from yivideo_pipeline.speech.align import choose_aligner
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.shared import shared_manager

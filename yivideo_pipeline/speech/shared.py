@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.load import load_engine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 
 _making = threading.Lock()

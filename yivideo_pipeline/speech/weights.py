@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ModelLoadError
-from yivideo_pipeline.settings.catalogue import MODELS
-from yivideo_pipeline.speech import hub
+from yivideo_pipeline.settings.models import MODELS
+from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.packaged_weights import PACKAGED, SplitPackages, WholePackage
 
@@ -92,7 +92,7 @@ def weights_status(
     packaged = PACKAGED.get(model_name)
     if isinstance(packaged, SplitPackages) and packaged.locate_parts():
         return WeightsStatus("fetchable", f"from the installed packages {' and '.join(packaged.packages)}")
-    problem = _OFFLINE if offline else hub.find_problem(_hub_id(model_name), token)
+    problem = _OFFLINE if offline else weight_sources.find_problem(_hub_id(model_name), token)
     if problem is None:
         return WeightsStatus("fetchable", f"from the Hugging Face hub, {_hub_id(model_name)}")
     hint = f"; or install {packaged.requirement}" if packaged else ""
@@ -125,7 +125,7 @@ def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
     folder = _locate(model_name, model_dir)
     if folder is None:
         return None
-    if hub.is_snapshot(folder):
+    if weight_sources.is_snapshot(folder):
         return Weights(folder, folder.name, model_name)
     if folder.parent == model_dir:
         record = folder / REVISION_FILE
@@ -144,7 +144,7 @@ def _fetch(
         return _join(model_name, packaged, parts, model_dir, progress)
     if offline:
         raise ModelLoadError(_OFFLINE, "Set hub.offline to false, or model_name to the model's folder.")
-    folder = hub.download(_hub_id(model_name), model_dir, token, progress)
+    folder = weight_sources.download(_hub_id(model_name), model_dir, token, progress)
     _require_complete(folder, model_name)
     return Weights(folder, folder.name, model_name)
 
@@ -168,7 +168,7 @@ def _locate(model_name: str, model_dir: Path) -> Path | None:
         return folder
     if isinstance(packaged, SplitPackages) and packaged.locate_parts():
         return None
-    cached = hub.find_cached(_hub_id(model_name), model_dir)
+    cached = weight_sources.find_cached(_hub_id(model_name), model_dir)
     return cached if cached is not None and not _list_missing(cached) else None
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.aligners import Aligners
+from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.batching import OnDone
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import Heard, Progress
-from yivideo_pipeline.speech.held_engine import HeldEngine
+from yivideo_pipeline.speech.engines import HeldEngine
 from yivideo_pipeline.speech.language import spread_order
 from yivideo_pipeline.speech.placement import Placement
 from yivideo_pipeline.speech.quiet import quiet_libraries
-from yivideo_pipeline.speech.recognize import Piece
-from yivideo_pipeline.speech.transcription import (
+from yivideo_pipeline.speech.recognizer import Piece
+from yivideo_pipeline.speech.transcribe import (
     LANGUAGE_SAMPLE,
     NO_SOUND,
     NO_SPEECH,
@@ -34,7 +34,7 @@ from yivideo_pipeline.speech.transcription import (
 )
 from yivideo_pipeline.speech.types import Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
-from yivideo_pipeline.speech.whisperx_model import Stretch, WhisperXModel
+from yivideo_pipeline.speech.whisperx import Stretch, WhisperXModel
 
 STRETCH_S = 600.0
 """Sound that the pipeline is given at once; it wants all of it in memory, at 64 kB a second."""

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from yivideo_pipeline.storage.files import FileStore
+from yivideo_pipeline.storage.file_store import FileStore
 from yivideo_pipeline.storage.stage_keys import canonical_json
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from yivideo_pipeline.cli.checks.result import Result
 from yivideo_pipeline.cli.space import megabytes
 from yivideo_pipeline.settings.hardware import Hardware
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.settings.rules import check_machine
+from yivideo_pipeline.settings.resolve import check_machine
 from yivideo_pipeline.telemetry.nvml import NvmlFailed, open_nvml
 
 SCARCE_BYTES = 2 * 10**9

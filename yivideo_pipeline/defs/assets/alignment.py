@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
-from yivideo_pipeline.defs.facts import alignment_facts
+from yivideo_pipeline.defs.metadata import alignment_facts
 from yivideo_pipeline.defs.results import Made, Result
-from yivideo_pipeline.defs.work import Stage
+from yivideo_pipeline.defs.stage import Stage
 from yivideo_pipeline.settings.options import Aligner
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
-from yivideo_pipeline.defs.facts import audio_facts
+from yivideo_pipeline.defs.metadata import audio_facts
 from yivideo_pipeline.defs.results import Made, Result
 from yivideo_pipeline.defs.sound import decode_and_look
-from yivideo_pipeline.defs.work import Stage
+from yivideo_pipeline.defs.stage import Stage
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.media.select import choose_audio_stream
 

@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
-from yivideo_pipeline.defs.facts import Facts, subtitle_facts
+from yivideo_pipeline.defs.metadata import Facts, subtitle_facts
 from yivideo_pipeline.defs.rendering import render_all
 from yivideo_pipeline.defs.results import Made, Result
-from yivideo_pipeline.defs.work import Stage
+from yivideo_pipeline.defs.stage import Stage
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.subtitles.handover import hand_over, title_of
+from yivideo_pipeline.subtitles.delivery import hand_over, title_of
 
 
 def make_subtitles(stage: Stage) -> Result:

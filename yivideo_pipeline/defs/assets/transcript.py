@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Speed, Subject
-from yivideo_pipeline.defs.facts import transcript_facts
+from yivideo_pipeline.defs.metadata import transcript_facts
 from yivideo_pipeline.defs.results import Kept, Made, Result
-from yivideo_pipeline.defs.work import Stage
+from yivideo_pipeline.defs.stage import Stage
 from yivideo_pipeline.speech.types import Transcript
 
 KNOWN_SPEEDS = 50

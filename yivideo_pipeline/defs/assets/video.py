@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from yivideo_pipeline.defs.checks import Subject
-from yivideo_pipeline.defs.facts import video_facts
+from yivideo_pipeline.defs.metadata import video_facts
 from yivideo_pipeline.defs.results import Made, Result
-from yivideo_pipeline.defs.work import Stage
+from yivideo_pipeline.defs.stage import Stage
 from yivideo_pipeline.media.fingerprint import content_hash
-from yivideo_pipeline.media.pictures import poster_jpeg
+from yivideo_pipeline.media.images import poster_jpeg
 from yivideo_pipeline.media.probe import probe
 
 

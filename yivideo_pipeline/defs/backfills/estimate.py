@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Selection
-from yivideo_pipeline.ledger.made import MadeLedger
+from yivideo_pipeline.ledger.materializations import MadeLedger
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.rules import resolve
+from yivideo_pipeline.settings.resolve import resolve
 from yivideo_pipeline.speech.local_speech import capacity_of
 
 MODEL_STAGES = frozenset({"transcript", "alignment"})

@@ -14,8 +14,8 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
 from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.stages import CODE_VERSIONS
 from yivideo_pipeline.history.tags import TRIGGER_TAG
+from yivideo_pipeline.stages import CODE_VERSIONS
 
 PRIORITY = "-2"
 """Behind a person's own runs and behind the library watch."""

@@ -7,11 +7,11 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.selection import Reason
 from yivideo_pipeline.defs.backfills.tick import Tick
-from yivideo_pipeline.defs.recipes import recipes
+from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.resources import Library, SpeechResource
-from yivideo_pipeline.defs.stages import JOB
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import JOB
 
 NIGHTLY, WEEKLY = "nightly_missing_or_failed", "weekly_stale"
 

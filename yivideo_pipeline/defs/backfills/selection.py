@@ -13,8 +13,8 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.state import State, read_state
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.defs.stages import CODE_VERSIONS
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import CODE_VERSIONS
 from yivideo_pipeline.storage.partition_keys import path_of
 
 STAGES = tuple(CODE_VERSIONS)

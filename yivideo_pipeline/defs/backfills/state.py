@@ -7,7 +7,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.attempts import open_attempts
 from yivideo_pipeline.defs.backfills.launch import videos_under_way
-from yivideo_pipeline.defs.stages import CODE_VERSIONS, VIDEOS
+from yivideo_pipeline.stages import CODE_VERSIONS, VIDEOS
 
 LAST_STAGE = list(CODE_VERSIONS)[-1]
 _UNFINISHED = [

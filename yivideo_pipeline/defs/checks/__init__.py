@@ -25,10 +25,12 @@ from itertools import chain
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks import cues, sound, words
-from yivideo_pipeline.defs.checks.claims import Check, Speed, Subject
+from yivideo_pipeline.defs.checks.base import Check, Speed, Subject
+from yivideo_pipeline.defs.checks.catalogue import AUDIO_CHECKS
+from yivideo_pipeline.defs.checks.cues import SUBTITLES_CHECKS
 from yivideo_pipeline.defs.checks.events import Results, conclude, evaluations, name_of
 from yivideo_pipeline.defs.checks.severity import blocks, severity_of, validate_names
+from yivideo_pipeline.defs.checks.words import ALIGNMENT_CHECKS, TRANSCRIPT_CHECKS
 from yivideo_pipeline.errors.tree import CheckFailed
 from yivideo_pipeline.settings.model import Settings
 
@@ -45,10 +47,10 @@ __all__ = [
 ]
 
 CHECKS: dict[str, tuple[Check, ...]] = {
-    "audio": sound.CHECKS,
-    "transcript": words.TRANSCRIPT_CHECKS,
-    "alignment": words.ALIGNMENT_CHECKS,
-    "subtitles": cues.CHECKS,
+    "audio": AUDIO_CHECKS,
+    "transcript": TRANSCRIPT_CHECKS,
+    "alignment": ALIGNMENT_CHECKS,
+    "subtitles": SUBTITLES_CHECKS,
 }
 """The checks of each stage; the video has none."""
 SAID = {dg.AssetCheckSeverity.ERROR: "error", dg.AssetCheckSeverity.WARN: "warning"}

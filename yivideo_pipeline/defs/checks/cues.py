@@ -5,8 +5,8 @@ from math import ceil
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.claims import Check, Subject, Verdict
-from yivideo_pipeline.defs.checks.readers import read_cues, read_words
+from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
+from yivideo_pipeline.defs.checks.read_back import read_cues, read_words
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
@@ -125,7 +125,7 @@ def _kind_of(name: str) -> SubtitleFormat:
     return SubtitleFormat(name.rsplit(".", 1)[-1])
 
 
-CHECKS = (
+SUBTITLES_CHECKS = (
     Check(
         "cues_obey_the_profile",
         "Reading speed, lines, durations and gaps keep to the profile",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.claims import Check
+from yivideo_pipeline.defs.checks.base import Check
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.messages import did_you_mean
 from yivideo_pipeline.settings.model import Settings

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.storage.files import FileStore
+from yivideo_pipeline.storage.file_store import FileStore
 
 if TYPE_CHECKING:
     import pandas as pd

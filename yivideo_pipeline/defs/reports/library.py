@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.pictures import image
+from yivideo_pipeline.defs.previews import image
 from yivideo_pipeline.defs.reports.charts import draw_digest
 from yivideo_pipeline.defs.reports.digest import UNFINISHED, Digest, digest_of
 from yivideo_pipeline.defs.reports.files import csv_of, write
@@ -13,12 +13,12 @@ from yivideo_pipeline.defs.reports.performance import GROUP
 from yivideo_pipeline.defs.reports.reading import DAY_S, today, videos_so_far
 from yivideo_pipeline.defs.reports.standing import standing_table
 from yivideo_pipeline.defs.reports.wording import as_lines, as_markdown, headline
-from yivideo_pipeline.defs.stages import OWNERS
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.history.days import with_days, with_times
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import OWNERS
 
 CHART = "Videos a day"
 

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.pictures import image
+from yivideo_pipeline.defs.previews import image
 from yivideo_pipeline.defs.reports.charts import draw_latency, draw_speed, draw_throughput
 from yivideo_pipeline.defs.reports.files import csv_of, write
 from yivideo_pipeline.defs.reports.reading import DAY_S, today, videos_so_far
-from yivideo_pipeline.defs.stages import OWNERS
 from yivideo_pipeline.history.days import day_table, with_days
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import OWNERS
 
 if TYPE_CHECKING:
     import pandas as pd

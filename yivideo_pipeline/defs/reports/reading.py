@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from yivideo_pipeline.defs.stages import CODE_VERSIONS
 from yivideo_pipeline.history.collect import collect
 from yivideo_pipeline.history.tables import sample_table, video_table
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import CODE_VERSIONS
 
 if TYPE_CHECKING:
     import pandas as pd

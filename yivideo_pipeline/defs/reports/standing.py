@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from yivideo_pipeline.defs.stages import VIDEOS
 from yivideo_pipeline.history.tables import FINISHED
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.stages import VIDEOS
 
 if TYPE_CHECKING:
     import pandas as pd

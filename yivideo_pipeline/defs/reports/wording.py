@@ -35,12 +35,14 @@ def as_markdown(digest: Digest, time_zone: str | None, pictures: str) -> str:
         pictures,
         "## What was done\n\n" + table(["", ""], _work(digest)),
         "## How the library stands\n\n" + table(["", ""], _standing(digest)),
-        _troubles("## In quarantine", digest.quarantine, f"Take one up again: `{RELEASE} VIDEO`."),
-        _troubles("## Failed", digest.failures, "The nightly backfill tries them again; `yivideo why FILE`."),
-        _worst("## Lowest quality scores", "score of 100", digest.lowest_scores, "{:.1f}"),
-        _worst("## Most uncertain words", "share of the words", digest.most_unsure, "{:.1%}"),
-        _worst("## Slowest", "× real time", digest.slowest, "{:.1f}"),
-        _warnings(digest),
+        _troubles_text("## In quarantine", digest.quarantine, f"Take one up again: `{RELEASE} VIDEO`."),
+        _troubles_text(
+            "## Failed", digest.failures, "The nightly backfill tries them again; `yivideo why FILE`."
+        ),
+        _worst_text("## Lowest quality scores", "score of 100", digest.lowest_scores, "{:.1f}"),
+        _worst_text("## Most uncertain words", "share of the words", digest.most_unsure, "{:.1%}"),
+        _worst_text("## Slowest", "× real time", digest.slowest, "{:.1f}"),
+        _warnings_text(digest),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -85,7 +87,7 @@ def _standing(digest: Digest) -> list[tuple[str, str]]:
     ]
 
 
-def _troubles(title: str, troubles: tuple[Trouble, ...], advice: str) -> str:
+def _troubles_text(title: str, troubles: tuple[Trouble, ...], advice: str) -> str:
     if not troubles:
         return ""
     rows = [(one.key, one.stage, one.message, one.hint) for one in troubles[:LISTED]]
@@ -93,13 +95,13 @@ def _troubles(title: str, troubles: tuple[Trouble, ...], advice: str) -> str:
     return f"{title}\n\n{advice}\n\n{table(['video', 'stage', 'why', 'what to do'], rows)}{more}"
 
 
-def _worst(title: str, figure: str, worst: tuple[tuple[str, float], ...], form: str) -> str:
+def _worst_text(title: str, figure: str, worst: tuple[tuple[str, float], ...], form: str) -> str:
     if not worst:
         return ""
     return f"{title}\n\n{table(['video', figure], [(key, form.format(value)) for key, value in worst])}"
 
 
-def _warnings(digest: Digest) -> str:
+def _warnings_text(digest: Digest) -> str:
     if not digest.warnings:
         return ""
     lines = [

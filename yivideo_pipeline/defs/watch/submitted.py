@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 
 from yivideo_pipeline.ledger.files import Stamp
-from yivideo_pipeline.library.look import Item
+from yivideo_pipeline.library.outcome import Item
 
 RUN_KEY_TAG = "dagster/run_key"
 

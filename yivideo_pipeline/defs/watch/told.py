@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from yivideo_pipeline.library.decision import Action, Why
-from yivideo_pipeline.library.look import Look
+from yivideo_pipeline.library.outcome import Look
 
 LINES = 100
 """So many files are told one by one; of more only how many there are for each reason."""

@@ -4,10 +4,10 @@ from typing import Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 
+from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.pages.dashboard_words import DASHBOARD, SCRIPT
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.uploads import upload_root
-from yivideo_pipeline.service.state import Shared
 
 router = APIRouter(include_in_schema=False)
 

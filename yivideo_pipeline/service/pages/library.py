@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from yivideo_pipeline.ledger.videos import known_videos
+from yivideo_pipeline.service.dependencies import Shared
+from yivideo_pipeline.service.dependencies import State as ServiceState
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.limits import UPLOAD_PATH
 from yivideo_pipeline.service.pages.frame import render
@@ -30,8 +32,6 @@ from yivideo_pipeline.service.pages.shelf import (
 )
 from yivideo_pipeline.service.pages.uploads import remove_remains, take, upload_root
 from yivideo_pipeline.service.pages.words import KINDS
-from yivideo_pipeline.service.state import Shared
-from yivideo_pipeline.service.state import State as ServiceState
 from yivideo_pipeline.settings.options import SubtitleFormat
 
 

@@ -10,11 +10,11 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from yivideo_pipeline.service.access import SESSION_COOKIE, session_of
+from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.middleware import SESSION_COOKIE, session_of
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.words import FRAME, LOGIN, Texts, choose_language
-from yivideo_pipeline.service.state import Shared
 
 FREE_TRIES = 5
 LONGEST_WAIT_S = 300

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from yivideo_pipeline.errors.tree import Severity
+from yivideo_pipeline.ledger.flags import Mark
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.machine import MachineSample
-from yivideo_pipeline.ledger.marks import Mark
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.service.performance.summary import error_rates, seconds_of
 from yivideo_pipeline.service.performance.window import iso

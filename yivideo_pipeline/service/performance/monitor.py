@@ -12,7 +12,7 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.machine import MachineSample
 from yivideo_pipeline.ledger.requests import RequestSample
 from yivideo_pipeline.service.admission import Admission
-from yivideo_pipeline.service.counters import Counters
+from yivideo_pipeline.service.metrics import Counters
 from yivideo_pipeline.service.outcome import Outcome
 from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, find
 from yivideo_pipeline.service.performance.history import History

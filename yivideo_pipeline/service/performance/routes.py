@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from yivideo_pipeline.service.dependencies import Shared, State
 from yivideo_pipeline.service.performance.advice import Situation, recommend
 from yivideo_pipeline.service.performance.dashboard import Dashboard, series_of
 from yivideo_pipeline.service.performance.export import MEDIA_TYPES, Format, export_table, write_export
@@ -16,7 +17,6 @@ from yivideo_pipeline.service.performance.operations import STAGES, require_oper
 from yivideo_pipeline.service.performance.summary import Summary, summarize, within
 from yivideo_pipeline.service.performance.system import SystemHealth, read_runs, read_system
 from yivideo_pipeline.service.performance.window import Window, iso, parse_since
-from yivideo_pipeline.service.state import Shared, State
 
 router = APIRouter(prefix="/api/v1/performance", tags=["performance"])
 

@@ -19,7 +19,7 @@ from yivideo_pipeline.service.performance.window import iso
 if TYPE_CHECKING:
     import dagster as dg
 
-    from yivideo_pipeline.service.state import State
+    from yivideo_pipeline.service.dependencies import State
 
 NO_INSTANCE = "Dagster has no instance here yet; start `yivideo up`"
 NO_BEAT = "The daemon has never run; start `yivideo up`"

@@ -10,8 +10,8 @@ from yivideo_pipeline.service.review.video import Subtitled
 from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.storage.edits import TimedText
+from yivideo_pipeline.subtitles.delivery import title_of
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
-from yivideo_pipeline.subtitles.handover import title_of
 from yivideo_pipeline.subtitles.writers import render
 
 _WEB_CODECS = {"vp8", "vp9", "av1", "opus", "vorbis"}

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from yivideo_pipeline.service.dependencies import Shared, State
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.review.answers import (
+from yivideo_pipeline.service.review.files import media_type_of, subtitle_file
+from yivideo_pipeline.service.review.saving import check_cues, differences, save
+from yivideo_pipeline.service.review.versions import (
     Differences,
     Review,
     Saved,
@@ -18,10 +21,7 @@ from yivideo_pipeline.service.review.answers import (
     packed,
     review_of,
 )
-from yivideo_pipeline.service.review.files import media_type_of, subtitle_file
-from yivideo_pipeline.service.review.saving import check_cues, differences, save
 from yivideo_pipeline.service.review.video import SOUND, Reviewed, find_video, require_subtitles
-from yivideo_pipeline.service.state import Shared, State
 from yivideo_pipeline.service.workflows.subtitles import SUBTITLE_FILE
 from yivideo_pipeline.settings.options import SubtitleFormat
 

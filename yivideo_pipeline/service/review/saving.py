@@ -9,11 +9,11 @@ from pathlib import Path
 
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.review.answers import Difference, PlainCue, Saved, edited_of, plain
+from yivideo_pipeline.service.review.versions import Difference, PlainCue, Saved, edited_of, plain
 from yivideo_pipeline.service.review.video import Subtitled
 from yivideo_pipeline.storage.edits import Edit, EditConflict, TimedText
+from yivideo_pipeline.subtitles.delivery import Handover, hand_over
 from yivideo_pipeline.subtitles.edited import clean_lines
-from yivideo_pipeline.subtitles.handover import Handover, hand_over
 
 log = logging.getLogger(__name__)
 

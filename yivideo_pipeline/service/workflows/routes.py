@@ -6,15 +6,15 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from yivideo_pipeline.service.dagster_client import Dagster
+from yivideo_pipeline.service.dependencies import Shared
+from yivideo_pipeline.service.dependencies import State as ServiceState
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.state import Shared
-from yivideo_pipeline.service.state import State as ServiceState
 from yivideo_pipeline.service.workflows.callbacks import run_messenger
 from yivideo_pipeline.service.workflows.control import cancel, retry
-from yivideo_pipeline.service.workflows.creation import Created, create, turn_of
+from yivideo_pipeline.service.workflows.lifecycle import Created, create, turn_of
 from yivideo_pipeline.service.workflows.listing import WorkflowPage, list_workflows
 from yivideo_pipeline.service.workflows.places import key_named
-from yivideo_pipeline.service.workflows.request import WorkflowRequest
+from yivideo_pipeline.service.workflows.requests import WorkflowRequest
 from yivideo_pipeline.service.workflows.runs import Run, runs_of
 from yivideo_pipeline.service.workflows.status import State, WorkflowStatus, describe
 from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, SUBTITLE_FILE, read_subtitles

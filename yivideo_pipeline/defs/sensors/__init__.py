@@ -1,0 +1,1 @@
+"""Dagster's sensors: new videos are found, and notices are sent."""

@@ -1,0 +1,232 @@
+"""OpenAI's speech API, for its clients: https://platform.openai.com/docs/api-reference/audio."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Request, Response, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from yivideo_pipeline.remote.protocol import Words
+from yivideo_pipeline.service.dependencies import Shared, State
+from yivideo_pipeline.service.errors import explain
+from yivideo_pipeline.service.jobs import choose_options, start_hearing, transcribe
+from yivideo_pipeline.service.openai_errors import (
+    OPENAI_ERRORS,
+    OpenAIErrorAnswer,
+    OpenAIRoute,
+    openai_problem,
+)
+from yivideo_pipeline.service.openai_models import ModelAnswer, ModelList, choose_model, list_models
+from yivideo_pipeline.service.responses import (
+    SegmentAnswer,
+    WordAnswer,
+    language_name,
+    segments_of,
+    subtitles_of,
+    text_of,
+    word_of,
+)
+from yivideo_pipeline.service.streams import News
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, Task
+from yivideo_pipeline.speech.types import Transcript
+
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=OPENAI_ERRORS)
+
+
+class ResponseFormat(StrEnum):
+    """What is answered."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VERBOSE_JSON = "verbose_json"
+    VTT = "vtt"
+
+
+Granularity = Literal["word", "segment"]
+
+
+class SpeechForm(BaseModel):
+    """What is asked of a sound."""
+
+    file: UploadFile = Field(description="An audio or video file")
+    model: str = Field(max_length=200, description="One of /v1/models, or whisper-1: the configured one")
+    prompt: str | None = Field(None, description="Taken and left aside: each part is heard for itself")
+    response_format: ResponseFormat = Field(ResponseFormat.JSON, description="What is answered")
+    temperature: float = Field(
+        0.0, ge=0, le=1, description="Taken and left aside: it rises where the model is unsure"
+    )
+
+
+class TranscriptionForm(SpeechForm):
+    """What is asked of a sound in the language that is spoken."""
+
+    language: str | None = Field(None, description="A code such as en; else that of the settings")
+    timestamp_granularities: list[Granularity] = Field(
+        [], alias="timestamp_granularities[]", description="What verbose_json tells; else segments"
+    )
+    stream: bool = Field(False, description="Whether the text is sent while it is heard")
+
+
+class TextAnswer(BaseModel):
+    """All that was said."""
+
+    text: str
+
+
+class VerboseAnswer(TextAnswer):
+    """All that was said, and when."""
+
+    task: str
+    language: str
+    duration: float
+    segments: list[SegmentAnswer] | None = None
+    words: list[WordAnswer] | None = None
+
+
+class Delta(BaseModel):
+    """The next words."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str
+
+
+class Done(BaseModel):
+    """The whole text, in which words may have been put between those that were sent."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str
+
+
+MULTIPART = Form(media_type="multipart/form-data")
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": VerboseAnswer | TextAnswer,
+        "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {}},
+    }
+}
+
+
+@router.post("/audio/transcriptions", response_class=JSONResponse, responses=ANSWERS)
+async def create_transcription(
+    form: Annotated[TranscriptionForm, MULTIPART], shared: Shared, request: Request
+) -> Response:
+    """Recognize what is said.
+
+    A model other than the loaded one takes its place: requests in work end first, the next ones wait.
+    """
+    options = await _choose(shared, form, language=form.language)
+    if form.stream:
+        return await _stream(shared, request, form.file, options)
+    said = await _hear(shared, request, form, options)
+    granularities = form.timestamp_granularities or ["segment"]
+    return await run_in_threadpool(_answer, said, options, form.response_format, shared, granularities)
+
+
+@router.post("/audio/translations", response_class=JSONResponse, responses=ANSWERS)
+async def create_translation(
+    form: Annotated[SpeechForm, MULTIPART], shared: Shared, request: Request
+) -> Response:
+    """Recognize what is said, in English."""
+    options = await _choose(shared, form, task=Task.TRANSLATE)
+    said = await _hear(shared, request, form, options)
+    return await run_in_threadpool(_answer, said, options, form.response_format, shared, ["segment"])
+
+
+@router.get("/models")
+def get_models(shared: Shared) -> ModelList:
+    """List the models that can be asked for, the loaded one first."""
+    return list_models(shared)
+
+
+@router.get("/models/{name:path}")
+def get_model(name: str, shared: Shared) -> ModelAnswer:
+    """Tell whether a model can be asked for."""
+    choose_model(name, shared.settings)
+    return ModelAnswer(id=name, created=int(shared.started_at))
+
+
+async def _choose(shared: State, form: SpeechForm, **asked: Any) -> SpeechOptions:
+    # Whether weights are here is asked of the disk.
+    model_name = await run_in_threadpool(choose_model, form.model, shared.settings)
+    return choose_options(shared.settings, model_name=model_name, **asked)
+
+
+async def _hear(shared: State, request: Request, form: SpeechForm, options: SpeechOptions) -> Transcript:
+    needs_times = form.response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT)
+    news = await start_hearing(shared, request, form.file, options, transcribe(options, needs_times))
+    said = await news.result(request)
+    assert isinstance(said, Transcript)
+    return said
+
+
+def _answer(
+    said: Transcript,
+    options: SpeechOptions,
+    format: ResponseFormat,
+    shared: State,
+    granularities: list[Granularity],
+) -> Response:
+    """Write the answer; in a thread, since hours of words take a while."""
+    match format:
+        case ResponseFormat.JSON:
+            return _json(TextAnswer(text=text_of(said)))
+        case ResponseFormat.TEXT:
+            return PlainTextResponse(f"{text_of(said)}\n")
+        case ResponseFormat.SRT | ResponseFormat.VTT:
+            return PlainTextResponse(
+                subtitles_of(said, SubtitleFormat(format.value), shared.settings.subtitles)
+            )
+    return _json(
+        VerboseAnswer(
+            text=text_of(said),
+            task=options.task.value,
+            language=language_name(said.language),
+            duration=said.duration_s,
+            segments=segments_of(said) if "segment" in granularities else None,
+            words=[word_of(word) for word in said.words] if "word" in granularities else None,
+        )
+    )
+
+
+def _json(answer: BaseModel) -> JSONResponse:
+    return JSONResponse(answer.model_dump(exclude_none=True))
+
+
+async def _stream(
+    shared: State, request: Request, file: UploadFile, options: SpeechOptions
+) -> StreamingResponse:
+    news = await start_hearing(shared, request, file, options, transcribe(options, needs_times=False))
+    events = news.events()
+    # What is wrong with the sound itself shows before the first news, and so has a status of its own.
+    first = await anext(events)
+    return StreamingResponse(_tell(news, first, events), media_type="text/event-stream")
+
+
+async def _tell(news: News, first: BaseModel, events: AsyncGenerator[BaseModel]) -> AsyncGenerator[bytes]:
+    """Send words as they are heard, and the text at the end, as server-sent events."""
+    said_before = False
+    async with aclosing(events):
+        try:
+            event: BaseModel | None = first
+            while event is not None:
+                if isinstance(event, Words):
+                    text = "".join(word.text for word in event.words)
+                    yield _data(Delta(delta=text if said_before else text.lstrip()))
+                    said_before = True
+                elif isinstance(event, Transcript):
+                    yield _data(Done(text=text_of(event)))
+                else:
+                    yield b": waiting\n\n"
+                event = await anext(events, None)
+        except Exception as error:  # noqa: BLE001 - told, and in the log
+            status, problem, _ = explain(error, news.where)
+            yield _data(OpenAIErrorAnswer(error=openai_problem(status, problem)))
+
+
+def _data(event: BaseModel) -> bytes:
+    return f"data: {event.model_dump_json()}\n\n".encode()
