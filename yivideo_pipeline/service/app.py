@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.errors.tree import ModelBusy
 from yivideo_pipeline.service.admission import Admission
-from yivideo_pipeline.service.dependencies import State
+from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
 from yivideo_pipeline.service.limits import BodyLimit, spool_under
 from yivideo_pipeline.service.metering import Metering
@@ -64,7 +64,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     """
     require_safe(settings.service, insecure)
     models = Models(settings, config)
-    shared = State(
+    shared = ServiceState(
         models,
         Storage(settings.storage.root, settings.home / "tmp"),
         Admission(settings.service.max_requests),

@@ -17,7 +17,7 @@ from yivideo_pipeline.storage.artifacts import Storage
 
 
 @dataclass
-class State:
+class ServiceState:
     """Made once, when the service starts; `models` knows the settings as they are now."""
 
     models: Models
@@ -41,9 +41,9 @@ class State:
         return Performance(lambda: self.settings, self.admission, lambda: self.ledger)
 
 
-def _get_state(request: Request) -> State:
+def _get_state(request: Request) -> ServiceState:
     return request.app.state.shared
 
 
-Shared = Annotated[State, Depends(_get_state)]
+Shared = Annotated[ServiceState, Depends(_get_state)]
 """Parameter of a route that wants the shared state."""

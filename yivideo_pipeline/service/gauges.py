@@ -13,7 +13,7 @@ from yivideo_pipeline.service.performance.system import read_daemons, read_runs
 from yivideo_pipeline.speech.batching import batch_sizes
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.service.dependencies import State
+    from yivideo_pipeline.service.dependencies import ServiceState
 
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -25,7 +25,7 @@ class Gauges(Collector):
         shared: What is looked at.
     """
 
-    def __init__(self, shared: "State") -> None:
+    def __init__(self, shared: "ServiceState") -> None:
         self._shared = shared
 
     def describe(self) -> list[Metric]:

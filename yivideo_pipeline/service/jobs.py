@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import Progress, Words, plain_options
-from yivideo_pipeline.service.dependencies import State
+from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.media_input import keep_pcm, keep_upload, open_sound
 from yivideo_pipeline.service.streams import Emit, News, start_work
@@ -38,7 +38,7 @@ def choose_options(settings: Settings, **asked: Any) -> SpeechOptions:
 
 
 async def start_hearing(
-    shared: State,
+    shared: ServiceState,
     request: Request,
     upload: UploadFile,
     options: SpeechOptions,

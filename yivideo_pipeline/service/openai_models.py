@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from yivideo_pipeline.service.dependencies import State
+from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.openai_errors import WrongParameter
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.models import MODELS
@@ -53,7 +53,7 @@ def choose_model(name: str, settings: Settings) -> str:
     )
 
 
-def list_models(shared: State) -> ModelList:
+def list_models(shared: ServiceState) -> ModelList:
     """List the models whose weights are here."""
     names = dict.fromkeys(_names(shared))
     return ModelList(data=[ModelAnswer(id=name, created=int(shared.started_at)) for name in names])
@@ -64,7 +64,7 @@ def shown_name(model: str) -> str:
     return Path(model).name if Path(model).is_absolute() else model
 
 
-def _names(shared: State) -> Iterator[str]:
+def _names(shared: ServiceState) -> Iterator[str]:
     settings = shared.settings
     if loaded := shared.models.manager.info():
         yield shown_name(loaded.model)

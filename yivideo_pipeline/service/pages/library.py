@@ -13,8 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from yivideo_pipeline.ledger.videos import known_videos
-from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.dependencies import State as ServiceState
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.limits import UPLOAD_PATH
 from yivideo_pipeline.service.pages.frame import render
@@ -25,7 +24,7 @@ from yivideo_pipeline.service.pages.shelf import (
     Order,
     Row,
     Shelf,
-    State,
+    VideoState,
     Wanted,
     list_videos,
     reason_of,
@@ -68,7 +67,7 @@ def _read_address(
     q: Annotated[str, Query(max_length=200)] = "", state: str = "", sort: str = "", page: str = ""
 ) -> Wanted:
     """Read the address; what is no choice of ours counts as none."""
-    chosen: State | None = next((one for one in STATES if one == state), None)
+    chosen: VideoState | None = next((one for one in STATES if one == state), None)
     order: Order = next((one for one in ORDERS if one == sort), "changed")
     number = int(page) if page.isascii() and page.isdecimal() and len(page) < 8 else 1
     return Wanted(q, chosen, order, number)

@@ -11,8 +11,8 @@ from yivideo_pipeline.ledger.videos import KnownVideo
 from yivideo_pipeline.library.decision import Why
 from yivideo_pipeline.storage.partition_keys import decode_key
 
-State = Literal["running", "failed", "aside", "waiting", "done", "passed", "gone"]
-STATES: tuple[State, ...] = get_args(State)
+VideoState = Literal["running", "failed", "aside", "waiting", "done", "passed", "gone"]
+STATES: tuple[VideoState, ...] = get_args(VideoState)
 Order = Literal["changed", "name", "length", "quality", "made"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 PAGE = 50
@@ -27,7 +27,7 @@ class Wanted:
     """What is to be listed; `page` counts from 1."""
 
     search: str = ""
-    state: State | None = None
+    state: VideoState | None = None
     order: Order = "changed"
     page: int = 1
 
@@ -37,7 +37,7 @@ class Row:
     """One video of the list. `name` and `folder` can be shown whatever bytes the file's name has."""
 
     known: KnownVideo
-    state: State
+    state: VideoState
     name: str
     folder: str
 
@@ -47,7 +47,7 @@ class Shelf:
     """One page of the list. `counts` are of all that the search finds, by state; `page` is one there is."""
 
     rows: Sequence[Row]
-    counts: Counter[State]
+    counts: Counter[VideoState]
     total: int
     page: int
     pages: int
@@ -75,7 +75,7 @@ def row_of(video: KnownVideo) -> Row:
     return Row(video, state_of(video), path.name, folder)
 
 
-def state_of(video: KnownVideo) -> State:
+def state_of(video: KnownVideo) -> VideoState:
     """Return how a video stands: what is done about it now comes before what was."""
     if video.stage is not None:
         return "running"

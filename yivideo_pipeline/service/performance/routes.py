@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.service.dependencies import Shared, State
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.performance.advice import Situation, recommend
 from yivideo_pipeline.service.performance.dashboard import Dashboard, series_of
 from yivideo_pipeline.service.performance.export import MEDIA_TYPES, Format, export_table, write_export
@@ -116,14 +116,14 @@ def clear(_call: ClearCall, shared: Shared) -> Cleared:
     return Cleared(samples=shared.performance.history.clear(now), up_to=iso(now))
 
 
-def _summarize(shared: State, tables: Tables, name: str | None, window: Window) -> Summary:
+def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: Window) -> Summary:
     runs = read_runs(shared.performance.history.instance())
     queued = (runs.queued, runs.running) if runs else None
     return summarize(tables, name, window, queued, shared.admission.inside)
 
 
 def _insights(
-    shared: State, tables: Tables, name: str | None, window: Window, system: SystemHealth
+    shared: ServiceState, tables: Tables, name: str | None, window: Window, system: SystemHealth
 ) -> Insights:
     works = tables.operations(name)
     chosen = within(works, window)

@@ -19,7 +19,7 @@ from yivideo_pipeline.service.performance.window import iso
 if TYPE_CHECKING:
     import dagster as dg
 
-    from yivideo_pipeline.service.dependencies import State
+    from yivideo_pipeline.service.dependencies import ServiceState
 
 NO_INSTANCE = "Dagster has no instance here yet; start `yivideo up`"
 NO_BEAT = "The daemon has never run; start `yivideo up`"
@@ -72,7 +72,7 @@ class SystemHealth(BaseModel):
     reasons: dict[str, str]
 
 
-def read_system(shared: "State", now: float) -> SystemHealth:
+def read_system(shared: "ServiceState", now: float) -> SystemHealth:
     """Look at everything now."""
     instance = shared.performance.history.instance()
     gpu, disks, daemons = read_gpu(), _disks(shared), read_daemons(instance)
@@ -123,7 +123,7 @@ def read_daemons(instance: "dg.DagsterInstance | None") -> list[Daemon]:
     ]
 
 
-def _disks(shared: "State") -> dict[str, Disk | None]:
+def _disks(shared: "ServiceState") -> dict[str, Disk | None]:
     settings = shared.settings
     folders = {"home": settings.home, "models": settings.cache.model_dir}
     if shared.storage.files.folder:
@@ -135,7 +135,7 @@ def _disks(shared: "State") -> dict[str, Disk | None]:
     }
 
 
-def _service(shared: "State", now: float) -> ServiceHealth:
+def _service(shared: "ServiceState", now: float) -> ServiceHealth:
     health = shared.models.manager.health_check()
     return ServiceHealth(
         uptime_s=round(now - shared.started_at, 1),
@@ -150,7 +150,7 @@ def _service(shared: "State", now: float) -> ServiceHealth:
 
 
 def _problems(
-    shared: "State",
+    shared: "ServiceState",
     memory: Memory,
     disks: dict[str, Disk | None],
     daemons: list[Daemon],

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from yivideo_pipeline.service.dependencies import Shared, State
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.review.files import media_type_of, subtitle_file
 from yivideo_pipeline.service.review.saving import check_cues, differences, save
@@ -37,7 +37,7 @@ IN_PARTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _find(key: str, shared: State) -> Reviewed:
+def _find(key: str, shared: ServiceState) -> Reviewed:
     return find_video(key, shared.storage, shared.settings)
 
 

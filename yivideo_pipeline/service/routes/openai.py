@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.remote.protocol import Words
-from yivideo_pipeline.service.dependencies import Shared, State
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import explain
 from yivideo_pipeline.service.jobs import choose_options, start_hearing, transcribe
 from yivideo_pipeline.service.openai_errors import (
@@ -150,13 +150,13 @@ def get_model(name: str, shared: Shared) -> ModelAnswer:
     return ModelAnswer(id=name, created=int(shared.started_at))
 
 
-async def _choose(shared: State, form: SpeechForm, **asked: Any) -> SpeechOptions:
+async def _choose(shared: ServiceState, form: SpeechForm, **asked: Any) -> SpeechOptions:
     # Whether weights are here is asked of the disk.
     model_name = await run_in_threadpool(choose_model, form.model, shared.settings)
     return choose_options(shared.settings, model_name=model_name, **asked)
 
 
-async def _hear(shared: State, request: Request, form: SpeechForm, options: SpeechOptions) -> Transcript:
+async def _hear(shared: ServiceState, request: Request, form: SpeechForm, options: SpeechOptions) -> Transcript:
     needs_times = form.response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT)
     news = await start_hearing(shared, request, form.file, options, transcribe(options, needs_times))
     said = await news.result(request)
@@ -168,7 +168,7 @@ def _answer(
     said: Transcript,
     options: SpeechOptions,
     format: ResponseFormat,
-    shared: State,
+    shared: ServiceState,
     granularities: list[Granularity],
 ) -> Response:
     """Write the answer; in a thread, since hours of words take a while."""
@@ -198,7 +198,7 @@ def _json(answer: BaseModel) -> JSONResponse:
 
 
 async def _stream(
-    shared: State, request: Request, file: UploadFile, options: SpeechOptions
+    shared: ServiceState, request: Request, file: UploadFile, options: SpeechOptions
 ) -> StreamingResponse:
     news = await start_hearing(shared, request, file, options, transcribe(options, needs_times=False))
     events = news.events()

@@ -19,7 +19,7 @@ from yivideo_pipeline.remote.protocol import (
     TranscribeCall,
     Words,
 )
-from yivideo_pipeline.service.dependencies import Shared, State
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused, what_is_wrong
 from yivideo_pipeline.service.media_input import keep_upload, open_sound
 from yivideo_pipeline.service.paths import require_allowed_model, resolve_allowed
@@ -32,7 +32,7 @@ from yivideo_pipeline.speech.types import Transcript
 router = APIRouter(prefix="/v1/speech", tags=["speech"])
 
 CallT = TypeVar("CallT", bound=TranscribeCall)
-Bring = Callable[[TranscribeCall, State], AbstractContextManager[Audio]]
+Bring = Callable[[TranscribeCall, ServiceState], AbstractContextManager[Audio]]
 Do = Callable[[SpeechEngine, Audio, Emit], Transcript]
 # A file, not a field: a form's fields may hold 1 MB, which the transcript of an hour is over.
 Call = Annotated[UploadFile, File(description="The call as JSON, as the route without /upload takes it")]
@@ -77,7 +77,7 @@ def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) ->
     return _stream(shared, asked, partial(_brought, sound), _align(asked), request)
 
 
-def _stream(shared: State, call: TranscribeCall, bring: Bring, do: Do, request: Request) -> StreamingResponse:
+def _stream(shared: ServiceState, call: TranscribeCall, bring: Bring, do: Do, request: Request) -> StreamingResponse:
     where = "call" if request.url.path.endswith("/upload") else "body"
     _require_model(call.options, shared, f"{where}.options.model_name")
     sound = bring(call, shared)
@@ -93,7 +93,7 @@ def _stream(shared: State, call: TranscribeCall, bring: Bring, do: Do, request: 
     return stream_events(work, shared.admission.place(), f"POST {request.url.path}")
 
 
-def _require_model(options: SpeechOptions, shared: State, where: str) -> None:
+def _require_model(options: SpeechOptions, shared: ServiceState, where: str) -> None:
     """Refuse a model that can't be had, before the one that is loaded is given up for it."""
     require_allowed_model(options.model_name, shared.settings, where)
     status = shared.models.local.weights(options)
@@ -124,7 +124,7 @@ def _align(call: AlignCall) -> Do:
 
 
 @contextmanager
-def _brought(sound: UploadFile, call: TranscribeCall, shared: State) -> Generator[Audio]:
+def _brought(sound: UploadFile, call: TranscribeCall, shared: ServiceState) -> Generator[Audio]:
     with (
         keep_upload(sound.file, shared.settings) as path,
         open_sound(path, call.offset_s, call.options.language, shared.settings) as audio,
@@ -132,7 +132,7 @@ def _brought(sound: UploadFile, call: TranscribeCall, shared: State) -> Generato
         yield audio
 
 
-def _named(call: TranscribeCall, shared: State) -> AbstractContextManager[Audio]:
+def _named(call: TranscribeCall, shared: ServiceState) -> AbstractContextManager[Audio]:
     if call.sound is None:
         raise Refused(422, "invalid_request", "sound is missing", "Name a file, or send it to …/upload")
     # Runs name what they have decoded: artifacts, and copies of them where the storage is elsewhere.

@@ -18,7 +18,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.ledger.workflows import Callback
 from yivideo_pipeline.service.dagster_client import Dagster
-from yivideo_pipeline.service.dependencies import State
+from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.workflows.addresses import Target, find_target
 from yivideo_pipeline.service.workflows.runs import runs_of
 from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe, state_of
@@ -40,7 +40,7 @@ class Messenger:
         shared: The service's state.
     """
 
-    def __init__(self, shared: State) -> None:
+    def __init__(self, shared: ServiceState) -> None:
         self._shared = shared
         self._stopped = threading.Event()
         self._trouble = ""

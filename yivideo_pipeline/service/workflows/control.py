@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.runs import Run, runs_of
-from yivideo_pipeline.service.workflows.status import State, state_of
+from yivideo_pipeline.service.workflows.status import WorkflowState, state_of
 
 PATIENCE_S = 45
 """Dagster stops a run that waits or works, not one whose process is just being started: some seconds."""
@@ -21,10 +21,10 @@ def cancel(dagster: Dagster, runs: Sequence[Run]) -> None:
         ServiceUnreachable: Dagster does not answer.
     """
     deadline = time.monotonic() + PATIENCE_S
-    while (state := state_of(runs)) not in (State.CANCELLED, State.CANCELLING):
-        if state in (State.SUCCEEDED, State.FAILED):
+    while (state := state_of(runs)) not in (WorkflowState.CANCELLED, WorkflowState.CANCELLING):
+        if state in (WorkflowState.SUCCEEDED, WorkflowState.FAILED):
             raise Refused(409, "conflict", f"The workflow has {state} already", "There is nothing to cancel")
-        if state is not State.RETRYING and dagster.cancel(runs[-1].run_id):
+        if state is not WorkflowState.RETRYING and dagster.cancel(runs[-1].run_id):
             return
         if time.monotonic() > deadline:
             hint = "Try again in some seconds"
@@ -42,7 +42,7 @@ def retry(dagster: Dagster, runs: Sequence[Run]) -> None:
         ServiceUnreachable: Dagster does not answer.
     """
     state = state_of(runs)
-    if state not in (State.FAILED, State.CANCELLED):
+    if state not in (WorkflowState.FAILED, WorkflowState.CANCELLED):
         hint = "Only what failed or was cancelled can be tried again"
         raise Refused(409, "conflict", f"The workflow is {state}", hint)
     latest = runs[-1]

@@ -7,7 +7,7 @@ import threading
 from pydantic import BaseModel
 
 from yivideo_pipeline.service.dagster_client import Dagster
-from yivideo_pipeline.service.dependencies import State
+from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.addresses import check_address
 from yivideo_pipeline.service.workflows.places import find_video
@@ -32,7 +32,7 @@ class Created(BaseModel):
     links: Links
 
 
-def create(request: WorkflowRequest, idempotency_key: str | None, shared: State) -> Created:
+def create(request: WorkflowRequest, idempotency_key: str | None, shared: ServiceState) -> Created:
     """Register the video and launch the run, unless the same was asked before under the same key.
 
     Raises:
@@ -70,7 +70,7 @@ def turn_of(workflow: str) -> threading.Lock:
 
 
 def _launch(
-    dagster: Dagster, video: str, wanted: Plan, tags: dict[str, str], callback: str | None, shared: State
+    dagster: Dagster, video: str, wanted: Plan, tags: dict[str, str], callback: str | None, shared: ServiceState
 ) -> str:
     workflow = tags[WORKFLOW_TAG]
     if callback is not None:  # before the launch: killed in between, the service still tells of it

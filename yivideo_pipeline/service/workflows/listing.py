@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.workflows.runs import page_of_runs, runs_of
-from yivideo_pipeline.service.workflows.status import State, WorkflowSummary, state_of, summarize
+from yivideo_pipeline.service.workflows.status import WorkflowState, WorkflowSummary, state_of, summarize
 
 _CHUNK = 100
 _CHUNKS = 5
@@ -19,7 +19,7 @@ class WorkflowPage(BaseModel):
 
 
 def list_workflows(
-    dagster: Dagster, dagster_url: str, state: State | None, video: str | None, after: str | None, limit: int
+    dagster: Dagster, dagster_url: str, state: WorkflowState | None, video: str | None, after: str | None, limit: int
 ) -> WorkflowPage:
     """Return the workflows that follow a cursor.
 

@@ -6,8 +6,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from yivideo_pipeline.service.dagster_client import Dagster
-from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.dependencies import State as ServiceState
+from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.callbacks import run_messenger
 from yivideo_pipeline.service.workflows.control import cancel, retry
@@ -16,7 +15,7 @@ from yivideo_pipeline.service.workflows.listing import WorkflowPage, list_workfl
 from yivideo_pipeline.service.workflows.places import key_named
 from yivideo_pipeline.service.workflows.requests import WorkflowRequest
 from yivideo_pipeline.service.workflows.runs import Run, runs_of
-from yivideo_pipeline.service.workflows.status import State, WorkflowStatus, describe
+from yivideo_pipeline.service.workflows.status import WorkflowState, WorkflowStatus, describe
 from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, SUBTITLE_FILE, read_subtitles
 from yivideo_pipeline.settings.options import SubtitleFormat
 
@@ -46,7 +45,7 @@ def workflow_status(workflow_id: WorkflowId, shared: Shared) -> WorkflowStatus:
 @router.get("")
 def workflows(
     shared: Shared,
-    state: State | None = None,
+    state: WorkflowState | None = None,
     video: Annotated[str | None, Query(max_length=4096, description="Path or partition key")] = None,
     cursor: Annotated[
         str | None, Query(max_length=64, description="`next_cursor` of the page before")

@@ -18,7 +18,7 @@ _TELLS_WITHIN_S = 5
 """Dagster writes that tag after the failure; where it does not retry at all, it never does."""
 
 
-class State(StrEnum):
+class WorkflowState(StrEnum):
     """How a workflow stands as a whole."""
 
     QUEUED = "queued"
@@ -32,15 +32,15 @@ class State(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more happens unless somebody asks for it."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self in (WorkflowState.SUCCEEDED, WorkflowState.FAILED, WorkflowState.CANCELLED)
 
 
 _STATES = {
-    "SUCCESS": State.SUCCEEDED,
-    "CANCELED": State.CANCELLED,
-    "CANCELING": State.CANCELLING,
-    "STARTING": State.RUNNING,
-    "STARTED": State.RUNNING,
+    "SUCCESS": WorkflowState.SUCCEEDED,
+    "CANCELED": WorkflowState.CANCELLED,
+    "CANCELING": WorkflowState.CANCELLING,
+    "STARTING": WorkflowState.RUNNING,
+    "STARTED": WorkflowState.RUNNING,
 }
 _STAGE_STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "SKIPPED": "skipped", "IN_PROGRESS": "running"}
 
@@ -81,7 +81,7 @@ class WorkflowSummary(BaseModel):
     """One workflow of many; `attempts` counts its runs, `video` is the partition key."""
 
     workflow_id: str
-    state: State
+    state: WorkflowState
     video: str
     attempts: int
     created_at: datetime
@@ -100,15 +100,15 @@ class WorkflowStatus(WorkflowSummary):
     error: WorkflowError | None
 
 
-def state_of(runs: Sequence[Run]) -> State:
+def state_of(runs: Sequence[Run]) -> WorkflowState:
     """Return how a workflow stands, by its runs, the latest last."""
     latest = runs[-1]
     if latest.status != "FAILURE":
-        return _STATES.get(latest.status, State.QUEUED)
+        return _STATES.get(latest.status, WorkflowState.QUEUED)
     will_retry = latest.tags.get(WILL_RETRY_TAG)
     if will_retry is None and time.time() - (latest.ended_at or 0) < _TELLS_WITHIN_S:
-        return State.RUNNING
-    return State.RETRYING if will_retry == "true" else State.FAILED
+        return WorkflowState.RUNNING
+    return WorkflowState.RETRYING if will_retry == "true" else WorkflowState.FAILED
 
 
 def summarize(runs: Sequence[Run], dagster_url: str) -> WorkflowSummary:
@@ -189,9 +189,9 @@ def _stage(name: str, step: Step | None, is_over: bool, at_work: AtWork | None) 
     )
 
 
-def _current(stages: Sequence[StageStatus], state: State) -> str | None:
+def _current(stages: Sequence[StageStatus], state: WorkflowState) -> str | None:
     """Return the stage that is at work, or that it stopped at."""
-    if state in (State.QUEUED, State.SUCCEEDED):
+    if state in (WorkflowState.QUEUED, WorkflowState.SUCCEEDED):
         return None
     return next((stage.name for stage in stages if stage.state not in ("succeeded", "skipped")), None)
 
