@@ -20,7 +20,7 @@ from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.files import FILES, ROOTS
 from yivideo_pipeline.ledger.materializations import MADE
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import VIDEOS
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")

@@ -1,6 +1,6 @@
 import pytest
 
-from yivideo_pipeline.cli.choices import Choices
+from yivideo_pipeline.cli.preflight import Choices
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.load import load_settings
 

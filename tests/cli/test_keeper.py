@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from yivideo_pipeline.cli.keeper import STEADY_S, WAITS_S, Keeper
-from yivideo_pipeline.cli.supervisor import Service, wait_until
+from yivideo_pipeline.cli.supervisor import STEADY_S, WAITS_S, Keeper, Service, wait_until
 
 
 class Trial:

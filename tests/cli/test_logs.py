@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from yivideo_pipeline.cli.logs import KEPT, rotating_handler
+from yivideo_pipeline.cli.console import KEPT, rotating_handler
 from yivideo_pipeline.errors.tree import DiskError
 
 TOKEN = "hf_" + "abcDEF123" * 3

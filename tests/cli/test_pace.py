@@ -1,4 +1,4 @@
-from yivideo_pipeline.cli.pace import Pace
+from yivideo_pipeline.cli.progress import Pace
 
 
 class Clock:

@@ -1,6 +1,6 @@
 import pytest
 
-from yivideo_pipeline.cli.space import Need, megabytes, require_space, require_writable
+from yivideo_pipeline.cli.preflight import Need, megabytes, require_space, require_writable
 from yivideo_pipeline.errors.tree import DiskError, DiskFull
 
 

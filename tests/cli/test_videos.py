@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from yivideo_pipeline.cli.exits import WrongUsage
-from yivideo_pipeline.cli.videos import find_videos
+from yivideo_pipeline.cli.console import WrongUsage
+from yivideo_pipeline.cli.preflight import find_videos
 
 EXTENSIONS = (".mp4", ".mkv", ".wav")
 

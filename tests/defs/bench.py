@@ -6,8 +6,7 @@ from shutil import copyfile
 import dagster as dg
 from fakes import FakeSpeech
 
-from yivideo_pipeline.defs.launch import Listener
-from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processed, Processor
 from yivideo_pipeline.settings.model import Settings
 

@@ -8,20 +8,19 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._daemon.types import DaemonHeartbeat
 
-from yivideo_pipeline.defs.backfills.launch import (
+from yivideo_pipeline.defs.backfills.schedules import orders_by_hand, scheduled_orders
+from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason, Selection, read_state
+from yivideo_pipeline.defs.composition import build_definitions
+from yivideo_pipeline.defs.dagster_internals import (
     LONGEST_ID,
     Order,
+    _origin,
     daemon_runs,
     launch,
     take_back_scheduled,
     unfinished_of_ours,
     videos_under_way,
 )
-from yivideo_pipeline.defs.backfills.orders import orders_by_hand, scheduled_orders
-from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason, Selection
-from yivideo_pipeline.defs.backfills.state import read_state
-from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.in_process import _origin
 from yivideo_pipeline.stages import JOB, VIDEOS
 
 DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)

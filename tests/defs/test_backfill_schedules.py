@@ -3,9 +3,8 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.defs.backfills.schedules import NIGHTLY, WEEKLY
+from yivideo_pipeline.defs.backfills.schedules import NIGHTLY, PAUSED, WEEKLY, Tick
 from yivideo_pipeline.defs.backfills.selection import Reason
-from yivideo_pipeline.defs.backfills.tick import PAUSED, Tick
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.runner import Processor

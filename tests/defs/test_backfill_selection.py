@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-from yivideo_pipeline.defs.backfills.launch import Order, launch
 from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, LeftOut, Reason, Wish, select
 from yivideo_pipeline.defs.cache_keys import recipes
+from yivideo_pipeline.defs.dagster_internals import Order, launch
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.stages import VIDEOS
 

@@ -3,10 +3,9 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.defs.backfills.attempts import open_attempts
-from yivideo_pipeline.defs.backfills.state import read_state
+from yivideo_pipeline.defs.backfills.selection import read_state
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.dagster_internals import _origin, open_attempts
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.stages import CODE_VERSIONS, JOB, VIDEOS
 

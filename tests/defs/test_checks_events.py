@@ -8,10 +8,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from make_subjects import make_audio, make_info
 
 from yivideo_pipeline.defs.checks import Subject, check_facts, conclude, evaluate, evaluations, specs_of
-from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.silent_output import silent_output
+from yivideo_pipeline.defs.dagster_internals import silent_output, videos
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.orchestration import CheckSettings
+from yivideo_pipeline.settings.model import CheckSettings
 
 SOUND = dg.AssetCheckKey(dg.AssetKey("audio"), "audio_has_sound")
 

@@ -10,7 +10,7 @@ from range_runs import add_videos, failed_rows, failure_of, made, observed, run_
 
 from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.partitions import videos
+from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import DeviceLost, MemoryExhausted, ModelLoadError
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")

@@ -12,7 +12,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.dagster_internals import _origin
 from yivideo_pipeline.defs.instance import (
     SERVED,
     WORKER_TAG,

@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from yivideo_pipeline.defs.launch import Launch, Listener, SpeechConfig, SubtitleConfig
+from yivideo_pipeline.defs.resources import Launch, Listener, SpeechConfig, SubtitleConfig
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions

@@ -12,13 +12,12 @@ from range_runs import add_videos, run_again, run_range
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.reports import charts
-from yivideo_pipeline.defs.reports.reading import DAY_S, videos_so_far
+from yivideo_pipeline.defs.reports.assets import DAY_S, videos_so_far
 from yivideo_pipeline.errors.tree import MemoryExhausted
-from yivideo_pipeline.history import events
-from yivideo_pipeline.history.days import with_days
-from yivideo_pipeline.history.tags import MODEL_TAG, TRIGGER_TAG
+from yivideo_pipeline.history import collect as events
+from yivideo_pipeline.history.tables import with_days
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, MODEL_TAG, TRIGGER_TAG, VIDEOS
 
 SAMPLE_60S = SAMPLE.with_name("lighthouse-60s.mkv")
 REPORTS = ("library_report", "performance_report")

@@ -1,5 +1,5 @@
-from yivideo_pipeline.defs.watch.told import LINES, sum_up, tell
-from yivideo_pipeline.library.decision import Decision, Why
+from yivideo_pipeline.defs.sensors.new_videos import LINES, sum_up, tell
+from yivideo_pipeline.library.decisions import Decision, Why
 from yivideo_pipeline.library.outcome import Alert, Look
 
 

@@ -4,8 +4,7 @@ import pytest
 from make_history import STAGES, log_stage, log_video
 
 from yivideo_pipeline.history.collect import collect
-from yivideo_pipeline.history.days import by_weeks, day_table, with_days
-from yivideo_pipeline.history.tables import sample_table, video_table
+from yivideo_pipeline.history.tables import by_weeks, day_table, sample_table, video_table, with_days
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.samples import SampleLedger
 

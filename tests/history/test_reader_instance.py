@@ -8,7 +8,7 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 from make_history import STAGES, log_video
 
-from yivideo_pipeline.defs.in_process import _origin
+from yivideo_pipeline.defs.dagster_internals import _origin
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.collect import collect
 from yivideo_pipeline.history.instance import LATE_S, find_instance, read_heartbeats, read_queue

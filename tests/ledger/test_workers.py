@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from yivideo_pipeline.ledger.attempts import Attempt
 from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.videos import known_videos
 from yivideo_pipeline.ledger.workers import is_gone, worker_of_this_process

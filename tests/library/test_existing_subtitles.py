@@ -2,9 +2,8 @@ import pytest
 from av.stream import Disposition
 from make_tracks import add_track
 
-from yivideo_pipeline.library.decision import Why
-from yivideo_pipeline.library.existing import Folder, speaks
-from yivideo_pipeline.library.facts import read_facts
+from yivideo_pipeline.library.decisions import Why
+from yivideo_pipeline.library.existing import Folder, read_facts, speaks
 
 
 def beside(*names, video="talk.mp4"):

@@ -1,8 +1,8 @@
 import pytest
 
-from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.decisions import Why
 from yivideo_pipeline.library.ignore import NameRules
-from yivideo_pipeline.settings.orchestration import IGNORED, VIDEO_EXTENSIONS
+from yivideo_pipeline.settings.model import IGNORED, VIDEO_EXTENSIONS
 
 RULES = NameRules(VIDEO_EXTENSIONS, IGNORED)
 

@@ -6,7 +6,7 @@ from make_tracks import SAMPLE
 
 from yivideo_pipeline.errors.tree import UnreadableMedia
 from yivideo_pipeline.ledger.files import Stamp
-from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.decisions import Why
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing
 from yivideo_pipeline.library.watch import Watch

@@ -10,7 +10,7 @@ import pytest
 from make_tracks import SAMPLE
 from permissions import permissions_bind
 
-from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.decisions import Why
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing
 

@@ -4,8 +4,7 @@ import wave
 import numpy as np
 import pytest
 
-from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, wav_header, write_wav
-from yivideo_pipeline.media.fingerprint import content_hash
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, content_hash, wav_header, write_wav
 
 
 def test_a_written_wav_reads_back_the_same_in_any_program(tmp_path):

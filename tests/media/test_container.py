@@ -21,11 +21,10 @@ from yivideo_pipeline.errors.tree import (
     TruncatedMedia,
     UnreadableMedia,
 )
-from yivideo_pipeline.media import container
+from yivideo_pipeline.media import probe as container
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.images import poster_jpeg
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 
 IN_OPEN = 0x20
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="watches files with inotify")

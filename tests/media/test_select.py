@@ -1,9 +1,7 @@
 import pytest
 
 from yivideo_pipeline.errors.tree import NoAudioStream
-from yivideo_pipeline.media.languages import normalize_language
-from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, normalize_language
 
 
 def audio(index, **fields):

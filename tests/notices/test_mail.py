@@ -13,8 +13,8 @@ from cryptography.x509.oid import NameOID
 from receivers import Mailbox, receive_mails
 
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
-from yivideo_pipeline.notices.mail import Mail
-from yivideo_pipeline.settings.orchestration import NoticeSettings
+from yivideo_pipeline.notices.channels import Mail
+from yivideo_pipeline.settings.model import NoticeSettings
 
 
 def mail(port: int, timeout_s: float = 5.0, **changes) -> Mail:

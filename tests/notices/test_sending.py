@@ -9,10 +9,9 @@ from pydantic import SecretStr
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.outbox import Notice, Outbox
-from yivideo_pipeline.notices.channels import channels_of
+from yivideo_pipeline.notices.channels import Webhook, channels_of
 from yivideo_pipeline.notices.sending import send_waiting
-from yivideo_pipeline.notices.webhook import Webhook
-from yivideo_pipeline.settings.orchestration import NoticeSettings
+from yivideo_pipeline.settings.model import NoticeSettings
 
 AT_ONCE = RetryOptions(max_attempts=3, base_delay_s=0, jitter=0)
 

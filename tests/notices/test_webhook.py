@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from receivers import Hook, receive_posts
 
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
-from yivideo_pipeline.notices.webhook import Webhook
+from yivideo_pipeline.notices.channels import Webhook
 
 
 def test_a_notice_arrives_with_its_fields_and_a_text_for_chats(hook, notice):

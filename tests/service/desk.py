@@ -7,8 +7,7 @@ import dagster as dg
 from fakes import FakeSpeech
 from serving import SAMPLES
 
-from yivideo_pipeline.defs.launch import Listener
-from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.settings.load import load_settings
 

@@ -10,8 +10,7 @@ from fakes import FakeEngine
 from serving import PATIENCE_S, SAMPLES, long_sound, run_server
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.service.models import Models
-from yivideo_pipeline.service.watch_config import ConfigWatch
+from yivideo_pipeline.service.models import ConfigWatch, Models
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 

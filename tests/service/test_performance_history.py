@@ -9,14 +9,13 @@ from make_history import STAGES, log_stage, log_video
 
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.collect import collect
-from yivideo_pipeline.ledger import requests as requests_module
+from yivideo_pipeline.ledger import samples as requests_module
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.requests import RequestSample
-from yivideo_pipeline.ledger.samples import RunEntry
+from yivideo_pipeline.ledger.samples import RequestSample, RunEntry
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History
-from yivideo_pipeline.service.performance.trend import compare
+from yivideo_pipeline.service.performance.insights import compare
 
 NOON = 1_795_348_800.0
 

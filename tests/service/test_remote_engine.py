@@ -11,16 +11,13 @@ from serving import SAMPLES, Server, free_port, run_server
 from yivideo_pipeline.errors.tree import ConfigError, RefusedMedia, ServiceUnreachable, TaskCancelled
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
-from yivideo_pipeline.remote.client import RemoteEngine, Service
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
+from yivideo_pipeline.remote.client import RemoteEngine, RemoteSpeech, Service
 from yivideo_pipeline.remote.protocol import error_of
-from yivideo_pipeline.remote.speech import RemoteSpeech
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo
-from yivideo_pipeline.speech.loading import load_engine
-from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.speech.loading import LocalSpeech, load_engine
 
 pytestmark = pytest.mark.model
 

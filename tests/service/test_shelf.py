@@ -13,9 +13,9 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.ledger.samples import Sample
 from yivideo_pipeline.ledger.videos import KnownVideo, known_videos
-from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.decisions import Why
+from yivideo_pipeline.service.pages.library import PAGE, Wanted, list_videos, reason_of, row_of, state_of
 from yivideo_pipeline.service.pages.library_words import LIBRARY
-from yivideo_pipeline.service.pages.shelf import PAGE, Wanted, list_videos, reason_of, row_of, state_of
 from yivideo_pipeline.service.pages.words import KINDS
 
 NOTHING = KnownVideo("a.mp4", *(None,) * 13)

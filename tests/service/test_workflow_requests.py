@@ -6,20 +6,19 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
-from yivideo_pipeline.defs.partitions import videos
+from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.history.tags import PARTITION_TAG
 from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger.flags import GIVE_UP_AFTER_S, CallbackLedger
 from yivideo_pipeline.ledger.workers import AtWork
-from yivideo_pipeline.ledger.workflows import GIVE_UP_AFTER_S, CallbackLedger
 from yivideo_pipeline.service import dagster_client
 from yivideo_pipeline.service.app import create_app
-from yivideo_pipeline.service.workflows.addresses import find_target
-from yivideo_pipeline.service.workflows.chain import STAGES, stages_of
+from yivideo_pipeline.service.workflows.callbacks import find_target
+from yivideo_pipeline.service.workflows.requests import STAGES, stages_of
 from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, Failure, Run, Step
 from yivideo_pipeline.service.workflows.status import describe, state_of
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.stages import JOB, LOCATION, UPSTREAM, VIDEOS
+from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, UPSTREAM, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]

@@ -13,7 +13,7 @@ import pytest
 from workflow_stack import KEY, PATIENCE_S, Stack, run_stack
 
 from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.workflows import CallbackLedger
+from yivideo_pipeline.ledger.flags import CallbackLedger
 
 pytestmark = pytest.mark.model
 

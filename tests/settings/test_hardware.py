@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from yivideo_pipeline.settings.cgroup import read_cpu_limit, read_memory_limit
-from yivideo_pipeline.settings.hardware import probe_hardware
+from yivideo_pipeline.settings.hardware import probe_hardware, read_cpu_limit, read_memory_limit
 
 MB = 2**20
 

@@ -3,10 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.options import LANGUAGES, SpeechOptions, SubtitleFormat, SubtitleOptions
 
 GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
     ("large-v2", "float16", 1, True, 4525),

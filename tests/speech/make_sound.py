@@ -7,8 +7,7 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.speech.align.text import TimedText
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord
 from yivideo_pipeline.speech.chunks import Chunk

@@ -6,12 +6,11 @@ import pytest
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
-from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.runtime import Placement
 from yivideo_pipeline.speech.weights import Weights
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "lighthouse-60s.mkv"

@@ -11,8 +11,7 @@ import pytest
 
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.speech.batching import Batcher, in_background
-from yivideo_pipeline.speech.placement import Placement, next_smaller
-from yivideo_pipeline.speech.runtime import HeldModel
+from yivideo_pipeline.speech.runtime import HeldModel, Placement, next_smaller
 
 ONE_WORKER = Placement("cpu", "int8", batch_size=4, threads=1)
 PATIENCE_S = 20

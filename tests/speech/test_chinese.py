@@ -3,7 +3,7 @@
 import pytest
 
 from yivideo_pipeline.settings.options import ZhScript
-from yivideo_pipeline.speech.chinese import convert_segment
+from yivideo_pipeline.speech.assemble import convert_segment
 from yivideo_pipeline.speech.types import Segment, Word
 from yivideo_pipeline.speech.words import split_words
 

@@ -11,10 +11,10 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.contract import from_whisperx, to_whisperx
 from yivideo_pipeline.speech.engine import Heard, Progress
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
-from yivideo_pipeline.speech.whisperx_shape import from_whisperx, to_whisperx
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
 OPTIONS = SpeechOptions(model_name="tiny", language="zh", batch_size=4)

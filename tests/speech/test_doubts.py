@@ -3,7 +3,7 @@
 import pytest
 
 from yivideo_pipeline.settings.options import Task
-from yivideo_pipeline.speech.doubts import (
+from yivideo_pipeline.speech.recognizer import (
     choose_best,
     is_doubtful,
     is_repetitive,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.speech.make_sound import noise, silence
-from yivideo_pipeline.speech.edges import find_silences, snap_to_silences
+from yivideo_pipeline.speech.align.text import find_silences, snap_to_silences
 
 FRAME_S = 0.025
 

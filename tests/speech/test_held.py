@@ -6,8 +6,7 @@ import weakref
 import pytest
 
 from yivideo_pipeline.errors.tree import MemoryExhausted, SystemFault
-from yivideo_pipeline.speech.placement import Placement, next_smaller
-from yivideo_pipeline.speech.runtime import HeldModel
+from yivideo_pipeline.speech.runtime import HeldModel, Placement, next_smaller
 
 GPU = Placement("cuda", "float16", 2, 2)
 OUT_OF_MEMORY = "CUDA failed with error out of memory"

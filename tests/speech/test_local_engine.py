@@ -18,9 +18,9 @@ from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.local import LocalEngine
-from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.engines import LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece
+from yivideo_pipeline.speech.runtime import Placement
 from yivideo_pipeline.speech.types import Span
 
 GPU_FULL = "CUDA failed with error out of memory"

@@ -7,7 +7,7 @@ from yivideo_pipeline.settings.hardware import Gpu, probe_hardware
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
-from yivideo_pipeline.speech.local_speech import LocalSpeech, capacity_of
+from yivideo_pipeline.speech.loading import LocalSpeech, capacity_of
 
 
 def test_options_that_cannot_work_here_are_refused_before_a_model_is_loaded(home):

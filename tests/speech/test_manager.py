@@ -25,13 +25,11 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.speech.engine import Heard, Progress, ResidentEngine
-from yivideo_pipeline.speech.loading import load_engine
+from yivideo_pipeline.speech.loading import load_engine, shared_manager
 from yivideo_pipeline.speech.manager import ModelManager
-from yivideo_pipeline.speech.shared import shared_manager
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import Weights
 from yivideo_pipeline.speech.whisper import Whisper

@@ -15,11 +15,17 @@ from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, write_wav
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.speech.align import Aligners, choose_aligner
-from yivideo_pipeline.speech.align.wav2vec2 import Wav2Vec2Aligner
-from yivideo_pipeline.speech.align.wav2vec2_model import load_acoustic_model, wav2vec2_status
+from yivideo_pipeline.speech.align.wav2vec2 import Wav2Vec2Aligner, group_slices, plan_slices
+from yivideo_pipeline.speech.align.wav2vec2_model import (
+    FRAME_S,
+    STRIDE,
+    WINDOW,
+    AcousticModel,
+    load_acoustic_model,
+    read_alphabet,
+    wav2vec2_status,
+)
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
-from yivideo_pipeline.speech.wav2vec2.acoustic import FRAME_S, STRIDE, WINDOW, AcousticModel, read_alphabet
-from yivideo_pipeline.speech.wav2vec2.slices import group_slices, plan_slices
 
 HAS_WHISPERX = find_spec("whisperx") is not None
 needs_whisperx = pytest.mark.skipif(not HAS_WHISPERX, reason="needs WhisperX (make install-whisperx)")

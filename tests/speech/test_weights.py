@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.errors.tree import DiskError, ModelLoadError
-from yivideo_pipeline.speech.packaged_weights import PACKAGED, SplitPackages
+from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages
 from yivideo_pipeline.speech.weights import Weights, alignment_view, find_weights, weights_status
 
 BASE_SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"

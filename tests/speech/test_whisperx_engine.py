@@ -16,10 +16,10 @@ from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align import Aligners
 from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.engines import STRETCH_S, WhisperXEngine, plan_stretches
 from yivideo_pipeline.speech.loading import load_engine
-from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.runtime import Placement
 from yivideo_pipeline.speech.types import Span
-from yivideo_pipeline.speech.whisperx_engine import STRETCH_S, WhisperXEngine, plan_stretches
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 HAS_WHISPERX = find_spec("whisperx") is not None

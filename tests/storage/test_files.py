@@ -7,8 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from yivideo_pipeline.storage.file_store import FileStore
-from yivideo_pipeline.storage.scratch import scratch_folder
+from yivideo_pipeline.storage.file_store import FileStore, scratch_folder
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -66,7 +65,7 @@ def test_a_file_url_is_local(tmp_path):
 def test_the_folder_of_a_killed_writer_is_swept(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from yivideo_pipeline.storage.scratch import scratch_folder\n"
+        "from yivideo_pipeline.storage.file_store import scratch_folder\n"
         "with scratch_folder(Path(sys.argv[1])) as work:\n"
         "    (work / 'half').write_text('x'); print(work, flush=True); time.sleep(600)\n"
     )

@@ -8,8 +8,7 @@ from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
-from yivideo_pipeline.subtitles.script import count_columns
-from yivideo_pipeline.subtitles.tokens import clean_text
+from yivideo_pipeline.subtitles.tokens import clean_text, count_columns
 from yivideo_pipeline.subtitles.writers import render
 
 LATIN = st.text("abcdefgXYZ'", min_size=1, max_size=9).map(" {}".format)

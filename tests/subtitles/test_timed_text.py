@@ -8,8 +8,7 @@ from make_transcript import make_transcript, make_word, speak
 
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
-from yivideo_pipeline.subtitles.timed_text import WORD_JOINER
-from yivideo_pipeline.subtitles.writers import WRITERS, render
+from yivideo_pipeline.subtitles.writers import WORD_JOINER, WRITERS, render
 
 EMPTY = make_transcript([])
 HOUR_MS = 3_600_000

@@ -5,7 +5,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from yivideo_pipeline.telemetry.metrics import StageMetrics
+from yivideo_pipeline.telemetry.measure import StageMetrics
 from yivideo_pipeline.telemetry.sample import PerformanceSample
 
 COST = StageMetrics(

@@ -9,9 +9,16 @@ from typing import Annotated
 
 import typer
 
-from yivideo_pipeline.cli.console import show_path
-from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain, complain_of, exit_code
-from yivideo_pipeline.cli.logs import log_path, open_log
+from yivideo_pipeline.cli.console import (
+    Exit,
+    WrongUsage,
+    complain,
+    complain_of,
+    exit_code,
+    log_path,
+    open_log,
+    show_path,
+)
 from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(
@@ -71,7 +78,7 @@ def process(
     as_json: AsJson = False,
 ) -> None:
     """Make subtitles for videos; what was done before is not done again."""
-    from yivideo_pipeline.cli.choices import Choices
+    from yivideo_pipeline.cli.preflight import Choices
     from yivideo_pipeline.cli.process import Request, process_videos
 
     choices = Choices(
@@ -130,7 +137,7 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a notice by each channel of the settings, to see that it arrives."""
-    from yivideo_pipeline.cli.notify import send_trial
+    from yivideo_pipeline.cli.config import send_trial
 
     raise typer.Exit(send_trial(config))
 

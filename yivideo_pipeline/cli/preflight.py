@@ -1,22 +1,219 @@
 """What is checked before the first video: all that would stop a later one, within seconds."""
 
 import os
+import shutil
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from yivideo_pipeline.cli.choices import Chosen
-from yivideo_pipeline.cli.space import AUDIO_BYTES_PER_S, Need, require_space, require_writable
-from yivideo_pipeline.errors.tree import DiskFull, ModelLoadError, YivideoError
-from yivideo_pipeline.remote.speech import RemoteSpeech
+from pydantic import ValidationError
+
+from yivideo_pipeline.cli.console import WrongUsage, printable
+from yivideo_pipeline.errors.classify import disk_error
+from yivideo_pipeline.errors.tree import (
+    ConfigValidationError,
+    DiskError,
+    DiskFull,
+    ModelLoadError,
+    YivideoError,
+)
+from yivideo_pipeline.remote.client import RemoteSpeech
+from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.models import MODELS
-from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
+
+# PART cli/space.py: Whether folders can be written, and whether the disks below them have room enough.
+
+AUDIO_BYTES_PER_S = 32_000
+"""Decoded sound: 16,000 samples a second of two bytes."""
+LEAST_FREE_BYTES = 2**20
+"""Room for subtitles, records and the like."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that will be written to a folder, which is there, and what they are for."""
+
+    folder: Path
+    size_bytes: int
+    purpose: str
+
+
+def require_writable(folder: Path, advice: str) -> None:
+    """Make the folder where it is missing, and write a nameless file into it.
+
+    Permissions alone don't tell: a mount may be read-only, a network share may refuse root.
+
+    Raises:
+        DiskError: it can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "it is a file, or below one" if is_file else error.strerror or str(error)
+        raise DiskError(f"{printable(str(folder))} can't be written ({reason})", advice) from error
+
+
+def require_space(needs: Iterable[Need]) -> None:
+    """Check that every disk has room for all that will be written to it.
+
+    Raises:
+        DiskFull: one has not.
+    """
+    by_disk: dict[int, list[Need]] = {}
+    for need in needs:
+        by_disk.setdefault(need.folder.stat().st_dev, []).append(need)
+    for wanted in by_disk.values():
+        total = sum(need.size_bytes for need in wanted) + LEAST_FREE_BYTES
+        free = shutil.disk_usage(wanted[0].folder).free
+        if total > free:
+            purposes = " and ".join(dict.fromkeys(need.purpose for need in wanted))
+            raise DiskFull(
+                f"About {megabytes(total)} are needed for {purposes},"
+                f" the disk of {printable(str(wanted[0].folder))} has {megabytes(free)} free",
+                "Free some space, process fewer videos at once, or set storage.root to another disk",
+            )
+
+
+def megabytes(size_bytes: int) -> str:
+    """Write a size as MB or GB."""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{max(size_bytes, 1e5) / 1e6:.1f} MB"
+
+
+# PART cli/videos.py: Finds the videos that a command line names.
+
+
+@dataclass(frozen=True)
+class Found:
+    """The videos in order, each once, and the folders that could not be looked into."""
+
+    videos: tuple[Path, ...]
+    closed: tuple[tuple[Path, YivideoError], ...]
+
+
+def find_videos(paths: Sequence[Path], extensions: Collection[str], ours: Collection[Path]) -> Found:
+    """Find videos: files are taken as they are, folders searched to their bottom for the extensions.
+
+    Hidden files and folders are passed over, and so are links to folders.
+
+    Args:
+        paths: Files and folders.
+        extensions: Endings of files that are taken for videos, in lower case, with the dot.
+        ours: Folders of yivideo's own, in which decoded sound lies; passed over too.
+
+    Raises:
+        WrongUsage: a path is not there, or there is no video in any of them.
+    """
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        names = ", ".join(printable(str(path)) for path in missing)
+        raise WrongUsage(f"There is no {names}", "Check the path")
+    videos: dict[Path, None] = {}
+    closed: list[tuple[Path, YivideoError]] = []
+    for path in map(_absolute, paths):
+        found = _search(path, tuple(extensions), set(ours), closed) if path.is_dir() else [path]
+        videos.update(dict.fromkeys(found))
+    if not videos and not closed:
+        raise WrongUsage(
+            "There is no video in " + ", ".join(printable(str(path)) for path in paths),
+            "Known endings are library.extensions of the settings; a file given by name is always taken",
+        )
+    return Found(tuple(videos), tuple(closed))
+
+
+def _search(
+    top: Path, extensions: tuple[str, ...], ours: set[Path], closed: list[tuple[Path, YivideoError]]
+) -> list[Path]:
+    def note(error: OSError) -> None:
+        known = disk_error(error) or DiskError(f"The folder can't be read ({error.strerror})")
+        closed.append((Path(error.filename), known))
+
+    found: list[Path] = []
+    for folder, below, names in os.walk(top, onerror=note):
+        below[:] = sorted(
+            name for name in below if not name.startswith(".") and Path(folder, name) not in ours
+        )
+        found += [
+            Path(folder, name)
+            for name in sorted(names)
+            if name.lower().endswith(extensions) and not name.startswith(".")
+        ]
+    return found
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+# PART cli/choices.py: What a command line changes of the settings, checked before anything else happens.
+
+_FLAGS = {"model_name": "--model", "formats": "--format"}
+"""Flags that are called otherwise than the option."""
+
+OptionsT = TypeVar("OptionsT", SpeechOptions, SubtitleOptions)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Options by name; None where the command line leaves them to the settings."""
+
+    speech: Mapping[str, Any]
+    subtitles: Mapping[str, Any]
+
+    def over(self, settings: Settings) -> "Chosen":
+        """Put the choices over the settings.
+
+        Raises:
+            ConfigValidationError: a choice is not allowed, or does not go with the settings.
+        """
+        problems: list[str] = []
+        speech = _merge(settings.speech, self.speech, problems)
+        subtitles = _merge(settings.subtitles, self.subtitles, problems)
+        if problems:
+            raise ConfigValidationError("\n".join(problems))
+        return Chosen(speech, _given(speech, self.speech), subtitles, _given(subtitles, self.subtitles))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """All options as they apply, and those alone that the command line gave, as plain values."""
+
+    speech: SpeechOptions
+    speech_given: dict[str, Any]
+    subtitles: SubtitleOptions
+    subtitles_given: dict[str, Any]
+
+
+def _merge(options: OptionsT, choices: Mapping[str, Any], problems: list[str]) -> OptionsT:
+    """Return the options with the choices over them; what is not allowed goes to `problems`."""
+    given = {name: value for name, value in choices.items() if value is not None}
+    try:
+        return type(options).model_validate({**options.model_dump(), **given})
+    except ValidationError as error:
+        problems += explain(error, type(options), lambda path: ", ".join(_flag(name) for name in path))
+        return options
+
+
+def _given(options: SpeechOptions | SubtitleOptions, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The given ones as they were understood: a language's code, a folder's whole path."""
+    names = {name for name, value in choices.items() if value is not None}
+    return options.model_dump(mode="json", include=names)
+
+
+def _flag(name: str) -> str:
+    return _FLAGS.get(name, "--" + name.replace("_", "-"))
+
 
 PROBE_SECONDS = 3.0
 

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from yivideo_pipeline.cli.console import moment, one_line, open_console, printable
-from yivideo_pipeline.cli.exits import Exit, WrongUsage
-from yivideo_pipeline.cli.ledger import ledger_of
-from yivideo_pipeline.cli.tables import print_json, print_table
+from yivideo_pipeline.cli.backfill import ledger_of
+from yivideo_pipeline.cli.console import (
+    Exit,
+    WrongUsage,
+    moment,
+    one_line,
+    open_console,
+    print_json,
+    print_table,
+    printable,
+)
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from yivideo_pipeline.cli.console import open_console, show_path
-from yivideo_pipeline.cli.exits import Exit, WrongUsage, complain
-from yivideo_pipeline.cli.logs import log_path, open_log
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.service import ServiceSettings
-from yivideo_pipeline.speech.memory import limit_arenas
+from yivideo_pipeline.cli.console import (
+    Exit,
+    WrongUsage,
+    complain,
+    log_path,
+    open_console,
+    open_log,
+    show_path,
+)
+from yivideo_pipeline.settings.load import apply_environment, load_settings
+from yivideo_pipeline.settings.model import ServiceSettings, Settings
+from yivideo_pipeline.speech.runtime import limit_arenas
 
 if TYPE_CHECKING:
     from uvicorn import Server

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from yivideo_pipeline.cli.exits import Exit
+from yivideo_pipeline.cli.console import Exit
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -1,5 +1,6 @@
 """Programs that run beside each other and end together, with all processes that they started."""
 
+import json
 import logging
 import os
 import signal
@@ -7,14 +8,15 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from filelock import FileLock, Timeout
 from rich.text import Text
 
-from yivideo_pipeline.cli.logs import rotating_handler
+from yivideo_pipeline.cli.console import WrongUsage, rotating_handler, show_path
 from yivideo_pipeline.errors.redact import redact
 
 LAST_LINES = 8
@@ -140,3 +142,135 @@ def _runs_in_session(process: psutil.Process, session: int) -> bool:
         return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
     except (ProcessLookupError, psutil.NoSuchProcess):
         return False
+
+
+# PART cli/keeper.py: A service that is started again when it ends by itself, since the others can go on without it.
+
+WAITS_S = (1.0, 5.0, 25.0, 60.0)
+"""Before each further start; after the last the service is given up."""
+STEADY_S = 300.0
+"""Who has lived so long starts again after the first wait."""
+
+Clock = Callable[[], float]
+
+
+class Keeper:
+    """Keeps one service running.
+
+    Args:
+        start: Starts it.
+        say: Told one line for a person, whenever it ends.
+        clock: Seconds from any start, never going back.
+    """
+
+    def __init__(
+        self, start: Callable[[], Service], say: Callable[[str], object], clock: Clock = time.monotonic
+    ) -> None:
+        self._start = start
+        self._say = say
+        self._clock = clock
+        self._failures = 0
+        self._due: float | None = None
+        self.service = start()
+        self._started = clock()
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs now."""
+        return self.service.exit_code is None
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether it ended so often that it is not started any more."""
+        return self._failures > len(WAITS_S)
+
+    def look(self) -> None:
+        """Start it again if it has ended and its wait is over; call this again and again."""
+        if self.runs or self.has_given_up:
+            return
+        if self._due is None:
+            self._plan()
+        elif self._clock() >= self._due:
+            self._due = None
+            self.service.close()
+            self.service = self._start()
+            self._started = self._clock()
+
+    def _plan(self) -> None:
+        if self._clock() - self._started >= STEADY_S:
+            self._failures = 0
+        self._failures += 1
+        ended = f"The {self.service.name} ended with exit code {self.service.exit_code}"
+        if self.has_given_up:
+            self._say(f"{ended}, {self._failures} times now: it stays away. Runs load the model themselves.")
+            return
+        wait_s = WAITS_S[self._failures - 1]
+        self._due = self._clock() + wait_s
+        self._say(f"{ended}; it starts again in {wait_s:.0f} s. Until then runs load the model themselves.")
+
+
+# PART cli/alone.py: One `yivideo up` for a home folder: two daemons on one instance would do everything twice.
+
+MARK = "_YIVIDEO_UP"
+"""Environment variable of all that `yivideo up` starts: the home folder that they serve."""
+_PATIENCE_S = 5.0
+
+
+@contextmanager
+def only_one(home: Path, url: str) -> Generator[None]:
+    """Hold the home folder for this program; the kernel gives it back however the program ends.
+
+    Args:
+        home: The home folder.
+        url: Where the UI will answer; another `yivideo up` on this home tells it.
+
+    Raises:
+        WrongUsage: another one has it.
+    """
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "up.json"
+    lock = FileLock(folder / "up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise WrongUsage(
+            f"yivideo up runs already for {show_path(home)}: {_tell(holder)}",
+            "Stop that one first, or give this one a home of its own: YIVIDEO_HOME",
+        ) from error
+    with lock:
+        holder.write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
+        yield
+
+
+def end_left_over(home: Path) -> int:
+    """End what a killed `yivideo up` of this home left running; returns how many processes.
+
+    Call it with the home held: then nothing else that carries the mark can be at work.
+    """
+    left = [process for process in psutil.process_iter() if _serves(process, home)]
+    _signal(left, signal.SIGTERM)
+    _signal(psutil.wait_procs(left, timeout=_PATIENCE_S)[1], signal.SIGKILL)
+    psutil.wait_procs(left, timeout=_PATIENCE_S)
+    return len(left)
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended by itself in between
+            process.send_signal(number)
+
+
+def _serves(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARK) == str(home)
+    except (psutil.Error, OSError):
+        return False  # it ended meanwhile, or is somebody else's
+
+
+def _tell(holder: Path) -> str:
+    try:
+        told = json.loads(holder.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return "it is just starting"
+    return f"{told['url']} (process {told['pid']})"

@@ -12,17 +12,23 @@ from dataclasses import dataclass, replace
 import dagster as dg
 
 from yivideo_pipeline.defs.checks import Results, conclude, evaluations
-from yivideo_pipeline.defs.dagster_internals import provenance, read_inputs
-from yivideo_pipeline.defs.execution import Done, Make, attempt, note_failure, note_made, note_success
-from yivideo_pipeline.defs.failures import as_failure, failure_metadata, wait_after
-from yivideo_pipeline.defs.fresh_process import ask_for_fresh_process, retries_left
-from yivideo_pipeline.defs.selection import is_last, root_of
-from yivideo_pipeline.defs.silent_output import silent_output
+from yivideo_pipeline.defs.dagster_internals import provenance, read_inputs, silent_output
+from yivideo_pipeline.defs.execution import (
+    Done,
+    Make,
+    as_failure,
+    attempt,
+    failure_metadata,
+    note_failure,
+    note_made,
+    note_success,
+    wait_after,
+)
+from yivideo_pipeline.defs.runs import ask_for_fresh_process, is_last, retries_left, root_of
 from yivideo_pipeline.defs.stage import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
-from yivideo_pipeline.ledger.attempts import Attempt
-from yivideo_pipeline.ledger.failures import Failed
+from yivideo_pipeline.ledger.failures import Attempt, Failed
 from yivideo_pipeline.stages import UPSTREAM
 
 Event = (

@@ -10,11 +10,10 @@ import dagster as dg
 from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.in_process import run_here
+from yivideo_pipeline.defs.dagster_internals import run_here
 from yivideo_pipeline.defs.instance import WORKER_TAG
-from yivideo_pipeline.history.tags import TRIGGER_TAG
 from yivideo_pipeline.ledger.workers import worker_of_this_process
-from yivideo_pipeline.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
 
 MAX_RETRIES_TAG = "dagster/max_retries"

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import tenacity
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.origin import detail
+from yivideo_pipeline.errors.signatures import detail
 from yivideo_pipeline.errors.tree import TaskCancelled
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ Messages are those of CTranslate2 4.6 to 4.8, PyTorch 2, ONNX Runtime and CUDA 1
 
 import errno
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from yivideo_pipeline.errors.origin import class_names, explain
+from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import (
     ConfigValidationError,
     DeviceLost,
@@ -18,6 +18,49 @@ from yivideo_pipeline.errors.tree import (
     ModelLoadError,
     YivideoError,
 )
+
+# PART errors/origin.py: Where a library's error comes from and what it says, read without importing that library.
+
+MAX_DETAIL_CHARS = 300
+
+_ERROR_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
+
+Rule = Callable[[BaseException], YivideoError | None]
+"""Says what an error of a library is, or None where it is none of its business."""
+
+
+def class_names(error: BaseException) -> frozenset[str]:
+    """Names of the error's class and its bases, each as `package.Class`.
+
+    Only the top package is kept: libraries move classes between their submodules from one release
+    to the next.
+    """
+    return frozenset(f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in type(error).__mro__)
+
+
+def detail(error: BaseException) -> str:
+    """The first line of what the library said, its type if it said nothing.
+
+    Without secrets, without the number of a system's error, and shortened.
+    """
+    lines = _ERROR_NUMBER.sub("", str(error)).strip().splitlines()
+    first = redact(lines[0].strip()) if lines else type(error).__name__
+    return first if len(first) <= MAX_DETAIL_CHARS else f"{first[:MAX_DETAIL_CHARS]}…"
+
+
+def explain(claim: str, error: BaseException) -> str:
+    """Our own words, followed by the library's in brackets."""
+    return f"{claim} ({detail(error)})"
+
+
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it was explicitly raised from, and so on."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        yield current
+        seen.add(id(current))
+        current = current.__cause__
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,13 @@ from functools import cached_property
 
 from sqlalchemy import Engine
 
-from yivideo_pipeline.ledger.attempts import AttemptLedger
-from yivideo_pipeline.ledger.failures import FailureLedger
+from yivideo_pipeline.ledger.failures import AttemptLedger, FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
-from yivideo_pipeline.ledger.flags import Marks
-from yivideo_pipeline.ledger.machine import MachineLedger
+from yivideo_pipeline.ledger.flags import CallbackLedger, Marks
 from yivideo_pipeline.ledger.materializations import MadeLedger
 from yivideo_pipeline.ledger.outbox import Outbox
-from yivideo_pipeline.ledger.requests import RequestLedger
-from yivideo_pipeline.ledger.samples import SampleLedger
+from yivideo_pipeline.ledger.samples import MachineLedger, RequestLedger, SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
-from yivideo_pipeline.ledger.workflows import CallbackLedger
 
 
 class Ledger:

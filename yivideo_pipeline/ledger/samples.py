@@ -8,7 +8,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Engine, Float, Integer, Table, Text, delete, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from yivideo_pipeline.ledger.database import tables
@@ -219,3 +232,133 @@ def _cleared_at(connection: Connection) -> float:
 def _move(connection: Connection, source: str, place: str) -> None:
     moved = insert(CURSORS).values(source=source, place=place)
     connection.execute(moved.on_conflict_do_update(index_elements=["source"], set_={"place": place}))
+
+
+# PART ledger/requests.py: What the service's own recognitions cost or why they failed: those asked for over HTTP, not by runs.
+
+KEPT = 50_000
+"""The oldest make room for new ones."""
+
+
+@dataclass(frozen=True)
+class RequestSample:
+    """One answered request.
+
+    `at` is its end as Unix time; `wall_s` is what the client waited; `duration_s` is the length of the
+    sound, None where it was never known. Memory is the whole service's at the end, in MB of 2**20 bytes.
+    """
+
+    operation: str
+    at: float
+    success: bool
+    wall_s: float
+    duration_s: float | None = None
+    rss_peak_mb: float | None = None
+    gpu_memory_peak_mb: float | None = None
+    kind: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+REQUESTS = Table(
+    "service_requests",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("operation", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("success", Boolean, nullable=False),
+    Column("wall_s", Float, nullable=False),
+    *(Column(name, Float) for name in ("duration_s", "rss_peak_mb", "gpu_memory_peak_mb")),
+    *(Column(name, Text) for name in ("kind", "message", "hint")),
+    Index("service_requests_by_time", "at"),
+    # A number is never given twice: who has read up to one reads on from there.
+    sqlite_autoincrement=True,
+)
+REQUEST_FIELDS = tuple(field.name for field in fields(RequestSample))
+
+
+class RequestLedger:
+    """The samples of the service's own requests; only so many are kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, sample: RequestSample) -> None:
+        """Keep a sample."""
+        with self._engine.begin() as connection:
+            number = connection.execute(REQUESTS.insert().values(asdict(sample))).lastrowid
+            connection.execute(delete(REQUESTS).where(REQUESTS.c.id <= number - KEPT))
+
+    def added(self, after: int = 0) -> list[tuple[int, RequestSample]]:
+        """Return the samples kept since a number, each with its own number, in the order of their coming."""
+        wanted = select(REQUESTS).where(REQUESTS.c.id > after).order_by(REQUESTS.c.id)
+        with self._engine.connect() as connection:
+            return [(number, RequestSample(*values)) for number, *values in connection.execute(wanted)]
+
+    def clear(self) -> int:
+        """Forget all; returns how many there were."""
+        with self._engine.begin() as connection:
+            count = connection.scalar(select(func.count()).select_from(REQUESTS)) or 0
+            connection.execute(delete(REQUESTS))
+        return count
+
+
+# PART ledger/machine.py: How the machine was, minute by minute, while the service ran.
+
+KEPT_S = 30 * 86_400
+"""What is older is of no use to anybody."""
+
+
+@dataclass(frozen=True)
+class MachineSample:
+    """The machine at one moment, `at` as Unix time; None where it can't be known.
+
+    `memory_pct` is of the machine, `rss_mb` (2**20 bytes) of the service; `queued` and `running` are
+    Dagster's runs; `places_taken` are requests inside the service.
+    """
+
+    at: float
+    memory_pct: float
+    rss_mb: float
+    cpu_pct: float
+    gpu_memory_pct: float | None = None
+    gpu_utilization_pct: float | None = None
+    queued: int | None = None
+    running: int | None = None
+    places_taken: int = 0
+
+
+MACHINE = Table(
+    "machine_samples",
+    tables,
+    Column("at", Float, primary_key=True),
+    *(Column(name, Float, nullable=False) for name in ("memory_pct", "rss_mb", "cpu_pct")),
+    *(Column(name, Float) for name in ("gpu_memory_pct", "gpu_utilization_pct")),
+    *(Column(name, Integer) for name in ("queued", "running")),
+    Column("places_taken", Integer, nullable=False),
+)
+MACHINE_FIELDS = tuple(field.name for field in fields(MachineSample))
+
+
+class MachineLedger:
+    """The samples of the last days."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, sample: MachineSample) -> None:
+        """Keep a sample, and forget those that are too old."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(MACHINE).values(asdict(sample)).on_conflict_do_nothing())
+            connection.execute(delete(MACHINE).where(MACHINE.c.at < sample.at - KEPT_S))
+
+    def since(self, at: float) -> list[MachineSample]:
+        """Return the samples taken at or after a Unix time, the oldest first."""
+        wanted = select(MACHINE).where(MACHINE.c.at >= at).order_by(MACHINE.c.at)
+        with self._engine.connect() as connection:
+            return [MachineSample(*row) for row in connection.execute(wanted)]
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(MACHINE))

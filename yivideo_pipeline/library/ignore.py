@@ -13,7 +13,7 @@ Upper and lower case differ, except in endings and temporary names.
 import re
 from collections.abc import Iterable, Mapping
 
-from yivideo_pipeline.library.decision import Decision, Why, shown
+from yivideo_pipeline.library.decisions import Decision, Why, shown
 
 _UNFINISHED_ENDINGS = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",

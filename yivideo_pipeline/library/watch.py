@@ -12,12 +12,9 @@ from pathlib import Path
 
 from yivideo_pipeline.ledger.failures import FailureLedger, Quarantined
 from yivideo_pipeline.ledger.files import FileLedger, FileRecord, Stamp
-from yivideo_pipeline.library.decision import Decision, Why
-from yivideo_pipeline.library.decisions import Case, Policy, decide
-from yivideo_pipeline.library.evidence import Evidence
-from yivideo_pipeline.library.outcome import Alert, Answer, Item, Look
-from yivideo_pipeline.library.scan import Listing, LocalListing
-from yivideo_pipeline.library.survey import Place, Survey, absolute_roots, rules_of_roots
+from yivideo_pipeline.library.decisions import Case, Decision, Policy, Why, decide
+from yivideo_pipeline.library.outcome import Alert, Answer, Evidence, Item, Look
+from yivideo_pipeline.library.scan import Listing, LocalListing, Place, Survey, absolute_roots, rules_of_roots
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, place_of

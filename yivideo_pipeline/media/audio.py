@@ -1,6 +1,8 @@
 """Decoded sound on disk, read in slices: a ten-hour video never stands in memory whole."""
 
+import hashlib
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -80,3 +82,30 @@ def write_wav(path: Path, samples: np.ndarray, offset_s: float = 0.0) -> Audio:
     """Write int16 samples, shape (n,), as a 16 kHz mono WAV file."""
     path.write_bytes(wav_header(len(samples)) + samples.astype("<i2", copy=False).tobytes())
     return Audio(path, offset_s)
+
+
+# PART media/fingerprint.py: The identity of a video's content.
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+
+def content_hash(path: Path, progress: Callable[[float], None] | None = None) -> str:
+    """Hash the whole file with SHA-256, as hexadecimal digits.
+
+    All of it, not a sample of it: two recordings may differ in a minute only.
+
+    Args:
+        path: The file.
+        progress: Told how much is done, 0 to 1.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            if progress:
+                progress(min(1.0, file.tell() / size))
+    return digest.hexdigest()

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.media.container import open_media
+from yivideo_pipeline.media.probe import open_media
 
 _POSTER_PLACES = (0.1, 0.3, 0.5, 0.0)
 _MIN_MEAN_LUMA = 32

@@ -14,10 +14,8 @@ from yivideo_pipeline.errors.tree import ModelBusy
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERRORS, handle_errors
-from yivideo_pipeline.service.limits import BodyLimit, spool_under
-from yivideo_pipeline.service.metering import Metering
-from yivideo_pipeline.service.middleware import Access, require_safe
-from yivideo_pipeline.service.models import Models
+from yivideo_pipeline.service.middleware import Access, BodyLimit, Metering, require_safe, spool_under
+from yivideo_pipeline.service.models import ConfigWatch, Models
 from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
@@ -26,7 +24,6 @@ from yivideo_pipeline.service.review import routes as review
 from yivideo_pipeline.service.routes import asr_webservice, health, speech
 from yivideo_pipeline.service.routes import model as model_api
 from yivideo_pipeline.service.routes import openai as openai_api
-from yivideo_pipeline.service.watch_config import ConfigWatch
 from yivideo_pipeline.service.workflows import routes as workflows
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.storage.artifacts import Storage

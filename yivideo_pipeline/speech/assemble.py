@@ -1,12 +1,16 @@
 """From timed chunks to segments: words on the video's clock, grouped into sentences."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
+from yivideo_pipeline.settings.options import ZhScript
 from yivideo_pipeline.speech.align.text import TimedText
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import Segment, Word
@@ -159,3 +163,40 @@ def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
     ):
         return True
     return bool(_SENTENCE_END.search(last.text)) and not _ABBREVIATION.search(last.text)
+
+
+# PART speech/chinese.py: Chinese in the wanted script, character by character, so that word times stay.
+
+CHINESE = frozenset({"zh", "yue"})
+
+
+@lru_cache(maxsize=2)
+def _converter(script: ZhScript) -> Any:
+    from opencc import OpenCC
+
+    return OpenCC("t2s" if script is ZhScript.SIMPLIFIED else "s2t")
+
+
+def convert_segment(segment: Segment, script: ZhScript) -> Segment:
+    """The segment in simplified or traditional characters, with the same words at the same times."""
+    words = tuple(convert_words(segment.words, script))
+    return segment.model_copy(update={"text": "".join(word.text for word in words), "words": words})
+
+
+def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
+    """The words of a sentence in simplified or traditional characters, at the same times.
+
+    The whole sentence is converted, since one simplified character can stand for several traditional
+    ones; where that changes the number of characters, each word is converted for itself.
+    """
+    convert = _converter(script).convert
+    before = "".join(word.text for word in words)
+    text = convert(before)
+    if len(text) == len(before):
+        texts, position = [], 0
+        for word in words:
+            texts.append(text[position : position + len(word.text)])
+            position += len(word.text)
+    else:
+        texts = [convert(word.text) for word in words]
+    return [word.model_copy(update={"text": new}) for word, new in zip(words, texts, strict=True)]

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from yivideo_pipeline.speech.placement import Placement
-from yivideo_pipeline.speech.runtime import HeldModel
+from yivideo_pipeline.speech.runtime import HeldModel, Placement
 
 Model = TypeVar("Model")
 Item = TypeVar("Item")

@@ -1,7 +1,7 @@
 """The models as the owner's contract names them, on whatever engine is leased."""
 
 import tempfile
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -13,12 +13,81 @@ from pydantic import ValidationError
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import probe
-from yivideo_pipeline.media.select import choose_audio_stream
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import SpeechEngine
-from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.speech.whisperx_shape import from_whisperx, to_whisperx
+from yivideo_pipeline.speech.types import Segment, Transcript, Word
+
+# PART speech/whisperx_shape.py: Transcripts as the dictionaries that WhisperX makes, and back.
+
+
+def to_whisperx(transcript: Transcript) -> dict[str, Any]:
+    """Segments with their words, all words once more, the language.
+
+    Beyond WhisperX's keys each word has its `source`. Every word has a time. Seconds and scores
+    have three decimals; words stand without the spaces around them.
+    """
+    segments = [_segment(segment) for segment in transcript.segments]
+    return {
+        "segments": segments,
+        "word_segments": [word for segment in segments for word in segment["words"]],
+        "language": transcript.language,
+    }
+
+
+def from_whisperx(segments: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
+    """Segments with timed words, as `to_whisperx` gives them.
+
+    Raises:
+        ValueError: a segment's text does not hold its words.
+    """
+    return tuple(
+        Segment(
+            start_s=segment["start"],
+            end_s=segment["end"],
+            text=segment["text"],
+            words=tuple(_read_words(segment)),
+            avg_logprob=segment["avg_logprob"],
+            no_speech_prob=0.0,
+        )
+        for segment in segments
+    )
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
+        "text": segment.text.strip(),
+        "words": [_word(word) for word in segment.words if word.text.strip()],
+        "avg_logprob": round(segment.avg_logprob, 3),
+    }
+
+
+def _word(word: Word) -> dict[str, Any]:
+    return {
+        "word": word.text.strip(),
+        "start": round(word.start_s, 3),
+        "end": round(word.end_s, 3),
+        "score": round(word.confidence, 3),
+        "source": word.source,
+    }
+
+
+def _read_words(segment: Mapping[str, Any]) -> Iterator[Word]:
+    """The words, each with the space before it that the segment's text shows."""
+    text, at = segment["text"], 0
+    for word in segment["words"]:
+        end = text.index(word["word"], at) + len(word["word"])
+        yield Word(
+            text=text[at:end],
+            start_s=word["start"],
+            end_s=word["end"],
+            confidence=word["score"],
+            source=word["source"],
+        )
+        at = end
+
 
 Sound = np.ndarray | str | PathLike[str]
 """Mono 16 kHz samples, float32 in -1..1, shape (n,); or the path of an audio or video file."""

@@ -8,15 +8,136 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import ModelBusy, ModelError
+from yivideo_pipeline.errors.tree import ConfigValidationError, ModelBusy, ModelError
+from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
+from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
 from yivideo_pipeline.speech.contract import Models, make_models
-from yivideo_pipeline.speech.engine import EngineInfo, ResidentEngine
-from yivideo_pipeline.speech.idle import IdleTimer
-from yivideo_pipeline.speech.leased_engine import LeasedEngine
+from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, ResidentEngine
 from yivideo_pipeline.speech.leases import Leases
-from yivideo_pipeline.speech.memory import free_memory
+from yivideo_pipeline.speech.runtime import free_memory
+from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.usage import Clock, Health, Record, Usage
+
+# PART speech/leased_engine.py: A leased engine: an engine that is only there as long as its lease.
+
+
+class LeasedEngine:
+    """Passes calls on to an engine until the lease ends, and records how they went.
+
+    The variable of a `with` statement outlives its block. If it held the engine itself, the weights
+    would stay in memory while the next model is loaded.
+    """
+
+    def __init__(self, engine: ResidentEngine, record: Record) -> None:
+        self._engine: ResidentEngine | None = engine
+        self._record = record
+
+    def describe(self) -> EngineInfo:
+        """See `SpeechEngine.describe`."""
+        return self._use().describe()
+
+    def transcribe(
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        heard: Heard | None = None,
+    ) -> Transcript:
+        """See `SpeechEngine.transcribe`.
+
+        Raises:
+            ConfigValidationError: a batch over what a CPU takes; no load has checked this call's options.
+        """
+        _check_batch(options.batch_size, self.describe())
+        with self._record.attempt():
+            transcript = self._use().transcribe(audio, options, progress, heard)
+        self._record.add_audio(audio.duration_s)
+        return transcript
+
+    def align(
+        self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
+    ) -> Transcript:
+        """See `SpeechEngine.align`."""
+        with self._record.attempt():
+            return self._use().align(audio, transcript, options, progress)
+
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        """See `ResidentEngine.detect_language`."""
+        with self._record.attempt():
+            return self._use().detect_language(audio, progress)
+
+    def end(self) -> None:
+        """Let go of the engine."""
+        self._engine = None
+
+    def _use(self) -> ResidentEngine:
+        if self._engine is None:
+            raise ModelError("The lease of the model has ended", "Use the engine inside the with block")
+        return self._engine
+
+
+def _check_batch(batch_size: int, info: EngineInfo) -> None:
+    # An engine that had to leave the GPU runs with less than was asked, by its own choice.
+    if info.device == "cpu" and not info.steps and batch_size > MAX_CPU_BATCH:
+        raise ConfigValidationError(
+            f"batch_size: {batch_size} is over {MAX_CPU_BATCH}, the most on a CPU: lower it"
+        )
+
+
+# PART speech/idle.py: A timer for the time in which nobody comes.
+
+
+class IdleTimer:
+    """Calls an action, in a thread of its own, once it has run so long without being stopped.
+
+    Args:
+        idle_s: How long; None never calls.
+        action: What to do then.
+    """
+
+    def __init__(self, idle_s: float | None, action: Callable[[], None]) -> None:
+        self._idle_s = idle_s
+        self._action = action
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    def start(self) -> None:
+        """Begin to run, anew if it runs already."""
+        with self._lock:
+            self._cancel()
+            if self._idle_s is not None:
+                self._timer = threading.Timer(self._idle_s, self._act)
+                self._timer.name, self._timer.daemon = "model-idle", True
+                self._timer.start()
+
+    def stop(self) -> None:
+        """Stop running until the next start."""
+        with self._lock:
+            self._cancel()
+
+    def change(self, idle_s: float | None) -> None:
+        """Change how long, from the next start on."""
+        with self._lock:
+            self._idle_s = idle_s
+
+    def close(self) -> None:
+        """Stop running for good."""
+        with self._lock:
+            self._idle_s = None
+            self._cancel()
+
+    def _cancel(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _act(self) -> None:
+        with self._lock:
+            if self._timer is not threading.current_thread():  # stopped at the last moment
+                return
+        self._action()
+
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The way from sound to transcript: find speech, decide the language, recognize, repair, assemble."""
 
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,15 +10,42 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task
-from yivideo_pipeline.speech.assemble import Passage, SpokenWord, build_segments, build_words
-from yivideo_pipeline.speech.chinese import CHINESE, convert_segment, convert_words
-from yivideo_pipeline.speech.chunks import plan_chunks
+from yivideo_pipeline.speech.assemble import (
+    CHINESE,
+    Passage,
+    SpokenWord,
+    build_segments,
+    build_words,
+    convert_segment,
+    convert_words,
+)
+from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import Heard, Progress
-from yivideo_pipeline.speech.language import choose_language, spread_order
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.repair import insert_repairs, plan_repairs
 from yivideo_pipeline.speech.types import Span, Transcript, Word
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
+
+# PART speech/language.py: Which language is spoken, by speech from all over the video rather than its first 30 seconds.
+
+
+def spread_order(count: int, sample: int) -> list[int]:
+    """Indices 0..count-1 with `sample` of them, evenly spread, first."""
+    if count <= sample:
+        return list(range(count))
+    first = [round((index + 0.5) * count / sample - 0.5) for index in range(sample)]
+    return first + [index for index in range(count) if index not in set(first)]
+
+
+def choose_language(chunks: list[Chunk], probabilities: list[dict[str, float]]) -> tuple[str, float]:
+    """The likeliest language and its probability, each chunk weighing as much as it is long."""
+    total: dict[str, float] = defaultdict(float)
+    for chunk, row in zip(chunks, probabilities, strict=True):
+        for language, probability in row.items():
+            total[language] += probability * chunk.duration_s
+    language = max(total, key=lambda code: total[code])
+    return language, total[language] / sum(chunk.duration_s for chunk in chunks)
+
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.settings.models import MODELS
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
-from yivideo_pipeline.speech.packaged_weights import PACKAGED, SplitPackages, WholePackage
+from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, WholePackage
 
 REVISION_FILE = "revision.txt"
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")

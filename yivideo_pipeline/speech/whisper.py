@@ -11,7 +11,7 @@ import numpy as np
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
-from yivideo_pipeline.speech.placement import Placement
+from yivideo_pipeline.speech.runtime import Placement
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
 MEL_FRAMES = 3000

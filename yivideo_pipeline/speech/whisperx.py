@@ -14,11 +14,9 @@ from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.text import Encoded
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.doubts import is_silence
 from yivideo_pipeline.speech.engine import Progress
-from yivideo_pipeline.speech.placement import Placement
-from yivideo_pipeline.speech.quiet import quiet_libraries
-from yivideo_pipeline.speech.recognizer import Piece, Recognizer
+from yivideo_pipeline.speech.recognizer import Piece, Recognizer, is_silence
+from yivideo_pipeline.speech.runtime import Placement, quiet_libraries
 from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.speech.vad import MIN_SPEECH_S
 from yivideo_pipeline.speech.whisper import Decoded

@@ -1,6 +1,9 @@
 """Whole files under one root, local or remote: a reader never sees half of one."""
 
+import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,7 +12,43 @@ from uuid import uuid4
 from filelock import FileLock
 from upath import UPath
 
-from yivideo_pipeline.storage.scratch import scratch_folder
+# PART storage/scratch.py: Folders for work in progress, which a killed writer may leave behind and the next one removes.
+
+_LOCK = ".in-use"
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Generator[Path]:
+    """Lend an empty folder under `parent`, removed at the end; remove what dead processes left there.
+
+    A folder in use holds a locked file. The kernel drops the lock when its process ends, however it
+    ends, so that an unlocked folder is nobody's.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix="work-", dir=parent))
+    try:
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # Named only once it is locked: a sweep never meets it in between.
+            (folder / ".lock").rename(folder / _LOCK)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> list[Path]:
+    """Remove the scratch folders of processes that are gone; returns what was removed."""
+    removed = []
+    for lock_file in parent.glob(f"work-*/{_LOCK}"):
+        try:
+            with lock_file.open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(lock_file.parent, ignore_errors=True)
+                removed.append(lock_file.parent)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # in use, or another process swept it first
+    return removed
 
 
 class FileStore:

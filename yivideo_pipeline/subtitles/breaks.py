@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yivideo_pipeline.subtitles.grammar import Grammar
-from yivideo_pipeline.subtitles.script import is_spaceless
-from yivideo_pipeline.subtitles.tokens import Token
+from yivideo_pipeline.subtitles.tokens import Token, is_spaceless
 
 SENTENCE_COST = 0.0
 CLAUSE_COST = 0.6

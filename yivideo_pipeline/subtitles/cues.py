@@ -1,16 +1,234 @@
 """From a transcript's words to cues, the pieces of text that a viewer sees at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from itertools import accumulate, pairwise
+from math import ceil, inf
 
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
-from yivideo_pipeline.subtitles.breaks import rate_breaks
+from yivideo_pipeline.subtitles.breaks import Break, rate_breaks
 from yivideo_pipeline.subtitles.grammar import Grammar, grammar_of
-from yivideo_pipeline.subtitles.script import profile_of
-from yivideo_pipeline.subtitles.segmentation import Limits, Stretch
-from yivideo_pipeline.subtitles.tokens import Token, split_wide, tokenize
+from yivideo_pipeline.subtitles.tokens import Profile, Token, profile_of, split_wide, tokenize
+
+# PART subtitles/lines.py: Break one cue's text into lines that are balanced and end where the reader would pause.
+
+EXTRA_LINE_COST = 0.3
+BREAK_WEIGHT = 0.5
+"""A line break inside a cue disturbs less than a break between cues."""
+IMBALANCE_WEIGHT = 3.0
+TOP_HEAVY_FACTOR = 1.5
+"""Two lines read best as a pyramid: the upper one the shorter."""
+
+
+class LineSetter:
+    """Sets any run of one stretch's tokens in lines; all its answers are about tokens `start` to `end`."""
+
+    def __init__(self, tokens: Sequence[Token], breaks: Sequence[Break], line_columns: int) -> None:
+        self._tokens = tokens
+        self._breaks = breaks
+        self._line_columns = line_columns
+        self._ends = list(accumulate((token.columns + token.spaced for token in tokens), initial=0))
+
+    def columns(self, start: int, end: int) -> int:
+        """Columns of the tokens set in one line."""
+        return self._ends[end] - self._ends[start] - self._tokens[start].spaced
+
+    def count_lines(self, start: int, end: int) -> int:
+        """The fewest lines that hold the tokens."""
+        lines, line_start = 1, start
+        for index in range(start, end):
+            if self.columns(line_start, index + 1) > self._line_columns:
+                lines, line_start = lines + 1, index
+        return lines
+
+    def best_cost(self, start: int, end: int, lines: int) -> float:
+        """What the best setting in so many lines costs."""
+        return self._best(start, end, lines)[0]
+
+    def set_lines(self, start: int, end: int) -> tuple[str, ...]:
+        """The text in the fewest lines that hold it, broken at the best places."""
+        places = (start, *self._best(start, end, self.count_lines(start, end))[1], end)
+        return tuple(self._text(a, b) for a, b in pairwise(places))
+
+    def _best(self, start: int, end: int, lines: int) -> tuple[float, tuple[int, ...]]:
+        """Cost and break places of the best setting, line by line over every place a line may end."""
+        ideal = self.columns(start, end) / lines
+        reached: dict[int, tuple[float, tuple[int, ...]]] = {start: (0.0, ())}
+        for line in range(1, lines):
+            longer: dict[int, tuple[float, tuple[int, ...]]] = {}
+            for line_start, (cost, places) in reached.items():
+                for place in range(line_start + 1, end - (lines - line) + 1):
+                    if self.columns(line_start, place) > self._line_columns:
+                        break
+                    total = cost + self._line_cost(line_start, place, ideal)
+                    if place not in longer or total < longer[place][0]:
+                        longer[place] = (total, (*places, place))
+            reached = longer
+        return min(
+            (cost + self._shape_cost(place, end, ideal, last=True), places)
+            for place, (cost, places) in reached.items()
+            if self.columns(place, end) <= self._line_columns or lines == 1
+        )
+
+    def _line_cost(self, start: int, end: int, ideal: float) -> float:
+        shape = self._shape_cost(start, end, ideal, last=False)
+        return EXTRA_LINE_COST + BREAK_WEIGHT * self._breaks[end].cost + shape
+
+    def _shape_cost(self, start: int, end: int, ideal: float, last: bool) -> float:
+        deviation = (self.columns(start, end) - ideal) / self._line_columns
+        top_heavy = deviation > 0 and not last
+        return IMBALANCE_WEIGHT * deviation**2 * (TOP_HEAVY_FACTOR if top_heavy else 1.0)
+
+    def _text(self, start: int, end: int) -> str:
+        first, *others = self._tokens[start:end]
+        return first.text + "".join(f"{' ' if token.spaced else ''}{token.text}" for token in others)
+
+
+# PART subtitles/segmentation.py: Where one cue ends and the next begins: the cheapest way to cut a whole stretch of speech.
+#
+# A stretch lies between two long pauses. Each possible cue has a cost (too fast, too short, ends in
+# the middle of a phrase, ...) that depends on nothing outside it but the next token's start, so the
+# cheapest cut of the stretch is found exactly, by dynamic programming over its tokens: O(n * window),
+# where the window is what fits one cue. Greedy filling, the usual way, leaves a lone word wherever a
+# sentence is one word longer than a cue.
+
+MIN_SPACING_MS = 40
+"""Cues start at least one frame apart, so that each has a length in every format."""
+LINGER_MS = 500
+"""A cue stays this long after its last word, where there is room."""
+
+CUE_COST = 1.0
+SENTENCE_INSIDE_COST = 2.0
+PAUSE_INSIDE_COST = 1.2
+"""Cost of a one-second pause inside a cue, counted from `FREE_PAUSE_MS` on."""
+FREE_PAUSE_MS = 300
+FAST_COST = 10.0
+"""Cost of a cue that would need twice the time it has."""
+SHORT_COST = 6.0
+ORPHAN_COST = 2.0
+ORPHAN_LINE_SHARE = 0.25
+
+
+class Limits:
+    """What a cue has to keep to: the options, and the profile of the text's script."""
+
+    def __init__(self, options: SubtitleOptions, profile: Profile) -> None:
+        self.max_lines = options.max_lines
+        self.line_columns = profile.line_columns
+        self.max_duration_ms = int(options.max_duration_s * 1000)
+        self.min_duration_ms = ceil(options.min_duration_s * 1000)
+        self._min_gap_ms = options.min_gap_ms
+        self._columns_per_second = profile.columns_per_second
+
+    def reading_ms(self, columns: int) -> int:
+        """Time it takes to read so many columns."""
+        return ceil(1000 * columns / self._columns_per_second)
+
+    def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
+        """When a cue ends: late enough to be read, but clear of the next cue, whose start is sacred."""
+        wanted = max(
+            speech_end_ms + LINGER_MS,
+            start_ms + self.min_duration_ms,
+            start_ms + self.reading_ms(columns),
+        )
+        clear = max(next_start_ms - self._min_gap_ms, start_ms + MIN_SPACING_MS)
+        return int(min(wanted, start_ms + self.max_duration_ms, clear))
+
+
+class Stretch:
+    """Tokens between two long pauses, and the cost of every cue that could be made of them."""
+
+    def __init__(
+        self, tokens: Sequence[Token], breaks: Sequence[Break], next_start_ms: float, limits: Limits
+    ) -> None:
+        self.lines = LineSetter(tokens, breaks, limits.line_columns)
+        self._tokens = tokens
+        self._breaks = breaks
+        self._limits = limits
+        self._starts: list[float] = [*(token.start_ms for token in tokens), next_start_ms]
+        self._sentences = list(accumulate((b.ends_sentence for b in breaks), initial=0))
+        overlong = (max(0, b.pause_ms - FREE_PAUSE_MS) / 1000 for b in breaks)
+        self._pauses = list(accumulate(overlong, initial=0.0))
+
+    def end_ms(self, start: int, end: int) -> int:
+        """When the cue of tokens `start` to `end` ends."""
+        spoken_to = max(token.end_ms for token in self._tokens[start:end])
+        return self._end_ms(start, end, spoken_to)
+
+    def cut(self) -> list[tuple[int, int]]:
+        """The cheapest way to cut the stretch into cues, as token ranges.
+
+        No part of a cost is negative, so the dearer parts are worked out only while the sum of the
+        cheaper ones can still win.
+        """
+        total = len(self._tokens)
+        best, came_from = [0.0, *[inf] * total], [0] * (total + 1)
+        for start in range(total):
+            if best[start] == inf:
+                continue
+            for end, lines, spoken_to in self._candidates(start):
+                cost = best[start] + self._text_cost(start, end)
+                if cost < best[end]:
+                    cost += self._time_cost(start, end, spoken_to)
+                if cost < best[end] and lines > 1:
+                    cost += self.lines.best_cost(start, end, lines)
+                if cost < best[end]:
+                    best[end], came_from[end] = cost, start
+        return self._walk_back(came_from)
+
+    def _candidates(self, start: int) -> Iterator[tuple[int, int, int]]:
+        """Cues that may begin here: where each ends, its lines, and the end of its speech.
+
+        The shortest one is always among them, even where it breaks a limit, so that there is a way
+        through any input.
+        """
+        tokens, limits = self._tokens, self._limits
+        lines, line_start, spoken_to, found = 1, start, 0, False
+        for end in range(start + 1, len(tokens) + 1):
+            if self.lines.columns(line_start, end) > limits.line_columns:
+                lines, line_start = lines + 1, end - 1
+            spoken_to = max(spoken_to, tokens[end - 1].end_ms)
+            too_long = spoken_to - tokens[start].start_ms > limits.max_duration_ms
+            if found and (lines > limits.max_lines or too_long):
+                return
+            if self._may_part(start, end):
+                found = True
+                yield end, lines, spoken_to
+
+    def _may_part(self, start: int, end: int) -> bool:
+        if end == len(self._tokens):
+            return True
+        token = self._tokens[end]
+        return bool(token.words) and token.start_ms - self._tokens[start].start_ms >= MIN_SPACING_MS
+
+    def _time_cost(self, start: int, end: int, spoken_to: int) -> float:
+        shown_ms = self._end_ms(start, end, spoken_to) - self._tokens[start].start_ms
+        hurry = self._limits.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
+        shortness = 1 - shown_ms / self._limits.min_duration_ms
+        return FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
+
+    def _text_cost(self, start: int, end: int) -> float:
+        cost = CUE_COST
+        cost += SENTENCE_INSIDE_COST * (self._sentences[end] - self._sentences[start + 1])
+        cost += PAUSE_INSIDE_COST * (self._pauses[end] - self._pauses[start + 1])
+        at_end = end == len(self._tokens)
+        if not at_end:
+            cost += self._breaks[end].cost
+        whole = self._breaks[start].ends_sentence and (at_end or self._breaks[end].ends_sentence)
+        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._limits.line_columns
+        return cost + ORPHAN_COST * (narrow and not whole)
+
+    def _end_ms(self, start: int, end: int, spoken_to: int) -> int:
+        columns = self.lines.columns(start, end)
+        return self._limits.end_ms(self._tokens[start].start_ms, spoken_to, self._starts[end], columns)
+
+    def _walk_back(self, came_from: list[int]) -> list[tuple[int, int]]:
+        ranges, end = [], len(self._tokens)
+        while end:
+            ranges.append((came_from[end], end))
+            end = came_from[end]
+        return ranges[::-1]
 
 
 @dataclass(frozen=True, slots=True)

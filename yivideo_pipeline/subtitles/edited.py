@@ -12,8 +12,7 @@ from itertools import groupby
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 from yivideo_pipeline.storage.edits import TimedText
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.script import is_spaceless
-from yivideo_pipeline.subtitles.tokens import NEVER_FIRST, NEVER_LAST, clean_text, is_sounding
+from yivideo_pipeline.subtitles.tokens import NEVER_FIRST, NEVER_LAST, clean_text, is_sounding, is_spaceless
 
 REACH_S = 1.0
 """How far outside of its cue a word is looked for: somebody may have moved an end."""

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Span, Transcript, Word
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.script import count_columns, profile_of
-from yivideo_pipeline.subtitles.tokens import is_sounding
+from yivideo_pipeline.subtitles.tokens import count_columns, is_sounding, profile_of
 
 LOW_CONFIDENCE = 0.5
 

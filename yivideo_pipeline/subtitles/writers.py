@@ -1,13 +1,207 @@
 """The subtitle formats, each a function from cues to the text of a file."""
 
-from collections.abc import Callable, Sequence
+import io
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Sequence
+
+from pysubs2 import Color, SSAEvent, SSAFile, SSAStyle
+from pysubs2.formats.base import FormatBase
+from pysubs2.formats.subrip import SubripFormat
+from pysubs2.formats.substation import SubstationFormat
+from pysubs2.formats.webvtt import WebVTTFormat
+from pysubs2.time import ms_to_times
 
 from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.speech.contract import to_whisperx
 from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.subtitles.breaks import ends_sentence
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.documents import render_json, render_txt
-from yivideo_pipeline.subtitles.timed_text import render_ass, render_srt, render_vtt
-from yivideo_pipeline.subtitles.ttml import render_ttml
+from yivideo_pipeline.subtitles.grammar import grammar_of
+from yivideo_pipeline.subtitles.tokens import tokenize
+
+# PART subtitles/timed_text.py: SRT, WebVTT and ASS, through pysubs2.
+#
+# pysubs2 lays the files out; two things are ours. Its clocks stop at 99 h 59 min (SRT, WebVTT) and
+# 9 h 59 min (ASS), so each format here writes its own. And it has no way to say that text is text:
+# what a player would take for markup is neutralised here, with WebVTT's own escapes, else by an
+# invisible U+2060 WORD JOINER in the middle of the mark, which players show as nothing.
+
+WORD_JOINER = "\u2060"
+
+_SRT_TAG = re.compile(r"<(?=\s*/?\s*[A-Za-z!?])")
+_CLOCK = re.compile(r"(?<=:\d)(?=[.,]\d)|(?<=:\d\d)(?=[.,]\d)")
+_ASS_BRACES = str.maketrans("{}", "｛｝")
+_PLAY_RES = {"PlayResX": "1920", "PlayResY": "1080"}
+
+
+class _Srt(SubripFormat):
+    @staticmethod
+    def ms_to_timestamp(ms: int) -> str:
+        hours, minutes, seconds, rest = ms_to_times(ms)
+        return f"{hours:02d}:{minutes:02d}:{seconds:02d},{rest:03d}"
+
+
+class _Vtt(WebVTTFormat):
+    @staticmethod
+    def ms_to_timestamp(ms: int) -> str:
+        return _Srt.ms_to_timestamp(ms).replace(",", ".")
+
+
+class _Ass(SubstationFormat):
+    @staticmethod
+    def ms_to_timestamp(requested_ms: int) -> str:
+        hours, minutes, seconds, rest = ms_to_times((requested_ms + 5) // 10 * 10)
+        return f"{hours}:{minutes:02d}:{seconds:02d}.{rest // 10:02d}"
+
+
+def render_srt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """SubRip: numbered cues, exact milliseconds."""
+    return _render(_Srt, "srt", _collect(cues, _escape_srt), keep_ssa_tags=True)
+
+
+def render_vtt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """WebVTT: its header, cues with hours always written, `&`, `<` and `>` escaped."""
+    return _render(_Vtt, "vtt", _collect(cues, _escape_vtt), keep_ssa_tags=True)
+
+
+def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
+
+    Its clock has hundredths of a second; both ends are rounded alike, so no cue overlaps the next.
+    Braces become full-width ones, since no player agrees with another on how to escape them.
+    """
+    subs = _collect(cues, _escape_ass)
+    subs.info.update(_PLAY_RES)
+    if title:
+        subs.info["Title"] = " ".join(title.split())
+    subs.styles["Default"] = SSAStyle(
+        fontsize=54, outline=3, shadow=1, marginl=96, marginr=96, marginv=54, backcolor=Color(0, 0, 0, 128)
+    )
+    return _render(_Ass, "ass", subs, header_notice="")
+
+
+def _collect(cues: Sequence[Cue], escape: Callable[[str], str]) -> SSAFile:
+    subs = SSAFile()
+    subs.events = [
+        SSAEvent(start=cue.start_ms, end=cue.end_ms, text=r"\N".join(map(escape, cue.lines))) for cue in cues
+    ]
+    return subs
+
+
+def _render(layout: type[FormatBase], name: str, subs: SSAFile, **options: object) -> str:
+    file = io.StringIO()
+    layout.to_file(subs, file, name, **options)
+    text = file.getvalue().rstrip("\n")
+    return f"{text}\n" if text else ""
+
+
+def _escape_shared(line: str) -> str:
+    """Part what pysubs2 itself acts on: its escapes, and clocks, two of which it reads as a timing line."""
+    return _CLOCK.sub(WORD_JOINER, line.replace("\\", f"\\{WORD_JOINER}"))
+
+
+def _escape_srt(line: str) -> str:
+    line = _SRT_TAG.sub(f"<{WORD_JOINER}", _escape_shared(line))
+    return line.replace("{", "{" + WORD_JOINER).replace("-->", f"--{WORD_JOINER}>")
+
+
+def _escape_vtt(line: str) -> str:
+    return _escape_shared(line).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _escape_ass(line: str) -> str:
+    return _escape_shared(line).translate(_ASS_BRACES)
+
+
+# PART subtitles/ttml.py: TTML in the IMSC 1 text profile, which broadcasters' and web players read.
+#
+# pysubs2's writer leaves out the language, the region and the time base that the profile asks for,
+# so this one is ours, on `xml.etree`.
+
+_ROOT = {
+    "xmlns": "http://www.w3.org/ns/ttml",
+    "xmlns:ttm": "http://www.w3.org/ns/ttml#metadata",
+    "xmlns:ttp": "http://www.w3.org/ns/ttml#parameter",
+    "xmlns:tts": "http://www.w3.org/ns/ttml#styling",
+    "ttp:timeBase": "media",
+    "ttp:profile": "http://www.w3.org/ns/ttml/profile/imsc1/text",
+}
+_STYLE = {
+    "xml:id": "text",
+    "tts:color": "white",
+    "tts:fontFamily": "proportionalSansSerif",
+    "tts:fontSize": "100%",
+    "tts:lineHeight": "125%",
+    "tts:textAlign": "center",
+    "tts:textOutline": "black 5%",
+}
+_REGION = {
+    "xml:id": "bottom",
+    "tts:origin": "10% 80%",
+    "tts:extent": "80% 15%",
+    "tts:displayAlign": "after",
+    "tts:overflow": "visible",
+}
+
+
+def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """One paragraph a cue, centred in a region at the bottom, on the video's own clock."""
+    root = ET.Element("tt", {**_ROOT, "xml:lang": transcript.language})
+    head = ET.SubElement(root, "head")
+    if title:
+        ET.SubElement(ET.SubElement(head, "metadata"), "ttm:title").text = " ".join(title.split())
+    ET.SubElement(ET.SubElement(head, "styling"), "style", _STYLE)
+    ET.SubElement(ET.SubElement(head, "layout"), "region", _REGION)
+    division = ET.SubElement(ET.SubElement(root, "body", {"style": "text", "region": "bottom"}), "div")
+    division.extend(map(_paragraph, cues))
+    ET.indent(root)
+    markup = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n'
+
+
+def _paragraph(cue: Cue) -> ET.Element:
+    paragraph = ET.Element("p", {"begin": _clock(cue.start_ms), "end": _clock(cue.end_ms)})
+    paragraph.text, *others = cue.lines
+    for line in others:
+        ET.SubElement(paragraph, "br").tail = line
+    return paragraph
+
+
+def _clock(ms: int) -> str:
+    seconds, rest = divmod(ms, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+
+
+# PART subtitles/documents.py: The transcript as a document: WhisperX's JSON, and plain text to read.
+
+PARAGRAPH_PAUSE_MS = 2000
+"""A longer pause begins a new line of plain text, whether or not a sentence has ended."""
+
+
+def render_json(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """JSON in WhisperX's shape, as `speech.whisperx_shape` makes it."""
+    return json.dumps(to_whisperx(transcript), ensure_ascii=False) + "\n"
+
+
+def render_txt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """Plain text, a sentence a line."""
+    return "".join(f"{sentence}\n" for sentence in _sentences(transcript))
+
+
+def _sentences(transcript: Transcript) -> Iterator[str]:
+    grammar = grammar_of(transcript.language)
+    tokens = tokenize(transcript, PARAGRAPH_PAUSE_MS)
+    sentence = ""
+    for index, token in enumerate(tokens):
+        sentence += f" {token.text}" if token.spaced and sentence else token.text
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        paused = following is None or following.start_ms - token.end_ms > PARAGRAPH_PAUSE_MS
+        if following is None or paused or ends_sentence(token.text, following.text, grammar):
+            yield sentence
+            sentence = ""
+
 
 Writer = Callable[[Sequence[Cue], Transcript, str | None], str]
 """Takes the cues, the transcript and a title; gives the file's whole text."""

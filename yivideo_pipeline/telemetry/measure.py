@@ -1,14 +1,151 @@
 """Measures a stage while it runs: `with measure(nvml) as m: ...`, then `m.summary()`."""
 
-from collections.abc import Generator
+import threading
+import time
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import psutil
+from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.telemetry.host import HostMark, rss_mb
-from yivideo_pipeline.telemetry.metrics import StageMetrics
-from yivideo_pipeline.telemetry.nvml import Nvml
-from yivideo_pipeline.telemetry.sampler import Sampler, Series
+from yivideo_pipeline.telemetry.nvml import BYTES_PER_MB, Nvml, NvmlFailed
+
+# PART telemetry/metrics.py: What one stage cost, in the names that every materialization carries.
+
+
+class StageMetrics(BaseModel):
+    """Time, processor, memory and GPU of one stage.
+
+    A megabyte is 2**20 bytes. GPU figures are None where there is no GPU or it does not tell them.
+    `gpu_memory_scope` says whose memory `gpu_memory_*` is: this process's where the driver tells it,
+    else the whole device's. All figures are the process's: stages that run at once share them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    wall_s: float = Field(ge=0, description="Time from start to end")
+    cpu_s: float = Field(ge=0, description="Processor time of all threads, user and system")
+    rss_peak_mb: float = Field(ge=0, description="Most host memory in use at once")
+    rss_mean_mb: float = Field(ge=0, description="Host memory in use, mean of the samples")
+    cpu_mean_pct: float = Field(ge=0, description="Processor use; 100 is one core the whole time")
+    gpu_memory_peak_mb: float | None = Field(None, ge=0, description="Most GPU memory seen in use")
+    gpu_memory_mean_mb: float | None = Field(None, ge=0, description="GPU memory in use, mean of the samples")
+    gpu_memory_scope: Literal["process", "device"] | None = Field(None, description="Whose GPU memory it is")
+    gpu_utilization_mean_pct: float | None = Field(None, ge=0, description="GPU use, mean of the samples")
+    gpu_utilization_peak_pct: float | None = Field(None, ge=0, description="Highest GPU use seen")
+    gpu_power_mean_w: float | None = Field(None, ge=0, description="Power drawn, mean of the samples")
+    gpu_temperature_peak_c: float | None = Field(None, description="Highest temperature seen")
+    samples: int = Field(ge=0, description="Samples of the host taken")
+
+
+# PART telemetry/sampler.py: Sampling beside the work: a thread that calls at intervals, and what it keeps of the values.
+
+
+class Sampler(threading.Thread):
+    """Calls `take` at once, then at every interval, and once more at the end.
+
+    A daemon: not even a driver that never answers keeps the process from ending.
+
+    Args:
+        take: Takes one sample; `NvmlFailed` ends the sampling.
+        interval_s: Seconds between samples.
+        name: The thread's name.
+    """
+
+    def __init__(self, take: Callable[[], None], interval_s: float, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._take = take
+        self._interval_s = interval_s
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Sample until `end` is called."""
+        try:
+            self._take()
+            while not self._ended.wait(self._interval_s):
+                self._take()
+            self._take()
+        except NvmlFailed:
+            # Logged where it failed; what was sampled until then stays.
+            return
+
+    def end(self) -> None:
+        """Ask for the last sample; `join` waits for it."""
+        self._ended.set()
+
+
+@dataclass
+class Series:
+    """Mean and peak of what came by; it keeps no single value, however long the stage."""
+
+    count: int = 0
+    total: float = 0.0
+    peak: float | None = None
+
+    def add(self, value: float | None) -> None:
+        """Take in one value; None, which is not known, counts for nothing."""
+        if value is None:
+            return
+        self.count += 1
+        self.total += value
+        self.peak = value if self.peak is None else max(self.peak, value)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean, None of nothing."""
+        return self.total / self.count if self.count else None
+
+
+# PART telemetry/host.py: What this process itself uses: time, processor, memory.
+
+_STATUS_FILE = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class HostMark:
+    """Where the process stands at one moment.
+
+    `wall_s` counts from an arbitrary origin, `cpu_s` is the processor time of all threads so far,
+    `high_water_mb` the most memory ever in use, 0 where the system keeps no such mark.
+    """
+
+    wall_s: float
+    cpu_s: float
+    high_water_mb: float
+
+    @classmethod
+    def now(cls) -> "HostMark":
+        """Take the mark now."""
+        return cls(time.perf_counter(), time.process_time(), _high_water_mb())
+
+    def peak_since(self, before: "HostMark", sampled_mb: float) -> float:
+        """Peak memory between two marks: the highest sample, or the high-water mark if it rose.
+
+        The mark catches peaks between two samples. It can't fall, so a stage that stays below an
+        earlier peak is known by its samples alone. Resetting it (5 into /proc/self/clear_refs) would
+        help here but falsify the peak that others read of this process at its end, such as `time -v`
+        and `make bench`, and that of a stage running at the same time.
+        """
+        return (
+            max(sampled_mb, self.high_water_mb) if self.high_water_mb > before.high_water_mb else sampled_mb
+        )
+
+
+def rss_mb(process: psutil.Process) -> float:
+    """Memory of the process in use now, in MB of 2**20 bytes."""
+    return process.memory_info().rss / BYTES_PER_MB
+
+
+def _high_water_mb() -> float:
+    if not _STATUS_FILE.exists():
+        return 0.0
+    lines = _STATUS_FILE.read_text().splitlines()
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+    return int(kilobytes) / 1024
+
 
 DEFAULT_INTERVAL_S = 0.5
 GPU_PATIENCE_S = 2.0

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.telemetry.metrics import StageMetrics
+from yivideo_pipeline.telemetry.measure import StageMetrics
 
 
 class PerformanceSample(BaseModel):

@@ -9,7 +9,7 @@ from yivideo_pipeline.ledger.materializations import MadeLedger
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
-from yivideo_pipeline.speech.local_speech import capacity_of
+from yivideo_pipeline.speech.loading import capacity_of
 
 MODEL_STAGES = frozenset({"transcript", "alignment"})
 UNMEASURED = frozenset({"video", "alignment"})

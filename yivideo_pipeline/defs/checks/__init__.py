@@ -25,11 +25,9 @@ from itertools import chain
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.base import Check, Speed, Subject
-from yivideo_pipeline.defs.checks.catalogue import AUDIO_CHECKS
-from yivideo_pipeline.defs.checks.cues import SUBTITLES_CHECKS
+from yivideo_pipeline.defs.checks.base import Check, Speed, Subject, blocks, severity_of, validate_names
+from yivideo_pipeline.defs.checks.catalogue import AUDIO_CHECKS, SUBTITLES_CHECKS
 from yivideo_pipeline.defs.checks.events import Results, conclude, evaluations, name_of
-from yivideo_pipeline.defs.checks.severity import blocks, severity_of, validate_names
 from yivideo_pipeline.defs.checks.words import ALIGNMENT_CHECKS, TRANSCRIPT_CHECKS
 from yivideo_pipeline.errors.tree import CheckFailed
 from yivideo_pipeline.settings.model import Settings

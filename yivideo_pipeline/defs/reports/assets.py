@@ -4,11 +4,228 @@ They stand beside the pipeline, in a group of their own: nothing launches them b
 schedule, and they are in no job of a video. That they come after the subtitles is for the lineage alone.
 """
 
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
 import dagster as dg
 
-from yivideo_pipeline.defs.reports.library import library_report_of
-from yivideo_pipeline.defs.reports.performance import GROUP, performance_report_of
+from yivideo_pipeline.defs.previews import image
+from yivideo_pipeline.defs.reports.charts import draw_digest, draw_latency, draw_speed, draw_throughput
+from yivideo_pipeline.defs.reports.digest import (
+    UNFINISHED,
+    Digest,
+    as_lines,
+    as_markdown,
+    digest_of,
+    headline,
+    standing_table,
+)
+from yivideo_pipeline.errors.tree import Severity
+from yivideo_pipeline.history.collect import collect
+from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
+from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.stages import CODE_VERSIONS, OWNERS
+from yivideo_pipeline.storage.file_store import FileStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# PART defs/reports/reading.py: What both reports read: the videos so far, and which day it is.
+
+DAY_S = 86_400.0
+
+
+def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
+    """Return each piece of work on a video up to now, as `history.tables.video_table` makes them."""
+    collect(instance, ledger.samples, tuple(CODE_VERSIONS))
+    return video_table(sample_table(ledger.samples))
+
+
+def today(now: float, time_zone: str | None) -> str:
+    """Return the date in a time zone (None: UTC), as 2026-01-31."""
+    return datetime.fromtimestamp(now, ZoneInfo(time_zone or "UTC")).date().isoformat()
+
+
+# PART defs/reports/files.py: The reports as files, under the home folder.
+
+FOLDER = "reports"
+
+
+def write(home: Path, name: str, data: bytes) -> Path:
+    """Write a report as a whole, in place of one of the same name; returns where it is."""
+    FileStore(home / FOLDER).write(name, data)
+    return home / FOLDER / name
+
+
+def csv_of(table: "pd.DataFrame", *, index: bool = False) -> bytes:
+    """Return a table as a CSV file that spreadsheets open with every letter right."""
+    # Excel takes a file without the mark for one of the country's old encodings.
+    return table.to_csv(index=index, float_format="%.4f").encode("utf-8-sig", "replace")
+
+
+# PART defs/reports/performance.py: The performance report: how fast, how much and how well, by day, model and device.
+
+GROUP = "reports"
+SHOWN_ROWS = 60
+NOTHING = "*No video was processed yet.*"
+
+
+def performance_report_of(settings: Settings) -> dg.AssetsDefinition:
+    """Make the asset with this process's settings."""
+
+    @dg.asset(
+        deps=["subtitles"],
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"pandas", "python"},
+        tags={"domain": "reports"},
+        code_version="1",
+    )
+    def performance_report(
+        context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
+    ) -> dg.MaterializeResult:
+        """Speed, throughput and time a video, by day, model and device; charts and a CSV file."""
+        zone = settings.backfills.time_zone
+        videos = with_days(videos_so_far(context.instance, ledger), zone)
+        table = day_table(videos)
+        now = time.time()
+        file = write(settings.home, f"performance-{today(now, zone)}.csv", csv_of(table))
+        recent = videos[videos["ended_at"] >= now - DAY_S]
+        return dg.MaterializeResult(
+            metadata={
+                **_charts(videos),
+                "days": _days(table),
+                "file": dg.MetadataValue.path(str(file)),
+                "videos_in_all": int(table["videos"].sum()),
+                "audio_h_in_all": round(float(table["audio_h"].sum()), 3),
+                **_last_day(recent),
+            }
+        )
+
+    return performance_report
+
+
+def _charts(videos: "pd.DataFrame") -> dict[str, Any]:
+    charts = {"speed": draw_speed, "throughput": draw_throughput, "latency": draw_latency}
+    if videos.empty:
+        return {name: dg.MetadataValue.md(NOTHING) for name in charts}
+    return {
+        name: dg.MetadataValue.md(image(draw(videos), "image/svg+xml", name.capitalize()))
+        for name, draw in charts.items()
+    }
+
+
+def _days(table: "pd.DataFrame") -> dg.TableMetadataValue:
+    newest = table.iloc[::-1].head(SHOWN_ROWS)
+    shown = newest.assign(day=newest["day"].astype(str).str[:10]).round(2).astype(object)
+    records = shown.where(shown.notna(), None).to_dict("records")
+    columns = [dg.TableColumn(name, _type_of(name)) for name in table.columns]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in records], dg.TableSchema(columns))
+
+
+def _type_of(name: str) -> str:
+    texts, counts = ("day", "model", "device"), ("videos", "rendered_again", "failures", "retries")
+    return "string" if name in texts else "int" if name in counts else "float"
+
+
+def _last_day(recent: "pd.DataFrame") -> dict[str, Any]:
+    """Say the last 24 hours in numbers: Dagster draws them over the reports, in the asset's plots."""
+    if recent.empty:
+        return {"videos": 0, "failures": 0, "retries": 0, "audio_h": 0.0}
+    row = day_table(recent.assign(all=True), ["all"]).iloc[0].drop("all")
+    ended = row["videos"] + row["rendered_again"] + row["failures"]
+    numbers = {**row, "success_rate": 1 - row["failures"] / ended if ended else None}
+    return {name: _number(value) for name, value in numbers.items()}
+
+
+def _number(value: Any) -> Any:
+    if value is None or value != value:  # NaN: there is no such figure
+        return dg.MetadataValue.null()
+    return int(value) if value == int(value) else round(float(value), 3)
+
+
+# PART defs/reports/library.py: The library report: what was done in the last day, what failed, and how the library stands.
+
+CHART = "Videos a day"
+
+
+def library_report_of(settings: Settings) -> dg.AssetsDefinition:
+    """Make the asset with this process's settings."""
+
+    @dg.asset(
+        deps=["subtitles"],
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"pandas", "python"},
+        tags={"domain": "reports"},
+        code_version="1",
+    )
+    def library_report(
+        context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
+    ) -> dg.MaterializeResult:
+        """The last 24 hours and how the library stands: for people, as files, and as a notice."""
+        return _report(context.instance, ledger, settings, time.time())
+
+    return library_report
+
+
+def _report(
+    instance: dg.DagsterInstance, ledger: Ledger, settings: Settings, now: float
+) -> dg.MaterializeResult:
+    zone = settings.backfills.time_zone
+    videos = videos_so_far(instance, ledger)
+    standing = standing_table(instance, ledger, videos)
+    unfinished = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)) - 1  # without this one
+    digest = digest_of(videos, standing, unfinished, now - DAY_S, now)
+    day = today(now, zone)
+    chart = draw_digest(with_days(videos, zone), day)
+    picture = write(settings.home, f"library-{day}.svg", chart)
+    text = as_markdown(digest, zone, f"![{CHART}]({picture.name})")
+    report = write(settings.home, f"library-{day}.md", text.encode())
+    table = write(settings.home, f"library-{day}.csv", csv_of(with_times(standing, zone), index=True))
+    _tell(digest, day, ledger, settings)
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.md(as_markdown(digest, zone, image(chart, "image/svg+xml", CHART))),
+            "file": dg.MetadataValue.path(str(report)),
+            "table": dg.MetadataValue.path(str(table)),
+            **_numbers(digest),
+        }
+    )
+
+
+def _numbers(digest: Digest) -> dict[str, Any]:
+    speed = dg.MetadataValue.null() if digest.rtfx is None else round(digest.rtfx, 3)
+    return {
+        "processed": digest.finished,
+        "rendered_again": digest.rendered_again,
+        "failed_runs": digest.failed,
+        "retries": digest.retries,
+        "audio_h": round(digest.audio_s / 3600, 3),
+        "rtfx": speed,
+        **{f"videos_{state}": count for state, count in digest.standing.items()},
+        "unfinished_runs": digest.unfinished_runs,
+        "warnings": sum(count for _, count in digest.warnings),
+    }
+
+
+def _tell(digest: Digest, day: str, ledger: Ledger, settings: Settings) -> None:
+    notice = Notice(
+        kind="digest",
+        subject=f"yivideo, {day}: {headline(digest)}",
+        body=as_lines(digest),
+        fingerprint=f"digest {day}",
+        severity=Severity.LOW,
+        url=f"{settings.notices.ui_url.rstrip('/')}/assets/library_report",
+        at=digest.until,
+    )
+    ledger.outbox.post(notice, DAY_S)
+
 
 JOB = "daily_report"
 EVERY_MORNING = "0 7 * * *"

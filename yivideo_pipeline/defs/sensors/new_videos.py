@@ -1,19 +1,111 @@
 """The sensor that looks at the library and asks for a run of each video that is to be made."""
 
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
 import dagster as dg
 
-from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.watch.submitted import submitted, write_cursor
-from yivideo_pipeline.defs.watch.told import sum_up, tell
+from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.history.tags import TRIGGER_TAG
+from yivideo_pipeline.ledger.files import Stamp
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
+from yivideo_pipeline.library.decisions import Action, Why
 from yivideo_pipeline.library.outcome import Alert, Item, Look
 from yivideo_pipeline.library.watch import Watch
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
+
+# PART defs/watch/submitted.py: What a tick asked Dagster to run, and whether it came to that.
+#
+# A sensor only asks: the runs are made when it has returned, and until then everything may die. So a tick
+# leaves what it asked for in its cursor, which Dagster keeps together with the requests, and the next tick
+# counts those files as taken whose run is really there. The others are asked for again; Dagster makes no
+# second run of the same run key.
+
+RUN_KEY_TAG = "dagster/run_key"
+
+
+def write_cursor(items: Iterable[Item]) -> str:
+    """Write down what is asked for: key, size and time of each file, by the run key of its request."""
+    return json.dumps({item.run_key: [item.key, *item.stamp] for item in items})
+
+
+def submitted(instance: dg.DagsterInstance, cursor: str | None) -> dict[str, Stamp]:
+    """Return what of a cursor has a run that was started or waits for its turn: the state by key."""
+    asked: Mapping[str, list] = json.loads(cursor or "{}")
+    return {
+        key: Stamp(size_bytes, mtime_ns)
+        for run_key, (key, size_bytes, mtime_ns) in asked.items()
+        if _has_run(instance, run_key)
+    }
+
+
+def _has_run(instance: dg.DagsterInstance, run_key: str) -> bool:
+    # A run that was made but not handed over yet is handed over when it is asked for again.
+    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: run_key}))
+    return any(run.status != dg.DagsterRunStatus.NOT_STARTED for run in runs)
+
+
+# PART defs/watch/told.py: What a tick tells of a look: a line for each file that is news, and all files by their reason.
+
+LINES = 100
+"""So many files are told one by one; of more only how many there are for each reason."""
+
+_WORDS: dict[Action, str] = {
+    "take": "to be made",
+    "take_again": "to be made again",
+    "retire": "to be taken out",
+    "hold": "out of sight",
+    "wait": "waiting",
+    "pass": "passed over",
+    "known": "known",
+}
+"""What is done comes first."""
+
+
+def tell(look: Look) -> Iterator[str]:
+    """Say of each file on which the decision is new what it is and why, no more than 100; then counts.
+
+    Where there is no news there is nothing to tell: each tick with a log leaves a file.
+    """
+    order = list(_WORDS)
+    news = sorted(
+        ((key, decision) for key, decision in look.news.items() if decision.why is not Why.TAKEN),
+        key=lambda told: order.index(told[1].action),
+    )
+    for key, decision in news[:LINES]:
+        yield f"{key}: {_WORDS[decision.action]}. {decision}."
+    for why, count in Counter(decision.why for _, decision in news[LINES:]).items():
+        yield f"{count} more {_WORDS[why.action]}. {why.sentence}."
+    if news:
+        yield f"All in all: {sum_up(look)}."
+
+
+def sum_up(look: Look) -> str:
+    """Say in one line how many files there are by what is done with them, and for which reasons."""
+    counts = [
+        f"{count:,} {words}{_reasons(look, action)}"
+        for action, words in _WORDS.items()
+        if (count := look.count(action))
+    ]
+    alerts = [alert.message for alert in look.alerts]
+    quiet = [] if look.take else ["Nothing to be made"]
+    return ". ".join([*alerts, *quiet, ", ".join(counts) or "There is no video in the library"])
+
+
+def _reasons(look: Look, action: Action) -> str:
+    if action == "known":
+        return ""
+    reasons = [
+        f"{count:,} {why.name.lower().replace('_', ' ')}"
+        for why, count in sorted(look.counts.items(), key=lambda counted: (-counted[1], counted[0].name))
+        if why.action == action and count
+    ]
+    return f" ({', '.join(reasons)})"
+
 
 NAME = "new_videos"
 TRIGGER = "sensor"

@@ -1,6 +1,6 @@
 """Texts of the library's page."""
 
-from yivideo_pipeline.library.decision import Why
+from yivideo_pipeline.library.decisions import Why
 from yivideo_pipeline.service.pages.words import Table
 
 _WHY_ZH = {

@@ -11,11 +11,11 @@ from pydantic import BaseModel, Field
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.flags import Mark
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.machine import MachineSample
 from yivideo_pipeline.ledger.outbox import Notice
+from yivideo_pipeline.ledger.samples import MachineSample
+from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.service.performance.summary import error_rates, seconds_of
-from yivideo_pipeline.service.performance.window import iso
-from yivideo_pipeline.settings.service import AlertSettings
+from yivideo_pipeline.settings.model import AlertSettings
 
 if TYPE_CHECKING:
     import pandas as pd

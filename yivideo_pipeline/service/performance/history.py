@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.requests import REQUEST_FIELDS
-from yivideo_pipeline.ledger.samples import SAMPLE_FIELDS, Columns
+from yivideo_pipeline.ledger.samples import REQUEST_FIELDS, SAMPLE_FIELDS, Columns
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.performance.operations import OPERATIONS, REQUESTS, STAGES
-from yivideo_pipeline.service.performance.works import request_works, stage_works, video_works
+from yivideo_pipeline.service.performance.operations import (
+    OPERATIONS,
+    REQUESTS,
+    STAGES,
+    request_works,
+    stage_works,
+    video_works,
+)
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -185,7 +190,7 @@ class History:
     def _with_requests(self, known: Tables | None, new: list) -> "pd.DataFrame":
         import pandas as pd
 
-        from yivideo_pipeline.ledger.requests import KEPT
+        from yivideo_pipeline.ledger.samples import KEPT
 
         if known and not new:
             return known.requests

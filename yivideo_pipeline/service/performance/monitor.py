@@ -9,17 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.machine import MachineSample
-from yivideo_pipeline.ledger.requests import RequestSample
+from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.errors import Outcome
 from yivideo_pipeline.service.metrics import Counters
-from yivideo_pipeline.service.outcome import Outcome
 from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, find
 from yivideo_pipeline.service.performance.history import History
-from yivideo_pipeline.service.performance.machine import MB, read_gpu, read_memory
+from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
-from yivideo_pipeline.service.performance.system import read_runs
-from yivideo_pipeline.service.performance.window import Window
+from yivideo_pipeline.service.performance.system import MB, read_gpu, read_memory, read_runs
 from yivideo_pipeline.settings.model import Settings
 
 log = logging.getLogger(__name__)

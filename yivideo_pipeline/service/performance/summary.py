@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from yivideo_pipeline.ledger.samples import Columns
 from yivideo_pipeline.service.performance.history import Tables
-from yivideo_pipeline.service.performance.window import Window, iso
+from yivideo_pipeline.service.performance.operations import Window, iso
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from yivideo_pipeline.library.survey import rules_of_roots
+from yivideo_pipeline.library.scan import rules_of_roots
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.settings.model import Settings

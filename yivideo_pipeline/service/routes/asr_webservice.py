@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import Progress
 from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.jobs import choose_options, start_hearing, transcribe
+from yivideo_pipeline.service.jobs import Emit, choose_options, start_hearing, transcribe
 from yivideo_pipeline.service.responses import (
     SegmentAnswer,
     WordAnswer,
@@ -21,7 +21,6 @@ from yivideo_pipeline.service.responses import (
     text_of,
     word_of,
 )
-from yivideo_pipeline.service.streams import Emit
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions, Task
 from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.types import Transcript

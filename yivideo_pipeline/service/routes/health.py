@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel
 
 from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.gauges import Gauges
+from yivideo_pipeline.service.metrics import Gauges
 
 router = APIRouter(tags=["health"])
 

@@ -15,9 +15,9 @@ from yivideo_pipeline.remote.protocol import plain_options
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.models import FIXED
-from yivideo_pipeline.settings.diff import Change
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.telemetry.host import rss_mb
+from yivideo_pipeline.settings.show import Change
+from yivideo_pipeline.telemetry.measure import rss_mb
 from yivideo_pipeline.telemetry.nvml import Nvml, NvmlFailed, open_nvml
 
 router = APIRouter(prefix="/api/v1/model", tags=["model"])

@@ -1,26 +1,22 @@
 """OpenAI's speech API, for its clients: https://platform.openai.com/docs/api-reference/audio."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.remote.protocol import Words
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
-from yivideo_pipeline.service.errors import explain
-from yivideo_pipeline.service.jobs import choose_options, start_hearing, transcribe
-from yivideo_pipeline.service.openai_errors import (
-    OPENAI_ERRORS,
-    OpenAIErrorAnswer,
-    OpenAIRoute,
-    openai_problem,
-)
-from yivideo_pipeline.service.openai_models import ModelAnswer, ModelList, choose_model, list_models
+from yivideo_pipeline.service.errors import Problem, Refused, explain
+from yivideo_pipeline.service.jobs import News, choose_options, start_hearing, transcribe
 from yivideo_pipeline.service.responses import (
     SegmentAnswer,
     WordAnswer,
@@ -30,9 +26,151 @@ from yivideo_pipeline.service.responses import (
     text_of,
     word_of,
 )
-from yivideo_pipeline.service.streams import News
+from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.models import MODELS
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, Task
 from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.weights import weights_status
+
+# PART service/openai_errors.py: Errors as OpenAI's clients expect them, with the id by which our log has them.
+
+BAD_REQUEST = (415, 422)
+"""Statuses of ours for which OpenAI has 400."""
+
+
+class OpenAIProblem(BaseModel):
+    """Why a request was not answered; `id` stands in the service's log."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    id: str
+
+
+class OpenAIErrorAnswer(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: OpenAIProblem
+
+
+OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": OpenAIErrorAnswer} for status in (400, 404, 409, 413, 429, 499, 500, 503)
+}
+
+
+class WrongParameter(Refused):
+    """A parameter that can't be; `param` is its name."""
+
+    def __init__(self, status: int, kind: str, param: str, message: str, hint: str = "") -> None:
+        super().__init__(status, kind, message, hint)
+        self.param = param
+
+
+class OpenAIRoute(APIRoute):
+    """A route whose errors have OpenAI's shape."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See `APIRoute`."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:  # noqa: BLE001 - answered, and in the log
+                status, problem, headers = explain(error, f"{request.method} {request.url.path}")
+                shown = 400 if status in BAD_REQUEST else status
+                body = OpenAIErrorAnswer(error=openai_problem(shown, problem, _param_of(error)))
+                return JSONResponse(body.model_dump(), shown, headers)
+
+        return answer
+
+
+def openai_problem(status: int, problem: Problem, param: str | None = None) -> OpenAIProblem:
+    """Say a problem in OpenAI's words."""
+    if status == 429:
+        kind = "rate_limit_error"
+    else:
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+    message = ". ".join(part.rstrip(".") for part in (problem.message, problem.hint) if part)
+    return OpenAIProblem(message=message, type=kind, param=param, code=problem.kind, id=problem.id)
+
+
+def _param_of(error: Exception) -> str | None:
+    if isinstance(error, WrongParameter):
+        return error.param
+    if isinstance(error, RequestValidationError):
+        return next((str(one["loc"][1]) for one in error.errors() if len(one["loc"]) > 1), None)
+    return None
+
+
+# PART service/openai_models.py: The models of the service by the names that clients of OpenAI's API give.
+
+CONFIGURED = "whisper-1"
+"""OpenAI's name for Whisper: here the model of the settings."""
+
+
+class ModelAnswer(BaseModel):
+    """A model that can be asked for; `created` is when the service began to offer it."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "yivideo"
+
+
+class ModelList(BaseModel):
+    """Every model that can be asked for, the loaded one first."""
+
+    object: str = "list"
+    data: list[ModelAnswer]
+
+
+def choose_model(name: str, settings: Settings) -> str:
+    """Return the model that a client names, as the settings would name it.
+
+    Nothing is fetched for a request, and no folder can be named.
+
+    Raises:
+        WrongParameter: 404, its weights are not here.
+    """
+    configured = settings.speech.model_name
+    if name in (CONFIGURED, shown_name(configured)):
+        return configured
+    if name in MODELS and _is_here(name, settings):
+        return name
+    raise WrongParameter(
+        404,
+        "model_not_found",
+        "model",
+        f"The model {name[:100]!r} is not here",
+        f"GET /v1/models lists those that are; {CONFIGURED} is the configured one",
+    )
+
+
+def list_models(shared: ServiceState) -> ModelList:
+    """List the models whose weights are here."""
+    names = dict.fromkeys(_names(shared))
+    return ModelList(data=[ModelAnswer(id=name, created=int(shared.started_at)) for name in names])
+
+
+def shown_name(model: str) -> str:
+    """Return what clients call a model: of a folder of ours its last part alone."""
+    return Path(model).name if Path(model).is_absolute() else model
+
+
+def _names(shared: ServiceState) -> Iterator[str]:
+    settings = shared.settings
+    if loaded := shared.models.manager.info():
+        yield shown_name(loaded.model)
+    if _is_here(settings.speech.model_name, settings):
+        yield shown_name(settings.speech.model_name)
+    yield from (name for name in MODELS if _is_here(name, settings))
+
+
+def _is_here(name: str, settings: Settings) -> bool:
+    return weights_status(name, settings.cache.model_dir, offline=True).state != "missing"
+
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=OPENAI_ERRORS)
 
@@ -156,7 +294,9 @@ async def _choose(shared: ServiceState, form: SpeechForm, **asked: Any) -> Speec
     return choose_options(shared.settings, model_name=model_name, **asked)
 
 
-async def _hear(shared: ServiceState, request: Request, form: SpeechForm, options: SpeechOptions) -> Transcript:
+async def _hear(
+    shared: ServiceState, request: Request, form: SpeechForm, options: SpeechOptions
+) -> Transcript:
     needs_times = form.response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT)
     news = await start_hearing(shared, request, form.file, options, transcribe(options, needs_times))
     said = await news.result(request)

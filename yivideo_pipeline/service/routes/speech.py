@@ -21,9 +21,13 @@ from yivideo_pipeline.remote.protocol import (
 )
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused, what_is_wrong
-from yivideo_pipeline.service.media_input import keep_upload, open_sound
-from yivideo_pipeline.service.paths import require_allowed_model, resolve_allowed
-from yivideo_pipeline.service.streams import LINES, Emit, stream_events
+from yivideo_pipeline.service.jobs import LINES, Emit, stream_events
+from yivideo_pipeline.service.media_input import (
+    keep_upload,
+    open_sound,
+    require_allowed_model,
+    resolve_allowed,
+)
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.batching import in_background
 from yivideo_pipeline.speech.engine import SpeechEngine
@@ -77,7 +81,9 @@ def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) ->
     return _stream(shared, asked, partial(_brought, sound), _align(asked), request)
 
 
-def _stream(shared: ServiceState, call: TranscribeCall, bring: Bring, do: Do, request: Request) -> StreamingResponse:
+def _stream(
+    shared: ServiceState, call: TranscribeCall, bring: Bring, do: Do, request: Request
+) -> StreamingResponse:
     where = "call" if request.url.path.endswith("/upload") else "body"
     _require_model(call.options, shared, f"{where}.options.model_name")
     sound = bring(call, shared)

@@ -4,20 +4,84 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel
 
 from yivideo_pipeline.service.dagster_client import Dagster
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.callbacks import run_messenger
-from yivideo_pipeline.service.workflows.control import cancel, retry
-from yivideo_pipeline.service.workflows.lifecycle import Created, create, turn_of
-from yivideo_pipeline.service.workflows.listing import WorkflowPage, list_workflows
-from yivideo_pipeline.service.workflows.places import key_named
-from yivideo_pipeline.service.workflows.requests import WorkflowRequest
-from yivideo_pipeline.service.workflows.runs import Run, runs_of
-from yivideo_pipeline.service.workflows.status import WorkflowState, WorkflowStatus, describe
-from yivideo_pipeline.service.workflows.subtitles import MEDIA_TYPES, SUBTITLE_FILE, read_subtitles
+from yivideo_pipeline.service.workflows.lifecycle import Created, cancel, create, retry, turn_of
+from yivideo_pipeline.service.workflows.requests import WorkflowRequest, key_named
+from yivideo_pipeline.service.workflows.runs import (
+    MEDIA_TYPES,
+    SUBTITLE_FILE,
+    Run,
+    page_of_runs,
+    read_subtitles,
+    runs_of,
+)
+from yivideo_pipeline.service.workflows.status import (
+    WorkflowState,
+    WorkflowStatus,
+    WorkflowSummary,
+    describe,
+    state_of,
+    summarize,
+)
 from yivideo_pipeline.settings.options import SubtitleFormat
+
+# PART service/workflows/listing.py: Workflows page by page, the latest first.
+
+_CHUNK = 100
+_CHUNKS = 5
+"""Runs that one request looks at, at most: few of a rare state may be among very many."""
+
+
+class WorkflowPage(BaseModel):
+    """Some workflows; there are more as long as there is a `next_cursor`, even where this page is empty."""
+
+    workflows: list[WorkflowSummary]
+    next_cursor: str | None
+
+
+def list_workflows(
+    dagster: Dagster,
+    dagster_url: str,
+    state: WorkflowState | None,
+    video: str | None,
+    after: str | None,
+    limit: int,
+) -> WorkflowPage:
+    """Return the workflows that follow a cursor.
+
+    Args:
+        dagster: Knows them.
+        dagster_url: For links.
+        state: Only those that stand so.
+        video: Only those of this partition key.
+        after: The cursor of the page before.
+        limit: So many at most.
+
+    Raises:
+        ServiceUnreachable: Dagster does not answer.
+    """
+    found: list[WorkflowSummary] = []
+    for _ in range(_CHUNKS):
+        page = page_of_runs(dagster, video, after, _CHUNK)
+        # A workflow stands where its first run does; its retries are in between the others.
+        firsts = [run for run in page if run.parent is None]
+        runs = runs_of(dagster, [run.workflow for run in firsts], details=False)
+        for first in firsts:
+            after = first.run_id
+            if state in (None, state_of(runs[first.workflow])):
+                found.append(summarize(runs[first.workflow], dagster_url))
+            if len(found) == limit:
+                return WorkflowPage(workflows=found, next_cursor=after)
+        if len(page) < _CHUNK:
+            return WorkflowPage(workflows=found, next_cursor=None)
+        after = page[-1].run_id
+    return WorkflowPage(workflows=found, next_cursor=after)
+
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], lifespan=run_messenger)
 

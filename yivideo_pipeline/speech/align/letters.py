@@ -13,9 +13,15 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.settings.options import Task
-from yivideo_pipeline.speech.align.text import Encoded, TimedText
-from yivideo_pipeline.speech.edges import find_silences, snap_to_silences
-from yivideo_pipeline.speech.spelling import letter_tokens, text_tokens, word_confidences
+from yivideo_pipeline.speech.align.text import (
+    Encoded,
+    TimedText,
+    find_silences,
+    letter_tokens,
+    snap_to_silences,
+    text_tokens,
+    word_confidences,
+)
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, MAX_TOKENS, Whisper
 from yivideo_pipeline.speech.words import split_words
 

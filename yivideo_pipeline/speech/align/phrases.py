@@ -9,6 +9,7 @@ Method of origin: "Whisper Has an Internal Word Aligner", arXiv:2509.09987.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,90 @@ from threadpoolctl import ThreadpoolController
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.decoder import Decoder, Head, Memory, Reading
-from yivideo_pipeline.speech.align.text import Encoded, TimedText
-from yivideo_pipeline.speech.edges import levels_db, ring_out
-from yivideo_pipeline.speech.spelling import letter_tokens, piece_tokens, text_tokens, word_confidences
-from yivideo_pipeline.speech.viterbi import FRAME_S, find_word_times
+from yivideo_pipeline.speech.align.text import (
+    Encoded,
+    TimedText,
+    letter_tokens,
+    levels_db,
+    piece_tokens,
+    ring_out,
+    text_tokens,
+    word_confidences,
+)
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Whisper
 from yivideo_pipeline.speech.words import split_words
+
+# PART speech/viterbi.py: The best path of tokens through time, with silence allowed before, between and after words.
+
+FRAME_S = 0.01
+SILENCE_ENTRY = np.float32(3.0)  # what it costs to call a stretch silence
+_NEVER = np.float32(-1e9)
+
+
+def find_word_times(scores: np.ndarray, silence: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Start and end of each word in seconds, shape (n, 2); NaN for words without a token.
+
+    Every token takes at least one frame of 10 ms, tokens come in order, and a silence may stand
+    before, between and after words. Where silence is likely it is worth more than any token; where
+    it is not it costs.
+
+    Args:
+        scores: How well each token fits each frame, shape (tokens, frames).
+        silence: How surely each frame is silent, 0 to 1, shape (frames,).
+        bounds: Index of each word's first token, and the number of tokens at last, shape (n + 1,).
+    """
+    states = _lay_out_states(bounds)
+    if scores.shape[0] == 0 or scores.shape[1] < scores.shape[0]:
+        return np.full((len(bounds) - 1, 2), np.nan)
+    path = _best_path(_state_scores(scores, silence, states), states)
+    at = states[path]
+    times = np.full((len(bounds) - 1, 2), np.nan)
+    for word, (first, last) in enumerate(pairwise(bounds)):
+        frames = np.flatnonzero((at >= first) & (at < last))
+        if len(frames):
+            times[word] = frames[0] * FRAME_S, (frames[-1] + 1) * FRAME_S
+    return times
+
+
+def _lay_out_states(bounds: np.ndarray) -> np.ndarray:
+    """Token of each state in order, -1 for silence: one before each word and one at the end."""
+    return np.append(np.insert(np.arange(bounds[-1]), bounds[:-1], -1), -1)
+
+
+def _state_scores(scores: np.ndarray, silence: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Score of each state at each frame, float32, shape (frames, states)."""
+    tokens = scores[np.maximum(states, 0)].T - 0.5 * silence[:, np.newaxis]
+    silent = 1.5 * (2 * silence - 1)
+    return np.where(states < 0, silent[:, np.newaxis], tokens).astype(np.float32)
+
+
+def _best_path(scores: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """State at each frame: stay, go to the next state, or skip a silence."""
+    frames, count = scores.shape
+    silent = states < 0
+    entry = np.where(silent, SILENCE_ENTRY, np.float32(0))[1:]
+    skip = np.where(silent[1:-1] & ~silent[2:], np.float32(0), _NEVER)
+    best = np.full(count, _NEVER)
+    best[0], best[1] = scores[0, 0] - SILENCE_ENTRY, scores[0, 1]
+    came = np.zeros((frames, count), np.int8)
+    for frame in range(1, frames):
+        moved = best.copy()
+        step = best[:-1] - entry
+        better = step > moved[1:]
+        moved[1:][better] = step[better]
+        came[frame, 1:][better] = 1
+        jump = best[:-2] + skip
+        better = jump > moved[2:]
+        moved[2:][better] = jump[better]
+        came[frame, 2:][better] = 2
+        best = moved + scores[frame]
+    state = count - 1 if best[-1] > best[-2] else count - 2
+    path = np.empty(frames, np.int64)
+    for frame in range(frames - 1, -1, -1):
+        path[frame] = state
+        state -= int(came[frame, state])
+    return path
+
 
 PAUSE_S = 0.12  # a gap that separates phrases
 MARGIN_S = 0.2  # sound around a phrase that is read along

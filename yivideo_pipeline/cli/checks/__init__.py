@@ -1,1 +1,0 @@
-"""What `yivideo doctor` looks at, one function each."""
