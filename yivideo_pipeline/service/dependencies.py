@@ -38,7 +38,9 @@ class ServiceState:
     @cached_property
     def performance(self) -> Performance:
         """What is known of how work goes."""
-        return Performance(lambda: self.settings, self.admission, lambda: self.ledger)
+        return Performance(
+            self.settings.home, lambda: self.settings.alerts, self.admission, lambda: self.ledger
+        )
 
 
 def _get_state(request: Request) -> ServiceState:

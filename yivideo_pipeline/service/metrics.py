@@ -1,6 +1,6 @@
 """Prometheus counters: of requests as they end, and of stages as the history tells of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import psutil
@@ -8,14 +8,15 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from yivideo_pipeline.service.performance.alerts import ALERTS
+from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
 from yivideo_pipeline.service.performance.system import MB, read_daemons, read_gpu, read_memory, read_runs
 from yivideo_pipeline.speech.batching import batch_sizes
+from yivideo_pipeline.speech.manager import ModelManager
 
 if TYPE_CHECKING:
+    import dagster as dg
     import pandas as pd
-
-    from yivideo_pipeline.service.dependencies import ServiceState
 
 disable_created_metrics()  # a series more for each, of which no query of ours asks
 
@@ -110,11 +111,26 @@ class Gauges(Collector):
     """Each family stands in the answer also where nothing is known of it, so that no query is a typing error.
 
     Args:
-        shared: What is looked at.
+        started_at: When the service started, as Unix time.
+        admission: Counts the requests in the service.
+        manager: Holds the model.
+        instance: Dagster's instance; None where there is none yet.
+        alerts: The alerts that are active.
     """
 
-    def __init__(self, shared: "ServiceState") -> None:
-        self._shared = shared
+    def __init__(
+        self,
+        started_at: float,
+        admission: Admission,
+        manager: ModelManager,
+        instance: "dg.DagsterInstance | None",
+        alerts: Sequence[Alert],
+    ) -> None:
+        self._started_at = started_at
+        self._admission = admission
+        self._manager = manager
+        self._instance = instance
+        self._alerts = alerts
 
     def describe(self) -> list[Metric]:
         """Nothing beforehand: registering takes no look."""
@@ -127,27 +143,25 @@ class Gauges(Collector):
         yield _batches()
         yield from _machine()
         yield from self._dagster()
-        standing = {alert.name for alert in self._shared.performance.alerts.standing()}
+        active = {alert.name for alert in self._alerts}
         alerts = GaugeMetricFamily("yivideo_alert_active", "1: the alert stands", labels=["alert"])
         for name in ALERTS:
-            alerts.add_metric([name], int(name in standing))
+            alerts.add_metric([name], int(name in active))
         yield alerts
 
     def _service(self) -> Iterator[Metric]:
-        shared = self._shared
         yield GaugeMetricFamily(
-            "yivideo_start_time_seconds", "When the service started, Unix time", shared.started_at
+            "yivideo_start_time_seconds", "When the service started, Unix time", self._started_at
         )
-        yield GaugeMetricFamily("yivideo_places", "Requests that are taken at once", shared.admission.places)
+        yield GaugeMetricFamily("yivideo_places", "Requests that are taken at once", self._admission.places)
         yield GaugeMetricFamily(
-            "yivideo_places_taken", "Requests waiting for the model or using it", shared.admission.inside
+            "yivideo_places_taken", "Requests waiting for the model or using it", self._admission.inside
         )
         memory = psutil.Process().memory_info().rss
         yield GaugeMetricFamily("yivideo_process_memory_bytes", "Memory of the service", memory)
 
     def _model(self) -> Iterator[Metric]:
-        manager = self._shared.models.manager
-        health, usage = manager.health_check(), manager.usage()
+        health, usage = self._manager.health_check(), self._manager.usage()
         for name, text, value in (
             ("leases", "Requests that have the model", health.leases),
             ("leases_waiting", "Requests that wait for another model than the one in use", health.waiting),
@@ -167,9 +181,8 @@ class Gauges(Collector):
             yield CounterMetricFamily(f"yivideo_{name}", text, value)
 
     def _dagster(self) -> Iterator[Metric]:
-        instance = self._shared.performance.history.instance()
         runs = GaugeMetricFamily("yivideo_runs", "Dagster's runs, by state", labels=["state"])
-        if counts := read_runs(instance):
+        if counts := read_runs(self._instance):
             runs.add_metric(["queued"], counts.queued)
             runs.add_metric(["running"], counts.running)
         yield runs
@@ -179,7 +192,7 @@ class Gauges(Collector):
             labels=["daemon"],
         )
         healthy = GaugeMetricFamily("yivideo_daemon_healthy", "1: heard of, no error", labels=["daemon"])
-        for daemon in read_daemons(instance):
+        for daemon in read_daemons(self._instance):
             ages.add_metric([daemon.name], daemon.heartbeat_age_s)
             healthy.add_metric([daemon.name], int(daemon.healthy))
         yield ages

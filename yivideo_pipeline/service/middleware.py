@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
@@ -22,11 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.errors import ErrorAnswer, Outcome, Refused, begin, explain
+from yivideo_pipeline.service.performance.monitor import Performance
 from yivideo_pipeline.service.performance.operations import REQUESTS
 from yivideo_pipeline.settings.model import LOOPBACK, ServiceSettings
-
-if TYPE_CHECKING:
-    from yivideo_pipeline.service.performance.monitor import Performance
 
 SESSION_COOKIE = "yivideo_session"
 OPEN_PATHS = ("/health", "/login", "/static/")
@@ -213,7 +210,7 @@ class Metering:
         performance: Takes the counts and the samples.
     """
 
-    def __init__(self, app: ASGIApp, performance: "Performance") -> None:
+    def __init__(self, app: ASGIApp, performance: Performance) -> None:
         self._app = app
         self._performance = performance
 

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 
@@ -18,7 +19,7 @@ from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.system import MB, read_gpu, read_memory, read_runs
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.model import AlertSettings
 
 log = logging.getLogger(__name__)
 
@@ -31,19 +32,24 @@ class Performance:
     """What the service knows of how work goes.
 
     Args:
-        settings: Returns the settings as they are now.
-        admission: The places of the service.
+        home: The home folder.
+        settings: Returns the alert settings as they are now.
+        admission: Counts the requests in the service.
         ledger: Opens the home's ledger, or returns the open one.
     """
 
     def __init__(
-        self, settings: Callable[[], Settings], admission: Admission, ledger: Callable[[], Ledger]
+        self,
+        home: Path,
+        settings: Callable[[], AlertSettings],
+        admission: Admission,
+        ledger: Callable[[], Ledger],
     ) -> None:
         self._settings = settings
         self._admission = admission
         self._ledger = ledger
         self.counters = Counters()
-        self.history = History(settings().home, ledger, self.counters.count_stages)
+        self.history = History(home, ledger, self.counters.count_stages)
         self.alerts = AlertBook(ledger)
         # One thread of its own: neither may it wait for requests in the server's pool, nor they for it.
         self._thread = ThreadPoolExecutor(1, "performance")
@@ -70,11 +76,11 @@ class Performance:
                 places_taken=self._admission.inside,
             )
         )
-        window = Window(now - 3600 * settings.alerts.hours, now + 1)
+        window = Window(now - 3600 * settings.hours, now + 1)
         with self.history.tables(-1) as tables:
             works = within(tables.operations(None), window)
             machine = ledger.machine.since(now - 60 * MACHINE_MINUTES)
-            self.alerts.update(find(works, machine, settings.alerts))
+            self.alerts.update(find(works, machine, settings))
 
     async def watch(self) -> None:
         """Look around every minute until it is cancelled; what fails is logged, and tried again."""

@@ -22,7 +22,6 @@ from yivideo_pipeline.service.performance.insights import (
     trend_of,
 )
 from yivideo_pipeline.service.performance.operations import (
-    STAGES,
     Window,
     iso,
     parse_since,
@@ -31,7 +30,13 @@ from yivideo_pipeline.service.performance.operations import (
     stage_works,
 )
 from yivideo_pipeline.service.performance.summary import Summary, summarize, within
-from yivideo_pipeline.service.performance.system import SystemHealth, read_runs, read_system
+from yivideo_pipeline.service.performance.system import (
+    SystemHealth,
+    describe_service,
+    read_runs,
+    read_system,
+)
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.file_store import scratch_folder
 
 if TYPE_CHECKING:
@@ -253,7 +258,7 @@ def summary(shared: Shared, operation: Name = None, since: Since = None) -> Summ
 def insights(shared: Shared, operation: Name = None, since: Since = "24h") -> Insights:
     """Tell what the figures mean, what would help, and whether it gets better or worse."""
     name, window = require_operation(operation), parse_since(since)
-    system = read_system(shared, time.time())
+    system = _read_system(shared)
     with shared.performance.history.tables() as tables:
         return _insights(shared, tables, name, window, system)
 
@@ -262,7 +267,7 @@ def insights(shared: Shared, operation: Name = None, since: Since = "24h") -> In
 def dashboard(shared: Shared, operation: Name = None, since: Since = "24h") -> Dashboard:
     """Tell all that a page of performance shows."""
     name, window = require_operation(operation), parse_since(since)
-    system = read_system(shared, time.time())
+    system = _read_system(shared)
     machine = shared.ledger.machine.since(window.start)
     with shared.performance.history.tables() as tables:
         works = tables.operations(name)
@@ -279,7 +284,7 @@ def dashboard(shared: Shared, operation: Name = None, since: Since = "24h") -> D
 @router.get("/system-health")
 def system_health(shared: Shared) -> SystemHealth:
     """Tell how the machine, Dagster and the service are now."""
-    return read_system(shared, time.time())
+    return _read_system(shared)
 
 
 @router.post(
@@ -305,6 +310,16 @@ def clear(_call: ClearCall, shared: Shared) -> Cleared:
     return Cleared(samples=shared.performance.history.clear(now), up_to=iso(now))
 
 
+def _read_system(shared: ServiceState) -> SystemHealth:
+    settings, now = shared.settings, time.time()
+    folders = {"home": settings.home, "models": settings.cache.model_dir}
+    if shared.storage.files.folder:
+        folders["results"] = shared.storage.files.folder
+    service = describe_service(shared.models.manager, shared.admission, now - shared.started_at)
+    instance = shared.performance.history.instance()
+    return read_system(service, instance, folders, settings.alerts.memory_pct, now)
+
+
 def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: Window) -> Summary:
     runs = read_runs(shared.performance.history.instance())
     queued = (runs.queued, runs.running) if runs else None
@@ -321,7 +336,7 @@ def _insights(
     trend = trend_of(works, window) if window.start else None
     health, reasons = health_of(summed, alerts, trend)
     situation = Situation(
-        summed, chosen, shared.settings.speech, system.gpu, system.disks, system.daemons or []
+        summed, chosen, shared.settings.speech.options, system.gpu, system.disks, system.daemons or []
     )
     return Insights(
         overall_health=health,

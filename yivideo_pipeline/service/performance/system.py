@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 import psutil
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.settings.hardware import read_cpu_limit, read_memory_limit
+from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.telemetry.nvml import Nvml, NvmlFailed, open_nvml
 
 if TYPE_CHECKING:
     import dagster as dg
-
-    from yivideo_pipeline.service.dependencies import ServiceState
 
 # PART service/performance/machine.py: This machine as it is now: processor, memory, disk, GPU; what can't be known is null, with the reason.
 
@@ -176,10 +177,23 @@ class SystemHealth(BaseModel):
     reasons: dict[str, str]
 
 
-def read_system(shared: "ServiceState", now: float) -> SystemHealth:
-    """Look at everything now."""
-    instance = shared.performance.history.instance()
-    gpu, disks, daemons = read_gpu(), _disks(shared), read_daemons(instance)
+def read_system(
+    service: ServiceHealth,
+    instance: "dg.DagsterInstance | None",
+    folders: Mapping[str, Path],
+    max_memory_pct: float,
+    now: float,
+) -> SystemHealth:
+    """Return the health of the machine, of Dagster and of the service, as they are now.
+
+    Args:
+        service: As `describe_service` returns it.
+        instance: Dagster's instance; None where there is none yet.
+        folders: The folders whose disks are reported, by what is kept there.
+        max_memory_pct: Memory use above this is a problem.
+        now: Unix time.
+    """
+    gpu, disks, daemons = read_gpu(), _disks(folders), read_daemons(instance)
     memory = read_memory()
     reasons = {f"disks.{name}": NO_FOLDER for name, disk in disks.items() if disk is None}
     if gpu is None:
@@ -188,8 +202,7 @@ def read_system(shared: "ServiceState", now: float) -> SystemHealth:
         reasons["queue"] = reasons["daemons"] = NO_INSTANCE
     elif not daemons:
         reasons["daemons"] = NO_BEAT
-    service = _service(shared, now)
-    problems = _problems(shared, memory, disks, daemons, service)
+    problems = _problems(memory, max_memory_pct, disks, daemons, service)
     return SystemHealth(
         at=iso(now),
         status="degraded" if problems else "ok",
@@ -227,11 +240,7 @@ def read_daemons(instance: "dg.DagsterInstance | None") -> list[Daemon]:
     ]
 
 
-def _disks(shared: "ServiceState") -> dict[str, Disk | None]:
-    settings = shared.settings
-    folders = {"home": settings.home, "models": settings.cache.model_dir}
-    if shared.storage.files.folder:
-        folders["results"] = shared.storage.files.folder
+def _disks(folders: Mapping[str, Path]) -> dict[str, Disk | None]:
     # A folder that is made at first use lies on its parent's file system.
     return {
         name: next((disk for one in (folder, *folder.parents) if (disk := read_disk(one))), None)
@@ -239,12 +248,13 @@ def _disks(shared: "ServiceState") -> dict[str, Disk | None]:
     }
 
 
-def _service(shared: "ServiceState", now: float) -> ServiceHealth:
-    health = shared.models.manager.health_check()
+def describe_service(manager: ModelManager, admission: Admission, uptime_s: float) -> ServiceHealth:
+    """Return the health of the service itself: its model and its slots for requests."""
+    health = manager.health_check()
     return ServiceHealth(
-        uptime_s=round(now - shared.started_at, 1),
-        places=shared.admission.places,
-        places_taken=shared.admission.inside,
+        uptime_s=round(uptime_s, 1),
+        places=admission.places,
+        places_taken=admission.inside,
         model_loaded=health.loaded,
         model=health.model,
         leases=health.leases,
@@ -254,14 +264,14 @@ def _service(shared: "ServiceState", now: float) -> ServiceHealth:
 
 
 def _problems(
-    shared: "ServiceState",
     memory: Memory,
+    max_memory_pct: float,
     disks: dict[str, Disk | None],
     daemons: list[Daemon],
     service: ServiceHealth,
 ) -> list[str]:
     found = []
-    if memory.used_pct > shared.settings.alerts.memory_pct:
+    if memory.used_pct > max_memory_pct:
         found.append(f"Memory is used to {memory.used_pct:.0f}%")
     found += [
         f"The disk of {name} has {disk.free_mb / 1024:.1f} GB left"

@@ -64,8 +64,17 @@ async def ready(shared: Shared, response: Response) -> Ready:
 )
 def metrics(shared: Shared) -> Response:
     """Tell all figures in Prometheus' text format."""
-    shared.performance.history.refresh_unless_busy()
+    performance = shared.performance
+    performance.history.refresh_unless_busy()
     live = CollectorRegistry()
-    live.register(Gauges(shared))
-    text = generate_latest(shared.performance.counters.registry) + generate_latest(live)
+    live.register(
+        Gauges(
+            shared.started_at,
+            shared.admission,
+            shared.models.manager,
+            performance.history.instance(),
+            performance.alerts.standing(),
+        )
+    )
+    text = generate_latest(performance.counters.registry) + generate_latest(live)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
