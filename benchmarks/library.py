@@ -21,9 +21,8 @@ from yivideo_pipeline.ledger.files import FILES, ROOTS
 from yivideo_pipeline.ledger.materializations import MADE
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
-from yivideo_pipeline.stages import VIDEOS
+from yivideo_pipeline.stages import STAGES, VIDEOS
 
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 FOLDER = 200  # videos in one folder
 CONTENT = b"no video" * 256
 TEMPLATE = "template-of-all-others.mp4"
@@ -50,7 +49,7 @@ def fill(settings: Settings, count: int) -> list[str]:
 
 def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
     now = time.time()
-    known = recipes(settings, LocalSpeech(settings).revision(settings.speech))
+    known = recipes(settings, LocalSpeech(settings).revision(settings.speech.options))
     with open_ledger(settings.home).begin() as connection:
         connection.execute(insert(FILES), list(_files(root, keys, now)))
         connection.execute(

@@ -1,4 +1,10 @@
-"""The stages' names and code versions; without Dagster, whose import takes a second."""
+"""The pipeline's names: its stages, its job and the tags of its runs.
+
+They stand apart from `defs`, since the service, the history and the command line use them without Dagster,
+whose import takes a second.
+"""
+
+from dataclasses import dataclass
 
 LOCATION = "yivideo_pipeline"
 """Name of the code location, everywhere: in workspace.yaml, pyproject.toml and the runs of the CLI."""
@@ -6,36 +12,58 @@ JOB = "process_video"
 GROUP = "subtitles"
 OWNERS = ["team:yivideo"]
 GPU_POOL = "gpu"
-"""Steps that use a model take turns in it, over all runs: dagster.yaml says how many at once."""
-
-CODE_VERSIONS = {
-    "video": "1",
-    "audio": "1",
-    "transcript": "1",
-    "alignment": "1",
-    "subtitles": "1",
-}
-"""Raise a stage's number when its code makes something else of the same input: it is in its key."""
-
-UPSTREAM = {
-    "video": (),
-    "audio": ("video",),
-    "transcript": ("audio",),
-    "alignment": ("audio", "transcript"),
-    "subtitles": ("alignment",),
-}
-"""What each stage reads, in the order in which they follow each other."""
-LAST = "subtitles"
-"""A video has gone well when it went through this one."""
-
+"""Pool of the steps that use a model, over all runs; dagster.yaml limits how many work at once."""
 VIDEOS = "videos"
 """Name of the partitions, one a video."""
 
 
-# PART history/tags.py: Tags of runs, ours and Dagster's: set where a run is launched or begins, read by history and API.
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of the pipeline.
+
+    Attributes:
+        name: Its name, which is also its asset's.
+        code_version: To be raised when its code makes something else of the same input; part of its cache
+            key, and Dagster's code version.
+        upstream: The stages that it reads.
+        uses_model: Whether it uses a speech model.
+    """
+
+    name: str
+    code_version: str
+    upstream: tuple[str, ...] = ()
+    uses_model: bool = False
+
+
+STAGES: dict[str, StageSpec] = {
+    spec.name: spec
+    for spec in (
+        StageSpec("video", "1"),
+        StageSpec("audio", "1", upstream=("video",)),
+        StageSpec("transcript", "1", upstream=("audio",), uses_model=True),
+        StageSpec("alignment", "1", upstream=("audio", "transcript"), uses_model=True),
+        StageSpec("subtitles", "1", upstream=("alignment",)),
+    )
+}
+"""All stages by name, in the order in which they follow each other."""
+LAST_STAGE = "subtitles"
+"""A video is finished when this stage is."""
+
+
+def stages_from(first: str) -> tuple[str, ...]:
+    """Return a stage and all that follow it."""
+    names = tuple(STAGES)
+    return names[names.index(first) :]
+
+
+def stages_before(stage: str) -> tuple[str, ...]:
+    """Return the stages that come before this one."""
+    names = tuple(STAGES)
+    return names[: names.index(stage)]
+
 
 PARTITION_TAG = "dagster/partition"
 BACKFILL_TAG = "dagster/backfill"
 MODEL_TAG = "yivideo/model"
 TRIGGER_TAG = "yivideo/trigger"
-"""Who asked for the run: cli, gateway, sensor, backfill, schedule, automation or ui."""
+"""What launched the run: cli, gateway, sensor, backfill, schedule, automation or ui."""

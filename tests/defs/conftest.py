@@ -1,8 +1,12 @@
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 from bench import Bench
 
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import RetrySettings
+from yivideo_pipeline.stages import STAGES
 
 
 @pytest.fixture
@@ -12,3 +16,13 @@ def bench(home):
     bench = Bench(settings.model_copy(update={"retry": retry}))
     yield bench
     bench.instance.dispose()
+
+
+@pytest.fixture
+def raise_version(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Raise a stage's code version, as a change of its code does."""
+
+    def change(stage: str) -> None:
+        monkeypatch.setitem(STAGES, stage, replace(STAGES[stage], code_version="next"))
+
+    return change

@@ -16,7 +16,7 @@ from yivideo_pipeline.ledger.failures import Failed
 from yivideo_pipeline.ledger.materializations import MADE, Made
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.stages import CODE_VERSIONS, VIDEOS
+from yivideo_pipeline.stages import STAGES, VIDEOS
 
 SUBTITLES = dg.AssetKey("subtitles")
 KEYS = [f"talk {number:04}.mp4" for number in range(1000)]
@@ -44,7 +44,7 @@ class Shelf:
         rows = [
             asdict(Made(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False))
             for key in keys
-            for stage in CODE_VERSIONS
+            for stage in STAGES
         ]
         with self.ledger.engine.begin() as connection:
             connection.execute(MADE.insert().prefix_with("OR REPLACE"), rows)
@@ -55,7 +55,7 @@ class Shelf:
             self.definitions, self.instance, dg.AssetSelection.all(), cursor=self._cursor
         )
         self._cursor = result.cursor
-        asked = {stage: set(result.get_requested_partitions(dg.AssetKey(stage))) for stage in CODE_VERSIONS}
+        asked = {stage: set(result.get_requested_partitions(dg.AssetKey(stage))) for stage in STAGES}
         return {stage: keys for stage, keys in asked.items() if keys}
 
     def questions(self) -> list[str]:
@@ -84,16 +84,17 @@ def test_nothing_is_asked_for_while_all_is_as_the_settings_say(shelf):
     assert shelf.questions() == []
 
 
-def test_a_new_version_of_the_transcript_asks_for_nothing_on_a_thousand_videos(shelf, settings, monkeypatch):
+def test_a_new_transcript_version_asks_for_nothing_of_a_thousand_videos(shelf, settings, raise_version):
     shelf.tick()
-    monkeypatch.setitem(stages.CODE_VERSIONS, "transcript", "next")
+    raise_version("transcript")
     shelf.use(settings)
     assert shelf.tick() == {}
     assert shelf.questions() == []
 
 
 def test_another_model_asks_for_nothing(shelf, settings):
-    speech = settings.speech.model_copy(update={"beam_size": 2})
+    options = settings.speech.options.model_copy(update={"beam_size": 2})
+    speech = settings.speech.model_copy(update={"options": options})
     shelf.use(settings.model_copy(update={"speech": speech}))
     assert shelf.tick() == {}
 
@@ -106,9 +107,9 @@ def test_a_new_profile_of_many_videos_asks_once_and_requests_none(shelf, setting
     assert shelf.questions() == ["Subtitles of 1000 videos were made by another profile"]
 
 
-def test_a_new_version_of_the_subtitles_of_many_videos_asks_too(shelf, settings, monkeypatch):
+def test_a_new_version_of_the_subtitles_of_many_videos_asks_too(shelf, settings, raise_version):
     shelf.tick()
-    monkeypatch.setitem(stages.CODE_VERSIONS, "subtitles", "next")
+    raise_version("subtitles")
     shelf.use(settings)
     assert shelf.tick() == {}
     assert shelf.questions() == ["Subtitles of 1000 videos were made by another profile"]
@@ -135,7 +136,7 @@ def few(shelf, settings):
 
 
 def test_what_a_person_chose_otherwise_is_left_as_it_is(few):
-    other = {**few.recipes, "subtitles": f"{stages.CODE_VERSIONS['subtitles']}.chosen"}
+    other = {**few.recipes, "subtitles": f"{stages.STAGES['subtitles'].code_version}.chosen"}
     few.note(KEYS[:1], other, chosen=True)
     assert few.tick() == {"subtitles": set(KEYS[1:3])}
 

@@ -9,7 +9,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._daemon.types import DaemonHeartbeat
 
 from yivideo_pipeline.defs.backfills.schedules import orders_by_hand, scheduled_orders
-from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Reason, Selection, read_state
+from yivideo_pipeline.defs.backfills.selection import Candidate, Reason, Selection, read_state
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import (
     LONGEST_ID,
@@ -21,7 +21,7 @@ from yivideo_pipeline.defs.dagster_internals import (
     unfinished_of_ours,
     videos_under_way,
 )
-from yivideo_pipeline.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, STAGES, VIDEOS
 
 DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)
 
@@ -39,7 +39,7 @@ def an_order(**changes):
         origin="nightly_missing_or_failed",
         trigger="schedule",
         keys=["a", "c"],
-        stages=STAGES,
+        stages=tuple(STAGES),
         title="Nightly: 2 missing",
         description="a, c",
     )

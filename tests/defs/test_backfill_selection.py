@@ -3,11 +3,11 @@ import time
 
 import pytest
 
-from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, LeftOut, Reason, Wish, select
+from yivideo_pipeline.defs.backfills.selection import Candidate, LeftOut, Reason, Wish, select
 from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.dagster_internals import Order, launch
 from yivideo_pipeline.errors.tree import ModelLoadError
-from yivideo_pipeline.stages import VIDEOS
+from yivideo_pipeline.stages import STAGES, VIDEOS
 
 ALL = Wish()
 
@@ -21,7 +21,7 @@ def chosen(bench):
         for section, values in changes.items():
             section_as_it_is = getattr(settings, section)
             settings = settings.model_copy(update={section: section_as_it_is.model_copy(update=values)})
-        now = recipes(settings, bench.speech.revision(settings.speech))
+        now = recipes(settings, bench.speech.revision(settings.speech.options))
         ledger, library = bench.resources["ledger"], bench.resources["library"]
         return select(bench.instance, ledger, library, now, wish)
 
@@ -107,7 +107,7 @@ def test_a_video_without_its_file_is_left_out(bench, chosen):
 
 def test_what_another_backfill_has_still_to_do_is_left_out(bench, chosen):
     register(bench, "one.mp4", "two.mp4")
-    launch(bench.instance, Order("one", "by-hand", "backfill", ["one.mp4"], STAGES, "One", ""))
+    launch(bench.instance, Order("one", "by-hand", "backfill", ["one.mp4"], tuple(STAGES), "One", ""))
     selection = chosen()
     assert [one.key for one in selection.videos] == ["two.mp4"]
     assert selection.left_out == {"one.mp4": LeftOut.UNDER_WAY}

@@ -7,7 +7,7 @@ from yivideo_pipeline.defs.backfills.selection import read_state
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import _origin, open_attempts
 from yivideo_pipeline.errors.tree import ModelLoadError
-from yivideo_pipeline.stages import CODE_VERSIONS, JOB, VIDEOS
+from yivideo_pipeline.stages import JOB, STAGES, VIDEOS
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ def test_the_query_finds_what_dagsters_own_method_finds(bench, job):
     assert bench.run("good.mp4").success
     queue(bench, job, "now.mp4")
     queue(bench, job, "good.mp4")
-    expected = set().union(*(dagsters_own(bench.instance, stage) for stage in CODE_VERSIONS))
+    expected = set().union(*(dagsters_own(bench.instance, stage) for stage in STAGES))
     assert len(expected) == 3
-    assert open_attempts(bench.instance, CODE_VERSIONS) == expected
+    assert open_attempts(bench.instance, STAGES) == expected
     assert open_attempts(bench.instance, ["audio"]) == dagsters_own(bench.instance, "audio")
 
 

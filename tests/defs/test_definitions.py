@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.stages import CODE_VERSIONS, JOB, LOCATION
+from yivideo_pipeline.stages import JOB, LOCATION, STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = {"library_report", "performance_report"}
@@ -43,7 +43,7 @@ def test_every_asset_says_what_and_whose_it_is(graph):
             continue
         assert node.partitions_def.name == "videos"
         assert node.group_name == "subtitles"
-        assert node.code_version == CODE_VERSIONS[key.to_user_string()]
+        assert node.code_version == STAGES[key.to_user_string()].code_version
 
 
 def test_steps_with_a_model_share_the_pool(bench):
@@ -55,7 +55,7 @@ def test_steps_with_a_model_share_the_pool(bench):
 
 
 def test_many_videos_share_a_run_in_groups_of_the_size_that_the_settings_say(bench, graph):
-    for stage in CODE_VERSIONS:
+    for stage in STAGES:
         policy = graph.get(dg.AssetKey(stage)).backfill_policy
         assert policy.max_partitions_per_run == bench.settings.runs.group_size
 

@@ -8,7 +8,6 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from range_runs import add_videos, failed_rows, failure_of, made, observed, run_again, run_range
 
-from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import DeviceLost, MemoryExhausted, ModelLoadError
@@ -64,11 +63,11 @@ def test_the_run_says_which_video_failed_where_and_why(one_broken):
     assert row["reason"] == seen["message"]
 
 
-def test_good_videos_are_fresh_and_stale_once_the_code_changes(one_broken, monkeypatch):
+def test_good_videos_are_fresh_and_stale_once_the_code_changes(one_broken, raise_version):
     bench, _ = one_broken
     for key in GOOD:
         assert stale(bench, key) == {StaleStatus.FRESH}, key
-    monkeypatch.setitem(stages.CODE_VERSIONS, "alignment", "next")
+    raise_version("alignment")
     assert StaleStatus.STALE in stale(bench, "a.mp4")
 
 

@@ -64,8 +64,8 @@ def test_another_text_makes_the_alignment_stale(done):
     assert [stage for stage, status in stale(done).items() if status == StaleStatus.STALE] == ["alignment"]
 
 
-def test_a_raised_code_version_makes_its_stage_stale(done, monkeypatch):
-    monkeypatch.setitem(stages.CODE_VERSIONS, "transcript", "next")
+def test_a_raised_code_version_makes_its_stage_stale(done, raise_version):
+    raise_version("transcript")
     assert [stage for stage, status in stale(done).items() if status == StaleStatus.STALE] == ["transcript"]
 
 

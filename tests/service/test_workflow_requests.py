@@ -14,11 +14,12 @@ from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.service import dagster_client
 from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.workflows.callbacks import find_target
-from yivideo_pipeline.service.workflows.requests import STAGES, stages_of
+from yivideo_pipeline.service.workflows.requests import CHAIN as CHAIN_NAMES
+from yivideo_pipeline.service.workflows.requests import stages_of
 from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, Failure, Run, Step
 from yivideo_pipeline.service.workflows.status import describe, state_of
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, UPSTREAM, VIDEOS
+from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, STAGES, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]
@@ -56,7 +57,8 @@ def problem_of(answer, status):
 
 
 def test_the_names_are_the_pipelines_own():
-    assert tuple(UPSTREAM) == STAGES
+    assert {stage for stages in CHAIN_NAMES.values() for stage in stages} == set(STAGES)
+    assert [stages_of([f"yivideo.{stage}"])[-1] for stage in STAGES] == list(STAGES)
     assert (dagster_client.JOB, dagster_client.LOCATION) == (JOB, LOCATION)
     assert dagster_client.VIDEOS == VIDEOS == videos.name
 
@@ -73,7 +75,7 @@ def test_the_names_are_the_pipelines_own():
 def test_a_chain_is_made_with_all_that_it_stands_on(chain, last):
     made = stages_of(chain)
     assert made[-1] == last
-    assert made == STAGES[: len(made)]
+    assert made == tuple(STAGES)[: len(made)]
 
 
 def test_every_wrong_value_is_told_in_a_line_of_its_own(service, inbox):

@@ -18,7 +18,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console,
 from yivideo_pipeline.cli.preflight import require_writable
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.schedules import PAUSED, count_videos, orders_by_hand, say_reasons
-from yivideo_pipeline.defs.backfills.selection import STAGES, LeftOut, Reason, Selection, Wish, select
+from yivideo_pipeline.defs.backfills.selection import LeftOut, Reason, Selection, Wish, select
 from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.dagster_internals import daemon_runs, launch, take_back_scheduled
 from yivideo_pipeline.defs.instance import open_instance
@@ -29,6 +29,7 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.model import HubSettings, Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.stages import stages_from
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -57,9 +58,9 @@ def print_plan(people: Console, selection: Selection, estimate: Estimate) -> Non
         if len(selection.videos) > _SHOWN:
             people.print(f"  … and {len(selection.videos) - _SHOWN} more")
         for start, keys in selection.by_start().items():
-            stages = STAGES[STAGES.index(start) :]
             people.print(
-                f"Stages of {count_videos(len(keys))}: {', '.join(stages)}; what is made already is reused."
+                f"Stages of {count_videos(len(keys))}: {', '.join(stages_from(start))};"
+                " what is made already is reused."
             )
         people.print(say_estimate(estimate))
     else:
@@ -159,7 +160,7 @@ def backfill(request: Request) -> Exit:
     people = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
         selection = select(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
-        estimate = Estimator(ledger.made, selection.registered, settings.speech).total(selection.videos)
+        estimate = Estimator(ledger.made, selection.registered, settings.speech.options).total(selection.videos)
         print_plan(people, selection, estimate)
         launched: list[Launched] = []
         if selection.videos and not request.dry_run and _agreed(request):
@@ -218,11 +219,11 @@ def _recipes(settings: Settings, wish: Wish) -> Mapping[str, str]:
         return {}
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        return recipes(settings, LocalSpeech(offline).revision(settings.speech))
+        return recipes(settings, LocalSpeech(offline).revision(settings.speech.options))
     except ModelLoadError as error:
         if Reason.STALE in wish.reasons:
             raise ModelLoadError(
-                f"Which videos are stale can't be told without the weights of {settings.speech.model_name}",
+                f"Which videos are stale can't be told without the weights of {settings.speech.options.model_name}",
                 "`yivideo process` fetches them; --missing and --failed do without",
             ) from error
         return {}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from yivideo_pipeline.cli.console import log_path, one_line, printable, sentences, show_path
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
+from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     from yivideo_pipeline.defs.runner import Processed
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "failed", "interrupted", "not_started"]
 
-MODEL_STAGES = {"transcript", "alignment"}
+MODEL_STAGES = {stage.name for stage in STAGES.values() if stage.uses_model}
 
 
 @dataclass(frozen=True)

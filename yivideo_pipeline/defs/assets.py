@@ -34,7 +34,7 @@ from yivideo_pipeline.settings.options import Aligner, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.vad import speech_spans
-from yivideo_pipeline.stages import CODE_VERSIONS, GPU_POOL, GROUP, OWNERS, UPSTREAM
+from yivideo_pipeline.stages import GPU_POOL, GROUP, OWNERS, STAGES
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.delivery import hand_over, title_of
@@ -85,9 +85,9 @@ def build_asset(
         return dg.asset(
             name=name,
             description=inspect.getdoc(make),
-            deps=UPSTREAM[name],
+            deps=STAGES[name].upstream,
             partitions_def=videos,
-            code_version=CODE_VERSIONS[name],
+            code_version=STAGES[name].code_version,
             group_name=GROUP,
             owners=OWNERS,
             kinds=kinds,

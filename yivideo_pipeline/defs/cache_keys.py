@@ -10,7 +10,7 @@ from typing import Any
 
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
-from yivideo_pipeline.stages import CODE_VERSIONS
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json
 
 TRANSCRIPT_OPTIONS = {"language", "compute_type", "use_faster_whisper", "beam_size", "zh_script"}
@@ -47,7 +47,7 @@ def deciding_options(
 def recipe_of(stage: str, options: Mapping[str, Any]) -> str:
     """Name a stage's code and deciding options: `<code version>.<12 hexadecimal characters>`."""
     digest = hashlib.sha256(canonical_json(dict(options)).encode("utf-8")).hexdigest()
-    return f"{CODE_VERSIONS[stage]}.{digest[:12]}"
+    return f"{STAGES[stage].code_version}.{digest[:12]}"
 
 
 def recipes(settings: Settings, revision: str) -> dict[str, str]:
@@ -58,6 +58,6 @@ def recipes(settings: Settings, revision: str) -> dict[str, str]:
         revision: Of the weights that they name, from the `speech` resource.
     """
     return {
-        stage: recipe_of(stage, deciding_options(stage, settings.speech, settings.subtitles, revision))
-        for stage in CODE_VERSIONS
+        stage: recipe_of(stage, deciding_options(stage, settings.speech.options, settings.subtitles, revision))
+        for stage in STAGES
     }

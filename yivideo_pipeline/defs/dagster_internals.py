@@ -35,7 +35,7 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Ev
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from sqlalchemy import case, func, select
 
-from yivideo_pipeline.stages import CODE_VERSIONS, LOCATION, TRIGGER_TAG, UPSTREAM, VIDEOS
+from yivideo_pipeline.stages import LOCATION, STAGES, TRIGGER_TAG, VIDEOS
 
 UNKNOWN_VERSION = "INITIAL"
 """What Dagster takes for the version of what was never materialized."""
@@ -44,7 +44,7 @@ UNKNOWN_VERSION = "INITIAL"
 def read_inputs(instance: dg.DagsterInstance, stage: str, key: str) -> dict[str, str]:
     """Return the tags that name what a stage is about to read of a video; call it before it does."""
     tags: dict[str, str] = {}
-    for upstream in UPSTREAM[stage]:
+    for upstream in STAGES[stage].upstream:
         asset = dg.AssetKey(upstream)
         found = instance.fetch_materializations(
             dg.AssetRecordsFilter(asset, asset_partitions=[key]), limit=1
@@ -65,7 +65,7 @@ def provenance(stage: str, inputs: dict[str, str], data_version: str) -> dict[st
         data_version: Of what was made.
     """
     return {
-        CODE_VERSION_TAG: CODE_VERSIONS[stage],
+        CODE_VERSION_TAG: STAGES[stage].code_version,
         DATA_VERSION_TAG: data_version,
         DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
         **inputs,
@@ -280,7 +280,7 @@ def take_back_scheduled(instance: dg.DagsterInstance) -> int:
 
 def videos_under_way(instance: dg.DagsterInstance) -> set[str]:
     """Return the videos that any unfinished backfill, also one of the UI, has still to do."""
-    stages = {dg.AssetKey(stage) for stage in CODE_VERSIONS}
+    stages = {dg.AssetKey(stage) for stage in STAGES}
     keys: set[str] = set()
     for backfill in _unfinished(instance):
         if backfill.asset_backfill_data is None:  # of the job, not of the assets: it counts as a whole

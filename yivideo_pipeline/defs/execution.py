@@ -32,7 +32,7 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.ledger.failures import Attempt, Failed
 from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.settings.model import RetrySettings
-from yivideo_pipeline.stages import LAST
+from yivideo_pipeline.stages import LAST_STAGE
 
 # PART defs/quarantine.py: When a video is set aside: nothing takes it up by itself until its file changes or somebody says so.
 
@@ -162,7 +162,7 @@ def note_success(stage: Stage, run_id: str) -> None:
     ledger, key = stage.tools.ledger, stage.partition_key
     ledger.attempts.forget(key, stage.name)
     ledger.failures.forgive(key, run_id)
-    if stage.name == LAST:
+    if stage.name == LAST_STAGE:
         ledger.failures.note_success(key)
 
 

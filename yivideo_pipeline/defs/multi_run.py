@@ -29,7 +29,7 @@ from yivideo_pipeline.defs.stage import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.ledger.failures import Attempt, Failed
-from yivideo_pipeline.stages import UPSTREAM
+from yivideo_pipeline.stages import stages_before
 
 Event = (
     dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.MaterializeResult | dg.Output
@@ -84,8 +84,7 @@ class Group:
     def _first_turns(self) -> list[Turn]:
         failed = self._tools.ledger.failures.failed_in(self._root)
         # One of this stage, or of a later one, was recorded before the run was launched again.
-        order = list(UPSTREAM)
-        before = order[: order.index(self._name)]
+        before = stages_before(self._name)
         over = {key for key, one in failed.items() if one.stage in before}
         keys = [key for key in self._keys if key not in over]
         if len(keys) < len(self._keys):

@@ -6,14 +6,14 @@ from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.stage import Tools
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.ledger.workers import worker_of_this_process
-from yivideo_pipeline.stages import MODEL_TAG, TRIGGER_TAG, UPSTREAM
+from yivideo_pipeline.stages import MODEL_TAG, STAGES, TRIGGER_TAG
 
 # PART defs/selection.py: Which stages a run makes: all, those that somebody selected, or what is left of them for a retry.
 
 
 def selected_stages(run: dg.DagsterRun) -> frozenset[str]:
     """Return the stages that a run makes."""
-    stages = frozenset(UPSTREAM)
+    stages = frozenset(STAGES)
     if run.asset_selection:  # `execute_in_process` notes an empty one for all
         stages &= {key.to_user_string() for key in run.asset_selection}
     if run.step_keys_to_execute is not None:  # a retry leaves out what its parent finished
@@ -23,12 +23,12 @@ def selected_stages(run: dg.DagsterRun) -> frozenset[str]:
 
 def is_first(run: dg.DagsterRun, stage: str) -> bool:
     """Tell whether a run makes nothing that this stage reads: it is where the run begins."""
-    return not selected_stages(run).intersection(UPSTREAM[stage])
+    return not selected_stages(run).intersection(STAGES[stage].upstream)
 
 
 def is_last(run: dg.DagsterRun, stage: str) -> bool:
     """Tell whether a run makes nothing that reads this stage: it is where the run ends."""
-    return not any(stage in UPSTREAM[other] for other in selected_stages(run))
+    return not any(stage in STAGES[other].upstream for other in selected_stages(run))
 
 
 def root_of(run: dg.DagsterRun) -> str:
@@ -88,7 +88,7 @@ def tag_run(context: dg.AssetExecutionContext, tools: Tools) -> None:
         return
     tags = {
         WORKER_TAG: worker_of_this_process(),
-        MODEL_TAG: launch.speech.model_name or launch.settings.speech.model_name,
+        MODEL_TAG: launch.speech.model_name or launch.settings.speech.options.model_name,
         TRIGGER_TAG: trigger_of(run),
         **tags_at_start(run),
     }

@@ -19,7 +19,7 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
-from yivideo_pipeline.stages import CODE_VERSIONS
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 from yivideo_pipeline.telemetry.nvml import Nvml, open_nvml
@@ -240,7 +240,7 @@ class Stage:
             deciding_options(self.name, speech, subtitles, speech.model_name)
             for speech, subtitles in (
                 (self.speech_options, self.subtitle_options),
-                (settings.speech, settings.subtitles),
+                (settings.speech.options, settings.subtitles),
             )
         )
         return asked != default
@@ -260,7 +260,7 @@ class Stage:
             options: All else that decides the result.
             make: Does the work; given an empty folder for its files.
         """
-        key = stage_key(self.name, CODE_VERSIONS[self.name], inputs, options)
+        key = stage_key(self.name, STAGES[self.name].code_version, inputs, options)
         with measure(_gpu(), self.tools.launch.settings.telemetry.interval_s) as measurement:
             artifact = self.tools.storage.find(video_hash, self.name, key)
             reused = artifact is not None

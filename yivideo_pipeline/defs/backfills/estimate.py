@@ -4,14 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from yivideo_pipeline.defs.backfills.selection import STAGES, Candidate, Selection
+from yivideo_pipeline.defs.backfills.selection import Candidate, Selection
 from yivideo_pipeline.ledger.materializations import MadeLedger
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
 from yivideo_pipeline.speech.loading import capacity_of
+from yivideo_pipeline.stages import STAGES
 
-MODEL_STAGES = frozenset({"transcript", "alignment"})
 UNMEASURED = frozenset({"video", "alignment"})
 """Without a speed they are short: the one hears nothing, the other may take over the transcript's times."""
 LATEST = 50
@@ -50,8 +50,8 @@ class Estimator:
         self._usual_s = fmean(self._lengths_s.values()) if self._lengths_s else None
         device = resolve(speech, capacity_of(probe_hardware())).device
         self._costs: dict[str, float | None] = {}
-        for stage in STAGES:
-            used = (speech.model_name, device) if stage in MODEL_STAGES else (None, None)
+        for stage, spec in STAGES.items():
+            used = (speech.model_name, device) if spec.uses_model else (None, None)
             speeds = made.speeds(stage, *used, limit=LATEST)
             self._costs[stage] = 1 / median(speeds) if speeds else 0.0 if stage in UNMEASURED else None
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from yivideo_pipeline.defs.backfills.estimate import Estimator
-from yivideo_pipeline.defs.backfills.selection import STAGES, Reason, Selection, Wish, select
+from yivideo_pipeline.defs.backfills.selection import FIRST_STAGE, Reason, Selection, Wish, select
 from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.dagster_internals import Order, is_known, launch, unfinished_of_ours
 from yivideo_pipeline.defs.resources import Library, SpeechResource
@@ -18,7 +18,7 @@ from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.stages import JOB
+from yivideo_pipeline.stages import JOB, stages_from
 
 # PART defs/backfills/window.py: The hours in which scheduled backfills may work.
 
@@ -101,11 +101,11 @@ def _orders(selection: Selection, stamp: str, origin: str, trigger: str, heading
         part = Selection(tuple(video for video in selection.videos if video.start == start))
         orders.append(
             Order(
-                backfill_id=stamp if start == STAGES[0] else f"{stamp}-{start}",
+                backfill_id=stamp if start == FIRST_STAGE else f"{stamp}-{start}",
                 origin=origin,
                 trigger=trigger,
                 keys=keys,
-                stages=STAGES[STAGES.index(start) :],
+                stages=stages_from(start),
                 title=f"{heading}: {say_reasons(part)}",
                 description=_describe(start, keys),
             )
@@ -212,7 +212,7 @@ class Tick:
         left_s = self._left_s()
         if left_s is None:
             return selection
-        estimator = Estimator(self.ledger.made, selection.registered, self.settings.speech)
+        estimator = Estimator(self.ledger.made, selection.registered, self.settings.speech.options)
         # The first videos show how fast this machine is: as long as that is unknown, a group at a time.
         fitting = estimator.fit(selection, left_s, unknown=self.settings.runs.group_size)
         return replace(selection, videos=tuple(fitting))
@@ -282,7 +282,7 @@ def _schedule(
         )
 
         def as_now() -> Mapping[str, str]:
-            return recipes(settings, speech.revision(settings.speech))
+            return recipes(settings, speech.revision(settings.speech.options))
 
         # No run request, but a backfill that the tick launches by itself: what came of it is the reason.
         return dg.SkipReason(tick.launch(name, reasons, as_now if Reason.STALE in reasons else dict))

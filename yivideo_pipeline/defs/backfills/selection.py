@@ -14,12 +14,11 @@ import dagster as dg
 from yivideo_pipeline.defs.dagster_internals import open_attempts, videos_under_way
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.stages import CODE_VERSIONS, VIDEOS
+from yivideo_pipeline.stages import LAST_STAGE, STAGES, VIDEOS, stages_from
 from yivideo_pipeline.storage.partition_keys import path_of
 
 # PART defs/backfills/state.py: What Dagster knows of all videos, by a few queries over all of them.
 
-LAST_STAGE = list(CODE_VERSIONS)[-1]
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -52,7 +51,7 @@ def read_state(instance: dg.DagsterInstance) -> State:
     went_wrong = set(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
     failed: set[str] = set()
     under_way = videos_under_way(instance)
-    for key, run_id in open_attempts(instance, CODE_VERSIONS):
+    for key, run_id in open_attempts(instance, STAGES):
         if run_id in unfinished:
             under_way.add(key)
         elif run_id in went_wrong:
@@ -65,8 +64,7 @@ def read_state(instance: dg.DagsterInstance) -> State:
     )
 
 
-STAGES = tuple(CODE_VERSIONS)
-"""In the order in which they follow each other."""
+FIRST_STAGE = next(iter(STAGES))
 
 
 class Reason(StrEnum):
@@ -116,7 +114,7 @@ class Candidate:
     @property
     def stages(self) -> tuple[str, ...]:
         """What is to be made: the first stage with work, and all after it."""
-        return STAGES[STAGES.index(self.start) :]
+        return stages_from(self.start)
 
 
 @dataclass(frozen=True)
@@ -175,12 +173,12 @@ def select(
 
 def _candidate(key: str, state: State, stale: Mapping[str, str]) -> Candidate:
     if key in state.failed:
-        return Candidate(key, Reason.FAILED, STAGES[0])
+        return Candidate(key, Reason.FAILED, FIRST_STAGE)
     if key not in state.made:
-        return Candidate(key, Reason.MISSING, STAGES[0])
+        return Candidate(key, Reason.MISSING, FIRST_STAGE)
     if key in stale:
         return Candidate(key, Reason.STALE, stale[key])
-    return Candidate(key, Reason.ASKED, STAGES[0])
+    return Candidate(key, Reason.ASKED, FIRST_STAGE)
 
 
 def _first_stale(ledger: Ledger, recipes: Mapping[str, str]) -> dict[str, str]:

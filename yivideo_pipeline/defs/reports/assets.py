@@ -29,7 +29,7 @@ from yivideo_pipeline.history.tables import day_table, sample_table, video_table
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.stages import CODE_VERSIONS, OWNERS
+from yivideo_pipeline.stages import OWNERS, STAGES
 from yivideo_pipeline.storage.file_store import FileStore
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ DAY_S = 86_400.0
 
 def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
     """Return each piece of work on a video up to now, as `history.tables.video_table` makes them."""
-    collect(instance, ledger.samples, tuple(CODE_VERSIONS))
+    collect(instance, ledger.samples, tuple(STAGES))
     return video_table(sample_table(ledger.samples))
 
 

@@ -13,11 +13,11 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.operations import (
     OPERATIONS,
     REQUESTS,
-    STAGES,
     request_works,
     stage_works,
     video_works,
 )
+from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -153,7 +153,7 @@ class History:
         if instance:
             from yivideo_pipeline.history.collect import collect
 
-            collect(instance, self._ledger().samples, STAGES, self._require_open)
+            collect(instance, self._ledger().samples, tuple(STAGES), self._require_open)
         self._tables = self._read(self._tables)
         return self._tables
 

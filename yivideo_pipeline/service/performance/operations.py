@@ -12,12 +12,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.stages import LAST_STAGE, STAGES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
-LAST = "subtitles"
 HEARD = "transcript"
 """The stage whose result may be an earlier one, so that nothing is said of its speed."""
 LOST = ""
@@ -42,9 +41,9 @@ class Operation:
 
 OPERATIONS = {
     **{stage: Operation((stage,), stage) for stage in STAGES},
-    "process_video": Operation((*STAGES, LOST), LAST),
+    "process_video": Operation((*STAGES, LOST), LAST_STAGE),
     "ffmpeg.extract_audio": Operation(("audio",), "audio"),
-    "whisperx.generate_subtitles": Operation(("transcript", "alignment", "subtitles"), LAST),
+    "whisperx.generate_subtitles": Operation(("transcript", "alignment", "subtitles"), LAST_STAGE),
 }
 NAMES = (*OPERATIONS, *REQUESTS.values())
 

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.review.video import SOUND, STAGES, Reviewed, Subtitled, find_subtitles
+from yivideo_pipeline.service.review.video import SOUND, Reviewed, Subtitled, find_subtitles
 from yivideo_pipeline.speech.types import WordSource
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.edits import Edit, EditConflict, TimedText
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.delivery import Handover, hand_over

@@ -15,7 +15,6 @@ from yivideo_pipeline.storage.edits import Edit, Edits, TimedText
 from yivideo_pipeline.storage.partition_keys import path_of, place_of
 from yivideo_pipeline.subtitles.cues import build_cues
 
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 SOUND = "audio.wav"
 
 

@@ -4,24 +4,27 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.media_input import allowed_roots, resolve_allowed
 from yivideo_pipeline.service.models import Models
-from yivideo_pipeline.settings.messages import did_you_mean, explain
+from yivideo_pipeline.settings.messages import did_you_mean
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.options import (
+    OptionsT,
+    SpeechOptions,
+    SubtitleFormat,
+    override,
+)
+from yivideo_pipeline.stages import STAGES, stages_before
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
 
 # PART service/workflows/chain.py: The names that a workflow chain is made of, and the stages that they stand for.
-
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
-"""The pipeline's stages in their order; a test holds them against the pipeline itself."""
 
 CHAIN = {
     "ffmpeg.extract_audio": ("video", "audio"),
@@ -37,8 +40,7 @@ def stages_of(chain: Sequence[str]) -> tuple[str, ...]:
     What lies before a stage is always among them: where it was made before, it is found and costs nothing,
     and where it was not, the stage could not be made without it.
     """
-    last = max(STAGES.index(stage) for name in chain for stage in CHAIN[name])
-    return STAGES[: last + 1]
+    return max(((*stages_before(stage), stage) for name in chain for stage in CHAIN[name]), key=len)
 
 
 def problems_of(chain: Sequence[str]) -> Iterator[str]:
@@ -110,7 +112,6 @@ def check_folder(name: str, settings: Settings) -> None:
         )
 
 
-OptionsT = TypeVar("OptionsT", SpeechOptions, SubtitleOptions)
 
 _EXAMPLE: JsonDict = {
     "video_path": "/app/videos/223.mp4",
@@ -180,8 +181,8 @@ def plan(request: WorkflowRequest, models: Models) -> Plan:
     settings, output = models.settings, request.output_params
     chain = request.workflow_config.workflow_chain
     lines = [f"workflow_config.workflow_chain: {line}" for line in problems_of(chain)]
-    speech = _speech_options(settings.speech, output.whisperx_config, lines)
-    subtitles = _options(settings.subtitles, SubtitleOptions, output.subtitles, "subtitles", lines)
+    speech = _speech_options(settings.speech.options, output.whisperx_config, lines)
+    subtitles = _options(settings.subtitles, output.subtitles, "subtitles", lines)
     warnings = _check(models, speech, lines) if speech else ()
     if lines or not subtitles or not speech:
         raise Refused(422, "config_validation", "\n".join(lines), "Change these values of the request")
@@ -209,7 +210,9 @@ def _speech_options(
     names_folder = isinstance(name, str) and name.strip().startswith(("/", ".", "~"))
     options = None
     if not names_folder:
-        options = _options(settings, SpeechOptions, given, "whisperx_config", lines)
+        detects = "language" in given and given["language"] is None  # null: detect, whatever the settings say
+        values = {**given, "language": "auto"} if detects else given
+        options = _options(settings, values, "whisperx_config", lines)
         names_folder = bool(options) and Path(options.model_name).is_absolute()
     if names_folder and name not in (None, settings.model_name):
         lines.append(
@@ -220,14 +223,13 @@ def _speech_options(
 
 
 def _options(
-    settings: BaseModel, model: type[OptionsT], given: Mapping[str, Any], section: str, lines: list[str]
+    settings: OptionsT, given: Mapping[str, Any], section: str, lines: list[str]
 ) -> OptionsT | None:
-    """Put what is given in place of the settings; what is wrong becomes lines, and there is no result."""
-    known = {name: getattr(settings, name) for name in model.model_fields}
+    """Return the settings with the given values in their place; None, and what is wrong as lines."""
     try:
-        return model.model_validate({**known, **given})
-    except ValidationError as error:
-        lines += explain(error, model, lambda path: ".".join(("output_params", section, *path)))
+        return override(settings, given, f"output_params.{section}")
+    except ConfigValidationError as error:
+        lines += error.message.splitlines()
         return None
 
 

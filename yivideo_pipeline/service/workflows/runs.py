@@ -7,9 +7,8 @@ from typing import Any
 
 from yivideo_pipeline.service.dagster_client import Dagster, refusal
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.workflows.requests import STAGES
 from yivideo_pipeline.settings.options import SubtitleFormat
-from yivideo_pipeline.stages import PARTITION_TAG, TRIGGER_TAG
+from yivideo_pipeline.stages import PARTITION_TAG, STAGES, TRIGGER_TAG
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.partition_keys import decode_key
 
