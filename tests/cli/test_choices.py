@@ -9,7 +9,7 @@ NOTHING = {"model_name": None, "language": None, "batch_size": None}
 
 def test_what_is_not_given_stays_as_the_settings_say(home):
     chosen = Choices(NOTHING, {"formats": None}).over(load_settings())
-    assert chosen.speech == load_settings().speech
+    assert chosen.speech == load_settings().speech.options
     assert (chosen.speech_given, chosen.subtitles_given) == ({}, {})
 
 

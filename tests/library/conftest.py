@@ -42,7 +42,8 @@ class Shelf:
         self.settings = self.settings.model_copy(update={"library": changed})
 
     def speak(self, language: str) -> None:
-        speech = self.settings.speech.model_copy(update={"language": language})
+        options = self.settings.speech.options.model_copy(update={"language": language})
+        speech = self.settings.speech.model_copy(update={"options": options})
         self.settings = self.settings.model_copy(update={"speech": speech})
 
     def add(self, name: str, source: Path = SAMPLE) -> Path:

@@ -184,7 +184,7 @@ def home_of_own(tmp_path, monkeypatch, model_dir):
 
 
 def use(models):
-    with models.lease(models.settings.speech):
+    with models.lease(models.settings.speech.options):
         pass
 
 

@@ -59,14 +59,15 @@ def test_home_is_the_checkouts_data_folder_whatever_the_current_folder(tmp_path,
 
 
 def test_the_owners_section_name_and_keys_are_understood(config):
-    speech = load_settings(config(PRODUCTION), {}).speech
+    speech = load_settings(config(PRODUCTION), {}).speech.options
     assert (speech.model_name, speech.language, speech.batch_size) == ("large-v2", "zh", 4)
     assert (speech.device, speech.compute_type) == (Device.CUDA, ComputeType.FLOAT16)
     assert speech.faster_whisper_threads == 4
 
 
 def test_both_section_names_together_are_merged(config):
-    speech = load_settings(config("whisperx_service: {language: zh}\nspeech: {batch_size: 2}\n"), {}).speech
+    file = config("whisperx_service: {language: zh}\nspeech: {batch_size: 2}\n")
+    speech = load_settings(file, {}).speech.options
     assert (speech.language, speech.batch_size) == ("zh", 2)
 
 
@@ -82,7 +83,8 @@ def test_the_environment_goes_before_the_file(config):
     file = config("speech: {device: cuda, batch_size: 2}\nsubtitles: {formats: [ass]}\n")
     environ = {"YIVIDEO_SPEECH__DEVICE": "cpu", "YIVIDEO_SUBTITLES__FORMATS": "srt, vtt"}
     settings = load_settings(file, environ)
-    assert (settings.speech.device, settings.speech.batch_size) == (Device.CPU, 2)
+    speech = settings.speech.options
+    assert (speech.device, speech.batch_size) == (Device.CPU, 2)
     assert settings.subtitles.formats == (SubtitleFormat.SRT, SubtitleFormat.VTT)
 
 
@@ -134,10 +136,10 @@ def test_the_file_is_found_by_variable_and_in_home(tmp_path):
     (tmp_path / "config.yml").write_text("speech: {batch_size: 3}\n")
     (tmp_path / "other.yml").write_text("speech: {batch_size: 5}\n")
     home = {"YIVIDEO_HOME": str(tmp_path)}
-    assert load_settings(environ=home).speech.batch_size == 3
+    assert load_settings(environ=home).speech.options.batch_size == 3
     named = {**home, "YIVIDEO_CONFIG": str(tmp_path / "other.yml")}
-    assert load_settings(environ=named).speech.batch_size == 5
-    assert load_settings(tmp_path / "config.yml", named).speech.batch_size == 3
+    assert load_settings(environ=named).speech.options.batch_size == 5
+    assert load_settings(tmp_path / "config.yml", named).speech.options.batch_size == 3
 
 
 def test_every_wrong_field_has_one_line_that_says_where_it_stands_and_what_is_allowed(config):
@@ -260,3 +262,18 @@ print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_keys_of_speech_stand_in_the_section_itself(config):
+    file = config("speech: {language: zh, service_url: 'http://127.0.0.1:8788', service_required: true}\n")
+    speech = load_settings(file, {}).speech
+    assert (speech.options.language, speech.service_required) == ("zh", True)
+    assert refusal(config("speech: {options: {language: zh}}\n"))[0].endswith(
+        "options is no known key: write its keys in the section itself"
+    )
+    (line,) = refusal(config("speech: {service_ulr: x}\n"))
+    assert line.startswith(
+        "config.yml line 1, speech.service_ulr: is no known key (did you mean service_url?)"
+    )
+    assert "choose one of model_name, language" in line
+    assert line.endswith("zh_script, service_url, service_required")

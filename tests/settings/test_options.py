@@ -3,9 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
+from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
-from yivideo_pipeline.settings.options import LANGUAGES, SpeechOptions, SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.options import (
+    LANGUAGES,
+    SpeechOptions,
+    SubtitleFormat,
+    SubtitleOptions,
+    override,
+)
 
 GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
     ("large-v2", "float16", 1, True, 4525),
@@ -116,3 +123,31 @@ def test_a_model_outside_the_catalogue_has_no_estimate():
 @pytest.mark.parametrize(("task", "written"), [("transcribe", "zh"), ("translate", "en")])
 def test_a_translation_is_written_in_english(task, written):
     assert SpeechOptions(language="zh", task=task).written_language == written
+
+
+def test_values_that_are_given_replace_the_options_own_and_none_keeps_them():
+    base = SpeechOptions(model_name="small", language="zh", batch_size=2)
+    changed = override(base, {"language": "German", "batch_size": None})
+    assert (changed.model_name, changed.language, changed.batch_size) == ("small", "de", 2)
+    assert override(SubtitleOptions(), {"formats": "srt,vtt"}).formats == ("srt", "vtt")
+    assert base.language == "zh"
+
+
+def test_values_that_are_refused_name_each_field_below_its_section():
+    with pytest.raises(ConfigValidationError) as caught:
+        override(SpeechOptions(), {"batch_size": 0, "modle_name": "tiny"}, "launch", hint="Change the launch")
+    lines = caught.value.message.splitlines()
+    assert lines[0] == "launch.batch_size: 0 is not allowed: must be at least 1"
+    assert lines[1].startswith("launch.modle_name: is no known key (did you mean model_name?)")
+    assert caught.value.hint == "Change the launch"
+
+
+def test_values_that_do_not_go_with_the_others_are_refused():
+    base = SpeechOptions(language="zh")
+    with pytest.raises(ConfigValidationError, match=r"^model tiny\.en knows English alone"):
+        override(base, {"model_name": "tiny.en"})
+
+
+def test_a_refusal_calls_fields_what_the_user_calls_them():
+    with pytest.raises(ConfigValidationError, match=r"^--batch-size: 99 is not allowed"):
+        override(SpeechOptions(), {"batch_size": 99}, name_field=lambda name: f"--{name.replace('_', '-')}")

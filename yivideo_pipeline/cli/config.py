@@ -49,7 +49,7 @@ def validate(file: Path | None) -> Exit:
     settings = load_settings(file)
     used = find_config(file, os.environ)
     console = open_console()
-    findings = check_machine(settings.speech, probe_hardware())
+    findings = check_machine(settings.speech.options, probe_hardware())
     for finding in findings:
         place = settings.origin(f"speech.{finding.field}")
         console.print(f"{finding.level}: {one_line(str(finding))} (set in: {printable(place)})")

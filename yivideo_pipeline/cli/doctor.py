@@ -239,7 +239,7 @@ def check_folders(settings: Settings) -> Iterable[Result]:
 
 def check_weights(settings: Settings) -> Iterable[Result]:
     """Whether the model's weights are here or can be had."""
-    name, token = settings.speech.model_name, settings.hub.read_token()
+    name, token = settings.speech.options.model_name, settings.hub.read_token()
     status = weights_status(
         name,
         settings.cache.model_dir,
@@ -322,7 +322,7 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         apply_environment(settings)
         return []
 
-    speech = settings.speech
+    speech = settings.speech.options
     disks = [settings.home, settings.cache.model_dir]
     if "://" not in settings.storage.root:
         disks.append(Path(settings.storage.root))

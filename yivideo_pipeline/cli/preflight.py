@@ -7,9 +7,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from yivideo_pipeline.cli.console import WrongUsage, printable
 from yivideo_pipeline.errors.classify import disk_error
@@ -21,10 +19,9 @@ from yivideo_pipeline.errors.tree import (
     YivideoError,
 )
 from yivideo_pipeline.remote.client import RemoteSpeech
-from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.models import MODELS
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.storage.artifacts import Storage
@@ -161,8 +158,6 @@ def _absolute(path: Path) -> Path:
 _FLAGS = {"model_name": "--model", "formats": "--format"}
 """Flags that are called otherwise than the option."""
 
-OptionsT = TypeVar("OptionsT", SpeechOptions, SubtitleOptions)
-
 
 @dataclass(frozen=True)
 class Choices:
@@ -178,7 +173,7 @@ class Choices:
             ConfigValidationError: a choice is not allowed, or does not go with the settings.
         """
         problems: list[str] = []
-        speech = _merge(settings.speech, self.speech, problems)
+        speech = _merge(settings.speech.options, self.speech, problems)
         subtitles = _merge(settings.subtitles, self.subtitles, problems)
         if problems:
             raise ConfigValidationError("\n".join(problems))
@@ -197,11 +192,10 @@ class Chosen:
 
 def _merge(options: OptionsT, choices: Mapping[str, Any], problems: list[str]) -> OptionsT:
     """Return the options with the choices over them; what is not allowed goes to `problems`."""
-    given = {name: value for name, value in choices.items() if value is not None}
     try:
-        return type(options).model_validate({**options.model_dump(), **given})
-    except ValidationError as error:
-        problems += explain(error, type(options), lambda path: ", ".join(_flag(name) for name in path))
+        return override(options, choices, name_field=_flag)
+    except ConfigValidationError as error:
+        problems += error.message.splitlines()
         return options
 
 

@@ -109,7 +109,7 @@ def _revision(settings: Settings) -> str | None:
     """Return the revision of the weights that the settings name; None where they are not on this machine."""
     from yivideo_pipeline.speech.weights import find_weights, weights_status
 
-    name, folder = settings.speech.model_name, settings.cache.model_dir
+    name, folder = settings.speech.options.model_name, settings.cache.model_dir
     if weights_status(name, folder, offline=True).state != "present":
         return None
     return find_weights(name, folder, offline=True).revision

@@ -91,7 +91,7 @@ def build_condition(settings: Settings, ledger: Ledger) -> Condition:
         settings: Say today's profile, and how many videos are too many.
         ledger: Knows how each video's subtitles were made.
     """
-    options = deciding_options(STAGE, settings.speech, settings.subtitles, revision="")
+    options = deciding_options(STAGE, settings.speech.options, settings.subtitles, revision="")
     recipe = recipe_of(STAGE, options)
 
     def find() -> Collection[str]:

@@ -5,19 +5,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_origin
+from typing import Any, Protocol, get_origin
 
 import dagster as dg
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
-from yivideo_pipeline.errors.tree import ConfigValidationError, DiskError
+from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.remote.client import choose_speech
-from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import Aligner, SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
@@ -25,7 +24,7 @@ from yivideo_pipeline.storage.partition_keys import key_of, path_of
 
 # PART defs/launch.py: What a run was asked to do: the settings, and what the launch changes of them.
 
-OptionsT = TypeVar("OptionsT", SpeechOptions, SubtitleOptions)
+_HINT = "Change it in the launch's configuration"
 
 
 def overrides_of(options: type[BaseModel], name: str) -> type[dg.Config]:
@@ -80,7 +79,7 @@ class Launch(dg.ConfigurableResource):
         Raises:
             ConfigValidationError: the launch asks for what can't be; one line a field.
         """
-        return _override(self.settings.speech, self.speech, "speech")
+        return override(self.settings.speech.options, self.speech.model_dump(), "speech", hint=_HINT)
 
     def subtitle_options(self) -> SubtitleOptions:
         """Return how words become cues, and in which formats.
@@ -88,16 +87,7 @@ class Launch(dg.ConfigurableResource):
         Raises:
             ConfigValidationError: the launch asks for what can't be; one line a field.
         """
-        return _override(self.settings.subtitles, self.subtitles, "subtitles")
-
-
-def _override(options: OptionsT, changes: dg.Config, section: str) -> OptionsT:
-    given = changes.model_dump(exclude_none=True)
-    try:
-        return type(options).model_validate({**options.model_dump(), **given})
-    except ValidationError as error:
-        lines = explain(error, type(options), lambda path: ".".join((section, *path)))
-        raise ConfigValidationError("\n".join(lines), "Change it in the launch's configuration") from None
+        return override(self.settings.subtitles, self.subtitles.model_dump(), "subtitles", hint=_HINT)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Watch:
         listings: Mapping[str, Listing] | None = None,
     ) -> None:
         self._roots = absolute_roots(settings)
-        self._policy = Policy(settings.library, settings.speech.written_language)
+        self._policy = Policy(settings.library, settings.speech.options.written_language)
         self._files = files
         self._failures = failures
         self._storage = storage

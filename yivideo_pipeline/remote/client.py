@@ -26,7 +26,6 @@ from yivideo_pipeline.remote.protocol import (
     Words,
     error_of,
     event_adapter,
-    plain_options,
 )
 from yivideo_pipeline.remote.protocol import Progress as Share
 from yivideo_pipeline.settings.model import LOOPBACK, Settings
@@ -78,7 +77,7 @@ class Service:
         Raises:
             YivideoError: what the service raised, or that it can't be reached.
         """
-        call = DescribeCall(options=plain_options(options), language=language)
+        call = DescribeCall(options=options, language=language)
         with self._reached(), self.client() as client:
             answer = client.post("/v1/speech/describe", json=call.model_dump(mode="json"))
         _raise_refusal(answer)
@@ -180,14 +179,14 @@ class RemoteEngine:
         heard: Heard | None = None,
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
-        call = TranscribeCall(options=plain_options(options), background=self._background)
+        call = TranscribeCall(options=options, background=self._background)
         return self._work("/v1/speech/transcribe", call, audio, progress, heard)
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
         """Give each word its final time; see `SpeechEngine.align`."""
-        call = AlignCall(options=plain_options(options), background=self._background, transcript=transcript)
+        call = AlignCall(options=options, background=self._background, transcript=transcript)
         return self._work("/v1/speech/align", call, audio, progress, None)
 
     def _work(

@@ -93,11 +93,6 @@ Event = Annotated[Waiting | Progress | Words | Result | Failed, Field(discrimina
 event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-def plain_options(options: SpeechOptions) -> SpeechOptions:
-    """Return the options of a call alone, without what the settings add to them."""
-    return SpeechOptions.model_validate(options.model_dump(include=set(SpeechOptions.model_fields)))
-
-
 def error_of(kind: str, message: str, hint: str) -> YivideoError:
     """Return the error of the tree that a kind names, as it was raised at the other side."""
     return _classes().get(kind, YivideoError)(message, hint)

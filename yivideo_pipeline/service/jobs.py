@@ -12,18 +12,17 @@ from typing import Any
 from anyio import from_thread
 from fastapi import Request, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from yivideo_pipeline.errors.tree import TaskCancelled
+from yivideo_pipeline.errors.tree import ConfigValidationError, TaskCancelled
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.remote.protocol import Failed, Progress, Waiting, Words, plain_options
+from yivideo_pipeline.remote.protocol import Failed, Progress, Waiting, Words
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused, problem_of
 from yivideo_pipeline.service.media_input import keep_pcm, keep_upload, open_sound
-from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.speech.engine import ResidentEngine
 
 # PART service/streams.py: Work in a thread of its own that a client listens to; a client that goes away ends it.
@@ -175,9 +174,9 @@ def choose_options(settings: Settings, **asked: Any) -> SpeechOptions:
     """
     given = {name: value for name, value in asked.items() if value}
     try:
-        return SpeechOptions.model_validate({**plain_options(settings.speech).model_dump(), **given})
-    except ValidationError as error:
-        raise Refused(422, "invalid_request", "; ".join(explain(error, SpeechOptions))) from None
+        return override(settings.speech.options, given)
+    except ConfigValidationError as error:
+        raise Refused(422, "invalid_request", "; ".join(error.message.splitlines())) from None
 
 
 async def start_hearing(

@@ -127,7 +127,7 @@ def require_allowed_model(name: str, settings: Settings, where: str) -> None:
         Refused: 422, in the words of a folder that does not exist: nobody finds out by it which there are.
     """
     folder = Path(name)
-    if name == settings.speech.model_name or not folder.is_absolute():
+    if name == settings.speech.options.model_name or not folder.is_absolute():
         return
     roots = [root.resolve() for root in (settings.cache.model_dir, *allowed_roots(settings))]
     if not any(folder.resolve().is_relative_to(root) for root in roots):

@@ -67,7 +67,7 @@ class Models:
         self._lock = threading.Lock()
         self._refused: RefusedConfig | None = None
         self.manager = ModelManager(
-            self._load, options=lambda: self._settings.speech, idle_unload_s=settings.service.idle_unload_s
+            self._load, options=lambda: self._settings.speech.options, idle_unload_s=settings.service.idle_unload_s
         )
 
     @property
@@ -142,10 +142,10 @@ class Models:
         changes += [change for change in diff_settings(old, read) if change.field != "home"]
         fresh = _keep_fixed(old, read)
         speech = LocalSpeech(fresh)
-        warnings = speech.check(fresh.speech)
+        warnings = speech.check(fresh.speech.options)
         other_model = any(change.needs_reload for change in changes)
         if other_model:
-            speech.revision(fresh.speech)  # weights that can't be had are no reason to give up the old ones
+            speech.revision(fresh.speech.options)  # weights that can't be had are no reason to give up the old ones
         apply_environment(fresh)
         # Which model it is, its options say; the rest, only who loads it.
         renew = force or self._is_smaller() or old.cache.model_dir != fresh.cache.model_dir

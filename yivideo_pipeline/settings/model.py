@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from yivideo_pipeline.errors.tree import ConfigError
+from yivideo_pipeline.settings.messages import Inline, nest_inline
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, split_list
 
 # PART settings/sections.py: The base of every section of the settings.
@@ -173,15 +174,23 @@ Folder = Annotated[Path, AfterValidator(_check_folder)]
 Url = Annotated[str, AfterValidator(_check_url)]
 
 
-class SpeechSettings(SpeechOptions):
+class SpeechSettings(Section):
     """What is recognized, how, and where the models are."""
 
+    options: Annotated[SpeechOptions, Inline()] = Field(
+        SpeechOptions(), description="What is recognized, how"
+    )
     service_url: Url | None = Field(
         None, description="Address of a `yivideo serve` that has the models loaded; null: this process"
     )
     service_required: bool = Field(
         False, description="false: where the service does not answer, the models are loaded in the run"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_flat_keys(cls, data: Any) -> Any:
+        return nest_inline(cls, data)
 
 
 class ServiceSettings(Section):

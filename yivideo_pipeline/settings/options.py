@@ -5,13 +5,23 @@ on the machine (`settings.rules`).
 """
 
 import re
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from yivideo_pipeline.settings.messages import did_you_mean
+from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.models import MODELS
 
 # PART settings/languages.py: The languages that Whisper knows, by code and by English name.
@@ -253,3 +263,35 @@ class SubtitleOptions(BaseModel):
                 " lower the first or raise the second"
             )
         return self
+
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+def override(
+    base: OptionsT,
+    given: Mapping[str, Any],
+    section: str = "",
+    *,
+    name_field: Callable[[str], str] = str,
+    hint: str = "",
+) -> OptionsT:
+    """Return `base` with the given values in place of its own, validated anew.
+
+    Args:
+        base: Options that are valid by themselves.
+        given: Values by field; None keeps the value of `base`.
+        section: Where the values come from; it stands before each field of a message.
+        name_field: Returns what the user calls a field, such as its command-line flag.
+        hint: What the user can do about a refusal.
+
+    Raises:
+        ConfigValidationError: Values are not allowed, or do not go with those of `base`; one line a field.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    try:
+        return type(base).model_validate({**base.model_dump(), **values})
+    except ValidationError as error:
+        sections = (section,) if section else ()
+        lines = explain(error, type(base), lambda path: ".".join((*sections, *map(name_field, path))))
+        raise ConfigValidationError("\n".join(lines), hint) from None

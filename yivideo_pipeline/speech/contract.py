@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import ValidationError
 
-from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
-from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 
@@ -114,7 +112,7 @@ class AsrModel:
             ConfigValidationError: a batch size or language that can't be.
             YivideoError: as `SpeechEngine.transcribe` and the media layer say.
         """
-        options = _override(self._options, {"batch_size": batch_size, "language": language})
+        options = override(self._options, {"batch_size": batch_size, "language": language})
         with _open_sound(audio, options.language) as sound:
             return to_whisperx(self._engine.transcribe(sound, options))
 
@@ -140,7 +138,7 @@ class AlignModel:
             ValueError: a segment's text does not hold its words.
             YivideoError: as `SpeechEngine.align` and the media layer say.
         """
-        options = _override(self._options, {"language": language})
+        options = override(self._options, {"language": language})
         with _open_sound(audio, options.language) as sound:
             return to_whisperx(self._engine.align(sound, self._transcript(segments, sound, options), options))
 
@@ -178,14 +176,6 @@ def make_models(engine: SpeechEngine, options: SpeechOptions) -> Models:
     language = None if options.language == "auto" else options.language
     metadata = {"language": language, "type": options.aligner.value}
     return Models(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
-
-
-def _override(options: SpeechOptions, changes: Mapping[str, Any]) -> SpeechOptions:
-    given = {name: value for name, value in changes.items() if value is not None}
-    try:
-        return SpeechOptions.model_validate({**options.model_dump(), **given})
-    except ValidationError as error:
-        raise classify(error) from error
 
 
 @contextmanager

@@ -150,7 +150,7 @@ class LocalSpeech:
     def __init__(self, settings: Settings, manager: ModelManager | None = None) -> None:
         token = settings.hub.read_token()
         self._model_dir = settings.cache.model_dir
-        self._options = settings.speech
+        self._options = settings.speech.options
         self._manager = manager
         self._hub: _Hub = {
             "token": token.get_secret_value() if token else None,

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import ModelBusy
-from yivideo_pipeline.remote.protocol import plain_options
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.models import FIXED
@@ -123,7 +122,7 @@ def info(shared: Shared) -> ModelInfo:
         last_error=health.last_error,
         memory=_memory(),
         idle_unload_s=settings.service.idle_unload_s,
-        configured=plain_options(settings.speech),
+        configured=settings.speech.options,
         refused_config=Refusal(at=refused.at, lines=refused.lines) if refused else None,
     )
 

@@ -134,7 +134,7 @@ def choose_model(name: str, settings: Settings) -> str:
     Raises:
         WrongParameter: 404, its weights are not here.
     """
-    configured = settings.speech.model_name
+    configured = settings.speech.options.model_name
     if name in (CONFIGURED, shown_name(configured)):
         return configured
     if name in MODELS and _is_here(name, settings):
@@ -163,8 +163,8 @@ def _names(shared: ServiceState) -> Iterator[str]:
     settings = shared.settings
     if loaded := shared.models.manager.info():
         yield shown_name(loaded.model)
-    if _is_here(settings.speech.model_name, settings):
-        yield shown_name(settings.speech.model_name)
+    if _is_here(settings.speech.options.model_name, settings):
+        yield shown_name(settings.speech.options.model_name)
     yield from (name for name in MODELS if _is_here(name, settings))
 
 
