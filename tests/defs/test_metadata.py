@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.telemetry.nvml import open_nvml
+from yivideo_pipeline.machine.gpu import open_nvml
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 EVERYWHERE = {

@@ -1,25 +1,17 @@
 """What the real service tells of a GPU: here a stand-in for the driver's library, compiled from C."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
 from serving import run_server
 from worked import wait_for
 
-SOURCE = Path(__file__).resolve().parents[1] / "telemetry" / "nvml_stand_in.c"
+from tests.machine.stand_in_driver import build_driver
+
 MB = 2**20
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory, model_dir):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler to build the stand-in for libnvidia-ml.so.1 with")
-    folder = tmp_path_factory.mktemp("nvml")
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, SOURCE], check=True)
+    folder = build_driver(tmp_path_factory.mktemp("nvml"))
     more = {"LD_LIBRARY_PATH": str(folder), "YIVIDEO_ALERTS__GPU_PCT": "20"}
     with run_server(folder / "home", model_dir, None, **more) as server, server.client() as client:
         yield client

@@ -3,7 +3,8 @@
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.settings.hardware import Gpu, Hardware
+from yivideo_pipeline.machine.gpu import Gpu
+from yivideo_pipeline.settings.hardware import Hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import check_machine, resolve
 

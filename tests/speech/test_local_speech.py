@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.settings.hardware import Gpu, probe_hardware
+from yivideo_pipeline.machine.gpu import Gpu
+from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve

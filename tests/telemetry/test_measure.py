@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from yivideo_pipeline.machine.gpu import GpuReading, NvmlFailed
 from yivideo_pipeline.telemetry.measure import measure
-from yivideo_pipeline.telemetry.nvml import GpuReading, NvmlFailed
 
 MB = 2**20
 

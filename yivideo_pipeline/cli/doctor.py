@@ -4,7 +4,6 @@ import ctypes
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,10 +16,12 @@ from typing import Literal
 from rich.console import Console
 from rich.text import Text
 
-from yivideo_pipeline.cli.console import Exit, one_line, open_console, printable, sentences
-from yivideo_pipeline.cli.preflight import megabytes, require_writable
+from yivideo_pipeline.cli.console import Exit, file_size, one_line, open_console, printable, sentences
+from yivideo_pipeline.cli.folders import require_writable
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
+from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
+from yivideo_pipeline.machine.host import read_disk
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
 from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
 from yivideo_pipeline.settings.model import Settings
@@ -28,7 +29,6 @@ from yivideo_pipeline.settings.options import Aligner, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import check_machine
 from yivideo_pipeline.speech.weights import weights_status
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.telemetry.nvml import NvmlFailed, open_nvml
 
 # PART cli/checks/result.py: What a check found.
 
@@ -146,9 +146,9 @@ def check_gpu(hardware: Hardware, options: SpeechOptions) -> Iterable[Result]:
         advice = "Install the NVIDIA driver, or set speech.device to auto" if wanted else ""
         yield Result("GPU", "failure" if wanted else "ok", f"none: {hardware.cuda_problem}", advice)
         return
-    driver = _driver_version()
+    driver = read_driver_version()
     for gpu in hardware.gpus:
-        memory = f"{megabytes(gpu.memory_free_bytes)} of {megabytes(gpu.memory_total_bytes)} free"
+        memory = f"{file_size(gpu.memory_free_bytes)} of {file_size(gpu.memory_total_bytes)} free"
         yield Result("GPU", "ok", f"{gpu.name}, driver {driver}, {memory}")
     if not hardware.has_cuda:
         advice = "Update the driver, or look at CUDA_VISIBLE_DEVICES; until then the CPU is used"
@@ -159,7 +159,7 @@ def check_gpu(hardware: Hardware, options: SpeechOptions) -> Iterable[Result]:
 def check_memory(hardware: Hardware, options: SpeechOptions) -> Iterable[Result]:
     """Memory and processors, and what of the speech settings does not fit them."""
     free, total = hardware.memory_available_bytes, hardware.memory_total_bytes
-    text = f"{megabytes(free)} of {megabytes(total)} free, {hardware.cores} processors"
+    text = f"{file_size(free)} of {file_size(total)} free, {hardware.cores} processors"
     yield Result("memory", "ok", text)
     for finding in check_machine(options, hardware):
         level = "failure" if finding.level == "error" else "warning"
@@ -170,28 +170,18 @@ def check_disks(folders: Iterable[Path]) -> Iterable[Result]:
     """Free space, once for each disk that the folders are on."""
     seen: set[int] = set()
     for folder in folders:
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        if there.stat().st_dev in seen:
+        disk = read_disk(folder)
+        if disk.device in seen:
             continue
-        seen.add(there.stat().st_dev)
-        free = shutil.disk_usage(there).free
-        text = f"{megabytes(free)} free for {folder}; an hour of sound takes 115 MB"
+        seen.add(disk.device)
+        free = disk.free_bytes
+        text = f"{file_size(free)} free for {folder}; an hour of sound takes 115 MB"
         if free < FULL_BYTES:
             yield Result("disk", "failure", text, "Free some space, or set storage.root to another disk")
         elif free < SCARCE_BYTES:
             yield Result("disk", "warning", text, "Free some space before larger work")
         else:
             yield Result("disk", "ok", text)
-
-
-def _driver_version() -> str:
-    import pynvml
-
-    pynvml.nvmlInit()
-    try:
-        return str(pynvml.nvmlSystemGetDriverVersion())
-    finally:
-        pynvml.nvmlShutdown()
 
 
 def _read_figures() -> Result:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
 from yivideo_pipeline.errors.tree import TaskError
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
-from yivideo_pipeline.telemetry.nvml import Nvml, open_nvml
 
 # PART defs/results.py: What a stage hands over when it is done with a video, and what is told of it.
 
@@ -261,7 +261,7 @@ class Stage:
             make: Does the work; given an empty folder for its files.
         """
         key = stage_key(self.name, STAGES[self.name].code_version, inputs, options)
-        with measure(_gpu(), self.tools.launch.settings.telemetry.interval_s) as measurement:
+        with measure(open_first_gpu(), self.tools.launch.settings.telemetry.interval_s) as measurement:
             artifact = self.tools.storage.find(video_hash, self.name, key)
             reused = artifact is not None
             if artifact is None:
@@ -290,8 +290,3 @@ class Stage:
         """Lend the decoded sound that the audio stage made, as a local file."""
         with self.tools.storage.local_copy(audio, "audio.wav") as path:
             yield Audio(path, audio.document["offset_s"])
-
-
-@cache
-def _gpu() -> Nvml | None:
-    return open_nvml()

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
 from yivideo_pipeline.service.performance.system import MB, read_daemons, read_gpu, read_memory, read_runs
@@ -157,7 +157,7 @@ class Gauges(Collector):
         yield GaugeMetricFamily(
             "yivideo_places_taken", "Requests waiting for the model or using it", self._admission.inside
         )
-        memory = psutil.Process().memory_info().rss
+        memory = read_process_memory_bytes()
         yield GaugeMetricFamily("yivideo_process_memory_bytes", "Memory of the service", memory)
 
     def _model(self) -> Iterator[Metric]:

@@ -295,3 +295,12 @@ def override(
         sections = (section,) if section else ()
         lines = explain(error, type(base), lambda path: ".".join((*sections, *map(name_field, path))))
         raise ConfigValidationError("\n".join(lines), hint) from None
+
+
+def differences(options: OptionsT, base: OptionsT) -> dict[str, Any]:
+    """Return the values in which `options` differ from `base`, as JSON has them.
+
+    It is the inverse of `override`, for values that are not None.
+    """
+    own, others = options.model_dump(mode="json"), base.model_dump(mode="json")
+    return {name: value for name, value in own.items() if value != others[name]}

@@ -11,7 +11,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.telemetry.nvml import BYTES_PER_MB, Nvml, NvmlFailed
+from yivideo_pipeline.machine.gpu import BYTES_PER_MB, Nvml, NvmlFailed
 
 # PART telemetry/metrics.py: What one stage cost, in the names that every materialization carries.
 

@@ -11,6 +11,7 @@ import psutil
 
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
+from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import Outcome
 from yivideo_pipeline.service.metrics import Counters
@@ -108,7 +109,7 @@ class Performance:
                 is_answered and outcome.kind is None,
                 wall_s,
                 outcome.audio_s,
-                round(psutil.Process().memory_info().rss / MB, 1),
+                round(read_process_memory_bytes() / MB, 1),
                 gpu.service_memory_mb or gpu.memory_used_mb if gpu else None,
                 outcome.kind,
                 outcome.message,

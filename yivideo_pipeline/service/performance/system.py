@@ -1,21 +1,17 @@
 """The health of the whole: this machine, Dagster's queue and daemon, the service's places and model."""
 
-import os
-import shutil
-import threading
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.machine import host
+from yivideo_pipeline.machine.gpu import read_first_gpu
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.operations import iso
-from yivideo_pipeline.settings.hardware import read_cpu_limit, read_memory_limit
 from yivideo_pipeline.speech.manager import ModelManager
-from yivideo_pipeline.telemetry.nvml import Nvml, NvmlFailed, open_nvml
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -64,56 +60,44 @@ class Gpu(BaseModel):
     temperature_c: float | None
 
 
-_gpu_lock = threading.Lock()
-
-
-@cache
-def _nvml() -> Nvml | None:
-    return open_nvml()
-
-
 def read_cpu() -> Cpu:
     """Return the use of the processors in a moment; takes that moment."""
-    cores = read_cpu_limit() or os.cpu_count()
-    return Cpu(used_pct=psutil.cpu_percent(GLANCE_S), cores=cores, load_1m=round(psutil.getloadavg()[0], 2))
+    return Cpu(
+        used_pct=psutil.cpu_percent(GLANCE_S),
+        cores=host.count_cores(),
+        load_1m=round(psutil.getloadavg()[0], 2),
+    )
 
 
 def read_memory() -> Memory:
     """Return what memory there is and how much of it is used."""
-    memory = psutil.virtual_memory()
-    limit, left = read_memory_limit() or (memory.total, memory.available)
-    total, available = min(memory.total, limit), min(memory.available, left)
+    memory = host.read_memory()
     return Memory(
-        total_mb=round(total / MB, 1),
-        available_mb=round(available / MB, 1),
-        used_pct=round(100 * (1 - available / total), 2),
-        service_mb=round(psutil.Process().memory_info().rss / MB, 1),
+        total_mb=round(memory.total_bytes / MB, 1),
+        available_mb=round(memory.available_bytes / MB, 1),
+        used_pct=round(memory.used_pct, 2),
+        service_mb=round(host.read_process_memory_bytes() / MB, 1),
     )
 
 
 def read_disk(folder: Path) -> Disk | None:
-    """Return the room on a folder's file system; None where there is no such folder."""
+    """Return the room on a folder's file system; None where it can't be looked at."""
     try:
-        usage = shutil.disk_usage(folder)
+        space = host.read_disk(folder)
     except OSError:
         return None
     return Disk(
-        total_mb=round(usage.total / MB, 1),
-        free_mb=round(usage.free / MB, 1),
-        used_pct=round(100 * (1 - usage.free / usage.total), 2),
+        total_mb=round(space.total_bytes / MB, 1),
+        free_mb=round(space.free_bytes / MB, 1),
+        used_pct=round(space.used_pct, 2),
     )
 
 
 def read_gpu() -> Gpu | None:
     """Return what the GPU says; None where there is none, or its driver has failed."""
-    with _gpu_lock:
-        nvml = _nvml()
-        if nvml is None:
-            return None
-        try:
-            reading = nvml.read()
-        except NvmlFailed:
-            return None
+    reading = read_first_gpu()
+    if reading is None:
+        return None
     used, total = reading.device_memory_mb, reading.device_memory_total_mb
     return Gpu(
         utilization_pct=reading.utilization_pct,
@@ -241,11 +225,7 @@ def read_daemons(instance: "dg.DagsterInstance | None") -> list[Daemon]:
 
 
 def _disks(folders: Mapping[str, Path]) -> dict[str, Disk | None]:
-    # A folder that is made at first use lies on its parent's file system.
-    return {
-        name: next((disk for one in (folder, *folder.parents) if (disk := read_disk(one))), None)
-        for name, folder in folders.items()
-    }
+    return {name: read_disk(folder) for name, folder in folders.items()}
 
 
 def describe_service(manager: ModelManager, admission: Admission, uptime_s: float) -> ServiceHealth:

@@ -2,22 +2,20 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from functools import cache
 from typing import Annotated
 
-import psutil
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import ModelBusy
+from yivideo_pipeline.machine.gpu import BYTES_PER_MB, read_first_gpu
+from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.models import FIXED
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.show import Change
-from yivideo_pipeline.telemetry.measure import rss_mb
-from yivideo_pipeline.telemetry.nvml import Nvml, NvmlFailed, open_nvml
 
 router = APIRouter(prefix="/api/v1/model", tags=["model"])
 
@@ -178,20 +176,11 @@ def _tell(change: Change) -> FieldChange:
 
 
 def _memory() -> Memory:
-    return Memory(rss_mb=round(rss_mb(psutil.Process()), 1), gpu_mb=_gpu_mb())
+    return Memory(rss_mb=round(read_process_memory_bytes() / BYTES_PER_MB, 1), gpu_mb=_gpu_mb())
 
 
 def _gpu_mb() -> float | None:
-    gpu = _gpu()
-    if gpu is None:
-        return None
-    try:
-        reading = gpu.read()
-    except NvmlFailed:
+    reading = read_first_gpu()
+    if reading is None:
         return None
     return reading.device_memory_mb if reading.process_memory_mb is None else reading.process_memory_mb
-
-
-@cache
-def _gpu() -> Nvml | None:
-    return open_nvml()

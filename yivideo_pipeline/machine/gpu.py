@@ -1,29 +1,42 @@
-"""The GPU's own figures, by NVIDIA's management library; nothing where there is none.
+"""NVIDIA GPUs by the driver's management library (NVML): which there are, and how busy they are.
 
-`pynvml` (nvidia-ml-py) is imported only when asked for. A megabyte is 2**20 bytes, as in nvidia-smi.
+CUDA_VISIBLE_DEVICES, which NVML itself ignores, is followed. `pynvml` (nvidia-ml-py) is imported on
+first use. A megabyte is 2**20 bytes, as in nvidia-smi.
 """
 
 import logging
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
 BYTES_PER_MB = 2**20
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class NvmlFailed(Exception):
-    """NVML gives no more figures; the stage that it watched goes on."""
+    """NVML reports no more figures; the stage that it watched goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU and its memory."""
+
+    name: str
+    memory_total_bytes: int
+    memory_free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """What the GPU says at one moment; None where it does not say.
+    """What a GPU reports at one moment; None for what it does not report.
 
-    `device_memory_mb` of `device_memory_total_mb` is in use by everybody, `process_memory_mb` by this
-    process: drivers withhold the latter on Windows and where a container has process numbers of its own.
+    `device_memory_mb` of `device_memory_total_mb` is in use by all processes, `process_memory_mb` by
+    this one: drivers withhold the latter on Windows and where a container numbers processes itself.
     """
 
     utilization_pct: float | None = None
@@ -62,8 +75,8 @@ class NvmlDevice:
         self._pynvml = pynvml
         self._handle = handle
         self._given_up: str | None = None
-        # What one GPU can't tell (a laptop's power, a MIG slice's load) does not hide the rest.
-        self._untold = {
+        # What one GPU can't report (a laptop's power, a MIG slice's load) does not hide the rest.
+        self._unreported = {
             pynvml.NVML_ERROR_NOT_SUPPORTED,
             pynvml.NVML_ERROR_NO_PERMISSION,
             pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
@@ -115,9 +128,62 @@ class NvmlDevice:
         try:
             return query(self._handle, *arguments)
         except self._pynvml.NVMLError as error:
-            if error.value in self._untold:
+            if error.value in self._unreported:
                 return None
             raise
+
+
+_first_gpu_lock = threading.Lock()
+
+
+def list_gpus() -> tuple[tuple[Gpu, ...], str]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves; or none, and the reason."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return (), f"no NVIDIA driver answers ({error})"
+    try:
+        gpus = tuple(_describe(pynvml, handle) for handle in _visible_handles(pynvml))
+    except pynvml.NVMLError as error:
+        return (), f"the NVIDIA driver fails ({error})"
+    finally:
+        pynvml.nvmlShutdown()
+    return gpus, "" if gpus else "the NVIDIA driver shows no GPU (CUDA_VISIBLE_DEVICES?)"
+
+
+def read_driver_version() -> str:
+    """Return the version of the NVIDIA driver.
+
+    Raises:
+        pynvml.NVMLError: There is no driver.
+    """
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def read_first_gpu() -> GpuReading | None:
+    """Read the GPU that CUDA calls the first; None where there is none, or its driver has failed."""
+    gpu = open_first_gpu()
+    if gpu is None:
+        return None
+    with _first_gpu_lock:
+        try:
+            return gpu.read()
+        except NvmlFailed:
+            return None
+
+
+@cache
+def open_first_gpu() -> Nvml | None:
+    """Open the GPU that CUDA calls the first, once a process."""
+    return open_nvml()
 
 
 def open_nvml(device_index: int = 0) -> Nvml | None:
@@ -126,7 +192,7 @@ def open_nvml(device_index: int = 0) -> Nvml | None:
     CUDA_VISIBLE_DEVICES is followed. NVML numbers GPUs by their place on the bus, as CUDA does with
     CUDA_DEVICE_ORDER=PCI_BUS_ID; among unlike GPUs CUDA otherwise puts the fastest first.
     """
-    target = nvml_target(device_index, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    target = nvml_target(device_index, os.environ.get(_VISIBLE))
     if target is None:
         return None
     import pynvml
@@ -135,7 +201,7 @@ def open_nvml(device_index: int = 0) -> Nvml | None:
 
 
 def nvml_target(device_index: int, visible_devices: str | None) -> int | str | None:
-    """Say which GPU CUDA means by a number: NVML's index, a UUID or its beginning, or None.
+    """Return which GPU CUDA means by a number: NVML's index, a UUID or its beginning, or None.
 
     Args:
         device_index: CUDA's number of the device.
@@ -143,6 +209,12 @@ def nvml_target(device_index: int, visible_devices: str | None) -> int | str | N
     """
     if visible_devices is None:
         return device_index
+    targets = _read_visible(visible_devices)
+    return targets[device_index] if device_index < len(targets) else None
+
+
+def _read_visible(visible_devices: str) -> Sequence[int | str]:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names, each as NVML's index or a UUID or its beginning."""
     targets: list[int | str] = []
     for entry in map(str.strip, visible_devices.split(",")):
         if entry.isdecimal():
@@ -152,7 +224,24 @@ def nvml_target(device_index: int, visible_devices: str | None) -> int | str | N
         else:
             # CUDA sees no device from the first invalid entry on.
             break
-    return targets[device_index] if device_index < len(targets) else None
+    return targets
+
+
+def _visible_handles(pynvml: Any) -> Iterator[Any]:
+    visible = os.environ.get(_VISIBLE)
+    targets = range(pynvml.nvmlDeviceGetCount()) if visible is None else _read_visible(visible)
+    for target in targets:
+        try:
+            yield _handle(pynvml, target)
+        except pynvml.NVMLError as error:
+            if error.value in _absent(pynvml):  # an invalid entry too
+                return
+            raise
+
+
+def _describe(pynvml: Any, handle: Any) -> Gpu:
+    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    return Gpu(pynvml.nvmlDeviceGetName(handle), int(memory.total), int(memory.free))
 
 
 def _open(pynvml: Any, target: int | str) -> NvmlDevice | None:
@@ -160,16 +249,20 @@ def _open(pynvml: Any, target: int | str) -> NvmlDevice | None:
         pynvml.nvmlInit()
         return NvmlDevice(pynvml, _handle(pynvml, target))
     except pynvml.NVMLError as error:
-        # Without driver or GPU there is nothing to say; anything else somebody may want to mend.
-        absent = {
-            pynvml.NVML_ERROR_LIBRARY_NOT_FOUND,
-            pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-            pynvml.NVML_ERROR_NOT_FOUND,
-            pynvml.NVML_ERROR_INVALID_ARGUMENT,
-        }
-        level = logging.DEBUG if error.value in absent else logging.WARNING
+        # A missing driver or GPU is normal; the user may want to repair anything else.
+        level = logging.DEBUG if error.value in _absent(pynvml) else logging.WARNING
         logger.log(level, "No GPU figures: %s", error)
         return None
+
+
+def _absent(pynvml: Any) -> set[int]:
+    """Return the errors that mean: there is no such driver or GPU."""
+    return {
+        pynvml.NVML_ERROR_LIBRARY_NOT_FOUND,
+        pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
+        pynvml.NVML_ERROR_NOT_FOUND,
+        pynvml.NVML_ERROR_INVALID_ARGUMENT,
+    }
 
 
 def _handle(pynvml: Any, target: int | str) -> Any:

@@ -31,6 +31,7 @@ static int set_to(const char *name) {
 }
 
 int nvmlInitWithFlags(unsigned flags) { return set_to("STAND_IN_INIT"); }
+int nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(int code) { return code == GPU_IS_LOST ? "GPU is lost" : "another error"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return SUCCESS; }
 
@@ -41,6 +42,16 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, Gpu **gpu) {
 }
 
 int nvmlDeviceGetHandleByUUID(const char *uuid, Gpu **gpu) { return NOT_FOUND; }
+
+int nvmlDeviceGetName(Gpu *gpu, char *name, unsigned length) {
+    strncpy(name, gpu == gpus ? "First GPU" : "Second GPU", length);
+    return SUCCESS;
+}
+
+int nvmlSystemGetDriverVersion(char *version, unsigned length) {
+    strncpy(version, "550.54", length);
+    return SUCCESS;
+}
 
 int nvmlDeviceGetUUID(Gpu *gpu, char *uuid, unsigned length) {
     strncpy(uuid, gpu->uuid, length);
@@ -58,6 +69,7 @@ int nvmlDeviceGetUtilizationRates(Gpu *gpu, Utilization *utilization) {
 int nvmlDeviceGetMemoryInfo(Gpu *gpu, Memory *memory) {
     memory->total = 12288ull * MB;
     memory->used = 4000ull * MB;
+    memory->free = 8288ull * MB;
     return SUCCESS;
 }
 
