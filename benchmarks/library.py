@@ -19,7 +19,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.files import FILES, ROOTS
 from yivideo_pipeline.ledger.materializations import MADE
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import STAGES, VIDEOS
 

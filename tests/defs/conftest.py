@@ -5,7 +5,7 @@ import pytest
 from bench import Bench
 
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import RetrySettings
+from yivideo_pipeline.settings.sections import RetrySettings
 from yivideo_pipeline.stages import STAGES
 
 

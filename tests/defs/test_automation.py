@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.ledger.failures import Failed
 from yivideo_pipeline.ledger.materializations import MADE, Made
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 SUBTITLES = dg.AssetKey("subtitles")

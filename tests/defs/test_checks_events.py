@@ -10,7 +10,7 @@ from make_subjects import make_audio, make_info
 from yivideo_pipeline.defs.checks import Subject, check_facts, conclude, evaluate, evaluations, specs_of
 from yivideo_pipeline.defs.dagster_internals import silent_output, videos
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import CheckSettings
+from yivideo_pipeline.settings.sections import CheckSettings
 
 SOUND = dg.AssetCheckKey(dg.AssetKey("audio"), "audio_has_sound")
 

@@ -12,7 +12,7 @@ from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import REPOSITORY, _origin
 from yivideo_pipeline.defs.sensors.notices import WILL_RETRY_TAG, build_notice_sensors
 from yivideo_pipeline.errors.tree import DiskFull
-from yivideo_pipeline.settings.model import NoticeSettings
+from yivideo_pipeline.settings.sections import NoticeSettings
 from yivideo_pipeline.stages import JOB
 
 ORIGIN = _origin(JOB)

@@ -6,10 +6,9 @@ import pytest
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.failures import FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
-from yivideo_pipeline.library.outcome import Answer, Look
-from yivideo_pipeline.library.watch import Watch
+from yivideo_pipeline.library.outcome import Explanation, ScanResult
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
@@ -52,21 +51,21 @@ class Shelf:
         copyfile(source, target)
         return target
 
-    def look(self, after_s: float = 0.0, limit: int = 50) -> Look:
+    def look(self, after_s: float = 0.0, limit: int = 50) -> ScanResult:
         self.now += after_s
         return self.watch.look(self.now, limit)
 
-    def settle(self, limit: int = 50) -> Look:
+    def settle(self, limit: int = 50) -> ScanResult:
         """Look twice, as far apart as it takes a file to settle."""
         self.look(1)
         return self.look(SETTLE_S, limit)
 
-    def take(self, look: Look) -> list[str]:
+    def take(self, look: ScanResult) -> list[str]:
         """Take what a look hands out; returns the keys."""
         self.watch.note_taken({item.key: item.stamp for item in look.take})
         return [item.key for item in look.take]
 
-    def why(self, name: str) -> Answer:
+    def why(self, name: str) -> Explanation:
         return self.watch.why(self.inbox / name, self.now)
 
 

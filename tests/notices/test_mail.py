@@ -14,7 +14,7 @@ from receivers import Mailbox, receive_mails
 
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.notices.channels import Mail
-from yivideo_pipeline.settings.model import NoticeSettings
+from yivideo_pipeline.settings.sections import NoticeSettings
 
 
 def mail(port: int, timeout_s: float = 5.0, **changes) -> Mail:

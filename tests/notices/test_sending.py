@@ -11,7 +11,7 @@ from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.outbox import Notice, Outbox
 from yivideo_pipeline.notices.channels import Webhook, channels_of
 from yivideo_pipeline.notices.sending import send_waiting
-from yivideo_pipeline.settings.model import NoticeSettings
+from yivideo_pipeline.settings.sections import NoticeSettings
 
 AT_ONCE = RetryOptions(max_attempts=3, base_delay_s=0, jitter=0)
 

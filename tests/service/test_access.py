@@ -8,7 +8,7 @@ from serving import SAMPLES, run_server
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.middleware import require_safe
-from yivideo_pipeline.settings.model import ServiceSettings
+from yivideo_pipeline.settings.sections import ServiceSettings
 
 pytestmark = pytest.mark.model
 

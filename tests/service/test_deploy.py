@@ -9,7 +9,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from yivideo_pipeline.service.metrics import Counters
-from yivideo_pipeline.settings.model import AlertSettings, ServiceSettings
+from yivideo_pipeline.settings.sections import AlertSettings, ServiceSettings
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 PROMETHEUS_OWN = {"up"}

@@ -12,7 +12,7 @@ from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.alerts import AlertBook, find
-from yivideo_pipeline.settings.model import AlertSettings
+from yivideo_pipeline.settings.sections import AlertSettings
 
 API = "/api/v1/performance"
 LIMIT = "YIVIDEO_ALERTS__MEMORY_PCT"

@@ -4,15 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.messages import explain
-from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
-from yivideo_pipeline.settings.options import (
-    LANGUAGES,
-    SpeechOptions,
-    SubtitleFormat,
-    SubtitleOptions,
-    override,
-)
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
+from yivideo_pipeline.settings.whisper_models import MODELS, estimate_memory_bytes
 
 GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
     ("large-v2", "float16", 1, True, 4525),

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
-from yivideo_pipeline.settings.load import apply_environment, load_settings
-from yivideo_pipeline.settings.messages import list_fields
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.key_paths import list_fields
+from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.show import describe, diff_settings
+from yivideo_pipeline.settings.tree import Settings
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_token_cache_and_offline_mode_arrive_at_the_hubs_library(load, tmp_path,
     code = f"""
 {early}
 from pathlib import Path
-from yivideo_pipeline.settings.load import apply_environment
+from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 config, home = Path({str(tmp_path / "config.yml")!r}), {str(tmp_path)!r}
 apply_environment(load_settings(config, {{"YIVIDEO_HOME": home}}))

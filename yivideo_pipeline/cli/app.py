@@ -9,16 +9,8 @@ from typing import Annotated
 
 import typer
 
-from yivideo_pipeline.cli.console import (
-    Exit,
-    WrongUsage,
-    complain,
-    complain_of,
-    exit_code,
-    log_path,
-    open_log,
-    show_path,
-)
+from yivideo_pipeline.cli.console import Exit, WrongUsage, exit_code, print_error, print_problem, show_path
+from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(
@@ -251,10 +243,10 @@ def main() -> None:
     try:
         app(prog_name="yivideo")
     except YivideoError as error:
-        complain_of(error)
+        print_error(error)
         sys.exit(exit_code(error))
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Python would complain once more at its end.
+        # The reader of our output went away, as `head` does. Python would print_problem once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except Exception as error:  # noqa: BLE001 - it goes to the log
@@ -268,13 +260,13 @@ def _report_unforeseen(error: Exception) -> Exit:
     known = classify(error)
     try:
         if log_path() is None:
-            from yivideo_pipeline.settings.model import find_home
+            from yivideo_pipeline.settings.tree import find_home
 
             open_log(Path(os.environ.get("YIVIDEO_HOME") or find_home()))
     except YivideoError as unlogged:
-        complain_of(unlogged)
+        print_error(unlogged)
     logging.getLogger(__name__).error("The command failed", exc_info=error)
-    complain_of(known)
+    print_error(known)
     if path := log_path():
-        complain(f"More about it is in {show_path(path)}")
+        print_problem(f"More about it is in {show_path(path)}")
     return exit_code(known)

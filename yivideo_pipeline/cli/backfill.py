@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console, print_json, printable
-from yivideo_pipeline.cli.preflight import require_writable
+from yivideo_pipeline.cli.folders import require_writable
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.schedules import PAUSED, count_videos, orders_by_hand, say_reasons
 from yivideo_pipeline.defs.backfills.selection import LeftOut, Reason, Selection, Wish, select
@@ -27,7 +27,8 @@ from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import HubSettings, Settings
+from yivideo_pipeline.settings.sections import HubSettings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import stages_from
 
@@ -156,11 +157,13 @@ def backfill(request: Request) -> Exit:
     """
     wish = request.wish()
     settings = load_settings(request.config)
-    ledger = ledger_of(settings)
+    ledger = ledger_of(settings.home)
     people = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
         selection = select(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
-        estimate = Estimator(ledger.made, selection.registered, settings.speech.options).total(selection.videos)
+        estimate = Estimator(ledger.made, selection.registered, settings.speech.options).total(
+            selection.videos
+        )
         print_plan(people, selection, estimate)
         launched: list[Launched] = []
         if selection.videos and not request.dry_run and _agreed(request):
@@ -175,7 +178,7 @@ def backfill(request: Request) -> Exit:
 def pause(config: Path | None) -> Exit:
     """Keep the schedules from launching anything, and take back what waits of what they launched."""
     settings = load_settings(config)
-    ledger_of(settings).marks.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
+    ledger_of(settings.home).marks.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
     with open_instance(settings.home) as instance:
         taken = take_back_scheduled(instance)
     open_console().print(
@@ -188,7 +191,7 @@ def pause(config: Path | None) -> Exit:
 
 def resume(config: Path | None) -> Exit:
     """Let the schedules launch backfills again."""
-    was_paused = ledger_of(load_settings(config)).marks.clear(PAUSED)
+    was_paused = ledger_of(load_settings(config).home).marks.clear(PAUSED)
     open_console().print(
         "The schedules launch backfills again, at their next times."
         if was_paused

@@ -19,9 +19,9 @@ from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.notices.channels import channels_of
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import find_config, load_settings
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.resolve import check_machine
 from yivideo_pipeline.settings.show import describe, diff_settings
+from yivideo_pipeline.settings.tree import Settings
 
 
 def show(config: Path | None, *, as_json: bool) -> Exit:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from yivideo_pipeline.cli.backfill import ledger_of
 from yivideo_pipeline.cli.console import (
     Exit,
     WrongUsage,
@@ -15,9 +14,10 @@ from yivideo_pipeline.cli.console import (
     print_table,
     printable,
 )
+from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.partition_keys import key_of
 
 
@@ -28,7 +28,7 @@ def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
         ConfigError: the settings can't be read.
     """
     settings = load_settings(config)
-    aside = list(ledger_of(settings).failures.quarantined().values())
+    aside = list(ledger_of(settings.home).failures.quarantined().values())
     if as_json:
         print_json([asdict(one) for one in aside])
     elif not aside:
@@ -54,7 +54,7 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
     if everything == bool(names):
         raise WrongUsage("It is not said which videos to release", "Name them, or give --all")
     settings = load_settings(config)
-    ledger = ledger_of(settings)
+    ledger = ledger_of(settings.home)
     aside = ledger.failures.quarantined()
     keys = list(aside) if everything else _keys_of(names, aside, settings)
     released = ledger.failures.release(keys)

@@ -1,74 +1,65 @@
-"""`yivideo serve`: the models and the gateway API, until somebody stops it."""
+"""`yivideo serve`: the service with the models, its API and its page, until it is stopped."""
 
 import logging
 import os
-import signal
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from yivideo_pipeline.cli.console import (
-    Exit,
-    WrongUsage,
-    complain,
-    log_path,
-    open_console,
-    open_log,
-    show_path,
-)
-from yivideo_pipeline.settings.load import apply_environment, load_settings
-from yivideo_pipeline.settings.model import ServiceSettings, Settings
+from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, show_path
+from yivideo_pipeline.cli.logs import log_path, open_log
+from yivideo_pipeline.cli.signals import StopRequest
+from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.sections import ServiceSettings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.runtime import limit_arenas
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
 GRACE_S = 30
-"""How long requests may go on after somebody asked for the stop."""
+"""How long requests may go on after the service was asked to stop."""
 _POLL_S = 0.1
 
 
 def serve(config: Path | None, host: str | None, port: int | None, insecure: bool) -> Exit:
-    """Answer requests until SIGINT or SIGTERM; a second one ends at once.
+    """Answer requests until SIGINT or SIGTERM; a second signal ends the process at once.
 
     Args:
         config: Settings file.
         host: In place of service.host.
         port: In place of service.port.
-        insecure: Whether other machines may ask without a key.
+        insecure: Whether other machines may send requests without a key.
 
     Raises:
-        WrongUsage: the port is taken.
-        YivideoError: the settings are wrong, or open the service to others without a key.
+        WrongUsage: The port is taken.
+        YivideoError: The settings are wrong, or open the service to others without a key.
     """
     limit_arenas()
-    with _stop_signals() as stop:
-        # As variables they hold too when the settings are read again.
+    with StopRequest().listening() as stop:
+        # As environment variables they also hold when the settings are read again.
         given = {"YIVIDEO_SERVICE__HOST": host, "YIVIDEO_SERVICE__PORT": port}
         os.environ.update({name: str(value) for name, value in given.items() if value is not None})
         settings = load_settings(config)
         open_log(settings.home)
         apply_environment(settings)
-        require_free(settings.service.host, settings.service.port)
-        return _run(_build_server(settings, config, insecure), settings.service, stop, open_console())
+        require_free_port(settings.service.host, settings.service.port)
+        return _run(_build_server(settings, config, insecure), settings.service, stop)
 
 
 def address_of(service: ServiceSettings) -> str:
-    """Return the address at which this machine's programs reach the service."""
+    """Return the address at which programs on this machine reach the service."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(service.host, service.host)
     return f"http://[{host}]:{service.port}" if ":" in host else f"http://{host}:{service.port}"
 
 
-def require_free(host: str, port: int, option: str = "--port") -> None:
-    """Refuse a port that another program has.
+def require_free_port(host: str, port: int, option: str = "--port") -> None:
+    """Check that no other program uses a port.
 
     Raises:
-        WrongUsage: it can't be used.
+        WrongUsage: It can't be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -101,58 +92,32 @@ def _build_server(settings: Settings, config: Path | None, insecure: bool) -> "S
     )
 
 
-def _run(server: "Server", service: ServiceSettings, stop: "_Stop", console: Console) -> Exit:
+def _run(server: "Server", service: ServiceSettings, stop: StopRequest) -> Exit:
     """Run the server in a thread of its own, where it leaves signals to this one."""
+    console = open_console()
     thread = threading.Thread(target=server.run, name="server")
     thread.start()
-    while thread.is_alive() and not (server.started or stop.asked):
+    while thread.is_alive() and not server.started and not stop.received:
         thread.join(_POLL_S)
     if server.started:
         console.print(f"yivideo serves {address_of(service)} (Ctrl-C stops it)")
-    while thread.is_alive() and not stop.asked:
-        thread.join(_POLL_S)
-    if not stop.asked:
-        complain(f"The service ended by itself; {show_path(log_path() or Path('its log'))} says why.")
+    while thread.is_alive() and not stop.wait(_POLL_S):
+        pass
+    if not stop.received:
+        log = show_path(log_path() or Path("its log"))
+        print_problem(f"The service ended by itself; the reason is in {log}.")
         return Exit.FAILED
     if server.server_state.tasks:
-        console.print(f"Stopping; requests in work have {GRACE_S} s (Ctrl-C once more ends at once)")
+        console.print(f"Stopping; running requests have {GRACE_S} s (press Ctrl-C again to end at once)")
     server.should_exit = True
     thread.join()
     console.print("Stopped.")
-    _leave_threads()
+    _abandon_work()
     return Exit.DONE
 
 
-def _leave_threads() -> None:
-    """End here and now if work goes on: its threads must not meet an interpreter half taken down."""
+def _abandon_work() -> None:
+    """End at once if work goes on: its threads must not meet an interpreter that is half shut down."""
     if any(thread.name in ("request", "speech") for thread in threading.enumerate()):
         logging.shutdown()
         os._exit(Exit.DONE)
-
-
-class _Stop:
-    """Whether somebody asked to stop, by a signal; asked once more, the program ends where it stands.
-
-    Files are renamed into place, so none is left half-written.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def note(self, _number: int, _frame: object) -> None:
-        """Handle a signal; takes no lock, since the thread that it interrupts may hold any."""
-        if self.asked:
-            os._exit(Exit.INTERRUPTED)
-        self.asked = True
-
-
-@contextmanager
-def _stop_signals() -> Generator[_Stop]:
-    """Handle SIGINT and SIGTERM; without a handler what a shell starts in the background hears no SIGINT."""
-    stop = _Stop()
-    before = {number: signal.signal(number, stop.note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

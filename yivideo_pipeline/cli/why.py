@@ -7,26 +7,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from yivideo_pipeline.cli.backfill import ledger_of
 from yivideo_pipeline.cli.console import (
     Exit,
     WrongUsage,
+    file_size,
     moment,
     open_console,
     print_json,
     printable,
     sentences,
 )
-from yivideo_pipeline.cli.preflight import megabytes
+from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.ledger.failures import Failed, Quarantined
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.materializations import Made
 from yivideo_pipeline.ledger.workers import AtWork
-from yivideo_pipeline.library.decisions import Action, Why
-from yivideo_pipeline.library.outcome import Answer
-from yivideo_pipeline.library.watch import Watch
+from yivideo_pipeline.library.decisions import Action, Reason
+from yivideo_pipeline.library.outcome import Explanation
+from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -133,7 +133,7 @@ _VERDICTS: dict[Action, str] = {
     "take_again": "to be made again: the next look takes it, while `yivideo up` runs",
     "known": "known",
     "wait": "waiting",
-    "pass": "passed over",
+    "skip": "skipped",
     "retire": "to be taken out",
     "hold": "out of sight",
 }
@@ -157,9 +157,9 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
             f"{printable(str(path))} is a folder",
             "Name a file in it; `yivideo process` makes subtitles for all of a folder",
         )
-    ledger = ledger_of(settings)
+    ledger = ledger_of(settings.home)
     storage = Storage(settings.storage.root, settings.home / "tmp")
-    answer = Watch(settings, ledger.files, ledger.failures, storage).why(path)
+    answer = open_watch(settings, ledger, storage).explain(path)
     account = account_of(key_of(path, settings.library.roots), ledger, settings)
     if not (os.path.lexists(path) or answer.record or account.last_run):
         raise WrongUsage(f"There is no {printable(str(path))}", "Check the path")
@@ -173,27 +173,27 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
     return Exit.DONE
 
 
-def _as_json(path: Path, answer: Answer, account: Account) -> dict[str, Any]:
+def _as_json(path: Path, answer: Explanation, account: Account) -> dict[str, Any]:
     decision = answer.decision
     return {
         "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow links
         "action": decision.action,
-        "why": decision.why.name,
-        "reason": decision.reason,
+        "why": decision.reason.name,
+        "reason": decision.reason.sentence,
         "detail": decision.detail,
         "file": answer.record and asdict(answer.record),
         **asdict(account),
     }
 
 
-def _lines(path: Path, answer: Answer, account: Account) -> Iterator[tuple[str, str]]:
+def _lines(path: Path, answer: Explanation, account: Account) -> Iterator[tuple[str, str]]:
     decision = answer.decision
     yield "watch", sentences(_VERDICTS[decision.action], str(decision))
-    if decision.why is Why.OUTSIDE:
+    if decision.reason is Reason.OUTSIDE:
         yield "", f"`yivideo process {shlex.quote(str(path))}` makes its subtitles."
     yield "partition", account.key
     if record := answer.record:
-        yield "file", f"{megabytes(record.size_bytes)}, changed {moment(record.mtime_ns / 1e9)}"
+        yield "file", f"{file_size(record.size_bytes)}, changed {moment(record.mtime_ns / 1e9)}"
     if now := account.at_work:
         share = "" if now.fraction is None else f" ({now.fraction:.0%} of it done)"
         yield "at work", f"{now.stage}, since {moment(now.since)}{share}"

@@ -29,8 +29,8 @@ from yivideo_pipeline.media.audio import content_hash
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.images import peaks, poster_jpeg
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, probe
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SubtitleOptions
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.vad import speech_spans

@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.cache_keys import deciding_options, recipe_of
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import TRIGGER_TAG
 
 STAGE = "subtitles"

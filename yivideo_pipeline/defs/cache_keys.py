@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json
 

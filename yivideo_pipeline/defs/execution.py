@@ -31,7 +31,7 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.ledger.failures import Attempt, Failed
 from yivideo_pipeline.ledger.materializations import Made
-from yivideo_pipeline.settings.model import RetrySettings
+from yivideo_pipeline.settings.sections import RetrySettings
 from yivideo_pipeline.stages import LAST_STAGE
 
 # PART defs/quarantine.py: When a video is set aside: nothing takes it up by itself until its file changes or somebody says so.

@@ -15,8 +15,8 @@ from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.remote.client import choose_speech
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions, SubtitleOptions, override
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage

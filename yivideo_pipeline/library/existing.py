@@ -1,8 +1,8 @@
-"""Subtitles that are there already: files beside a video, in the manner that players look for them.
+"""What a video already has: subtitle files beside it, and the tracks inside it.
 
-`talk.srt`, `talk.en.srt`, `talk.eng.sdh.srt`, `talk.zh-Hans.ass` and `talk.mp4.en.srt` all belong to
-`talk.mp4`. Parts that mark forced subtitles or a commentary make a file not count: it does not hold all
-that is said.
+Subtitle files are found as players find them: `talk.srt`, `talk.en.srt`, `talk.eng.sdh.srt`,
+`talk.zh-Hans.ass` and `talk.mp4.en.srt` all belong to `talk.mp4`. Files and tracks that are marked as forced
+subtitles or as a commentary do not count: they hold only part of what is said.
 """
 
 import re
@@ -17,18 +17,26 @@ from pydantic import BaseModel, ConfigDict
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import MediaError, NoAudioStream
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, normalize_language, probe
-from yivideo_pipeline.settings.options import LANGUAGES, find_language
+from yivideo_pipeline.settings.languages import LANGUAGES, find_language
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
 _PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
+_PARTIAL_TITLES = ("forced", "signs", "commentary")
 _HEARING_IMPAIRED = "hi"
 _CLOSED_CAPTIONS = "cc"
 _TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.I)
 
+_TEXT_CODECS = {
+    "subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text", "ttml", "stl", "microdvd", "sami",
+    "subviewer", "subviewer1", "jacosub", "mpl2", "realtext", "vplayer", "pjs", "hdmv_text_subtitle",
+    "eia_608",
+}  # fmt: skip
+"""Subtitles that hold text; the others (PGS, DVD, DVB, XSUB) hold pictures of it."""
+
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A subtitle file beside a video; `language` is None where its name does not say it."""
+    """A subtitle file beside a video; `language` is None where its name does not give one."""
 
     name: str
     language: str | None
@@ -39,7 +47,7 @@ class Folder:
 
     Args:
         names: Names of all files in it.
-        is_video: Whether a name is one of a video.
+        is_video: Whether a name is that of a video.
     """
 
     def __init__(self, names: Iterable[str], is_video: Callable[[str], bool]) -> None:
@@ -47,7 +55,7 @@ class Folder:
         self._is_video = is_video
 
     def sidecars_of(self, video: str) -> list[Sidecar]:
-        """Return the subtitles of a video in this folder that hold all that is said in it."""
+        """Return the complete subtitles of a video in this folder."""
         stem = _stem(video)
         first = bisect_left(self._subtitles, f"{stem}.")
         found = []
@@ -56,11 +64,11 @@ class Folder:
                 break
             tags = _stem(name)[len(stem) :].strip(".").split(".")
             if not self._is_of_longer_name(stem, tags) and _PARTIAL_TAGS.isdisjoint(map(str.lower, tags)):
-                found.append(Sidecar(name, _language(tags)))
+                found.append(Sidecar(name, _language_of(tags)))
         return found
 
     def _is_of_longer_name(self, stem: str, tags: list[str]) -> bool:
-        """Whether `talk.en.srt` belongs to another video here, named `talk.en.mkv`."""
+        """Return whether `talk.en.srt` belongs to another video here, named `talk.en.mkv`."""
         longer = stem
         for tag in tags:
             longer = f"{longer}.{tag}"
@@ -77,50 +85,15 @@ class Folder:
         return {_stem(name) for name in self._names if self._is_video(name)}
 
 
-def speaks(language: str | None, wanted: str | None) -> bool:
-    """Whether subtitles are in the wanted language; what is not known of either may be any."""
-    return not language or not wanted or normalize_language(language) == normalize_language(wanted)
-
-
-def _language(tags: list[str]) -> str | None:
-    languages = [code for tag in tags if (code := _code(tag))]
-    others = [code for code in languages if code != _HEARING_IMPAIRED]
-    return (others or languages or [None])[-1]  # `talk.en.hi.srt` is English for the hard of hearing
-
-
-def _code(tag: str) -> str | None:
-    code = normalize_language(tag)
-    # All words of two letters are codes (ISO 639-1) but this one; of longer ones only those that are known.
-    if _TAG.fullmatch(tag) and (code in LANGUAGES or (len(code) == 2 and code != _CLOSED_CAPTIONS)):
-        return code
-    return find_language(tag)
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0] or name
-
-
-# PART library/facts.py: What the watch has to know of a file's inside: read once for each state of the file, then remembered.
-
-_TEXT_CODECS = {
-    "subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text", "ttml", "stl", "microdvd", "sami",
-    "subviewer", "subviewer1", "jacosub", "mpl2", "realtext", "vplayer", "pjs", "hdmv_text_subtitle",
-    "eia_608",
-}  # fmt: skip
-"""Subtitles that hold text; the others (PGS, DVD, DVB, XSUB) hold pictures of it."""
-
-_PARTIAL_TITLES = ("forced", "signs", "commentary")
-
-
 class MediaFacts(BaseModel):
-    """One file's inside.
+    """What the watch has to know of a file's inside; it is read once for each state of the file.
 
     Attributes:
-        trouble: Why it does not open as media; None where it does, and only then the others say something.
-        duration_s: What the container declares.
+        trouble: Why the file can't be opened as media. None where it can; only then the others hold.
+        duration_s: The length that the container declares.
         has_sound: Whether there is an audio track.
-        language: The language tag of the track that is heard where no language is asked for.
-        subtitles: The language tag of each full text track; "" where there is none.
+        language: The language tag of the track that is transcribed where no language is asked for.
+        subtitles: The language tag of each complete text track; "" for a track without one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -133,14 +106,14 @@ class MediaFacts(BaseModel):
 
 
 def read_facts(path: Path) -> MediaFacts:
-    """Open a file and note what matters here; media that is no good is a finding, not an error.
+    """Open a file and return its facts; damaged media is a finding, not an error.
 
     Raises:
-        YivideoError: something else than the media is in the way: another time it may go well.
+        YivideoError: something other than the media is in the way and may be gone another time.
     """
     try:
         return facts_of(probe(path))
-    except Exception as error:  # whatever one file does to a library, the others shall not suffer
+    except Exception as error:  # whatever is wrong with one file must not stop the scan of the others
         known = classify(error)
         if isinstance(known, MediaError):
             return MediaFacts(trouble=known.message)
@@ -148,7 +121,7 @@ def read_facts(path: Path) -> MediaFacts:
 
 
 def facts_of(info: MediaInfo) -> MediaFacts:
-    """Pick what matters here out of what a file holds."""
+    """Return the facts of a probed file."""
     try:
         language = choose_audio_stream(info, "auto").language
     except NoAudioStream:
@@ -161,6 +134,11 @@ def facts_of(info: MediaInfo) -> MediaFacts:
     )
 
 
+def is_in_language(language: str | None, wanted: str | None) -> bool:
+    """Return whether subtitles are in the wanted language; where either is unknown they may be."""
+    return not language or not wanted or normalize_language(language) == normalize_language(wanted)
+
+
 def _text_tracks(streams: Iterable[StreamInfo]) -> list[StreamInfo]:
     return [
         stream
@@ -170,3 +148,21 @@ def _text_tracks(streams: Iterable[StreamInfo]) -> list[StreamInfo]:
         and not (stream.forced or stream.comment)
         and not any(word in (stream.title or "").lower() for word in _PARTIAL_TITLES)
     ]
+
+
+def _language_of(tags: list[str]) -> str | None:
+    languages = [code for tag in tags if (code := _code_of(tag))]
+    others = [code for code in languages if code != _HEARING_IMPAIRED]
+    return (others or languages or [None])[-1]  # `talk.en.hi.srt` is English for the hard of hearing
+
+
+def _code_of(tag: str) -> str | None:
+    code = normalize_language(tag)
+    # Any tag of two letters counts as a code (ISO 639-1) but this one; longer tags only if they are known.
+    if _TAG.fullmatch(tag) and (code in LANGUAGES or (len(code) == 2 and code != _CLOSED_CAPTIONS)):
+        return code
+    return find_language(tag)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name

@@ -1,19 +1,29 @@
-"""Which files are passed over for their names alone.
+"""Which files and folders of a library root are skipped, by their names and places alone.
 
-A glob of `library.ignore` is matched against the path below the root, in the manner of .gitignore:
+The globs of `library.ignore` are matched against the path below the root, in the manner of .gitignore:
 
 - `*` and `?` stand for characters of one name, `[ab]` and `[!ab]` for one of some;
 - `**` stands for any number of folders;
-- a glob without `/` means a name at any depth, one with `/` begins at the root;
-- what matches a folder passes over all that lies in it.
+- a glob without `/` means a name at any depth, one that has it at its beginning or in its middle is relative
+  to the root;
+- a glob that matches a folder covers all files in it.
 
-Upper and lower case differ, except in endings and temporary names.
+Upper and lower case differ, except in file name extensions and temporary names. There are no comments, no
+negation and no escapes: `#`, `!` and a backslash stand for themselves.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
-from yivideo_pipeline.library.decisions import Decision, Why, shown
+from pathspec import PathSpec, RegexPattern
+from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
+
+from yivideo_pipeline.library.decisions import Decision, Reason, printable_name
+from yivideo_pipeline.settings.sections import LibrarySettings
+from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.storage.artifacts import Storage
 
 _UNFINISHED_ENDINGS = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",
@@ -27,71 +37,106 @@ _UNFINISHED = re.compile(
     | ^\.syncthing\.
     | ^\..+\.[a-z0-9]{6}$            # rsync: a hidden name with six random characters after it
     | \.part-frag\d+                # yt-dlp: fragments,
-    | \.f[1-9]\d{2}(-\w+)?\.\w+$    # tracks before they are put together,
+    | \.f[1-9]\d{2}(-\w+)?\.\w+$    # tracks before they are merged,
     | \.te?mp\.\w+$                 # and what ffmpeg is still writing
     """,
     re.VERBOSE,
 )
 
-_WILDCARD = re.compile(r"(\*|\?|\[!?[^]/]+])")
+_GIT_SYNTAX = re.compile(r"\\|^[#!]| (?= *$)")
+"""What .gitignore reads as an escape, a comment, a negation, or drops (trailing spaces)."""
 
 
 class NameRules:
-    """The rules of one root.
+    """The rules of one root. Each check returns the decision to skip, or None where nothing is against it.
 
     Args:
-        extensions: Endings of files that are taken for videos, with the dot.
+        extensions: File name extensions of videos, with the dot.
         ignore: Globs, as above.
-        closed: Folders below the root that are not looked into, relative to it, each with its reason.
+        closed: Folders that are not searched, relative to the root, each with its reason.
     """
 
     def __init__(
-        self, extensions: Iterable[str], ignore: Iterable[str] = (), closed: Mapping[str, Why] | None = None
+        self,
+        extensions: Iterable[str],
+        ignore: Iterable[str] = (),
+        closed: Mapping[str, Reason] | None = None,
     ) -> None:
         self._extensions = tuple(extension.lower() for extension in extensions)
-        self._ignore = {glob: re.compile(_pattern(glob), re.DOTALL) for glob in ignore}
-        # Nearly no name matches: one pattern tells that sooner than many.
-        self._any_ignored = re.compile("|".join(map(_pattern, self._ignore)) or "(?!)", re.DOTALL)
+        self._globs = tuple(ignore)
+        self._ignored = PathSpec(map(_compile, self._globs))
         self._closed = closed or {}
 
     def is_video(self, name: str) -> bool:
-        """Whether a name has the ending of a video."""
+        """Return whether a name has the extension of a video."""
         return name.lower().endswith(self._extensions)
 
-    def pass_file(self, path: str) -> Decision | None:
-        """Say why a file is passed over for its own name; its folders are not asked.
+    def check_file(self, path: str) -> Decision | None:
+        """Check a file's own name; its folders are not checked.
 
         Args:
-            path: Below the root, with `/` between folders.
+            path: Relative to the root, with `/` between folders.
         """
-        return self._pass_name(path) or (
-            None if self.is_video(path) else Decision(Why.OTHER_ENDING, shown(_ending(path)))
-        )
+        if decision := self._check_name(path):
+            return decision
+        return None if self.is_video(path) else Decision(Reason.OTHER_ENDING, printable_name(_ending(path)))
 
-    def pass_folder(self, path: str) -> Decision | None:
-        """Say why a folder, given below the root, is not looked into; those above it are not asked."""
+    def check_folder(self, path: str) -> Decision | None:
+        """Check a folder, given relative to the root; those above it are not checked."""
         if path in self._closed:
-            return Decision(self._closed[path], shown(path))
-        return self._pass_name(path)
+            return Decision(self._closed[path], printable_name(path))
+        return self._check_name(path)
 
-    def pass_path(self, path: str) -> Decision | None:
-        """Say why a file, given below the root, is passed over: for its folders' names or its own."""
+    def check_path(self, path: str) -> Decision | None:
+        """Check a file, given relative to the root, with all the folders that it lies in."""
         parts = path.split("/")
         for depth in range(1, len(parts)):
-            if decision := self.pass_folder("/".join(parts[:depth])):
+            if decision := self.check_folder("/".join(parts[:depth])):
                 return decision
-        return self.pass_file(path)
+        return self.check_file(path)
 
-    def _pass_name(self, path: str) -> Decision | None:
+    def _check_name(self, path: str) -> Decision | None:
         name = path.rpartition("/")[2]
         if _is_unfinished(name.lower()):
-            return Decision(Why.TEMPORARY, shown(name))
+            return Decision(Reason.TEMPORARY, printable_name(name))
         if name.startswith("."):
-            return Decision(Why.HIDDEN, shown(name))
-        if self._any_ignored.match(f"{path}/"):
-            glob = next(glob for glob, pattern in self._ignore.items() if pattern.match(f"{path}/"))
-            return Decision(Why.IGNORED, shown(glob))
-        return None
+            return Decision(Reason.HIDDEN, printable_name(name))
+        # With the slash a glob such as `cache/**` matches the folder too, which is then never read.
+        index = self._ignored.check_file(f"{path}/").index
+        return None if index is None else Decision(Reason.IGNORED, printable_name(self._globs[index]))
+
+
+def absolute_roots(library: LibrarySettings) -> dict[str, Path]:
+    """Return the library's roots as absolute paths; links among them stay links."""
+    return {name: _absolute(root) for name, root in library.roots.items()}
+
+
+def own_folders(settings: Settings) -> set[Path]:
+    """Return yivideo's own folders: artifacts, weights, Dagster's, logs, temporary files.
+
+    They hold decoded sound and logs, never a video of the user's.
+    """
+    own = {settings.cache.model_dir, *(settings.home / name for name in ("dagster", "logs", "tmp"))}
+    artifacts = Storage(settings.storage.root, settings.home / "tmp").files.folder
+    return own | ({artifacts} if artifacts else set())
+
+
+def rules_of_roots(library: LibrarySettings, own: Collection[Path]) -> dict[str, NameRules]:
+    """Return the name rules of each root: `own` folders and roots inside a root are not searched."""
+    roots = absolute_roots(library)
+    rules = {}
+    for name, root in roots.items():
+        inside = {folder: Reason.OWN_FOLDER for folder in map(_absolute, own) if root in folder.parents}
+        inside |= {other: Reason.OTHER_ROOT for other in roots.values() if root in other.parents}
+        closed = {folder.relative_to(root).as_posix(): reason for folder, reason in inside.items()}
+        rules[name] = NameRules(library.extensions, library.ignore, closed)
+    return rules
+
+
+def _compile(glob: str) -> RegexPattern:
+    regex, include = GitIgnoreBasicPattern.pattern_to_regex(_GIT_SYNTAX.sub(r"\\\g<0>", glob))
+    # As in git, `[!a]` stands for a character of a name; pathspec 1.1 lets it match a slash too.
+    return RegexPattern(regex and re.compile(regex.replace("[^", "[^/"), re.DOTALL), include)
 
 
 def _is_unfinished(name: str) -> bool:
@@ -104,25 +149,5 @@ def _ending(path: str) -> str:
     return f"{dot}{ending}" if stem else name
 
 
-def _pattern(glob: str) -> str:
-    """Make a pattern that matches the beginning of a path whose last name has a `/` after it too."""
-    parts = glob.strip("/").split("/")
-    if len(parts) == 1:
-        parts.insert(0, "**")
-    if parts[-1] == "**":
-        parts.pop()  # what matches a folder covers all that lies in it anyway
-    return "".join("(?:[^/]+/)*" if part == "**" else f"{_segment(part)}/" for part in parts)
-
-
-def _segment(glob: str) -> str:
-    pieces = _WILDCARD.split(glob)  # every second one is a wildcard
-    pieces[::2] = map(re.escape, pieces[::2])
-    pieces[1::2] = map(_wildcard, pieces[1::2])
-    return "".join(pieces)
-
-
-def _wildcard(piece: str) -> str:
-    if piece in ("*", "?"):
-        return "[^/]" + piece.replace("?", "")
-    chosen = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-    return f"[^/{chosen[1:]}]" if chosen.startswith("!") else f"[{chosen}]"
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links

@@ -1,90 +1,103 @@
-"""The watch on the library: looks at all roots, and says what is to be done with which file.
+"""The watch on the library: scans all roots and decides what is done with which file.
 
-Nothing is lost and nothing is taken twice when the process dies at any moment: a file counts as taken only
-when whoever takes it says so (`note_taken`); until then each look hands it out again.
+No file is lost and none is taken twice, at whatever moment the process dies: a file counts as taken only when
+the caller that takes it confirms that (`note_taken`); until then every scan returns it again.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger.failures import FailureLedger, Quarantined
 from yivideo_pipeline.ledger.files import FileLedger, FileRecord, Stamp
-from yivideo_pipeline.library.decisions import Case, Decision, Policy, Why, decide
-from yivideo_pipeline.library.outcome import Alert, Answer, Evidence, Item, Look
-from yivideo_pipeline.library.scan import Listing, LocalListing, Place, Survey, absolute_roots, rules_of_roots
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.library.decisions import Case, Decision, Policy, Reason, decide
+from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_facts
+from yivideo_pipeline.library.ignore import absolute_roots, own_folders, rules_of_roots
+from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResult, WatchAlert
+from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, place_of
 
 OPEN_FOR_S = 10.0
-"""A look opens files for so long; the others are opened by the next. A sensor's tick may last 60 s."""
+"""A scan opens files for so long; the next scan opens the others. A sensor's tick may last 60 s."""
+
+
+def open_watch(settings: Settings, ledger: Ledger, storage: Storage) -> "Watch":
+    """Return the watch on the library of the settings."""
+    policy = Policy(settings.library, settings.speech.options.written_language)
+    return Watch(policy, ledger.files, ledger.failures, storage, own_folders(settings))
 
 
 class Watch:
-    """Looks at the library's roots.
+    """Scans the library's roots.
 
     Args:
-        settings: All settings; `library` and the spoken language decide.
+        policy: The settings that decide.
         files: What is remembered of files.
-        failures: Which videos are set aside.
-        storage: Knows which subtitles we wrote ourselves.
-        listings: How each root is listed, by name; by default as a local folder.
+        failures: Which videos are quarantined.
+        storage: Knows which subtitles yivideo wrote.
+        own: yivideo's own folders, which are not searched.
+        listings: Lists each root, by its name; by default as a local folder.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        policy: Policy,
         files: FileLedger,
         failures: FailureLedger,
         storage: Storage,
+        own: Collection[Path] = (),
         listings: Mapping[str, Listing] | None = None,
     ) -> None:
-        self._roots = absolute_roots(settings)
-        self._policy = Policy(settings.library, settings.speech.options.written_language)
+        self._policy = policy
         self._files = files
         self._failures = failures
         self._storage = storage
-        self._rules = rules_of_roots(settings)
+        self._roots = absolute_roots(policy.library)
+        self._rules = rules_of_roots(policy.library, own)
         self._listings = listings or {
             name: LocalListing(root, self._rules[name]) for name, root in self._roots.items()
         }
 
-    def look(self, now: float | None = None, limit: int = 50) -> Look:
-        """Look at all roots, decide on each file, and remember what was seen.
+    def scan(self, now: float | None = None, limit: int = 50) -> ScanResult:
+        """Scan all roots, decide on each file, and remember what was seen.
 
         Args:
             now: Unix seconds; by default the clock's.
-            limit: How many videos may be handed out to be taken.
+            limit: How many videos may be returned to be taken.
         """
         survey, quarantined = self._survey(now)
         deadline = time.monotonic() + OPEN_FOR_S
         decisions: dict[str, Decision] = {}
-        news: dict[str, Decision] = {}
-        changed: dict[str, FileRecord] = {}
+        changes: dict[str, Decision] = {}
+        updated: dict[str, FileRecord] = {}
         taken = 0
-        for key in _in_turn(survey):
+        for key in _first_seen_first(survey):
             may_open = taken < limit and time.monotonic() < deadline
-            decision, record = self._judge(survey, key, quarantined.get(key), may_open)
+            decision, record = self._decide(survey, key, quarantined.get(key), may_open)
             if _is_taking(decision):
                 if taken == limit:
-                    decision = Decision(Why.QUEUED)
+                    decision = Decision(Reason.QUEUED)
                 else:
                     taken += 1
             decisions[key] = decision
             if not _is_noted(decision, survey.records.get(key)):
-                news[key] = decision
+                changes[key] = decision
             record = _note(record, decision, survey.now)
             if record is not survey.records.get(key):
-                changed[key] = record
-        forgotten = [key for key, decision in decisions.items() if decision.why is Why.NO_FILE]
-        self._files.write(changed.values(), survey.roots_seen(), forgotten)
-        return self._sum_up(survey, {**survey.records, **changed}, decisions, news)
+                updated[key] = record
+        forgotten = [key for key, decision in decisions.items() if decision.reason is Reason.NO_FILE]
+        self._files.write(updated.values(), survey.roots_seen(), forgotten)
+        return self._summarize(survey, {**survey.records, **updated}, decisions, changes)
 
-    def why(self, path: Path, now: float | None = None) -> Answer:
-        """Say what the next look will do with one file, and why; nothing is remembered.
+    def explain(self, path: Path, now: float | None = None) -> Explanation:
+        """Return what the next scan will do with one file, and why; nothing is remembered.
 
         Args:
             path: The file, absolute or relative to the working folder; it need not exist.
@@ -93,34 +106,37 @@ class Watch:
         try:
             key = key_of(path, self._roots)
         except ValueError:
-            return Answer(None, Decision(Why.NO_REGULAR_FILE))
+            return Explanation(None, Decision(Reason.NO_REGULAR_FILE))
         if key.startswith("/"):
-            return Answer(None, Decision(Why.OUTSIDE))
-        survey, quarantined = self._survey(now)
-        record, aside = survey.records.get(key), quarantined.get(key)
+            return Explanation(None, Decision(Reason.OUTSIDE))
+        survey, all_quarantined = self._survey(now)
+        record, quarantined = survey.records.get(key), all_quarantined.get(key)
         if key in survey.found or record:
-            return Answer(key, self._judge(survey, key, aside, may_open=True)[0], record, aside)
-        root, below = place_of(key, self._roots)
-        decision = (
-            self._rules[root].pass_path(below.as_posix())
+            decision, _ = self._decide(survey, key, quarantined, may_open=True)
+            return Explanation(key, decision, record, quarantined)
+        root, relative = place_of(key, self._roots)
+        reason_not_found = (
+            self._rules[root].check_path(relative.as_posix())
             or survey.troubles.get(root)
-            or self._listings[root].look_up(below.as_posix())
+            or self._listings[root].look_up(relative.as_posix())
         )
-        return Answer(key, decision or Decision(Why.SETTLING), None, aside)
+        return Explanation(key, reason_not_found or Decision(Reason.SETTLING), None, quarantined)
 
     def note_taken(self, stamps: Mapping[str, Stamp]) -> None:
-        """Note that files were taken in the state in which they were handed out.
+        """Note that files were taken in the state in which they were returned.
 
-        What was set aside in an earlier state leaves quarantine. A run may have failed since it was taken:
-        what was set aside in this very state stays there.
+        Those that were quarantined in an earlier state are released. A run may have failed since the file was
+        taken: what was quarantined in this very state stays so.
         """
         self._files.note_taken(stamps)
-        aside = {key: found for key in stamps if (found := self._failures.find_quarantined(key))}
-        earlier = [key for key, found in aside.items() if (found.size_bytes, found.mtime_ns) != stamps[key]]
+        quarantined = {key: found for key in stamps if (found := self._failures.find_quarantined(key))}
+        earlier = [
+            key for key, found in quarantined.items() if (found.size_bytes, found.mtime_ns) != stamps[key]
+        ]
         self._failures.release(earlier)
 
     def note_retired(self, keys: Iterable[str], now: float | None = None) -> None:
-        """Note that the partitions of deleted files were taken out."""
+        """Note that the partitions of deleted files were removed."""
         self._files.note_retired(keys, time.time() if now is None else now)
 
     def _survey(self, now: float | None) -> tuple[Survey, dict[str, Quarantined]]:
@@ -129,88 +145,144 @@ class Watch:
         survey = Survey(now, self._roots, self._rules, scans, self._files.read(), self._files.roots())
         return survey, self._failures.quarantined()
 
-    def _judge(
+    def _decide(
         self, survey: Survey, key: str, quarantined: Quarantined | None, may_open: bool
     ) -> tuple[Decision, FileRecord]:
         """Decide on one file; the record holds what was found out on the way."""
-        place = survey.found.get(key)
-        record = _observe(survey, key, place, self._policy.library.settle_s)
-        if place is None:
+        file = survey.found.get(key)
+        record = _observe(survey, key, file, self._policy.library.settle_s)
+        if file is None:
             case = Case(survey.now, None, record, quarantined, obstacle=survey.obstacle(key))
             return decide(case, self._policy), record
-        root, below, stamp = place
-        evidence = Evidence(
-            record, self._roots[root], below, survey.folder_of(place), self._storage, may_open
-        )
+        path = self._roots[file.root] / file.path
+        inspection = Inspection(record, path, survey.folder_of(file), self._storage, may_open)
         case = Case(
             survey.now,
-            stamp,
+            file.stamp,
             record,
             quarantined,
-            twin=None if record.taken else survey.twin(stamp),
-            sidecars=evidence.sidecars,
-            facts=evidence.facts,
+            twin=None if record.taken else survey.twin(file.stamp),
+            sidecars=inspection.sidecars,
+            facts=inspection.facts,
         )
-        return decide(case, self._policy), evidence.record
+        return decide(case, self._policy), inspection.record
 
-    def _sum_up(
+    def _summarize(
         self,
         survey: Survey,
         records: Mapping[str, FileRecord],
         decisions: Mapping[str, Decision],
-        news: Mapping[str, Decision],
-    ) -> Look:
-        counts = Counter(decision.why for decision in decisions.values())
+        changes: Mapping[str, Decision],
+    ) -> ScanResult:
+        counts = Counter(decision.reason for decision in decisions.values())
         for scan in survey.scans.values():
-            counts.update(scan.passed)
-            counts[Why.OBSCURED] += len(scan.obscured)
+            counts.update(scan.skipped)
+            counts[Reason.INACCESSIBLE] += len(scan.inaccessible)
         items = {"take": [], "take_again": [], "retire": []}
-        hidden: Counter[tuple[str, Decision]] = Counter()
+        held: Counter[tuple[str, Decision]] = Counter()
         for key, decision in decisions.items():
             if decision.action in items:
                 items[decision.action].append(self._item(survey, records[key], decision))
             elif decision.action == "hold":
-                hidden[survey.missing[key][0], decision] += 1
+                held[survey.missing[key][0], decision] += 1
         for root, trouble in survey.troubles.items():
-            hidden[root, trouble] += 0
-        return Look(
+            held[root, trouble] += 0
+        return ScanResult(
             take=tuple(items["take"] + items["take_again"]),
             retire=tuple(items["retire"]),
             decisions=decisions,
-            news=news,
+            changes=changes,
             counts=+counts,
-            alerts=tuple(Alert(root, decision, number) for (root, decision), number in hidden.items()),
+            alerts=tuple(WatchAlert(root, decision, number) for (root, decision), number in held.items()),
         )
 
-    def _item(self, survey: Survey, record: FileRecord, decision: Decision) -> Item:
+    def _item(self, survey: Survey, record: FileRecord, decision: Decision) -> LibraryItem:
         since = record.missing_since or record.steady_since
-        place = survey.found.get(record.key)
-        root, below = (place.root, place.path) if place else survey.missing[record.key]
-        return Item(record.key, root, self._roots[root] / below, record.stamp, decision, since)
+        file = survey.found.get(record.key)
+        root, relative = (file.root, file.path) if file else survey.missing[record.key]
+        return LibraryItem(record.key, root, self._roots[root] / relative, record.stamp, decision, since)
 
 
-def _in_turn(survey: Survey) -> list[str]:
-    """Return all keys, first seen first."""
+class Inspection:
+    """Looks up what speaks for or against one file, when it is asked for.
+
+    Afterwards `record` holds what was found out, for the next scan.
+
+    Args:
+        record: What is known of the file.
+        path: The file.
+        folder: The names beside it.
+        storage: Knows which subtitles yivideo wrote.
+        may_open: Whether the file may be opened.
+    """
+
+    def __init__(
+        self, record: FileRecord, path: Path, folder: Folder, storage: Storage, may_open: bool
+    ) -> None:
+        self.record = record
+        self._path = path
+        self._folder = folder
+        self._storage = storage
+        self._may_open = may_open
+
+    def facts(self) -> MediaFacts | Decision:
+        """Return what is inside the file; a decision where it can't be opened now."""
+        if self.record.facts:
+            return MediaFacts.model_validate_json(self.record.facts)
+        if not self._may_open:
+            return Decision(Reason.QUEUED)
+        try:
+            facts = read_facts(self._path)
+        except YivideoError as error:
+            return Decision(Reason.INACCESSIBLE, error.message)
+        if self._stamp_now() != self.record.stamp:
+            return Decision(Reason.SETTLING)  # it changed after it was listed: the facts are of neither state
+        self.record = replace(self.record, facts=facts.model_dump_json())
+        return facts
+
+    def sidecars(self) -> list[Sidecar]:
+        """Return the subtitles beside the file, except those that yivideo wrote for this very video."""
+        known = set(json.loads(self.record.foreign or "[]"))
+        sidecars = self._folder.sidecars_of(self._path.name)
+        foreign = [one for one in sidecars if one.name in known or not self._is_own(one)]
+        names = [one.name for one in foreign]
+        if names and not known.issuperset(names):
+            self.record = replace(self.record, foreign=json.dumps(names))
+        return foreign
+
+    def _stamp_now(self) -> Stamp | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None  # the file vanished, or its share did: the next scan finds out
+        return Stamp(found.st_size, found.st_mtime_ns)
+
+    def _is_own(self, sidecar: Sidecar) -> bool:
+        delivery = self._storage.delivery(self._path.with_name(sidecar.name))
+        return delivery is not None and delivery[1] == self.record.key
+
+
+def _first_seen_first(survey: Survey) -> list[str]:
     records = survey.records
 
-    def turn(key: str) -> tuple[float, str]:
+    def order(key: str) -> tuple[float, str]:
         return (records[key].first_seen if key in records else survey.now, key)
 
-    return sorted([*survey.found, *survey.missing], key=turn)
+    return sorted([*survey.found, *survey.missing], key=order)
 
 
-def _observe(survey: Survey, key: str, place: Place | None, settle_s: float) -> FileRecord:
-    """Return what is noted of a file, with what this look saw of it."""
+def _observe(survey: Survey, key: str, file: FoundFile | None, settle_s: float) -> FileRecord:
+    """Return the record of a file, updated by what this scan saw of it."""
     record, now = survey.records.get(key), survey.now
-    if place is None:
+    if file is None:
         record = survey.records[key]
-        if record.missing_since is not None and record.missing_since > now:  # the clock was put back
+        if record.missing_since is not None and record.missing_since > now:  # the clock was set back
             record = replace(record, missing_since=now)
         return record
     if record is None:
-        return FileRecord(key, place.root, *place.stamp, first_seen=now, steady_since=now)
-    if record.stamp != place.stamp:
-        size_bytes, mtime_ns = place.stamp
+        return FileRecord(key, file.root, *file.stamp, first_seen=now, steady_since=now)
+    if record.stamp != file.stamp:
+        size_bytes, mtime_ns = file.stamp
         record = replace(
             record, size_bytes=size_bytes, mtime_ns=mtime_ns, steady_since=now, facts="", foreign=""
         )
@@ -222,18 +294,20 @@ def _observe(survey: Survey, key: str, place: Place | None, settle_s: float) -> 
 
 
 def _note(record: FileRecord, decision: Decision, now: float) -> FileRecord:
-    """Note what was decided on a file; the very same record where nothing is new."""
-    if decision.why is Why.MISSED and record.missing_since is None:
+    """Note the decision on a file; the very same record is returned where nothing changed."""
+    if decision.reason is Reason.MISSED and record.missing_since is None:
         record = replace(record, missing_since=now)
     if _is_taking(decision) and record.offered != record.stamp:
         record = replace(record, offered_size_bytes=record.size_bytes, offered_mtime_ns=record.mtime_ns)
     if not _is_noted(decision, record):
-        record = replace(record, why=decision.why.name, detail=decision.detail)
+        record = replace(record, why=decision.reason.name, detail=decision.detail)
     return record
 
 
 def _is_noted(decision: Decision, record: FileRecord | None) -> bool:
-    return record is not None and (record.why, record.detail) == (decision.why.name, decision.detail)
+    if record is None or record.why not in Reason.__members__:
+        return False
+    return (Reason[record.why], record.detail) == (decision.reason, decision.detail)
 
 
 def _is_taking(decision: Decision) -> bool:

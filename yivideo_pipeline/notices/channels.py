@@ -18,7 +18,7 @@ from yivideo_pipeline.errors.redact import MASK
 from yivideo_pipeline.errors.signatures import MAX_DETAIL_CHARS, detail
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.model import NoticeSettings
+from yivideo_pipeline.settings.sections import NoticeSettings
 
 # PART notices/mail.py: Notices as plain mail, one to all receivers.
 

@@ -28,8 +28,9 @@ from yivideo_pipeline.remote.protocol import (
     event_adapter,
 )
 from yivideo_pipeline.remote.protocol import Progress as Share
-from yivideo_pipeline.settings.model import LOOPBACK, Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
+from yivideo_pipeline.settings.sections import LOOPBACK
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress, SpeechEngine
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript

@@ -25,7 +25,7 @@ from yivideo_pipeline.service.routes import asr_webservice, health, speech
 from yivideo_pipeline.service.routes import model as model_api
 from yivideo_pipeline.service.routes import openai as openai_api
 from yivideo_pipeline.service.workflows import routes as workflows
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 log = logging.getLogger(__name__)

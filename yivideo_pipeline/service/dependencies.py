@@ -12,7 +12,7 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.service.performance.monitor import Performance
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 

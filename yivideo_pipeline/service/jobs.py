@@ -21,8 +21,8 @@ from yivideo_pipeline.remote.protocol import Failed, Progress, Waiting, Words
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused, problem_of
 from yivideo_pipeline.service.media_input import keep_pcm, keep_upload, open_sound
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SpeechOptions, override
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import ResidentEngine
 
 # PART service/streams.py: Work in a thread of its own that a client listens to; a client that goes away ends it.

@@ -12,8 +12,8 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused, note_sound
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.file_store import scratch_folder
 
 _SIZES = (slice(4, 8), slice(40, 44))

@@ -23,7 +23,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.errors import ErrorAnswer, Outcome, Refused, begin, explain
 from yivideo_pipeline.service.performance.monitor import Performance
 from yivideo_pipeline.service.performance.operations import REQUESTS
-from yivideo_pipeline.settings.model import LOOPBACK, ServiceSettings
+from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 
 SESSION_COOKIE = "yivideo_session"
 OPEN_PATHS = ("/health", "/login", "/static/")

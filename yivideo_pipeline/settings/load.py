@@ -6,70 +6,17 @@ pydantic-settings, which forgets where a value came from.
 """
 
 import os
-import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, DiskError
-from yivideo_pipeline.settings.messages import KeyPath, did_you_mean, explain, is_section, list_fields
-from yivideo_pipeline.settings.model import Settings, find_home
-
-# PART settings/yaml_file.py: Reads a settings file key by key, each with the line it stands on.
-
-
-class Entry(NamedTuple):
-    """One value of a settings file: its key path, the value, the line counted from 1."""
-
-    path: tuple[str, ...]
-    value: Any
-    line: int
-
-
-def read_yaml(file: Path) -> list[Entry]:
-    """Read the values of a YAML file; nested sections are flattened to key paths.
-
-    Raises:
-        ConfigError: The file can't be read, is no YAML, has no sections or the same key twice.
-    """
-    try:
-        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        if node is None:
-            return []
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{file} holds no sections", "Write it as in config.example.yml")
-        return list(_walk(loader, node, (), file))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{file}{line}: {error.problem or error.context}", "Correct the YAML there"
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file} can't be read: {error}", "Make it a readable UTF-8 text file") from error
-
-
-def _walk(
-    loader: yaml.SafeLoader, node: yaml.MappingNode, above: tuple[str, ...], file: Path
-) -> Iterator[Entry]:
-    seen: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        key, line = str(loader.construct_object(key_node, deep=True)), key_node.start_mark.line + 1
-        path = (*above, key)
-        if key in seen:
-            raise ConfigError(
-                f"{file} line {line}: {'.'.join(path)} is already set in line {seen[key]}", "Keep one of them"
-            )
-        seen[key] = line
-        if isinstance(value_node, yaml.MappingNode):
-            yield from _walk(loader, value_node, path, file)
-        else:
-            yield Entry(path, loader.construct_object(value_node, deep=True), line)
-
+from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
+from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
+from yivideo_pipeline.settings.messages import did_you_mean, explain
+from yivideo_pipeline.settings.tree import Settings, find_home
 
 PREFIX = "YIVIDEO_"
 OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS", "YIVIDEO_WHISPERX"})
@@ -220,46 +167,51 @@ def _name_place(path: KeyPath, values: Values) -> str:
     return f"{'.'.join(path)} ({', '.join(sources)})" if sources else ".".join(path)
 
 
-# PART settings/environment.py: Hands settings to the libraries that read them from the environment.
+class Entry(NamedTuple):
+    """One value of a settings file: its key path, the value, the line counted from 1."""
+
+    path: tuple[str, ...]
+    value: Any
+    line: int
 
 
-def apply_environment(settings: Settings, environ: MutableMapping[str, str] | None = None) -> None:
-    """Make the cache folders, and tell huggingface_hub and transformers of token, caches and offline mode.
-
-    Call it once, at an edge of the program, before those libraries are imported. huggingface_hub fixes
-    its offline mode and cache folder at import; where that has happened, they are set there too. What
-    is not set in the settings stays as the environment has it.
+def read_yaml(file: Path) -> list[Entry]:
+    """Read the values of a YAML file; nested sections are flattened to key paths.
 
     Raises:
-        ConfigError: The token file can't be read.
-        DiskError: A cache folder can't be made.
+        ConfigError: The file can't be read, is no YAML, has no sections or the same key twice.
     """
-    environ = os.environ if environ is None else environ
-    cache, hub = settings.cache, settings.hub
-    for folder in filter(None, (cache.model_dir, cache.hf_home, cache.transformers_cache)):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DiskError(
-                f"The cache folder {folder} can't be made ({error.strerror})",
-                "Set cache.model_dir, cache.hf_home and cache.transformers_cache to folders you may write",
-            ) from error
-    token = hub.read_token()
-    values = {
-        "HF_TOKEN": token.get_secret_value() if token else None,
-        "HF_HOME": str(cache.hf_home) if cache.hf_home else None,
-        "TRANSFORMERS_CACHE": str(cache.transformers_cache) if cache.transformers_cache else None,
-        "HF_HUB_OFFLINE": "1" if hub.offline else "0",
-        "TRANSFORMERS_OFFLINE": "1" if hub.offline else "0",
-    }
-    environ.update({name: value for name, value in values.items() if value is not None})
-    _correct_imported_hub(settings)
+    try:
+        loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        if node is None:
+            return []
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{file} holds no sections", "Write it as in config.example.yml")
+        return list(_walk(loader, node, (), file))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{file}{line}: {error.problem or error.context}", "Correct the YAML there"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file} can't be read: {error}", "Make it a readable UTF-8 text file") from error
 
 
-def _correct_imported_hub(settings: Settings) -> None:
-    constants = sys.modules.get("huggingface_hub.constants")
-    if constants is None:
-        return
-    constants.__dict__["HF_HUB_OFFLINE"] = settings.hub.offline
-    if settings.cache.hf_home is not None:
-        constants.__dict__["HF_HUB_CACHE"] = str(settings.cache.hf_home / "hub")
+def _walk(
+    loader: yaml.SafeLoader, node: yaml.MappingNode, above: tuple[str, ...], file: Path
+) -> Iterator[Entry]:
+    seen: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key, line = str(loader.construct_object(key_node, deep=True)), key_node.start_mark.line + 1
+        path = (*above, key)
+        if key in seen:
+            raise ConfigError(
+                f"{file} line {line}: {'.'.join(path)} is already set in line {seen[key]}", "Keep one of them"
+            )
+        seen[key] = line
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _walk(loader, value_node, path, file)
+        else:
+            yield Entry(path, loader.construct_object(value_node, deep=True), line)

@@ -5,8 +5,8 @@ from typing import Literal
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.hardware import Hardware
-from yivideo_pipeline.settings.models import MODELS, estimate_memory_bytes
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions, Task
+from yivideo_pipeline.settings.whisper_models import MODELS, estimate_memory_bytes
 
 # PART settings/memory.py: Whether a model and its batch fit the free memory, and what would.
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from yivideo_pipeline.settings.messages import describe_field, get_value, list_fields
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.key_paths import describe_field, get_value, list_fields
 from yivideo_pipeline.settings.options import LOAD_FIELDS
+from yivideo_pipeline.settings.tree import Settings
 
 
 @dataclass(frozen=True, slots=True)

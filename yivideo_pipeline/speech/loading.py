@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.align import Aligners, choose_aligner
 from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile
 from yivideo_pipeline.speech.align.letters import PROFILES, UNMEASURED, LetterAligner

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ModelLoadError
-from yivideo_pipeline.settings.models import MODELS
+from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, WholePackage

@@ -17,7 +17,7 @@ from yivideo_pipeline.defs.resources import Library, SpeechResource
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import JOB, stages_from
 
 # PART defs/backfills/window.py: The hours in which scheduled backfills may work.

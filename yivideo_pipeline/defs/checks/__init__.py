@@ -30,7 +30,7 @@ from yivideo_pipeline.defs.checks.catalogue import AUDIO_CHECKS, SUBTITLES_CHECK
 from yivideo_pipeline.defs.checks.events import Results, conclude, evaluations, name_of
 from yivideo_pipeline.defs.checks.words import ALIGNMENT_CHECKS, TRANSCRIPT_CHECKS
 from yivideo_pipeline.errors.tree import CheckFailed
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 
 __all__ = [
     "Results",

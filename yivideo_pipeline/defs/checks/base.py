@@ -10,8 +10,8 @@ import dagster as dg
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.settings.messages import did_you_mean
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 

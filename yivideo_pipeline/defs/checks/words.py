@@ -8,7 +8,7 @@ from statistics import median
 import dagster as dg
 
 from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.quality import measure_quality
 

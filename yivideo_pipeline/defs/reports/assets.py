@@ -28,7 +28,7 @@ from yivideo_pipeline.history.collect import collect
 from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import OWNERS, STAGES
 from yivideo_pipeline.storage.file_store import FileStore
 

@@ -11,10 +11,10 @@ from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.files import Stamp
 from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.library.decisions import Action, Why
-from yivideo_pipeline.library.outcome import Alert, Item, Look
-from yivideo_pipeline.library.watch import Watch
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.library.decisions import Action, Reason
+from yivideo_pipeline.library.outcome import LibraryItem, ScanResult
+from yivideo_pipeline.library.watch import Watch, open_watch
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
@@ -28,7 +28,7 @@ from yivideo_pipeline.storage.artifacts import Storage
 RUN_KEY_TAG = "dagster/run_key"
 
 
-def write_cursor(items: Iterable[Item]) -> str:
+def write_cursor(items: Iterable[LibraryItem]) -> str:
     """Write down what is asked for: key, size and time of each file, by the run key of its request."""
     return json.dumps({item.run_key: [item.key, *item.stamp] for item in items})
 
@@ -60,31 +60,31 @@ _WORDS: dict[Action, str] = {
     "retire": "to be taken out",
     "hold": "out of sight",
     "wait": "waiting",
-    "pass": "passed over",
+    "skip": "skipped",
     "known": "known",
 }
 """What is done comes first."""
 
 
-def tell(look: Look) -> Iterator[str]:
+def tell(look: ScanResult) -> Iterator[str]:
     """Say of each file on which the decision is new what it is and why, no more than 100; then counts.
 
     Where there is no news there is nothing to tell: each tick with a log leaves a file.
     """
     order = list(_WORDS)
     news = sorted(
-        ((key, decision) for key, decision in look.news.items() if decision.why is not Why.TAKEN),
+        ((key, decision) for key, decision in look.changes.items() if decision.reason is not Reason.TAKEN),
         key=lambda told: order.index(told[1].action),
     )
     for key, decision in news[:LINES]:
         yield f"{key}: {_WORDS[decision.action]}. {decision}."
-    for why, count in Counter(decision.why for _, decision in news[LINES:]).items():
+    for why, count in Counter(decision.reason for _, decision in news[LINES:]).items():
         yield f"{count} more {_WORDS[why.action]}. {why.sentence}."
     if news:
         yield f"All in all: {sum_up(look)}."
 
 
-def sum_up(look: Look) -> str:
+def sum_up(look: ScanResult) -> str:
     """Say in one line how many files there are by what is done with them, and for which reasons."""
     counts = [
         f"{count:,} {words}{_reasons(look, action)}"
@@ -96,7 +96,7 @@ def sum_up(look: Look) -> str:
     return ". ".join([*alerts, *quiet, ", ".join(counts) or "There is no video in the library"])
 
 
-def _reasons(look: Look, action: Action) -> str:
+def _reasons(look: ScanResult, action: Action) -> str:
     if action == "known":
         return ""
     reasons = [
@@ -141,9 +141,9 @@ def build_watch_sensor(settings: Settings) -> dg.SensorDefinition:
         storage: dg.ResourceParam[Storage],
     ) -> dg.SensorResult:
         instance = context.instance
-        watch = Watch(settings, ledger.files, ledger.failures, storage)
+        watch = open_watch(settings, ledger, storage)
         watch.note_taken(submitted(instance, context.cursor))
-        look = watch.look(limit=_places_left(instance))
+        look = watch.scan(limit=_places_left(instance))
         for line in tell(look):
             context.log.info(line)
         for alert in look.alerts:
@@ -158,14 +158,14 @@ def _places_left(instance: dg.DagsterInstance) -> int:
     return max(0, AT_ONCE - instance.get_runs_count(ours))
 
 
-def _retire(watch: Watch, look: Look, instance: dg.DagsterInstance) -> list[str]:
+def _retire(watch: Watch, look: ScanResult, instance: dg.DagsterInstance) -> list[str]:
     """Note which of the deleted videos have no partition any more; returns those that still have one."""
     registered = set(instance.get_dynamic_partitions(VIDEOS)) if look.retire else set()
     watch.note_retired(item.key for item in look.retire if item.key not in registered)
     return [item.key for item in look.retire if item.key in registered]
 
 
-def _result(look: Look, retire: list[str]) -> dg.SensorResult:
+def _result(look: ScanResult, retire: list[str]) -> dg.SensorResult:
     requests = []
     if look.take:
         requests.append(videos.build_add_request([item.key for item in look.take]))
@@ -180,7 +180,7 @@ def _result(look: Look, retire: list[str]) -> dg.SensorResult:
     )
 
 
-def _request(item: Item) -> dg.RunRequest:
+def _request(item: LibraryItem) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=item.run_key,
         partition_key=item.key,

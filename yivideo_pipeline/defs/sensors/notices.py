@@ -11,7 +11,7 @@ from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.notices.channels import channels_of
 from yivideo_pipeline.notices.message import tell_failed_run, tell_quarantined
 from yivideo_pipeline.notices.sending import send_waiting
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.tree import Settings
 
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's: says of a failed run whether the daemon starts it again."""

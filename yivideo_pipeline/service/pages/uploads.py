@@ -1,4 +1,4 @@
-"""Takes a video from a browser into the first library root: whole under its own name, or not at all."""
+"""Stores a video that a browser sends in the first library root: complete under its own name, or not at all."""
 
 import errno
 import os
@@ -12,75 +12,79 @@ from pathlib import Path
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.settings.model import Settings
+from yivideo_pipeline.settings.sections import LibrarySettings
 from yivideo_pipeline.storage.partition_keys import key_of
 
 _PART = ".yivideo-upload-"
-"""Begin of the names of files that are still coming; the watch passes over hidden ones."""
+"""Prefix of the names of unfinished uploads; the watch skips hidden files."""
 _NAME_MAX_BYTES = 255
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069<>:"|?*]')
-"""Controls, marks that turn the direction of text, and what other systems' file names may not have."""
+"""Control characters, marks that change the text's direction, and what other systems forbid in names."""
 
 
 def clean_name(given: str, extensions: tuple[str, ...]) -> str:
-    """Return the name that a file is kept under: its last part, without what file names may not have.
+    """Return the name that a file is saved under: the last part of the given path, without forbidden characters.
 
     Raises:
-        Refused: 422; nothing is left of it, it is too long, or it is no video's.
+        Refused: 422; nothing is left of the name, it is too long, or its ending is not a video's.
     """
     name = unicodedata.normalize("NFC", given.replace("\\", "/").rpartition("/")[2])
     name = _FORBIDDEN.sub("_", name).strip().lstrip(".")
     if not name.lower().endswith(tuple(extensions)):
         raise Refused(
-            422, "invalid_request", "This is no video by its ending", f"Taken are {', '.join(extensions)}"
+            422,
+            "invalid_request",
+            "The file name does not end like a video's",
+            f"Accepted are {', '.join(extensions)}",
         )
     if len(os.fsencode(name)) > _NAME_MAX_BYTES:
-        raise Refused(422, "invalid_request", "The name is too long", "Give the file a shorter name")
+        raise Refused(422, "invalid_request", "The file name is too long", "Give the file a shorter name")
     return name
 
 
-async def take(given: str, content: AsyncIterable[bytes], settings: Settings) -> str:
-    """Write a file into the first library root as it comes, and give it its name once it is whole.
+async def store_upload(given: str, content: AsyncIterable[bytes], library: LibrarySettings) -> str:
+    """Write a file into the first library root as it arrives, and give it its name once it is complete.
 
     Args:
-        given: The name that it has where it comes from.
-        content: Its bytes; the app has bounded how many.
-        settings: Say where the library is.
+        given: The file's name on the client's side.
+        content: The file's bytes; the middleware limits how many.
+        library: The library's roots and file extensions.
 
     Returns:
         The new video's partition key.
 
     Raises:
-        Refused: 409 there is a file of this name, 422 it is no video's, 503 no such folder, 507 no room.
+        Refused: 409 a file of this name exists, 422 its name is not a video's, 503 the folder is missing or
+            not writable, 507 the disk is full.
     """
-    root = upload_root(settings)
-    final = root / clean_name(given, settings.library.extensions)
+    root = upload_root(library)
+    final = root / clean_name(given, library.extensions)
     _refuse_existing(final)
     part = root / f"{_PART}{secrets.token_hex(8)}.part"
-    with _room_told():
+    with _disk_errors():
         try:
             with await run_in_threadpool(lambda: part.open("xb")) as file:
                 async for piece in content:
                     await run_in_threadpool(file.write, piece)
-            await run_in_threadpool(_name, part, final)
+            await run_in_threadpool(_publish, part, final)
         finally:
             await run_in_threadpool(part.unlink, True)
-    return key_of(final, settings.library.roots)
+    return key_of(final, library.roots)
 
 
-def upload_root(settings: Settings) -> Path:
+def upload_root(library: LibrarySettings) -> Path:
     """Return the folder that uploads go to: the library's first root."""
-    return next(iter(settings.library.roots.values()))
+    return next(iter(library.roots.values()))
 
 
-def remove_remains(settings: Settings) -> None:
-    """Remove what a service that was killed had not taken whole; nobody else writes files of such names."""
-    for part in upload_root(settings).glob(f"{_PART}*.part"):
+def remove_unfinished(library: LibrarySettings) -> None:
+    """Remove the unfinished uploads of a service that was killed; nothing else writes files of such names."""
+    for part in upload_root(library).glob(f"{_PART}*.part"):
         part.unlink(missing_ok=True)
 
 
-def _name(part: Path, final: Path) -> None:
-    """Give a whole file its name; another one may have come by it meanwhile."""
+def _publish(part: Path, final: Path) -> None:
+    """Give a complete file its name, unless another file has got it in the meantime."""
     try:
         final.touch(exist_ok=False)
     except FileExistsError:
@@ -91,22 +95,23 @@ def _name(part: Path, final: Path) -> None:
 
 def _refuse_existing(final: Path) -> None:
     if os.path.lexists(final):
-        raise Refused(409, "conflict", "The library has a file of this name", "Give the file another name")
+        raise Refused(409, "conflict", "The library already has a file of this name", "Give the file another name")
 
 
 @contextmanager
-def _room_told() -> Generator[None]:
+def _disk_errors() -> Generator[None]:
+    """Turn errors of the library's folder into refusals."""
     try:
         yield
     except FileNotFoundError as error:
-        hint = "Make the folder of the first of library.roots, or connect its disk"
-        raise Refused(503, "disk", "The library's folder is not there", hint) from error
+        hint = "Create the folder of the first of library.roots, or connect its disk"
+        raise Refused(503, "disk", "The library's folder does not exist", hint) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise Refused(
-                507, "disk_full", "There is no room for the file", "Make room on the disk"
+                507, "disk_full", "The disk is full", "Free space on the library's disk"
             ) from error
         if isinstance(error, PermissionError):
-            hint = "Let the service's user write to the first of library.roots"
-            raise Refused(503, "disk", "The library's folder can't be written to", hint) from error
+            hint = "Give the service's user write access to the first of library.roots"
+            raise Refused(503, "disk", "The library's folder is not writable", hint) from error
         raise

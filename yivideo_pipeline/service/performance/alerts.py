@@ -15,7 +15,7 @@ from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.service.performance.summary import error_rates, seconds_of
-from yivideo_pipeline.settings.model import AlertSettings
+from yivideo_pipeline.settings.sections import AlertSettings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.system import MB, read_gpu, read_memory, read_runs
-from yivideo_pipeline.settings.model import AlertSettings
+from yivideo_pipeline.settings.sections import AlertSettings
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from yivideo_pipeline.library.scan import rules_of_roots
+from yivideo_pipeline.library.ignore import own_folders, rules_of_roots
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, Edits, TimedText
@@ -143,8 +143,8 @@ def _waits_in_library(key: str, path: Path, settings: Settings) -> bool:
         return False
     root, below = place_of(key, settings.library.roots)
     inside = path.resolve().is_relative_to(settings.library.roots[root].resolve())
-    rules = rules_of_roots(settings)[root]
-    return inside and rules.is_video(path.name) and rules.pass_path(below.as_posix()) is None
+    rules = rules_of_roots(settings.library, own_folders(settings))[root]
+    return inside and rules.is_video(path.name) and rules.check_path(below.as_posix()) is None
 
 
 @lru_cache(maxsize=4)

@@ -26,9 +26,9 @@ from yivideo_pipeline.service.responses import (
     text_of,
     word_of,
 )
-from yivideo_pipeline.settings.model import Settings
-from yivideo_pipeline.settings.models import MODELS
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, Task
+from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import weights_status
 

@@ -26,7 +26,7 @@ from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.runs import runs_of
 from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe, state_of
-from yivideo_pipeline.settings.model import LOOPBACK, ServiceSettings
+from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 
 # PART service/workflows/addresses.py: Addresses that may be told of a workflow's end: of allowed hosts, and never inside a private network.
 #

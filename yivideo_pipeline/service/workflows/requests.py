@@ -14,13 +14,13 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.media_input import allowed_roots, resolve_allowed
 from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.settings.messages import did_you_mean
-from yivideo_pipeline.settings.model import Settings
 from yivideo_pipeline.settings.options import (
     OptionsT,
     SpeechOptions,
     SubtitleFormat,
     override,
 )
+from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import STAGES, stages_before
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
 

@@ -1,7 +1,6 @@
 """All settings of a process, as one frozen tree."""
 
 import re
-from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,14 +12,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
     model_validator,
 )
 
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.settings.messages import Inline, nest_inline
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, split_list
+from yivideo_pipeline.settings.key_paths import Inline, nest_inline
+from yivideo_pipeline.settings.options import SpeechOptions, split_list
 
 # PART settings/sections.py: The base of every section of the settings.
 
@@ -232,12 +230,6 @@ class AlertSettings(Section):
     min_operations: int = Field(5, ge=1, description="Fewer operations than this raise no alert of a share")
 
 
-def find_home() -> Path:
-    """Return where state goes unless told otherwise: a checkout's `data` folder, else `./data`."""
-    root = Path(__file__).resolve().parents[2]
-    return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / "data"
-
-
 class StorageSettings(Section):
     """Where results are kept."""
 
@@ -314,70 +306,3 @@ class TelemetrySettings(Section):
     interval_s: float = Field(0.5, ge=0.05, le=60, description="Time between two samples")
 
 
-class Settings(Section):
-    """All settings of a process; relative paths are relative to `home`."""
-
-    home: Path = Field(default_factory=find_home, description="Folder of all state (YIVIDEO_HOME)")
-    speech: SpeechSettings = Field(SpeechSettings(), description="What is recognized, how, where")
-    subtitles: SubtitleOptions = Field(SubtitleOptions(), description="How words become cues")
-    library: LibrarySettings = Field(description="Which videos are taken")
-    storage: StorageSettings = Field(description="Where results are kept")
-    cache: CacheSettings = Field(description="Where weights are kept")
-    hub: HubSettings = Field(HubSettings(), description="Access to the Hugging Face hub")
-    retry: RetrySettings = Field(RetrySettings(), description="Further attempts after a fault")
-    runs: RunSettings = Field(RunSettings(), description="How runs share the machine")
-    backfills: BackfillSettings = Field(BackfillSettings(), description="Work on many videos by schedule")
-    checks: CheckSettings = Field(CheckSettings(), description="Asset checks")
-    notices: NoticeSettings = Field(NoticeSettings(), description="Who is told of trouble")
-    service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
-    alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
-    telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
-
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-
-    def with_origins(self, origins: Mapping[str, str]) -> Self:
-        """Return the same settings, knowing where each value (by dotted path) was set."""
-        copy = self.model_copy()
-        copy._origins = dict(origins)
-        return copy
-
-    def origin(self, path: str) -> str:
-        """Say where the value at a dotted path was set: a file's line, a variable, or `default`."""
-        below = [where for key, where in self._origins.items() if key.startswith(f"{path}.")]
-        return self._origins.get(path) or ", ".join(below) or "default"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _place_under_home(cls, data: Any) -> Any:
-        """Fill in the folders that default to places under home, and anchor relative ones there."""
-        if not isinstance(data, dict):
-            return data
-        home = _anchor(data.get("home") or find_home(), Path.cwd())
-        placed = {"library": {}, "storage": {}, "cache": {}, **data, "home": home}
-        defaults = {
-            ("library", "roots"): {"inbox": "inbox"},
-            ("storage", "root"): "artifacts",
-            ("cache", "model_dir"): "models",
-            ("cache", "hf_home"): None,
-            ("cache", "transformers_cache"): None,
-            ("hub", "token_file"): None,
-            ("service", "roots"): (),
-        }
-        for (section, key), default in defaults.items():
-            values = placed.get(section, {})
-            if isinstance(values, dict):
-                given = values.get(key, default)
-                several = isinstance(default, tuple)
-                placed[section] = {**values, key: _anchor(split_list(given) if several else given, home)}
-        return placed
-
-
-def _anchor(value: Any, folder: Path) -> Any:
-    """Make a path absolute under a folder; URLs stay, and what is no path is left to validation."""
-    if isinstance(value, dict):
-        return {name: _anchor(path, folder) for name, path in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(_anchor(path, folder) for path in value)
-    if isinstance(value, str | Path) and value and "://" not in str(value):
-        return str(folder / Path(value).expanduser())
-    return value
