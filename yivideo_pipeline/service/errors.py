@@ -27,7 +27,6 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.pages.frame import render
-from yivideo_pipeline.service.pages.words import TROUBLE, Texts, choose_language
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
 
 # PART service/outcome.py: What became of the request that is answered now, noted where it is known and read when it has ended.
@@ -216,8 +215,6 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 def _page(request: Request, status: int, problem: Problem, headers: Mapping[str, str]) -> Response:
     """Show somebody who looks by a browser what went wrong; scripts get JSON."""
-    texts = Texts(choose_language(request), TROUBLE)
-    heading = texts.find(f"trouble.{status}") or texts("trouble")
-    page = render(request, "trouble.html", "", TROUBLE, status=status, heading=heading, problem=problem)
+    page = render(request, "error.html", "error", status=status, problem=problem)
     page.headers.update(headers)
     return page

@@ -1,11 +1,10 @@
-"""The dashboard: how the work goes; its script asks `/api/v1/performance` for the figures."""
+"""The dashboard `/`: its script asks `/api/v1/performance/dashboard` for the figures of a period."""
 
 from typing import Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 
 from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.pages.dashboard_words import DASHBOARD, SCRIPT
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.uploads import upload_root
 
@@ -13,7 +12,7 @@ router = APIRouter(include_in_schema=False)
 
 Period = Literal["1h", "24h", "7d", "30d"]
 PERIODS: tuple[Period, ...] = get_args(Period)
-USUAL: Period = "24h"
+DEFAULT_PERIOD: Period = "24h"
 CHARTS = {
     "throughput": ("throughput",),
     "latency": ("p50_s", "p95_s", "p99_s"),
@@ -22,23 +21,22 @@ CHARTS = {
     "memory": ("memory_pct", "cpu_pct"),
     "gpu": ("gpu_memory_pct", "gpu_utilization_pct"),
 }
-"""The charts, and the names of their lines in `performance.dashboard.Series`."""
-KINDS = {"throughput": "bars", "success": "bars", "latency": "points"}
-"""How they are drawn, where not by lines: work that ends now and then has no value in between."""
+"""The charts, and the fields of `performance.routes.DashboardSeries` that are their lines."""
+CHART_KINDS = {"throughput": "bars", "success": "bars", "latency": "points"}
+"""How a chart is drawn if not by lines: operations end now and then, with no values in between."""
 
 
 @router.get("/")
-def dashboard(request: Request, shared: Shared, since: str = USUAL) -> Response:
+def dashboard(request: Request, shared: Shared, since: str = DEFAULT_PERIOD) -> Response:
     """Show the dashboard of a period that ends now."""
     return render(
         request,
         "dashboard.html",
         "dashboard",
-        DASHBOARD,
-        script=SCRIPT,
-        since=since if since in PERIODS else USUAL,
+        nav="dashboard",
+        since=since if since in PERIODS else DEFAULT_PERIOD,
         periods=PERIODS,
         charts=CHARTS,
-        kinds=KINDS,
-        folder=upload_root(shared.settings),
+        kinds=CHART_KINDS,
+        folder=upload_root(shared.settings.library),
     )

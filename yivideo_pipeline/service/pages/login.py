@@ -1,4 +1,4 @@
-"""Log in with the key, once a browser: what it carries from then on is not the key itself."""
+"""Login with the API key, once per browser: its session cookie is not the key itself."""
 
 import hmac
 import threading
@@ -14,16 +14,16 @@ from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.middleware import SESSION_COOKIE, session_of
 from yivideo_pipeline.service.pages.frame import render
-from yivideo_pipeline.service.pages.words import FRAME, LOGIN, Texts, choose_language
+from yivideo_pipeline.service.pages.translations import Texts, choose_language
 
-FREE_TRIES = 5
-LONGEST_WAIT_S = 300
+FREE_ATTEMPTS = 5
+MAX_WAIT_S = 300
 
 
-class Patience:
-    """Slows down guessing: after a few wrong keys each further one costs a wait, twice as long every time.
+class LoginThrottle:
+    """Slows down guessing: after a few wrong keys, each further one doubles the wait.
 
-    All who guess share it: an address is soon changed, and there is one key.
+    All clients share one throttle: an attacker changes his address easily, and there is only one key.
     """
 
     def __init__(self) -> None:
@@ -31,66 +31,69 @@ class Patience:
         self._wrong = 0
         self._until = 0.0
 
-    def left_s(self) -> float:
-        """Return how long nobody's key is looked at."""
+    def remaining_s(self) -> float:
+        """Return for how many seconds no key is checked."""
         return max(0.0, self._until - time.monotonic())
 
-    def note(self, right: bool) -> None:
-        """Note an attempt."""
+    def note_attempt(self, is_right: bool) -> None:
+        """Count an attempt; a right key resets the throttle."""
         with self._lock:
-            self._wrong = 0 if right else self._wrong + 1
-            beyond = self._wrong - FREE_TRIES
-            wait_s = min(LONGEST_WAIT_S, 2.0 ** min(beyond, 20)) if beyond >= 0 else 0.0
+            self._wrong = 0 if is_right else self._wrong + 1
+            beyond = self._wrong - FREE_ATTEMPTS
+            wait_s = min(MAX_WAIT_S, 2.0 ** min(beyond, 20)) if beyond >= 0 else 0.0
             self._until = time.monotonic() + wait_s
 
 
 @asynccontextmanager
-async def _be_patient(app: FastAPI) -> AsyncGenerator[None]:
-    app.state.patience = Patience()
+async def _with_throttle(app: FastAPI) -> AsyncGenerator[None]:
+    app.state.login_throttle = LoginThrottle()
     yield
 
 
-router = APIRouter(include_in_schema=False, lifespan=_be_patient)
+router = APIRouter(include_in_schema=False, lifespan=_with_throttle)
 
 
 @router.get("/login")
 def show_login(request: Request, shared: Shared) -> Response:
-    """Show the form; without a key there is nothing to log in to."""
+    """Show the form; where no key is set, there is nothing to log in to."""
     if shared.settings.service.api_key is None:
         return RedirectResponse("/", 303)
-    return render(request, "login.html", "", LOGIN, problem="")
+    return _form(request)
 
 
 @router.post("/login")
 def log_in(request: Request, shared: Shared, key: Annotated[str, Form(max_length=4096)] = "") -> Response:
-    """Compare the key, and let the browser in or say why not."""
+    """Check the key, and start a session or say why not."""
     wanted = shared.settings.service.api_key
     if wanted is None:
-        raise Refused(404, "not_found", "There is no key, so nothing to log in to")
-    t = Texts(choose_language(request), FRAME, LOGIN)
-    patience: Patience = request.app.state.patience
-    if left_s := patience.left_s():
-        problem = t("too_often", seconds=int(left_s) + 1)
-        return render(request, "login.html", "", LOGIN, status=429, problem=problem)
+        raise Refused(404, "not_found", "No API key is set, so there is no login")
+    texts = Texts(choose_language(request), "login")
+    throttle: LoginThrottle = request.app.state.login_throttle
+    if remaining_s := throttle.remaining_s():
+        return _form(request, 429, texts("too_often", seconds=int(remaining_s) + 1))
     secret = wanted.get_secret_value()
-    right = hmac.compare_digest(key.strip().encode(), secret.encode())
-    patience.note(right)
-    if not right:
-        return render(request, "login.html", "", LOGIN, status=401, problem=t("wrong_key"))
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
+    is_right = hmac.compare_digest(key.strip().encode(), secret.encode())
+    throttle.note_attempt(is_right)
+    if not is_right:
+        return _form(request, 401, texts("wrong_key"))
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
         SESSION_COOKIE,
         session_of(secret),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return answer
+    return response
 
 
 @router.post("/logout")
 def log_out() -> Response:
-    """Have the browser forget that it was let in."""
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
-    return answer
+    """End the browser's session."""
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+def _form(request: Request, status: int = 200, problem: str = "") -> Response:
+    return render(request, "login.html", "login", status=status, problem=problem)

@@ -7,7 +7,6 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.review.routes import Key
 from yivideo_pipeline.service.review.video import find_video
-from yivideo_pipeline.service.review.words import REVIEW
 from yivideo_pipeline.settings.options import SubtitleFormat
 
 router = APIRouter(include_in_schema=False)
@@ -15,19 +14,18 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/review/{key:path}")
 def show_review(key: Key, request: Request, shared: Shared) -> Response:
-    """Show the page; what it shows comes from the API."""
+    """Show the page; its script loads the content from the API."""
     try:
         video = find_video(key, shared.storage, shared.settings)
     except Refused as refused:
         if refused.status != 404:
             raise
-        return render(request, "review.html", "library", REVIEW, status=404, name="", key=None)
+        return render(request, "review.html", "review", nav="library", status=404, name="", key=None)
     return render(
         request,
         "review.html",
-        "library",
-        REVIEW,
-        script=REVIEW,
+        "review",
+        nav="library",
         key=video.key,
         name=video.path.name.encode("utf-8", "replace").decode(),
         formats=[kind.value for kind in SubtitleFormat],

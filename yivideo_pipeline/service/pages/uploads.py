@@ -1,4 +1,4 @@
-"""Stores a video that a browser sends in the first library root: complete under its own name, or not at all."""
+"""Stores uploaded videos in the first library root: complete under their own names, or not at all."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2
 
 
 def clean_name(given: str, extensions: tuple[str, ...]) -> str:
-    """Return the name that a file is saved under: the last part of the given path, without forbidden characters.
+    """Return the name to save a file under: the last part of the given path, without forbidden characters.
 
     Raises:
         Refused: 422; nothing is left of the name, it is too long, or its ending is not a video's.
@@ -95,7 +95,9 @@ def _publish(part: Path, final: Path) -> None:
 
 def _refuse_existing(final: Path) -> None:
     if os.path.lexists(final):
-        raise Refused(409, "conflict", "The library already has a file of this name", "Give the file another name")
+        raise Refused(
+            409, "conflict", "The library already has a file of this name", "Give the file another name"
+        )
 
 
 @contextmanager
@@ -108,9 +110,7 @@ def _disk_errors() -> Generator[None]:
         raise Refused(503, "disk", "The library's folder does not exist", hint) from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Refused(
-                507, "disk_full", "The disk is full", "Free space on the library's disk"
-            ) from error
+            raise Refused(507, "disk_full", "The disk is full", "Free space on the library's disk") from error
         if isinstance(error, PermissionError):
             hint = "Give the service's user write access to the first of library.roots"
             raise Refused(503, "disk", "The library's folder is not writable", hint) from error

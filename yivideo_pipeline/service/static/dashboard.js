@@ -1,189 +1,189 @@
-// The dashboard: asks for the figures every ten seconds while somebody looks, and puts them in their places.
+// The dashboard: loads the figures every ten seconds while the page is visible, and shows them.
 
-import { ask, language, moment, texts } from "./frame.js";
-import { Chart, shown, table } from "./charts.js";
+import { fetchJson, formatTime, joinSentences, language, loadTexts } from "./frame.js";
+import { Chart, formatNumber, makeTable } from "./charts.js";
 
 const REFRESH_MS = 10_000;
-const HEALTH = { good: "good", fair: "warn", poor: "bad" };
+const HEALTH_MARKS = { good: "good", fair: "warn", poor: "bad" };
 
-const t = texts();
-const place = (id) => document.getElementById(id);
-const since = place("figures").dataset.since;
+const t = loadTexts();
+const byId = (id) => document.getElementById(id);
+const since = byId("figures").dataset.since;
 const charts = [...document.querySelectorAll("[data-chart]")].map((figure) => new Chart(figure, t));
 const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
 
-const percent = (share) => (share == null ? t("unknown") : percents.format(share));
-const gb = (mb) => (mb == null ? t("unknown") : shown(mb / 1024));
-const size = (mb) => (mb == null ? t("unknown") : mb < 1024 ? `${shown(Math.round(mb))} MB` : `${gb(mb)} GB`);
+const formatShare = (share) => (share == null ? t("unknown") : percents.format(share));
+const formatGb = (mb) => (mb == null ? t("unknown") : formatNumber(mb / 1024));
+const formatSize = (mb) => (mb == null ? t("unknown") : mb < 1024 ? `${formatNumber(Math.round(mb))} MB` : `${formatGb(mb)} GB`);
 
-function span(seconds) {
+function formatSeconds(seconds) {
   if (seconds == null) return t("unknown");
-  if (seconds < 120) return `${shown(seconds)} s`;
-  if (seconds < 7200) return `${shown(seconds / 60)} min`;
-  return seconds < 172_800 ? `${shown(seconds / 3600)} h` : `${shown(seconds / 86_400)} d`;
+  if (seconds < 120) return `${formatNumber(seconds)} s`;
+  if (seconds < 7200) return `${formatNumber(seconds / 60)} min`;
+  return seconds < 172_800 ? `${formatNumber(seconds / 3600)} h` : `${formatNumber(seconds / 86_400)} d`;
 }
 
-/* Nothing is touched that stays as it is: no flicker, and nobody loses what they have marked. */
-function put(parent, ...children) {
+/* Elements that stay the same are not touched: nothing flickers, and selections are kept. */
+function replaceContent(parent, ...children) {
   const fresh = parent.cloneNode(false);
   fresh.append(...children);
   if (!parent.isEqualNode(fresh)) parent.replaceChildren(...fresh.childNodes);
 }
 
-function element(tag, name, ...content) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  made.append(...content.filter((one) => one != null));
-  return made;
+function make(tag, className, ...content) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...content.filter((one) => one != null));
+  return element;
 }
 
 /* Key figures. */
 
-function tile(name, value, unit, beside) {
-  const number = element("div", "value", value, unit ? element("small", "", ` ${unit}`) : null);
-  return element("div", "", element("dt", "", t(name)), element("dd", "", number, element("div", "beside", beside)));
+function makeTile(name, value, unit, note) {
+  const number = make("div", "value", value, unit ? make("small", "", ` ${unit}`) : null);
+  return make("div", "", make("dt", "", t(name)), make("dd", "", number, make("div", "note-line", note)));
 }
 
-function tilesOf({ insights, system }) {
+function makeTiles({ insights, system }) {
   const { summary } = insights;
   const times = summary.duration_s;
   const failed = summary.failed ? t("figure.failed", { failed: summary.failed }) : t("figure.none_failed");
   const { queue } = summary;
   const tiles = [
-    tile("figure.done", shown(summary.succeeded), "", failed),
-    tile("figure.success", percent(summary.success_rate), "", t("figure.of", { count: summary.count })),
-    tile("figure.speed", shown(summary.times_real_time), t("figure.real_time"), t("figure.audio", { minutes: shown(summary.audio_minutes) })),
-    tile("figure.median", span(times.p50), "", t("figure.tail", { p95: span(times.p95), p99: span(times.p99) })),
-    tile("figure.queue", shown(queue.queued), "", t("figure.under_way", { running: shown(queue.running), requests: queue.requests })),
-    tile("figure.memory", shown(system.memory.used_pct), "%", memoryOf(system.memory)),
+    makeTile("figure.done", formatNumber(summary.succeeded), "", failed),
+    makeTile("figure.success", formatShare(summary.success_rate), "", t("figure.of", { count: summary.count })),
+    makeTile("figure.speed", formatNumber(summary.times_real_time), t("figure.real_time"), t("figure.audio", { minutes: formatNumber(summary.audio_minutes) })),
+    makeTile("figure.median", formatSeconds(times.p50), "", t("figure.tail", { p95: formatSeconds(times.p95), p99: formatSeconds(times.p99) })),
+    makeTile("figure.queue", formatNumber(queue.queued), "", t("figure.active", { running: formatNumber(queue.running), requests: queue.requests })),
+    makeTile("figure.memory", formatNumber(system.memory.used_pct), "%", describeMemory(system.memory)),
   ];
   if (system.gpu) {
-    const use = system.gpu.utilization_pct == null ? t("unknown") : `${shown(system.gpu.utilization_pct)}%`;
-    tiles.push(tile("figure.gpu", shown(system.gpu.memory_used_pct), "%", t("figure.gpu_of", { use })));
+    const share = system.gpu.utilization_pct == null ? t("unknown") : `${formatNumber(system.gpu.utilization_pct)}%`;
+    tiles.push(makeTile("figure.gpu", formatNumber(system.gpu.memory_used_pct), "%", t("figure.gpu_utilization", { share })));
   }
   return tiles;
 }
 
-const memoryOf = (memory) =>
-  t("figure.memory_of", { used: gb(memory.total_mb - memory.available_mb), total: gb(memory.total_mb) });
+const describeMemory = (memory) =>
+  t("figure.memory_of", { used: formatGb(memory.total_mb - memory.available_mb), total: formatGb(memory.total_mb) });
 
 /* What needs attention. */
 
-function item(kind, look, text, more) {
-  const told = element("span", "", text, more ? element("span", "more", more) : null);
-  return element("li", "", element("span", `mark ${look}`, t(kind)), told);
+function makeItem(kind, mark, text, details) {
+  const content = make("span", "", text, details ? make("span", "more", details) : null);
+  return make("li", "", make("span", `mark ${mark}`, t(kind)), content);
 }
 
-function attentionOf({ insights, system }) {
-  const figures = ({ value, threshold }) => ({ value: shown(value), threshold: shown(threshold) });
+function makeAttention({ insights, system }) {
+  const figures = ({ value, threshold }) => ({ value: formatNumber(value), threshold: formatNumber(threshold) });
   const alerts = insights.alerts.map((alert) =>
-    item("alert", "bad", own(`alert.${alert.name}`, alert.message, figures(alert)),
-      `${t("since", { time: moment(alert.since) })} · ${alert.advice}`));
-  const problems = system.problems.map((problem) => item("problem", "warn", problem));
+    makeItem("alert", "bad", messageOf(`alert.${alert.name}`, alert.message, figures(alert)),
+      `${t("since", { time: formatTime(alert.since) })} · ${alert.advice}`));
+  const problems = system.problems.map((problem) => makeItem("problem", "warn", problem));
   const advice = insights.recommendations.map((one) =>
-    item("advice", "busy", own(`advice.${one.name}`, one.advice),
-      Object.entries(one.figures).map(([name, value]) => `${name} ${typeof value === "number" ? shown(value) : value}`).join(" · ")));
-  const all = [...alerts, ...problems, ...advice];
-  if (!all.length) all.push(element("li", "well", t("all_well")));
-  const trend = trendOf(insights.trend);
-  return trend ? [...all, element("li", "well", trend)] : all;
+    makeItem("advice", "busy", messageOf(`advice.${one.name}`, one.advice),
+      Object.entries(one.figures).map(([name, value]) => `${name} ${typeof value === "number" ? formatNumber(value) : value}`).join(" · ")));
+  const items = [...alerts, ...problems, ...advice];
+  if (!items.length) items.push(make("li", "plain", t("no_attention")));
+  const trend = describeTrend(insights.trend);
+  return trend ? [...items, make("li", "plain", trend)] : items;
 }
 
-/** A text of the page's own where it has one, else the service's words. */
-function own(name, words, values = {}) {
+/** The translation of a message of the service, else the message itself. */
+function messageOf(name, message, values = {}) {
   const text = t(name, values);
-  return text && text !== name ? text : words;
+  return text === name ? message : text;
 }
 
-/** Why something is not known. */
-const reason = (system, name) => own(`reason.${name}`, system.reasons[name]);
+/** Why a figure is unknown. */
+const reasonOf = (system, name) => messageOf(`unknown.${name}`, system.reasons[name]);
 
-function trendOf(trend) {
+function describeTrend(trend) {
   if (!trend || trend.verdict === "unknown") return null;
-  return t(`trend.${trend.verdict}`, { share: percent(trend.share_slower), p: shown(trend.p_value) });
+  return t(`trend.${trend.verdict}`, { share: formatShare(trend.share_slower), p: formatNumber(trend.p_value) });
 }
 
 /* Tables. */
 
-function stagesOf(stages) {
+function makeStages(stages) {
   const names = ["stage", "column.count", "column.failed", "column.p50", "column.p95", "column.p99", "column.speed", "column.retries", "column.memory"];
-  const rows = Object.entries(stages).map(([stage, told]) => [
-    t(`stage.${stage}`), shown(told.count), shown(told.failed), span(told.duration_s.p50), span(told.duration_s.p95),
-    span(told.duration_s.p99), shown(told.times_real_time), shown(told.retries.total), size(told.memory_mb.peak),
+  const rows = Object.entries(stages).map(([stage, summary]) => [
+    t(`stage.${stage}`), formatNumber(summary.count), formatNumber(summary.failed), formatSeconds(summary.duration_s.p50), formatSeconds(summary.duration_s.p95),
+    formatSeconds(summary.duration_s.p99), formatNumber(summary.times_real_time), formatNumber(summary.retries.total), formatSize(summary.memory_mb.peak),
   ]);
-  return table(names.map((name) => t(name)), rows);
+  return makeTable(names.map((name) => t(name)), rows);
 }
 
-function failuresOf(failures) {
-  if (!failures.length) return element("p", "muted", t("no_failures"));
+function makeFailures(failures) {
+  if (!failures.length) return make("p", "muted", t("no_failures"));
   const rows = failures.map((one) => {
-    const kind = element("span", "failure", `${one.operation || "–"}: ${own(`kind.${one.kind}`, one.kind)}`);
-    const told = element("span", "", kind, element("div", "small muted", [one.message, one.hint].filter(Boolean).join(". ")),
-      one.video ? element("div", "small muted", one.video) : null);
-    return [told, shown(one.count), moment(one.last_at)];
+    const kind = make("span", "failure", `${one.operation || "–"}: ${messageOf(`kind.${one.kind}`, one.kind)}`);
+    const cause = make("span", "", kind, make("div", "small muted", joinSentences(one.message, one.hint)),
+      one.video ? make("div", "small muted", one.video) : null);
+    return [cause, formatNumber(one.count), formatTime(one.last_at)];
   });
-  return table([t("column.kind"), t("column.count"), t("column.last")], rows);
+  return makeTable([t("column.failure"), t("column.count"), t("column.last")], rows);
 }
 
-function machineOf(system) {
+function makeMachine(system) {
   const { cpu, service } = system;
   const facts = [
-    [t("machine.cpu"), t("machine.cores", { used: `${shown(cpu.used_pct)}%`, cores: shown(cpu.cores) })],
-    [t("machine.memory"), memoryOf(system.memory)],
-    [t("machine.service"), `${size(system.memory.service_mb)} · ${t("machine.places", { taken: service.places_taken, places: service.places, uptime: span(service.uptime_s) })}`],
+    [t("machine.cpu"), t("machine.cores", { used: `${formatNumber(cpu.used_pct)}%`, cores: formatNumber(cpu.cores) })],
+    [t("machine.memory"), describeMemory(system.memory)],
+    [t("machine.service"), `${formatSize(system.memory.service_mb)} · ${t("machine.slots", { taken: service.places_taken, slots: service.places, uptime: formatSeconds(service.uptime_s) })}`],
     [t("machine.model"), service.model_loaded && service.model ? service.model : t("machine.unloaded")],
-    ["GPU", system.gpu ? `${gb(system.gpu.memory_used_mb)} / ${gb(system.gpu.memory_total_mb)} GB` : reason(system, "gpu")],
+    [t("machine.gpu"), system.gpu ? `${formatGb(system.gpu.memory_used_mb)} / ${formatGb(system.gpu.memory_total_mb)} GB` : reasonOf(system, "gpu")],
     ...Object.entries(system.disks).map(([name, disk]) => [
       t("machine.disk", { name: t(`disk.${name}`) }),
-      disk ? t("machine.free", { free: gb(disk.free_mb) }) : reason(system, `disks.${name}`),
+      disk ? t("machine.free", { free: formatGb(disk.free_mb) }) : reasonOf(system, `disks.${name}`),
     ]),
-    [t("machine.daemons"), daemonsOf(system)],
+    [t("machine.daemons"), describeDaemons(system)],
   ];
-  return facts.flatMap(([name, value]) => [element("dt", "", name), element("dd", "", value)]);
+  return facts.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]);
 }
 
-function daemonsOf(system) {
+function describeDaemons(system) {
   const { daemons } = system;
-  if (!daemons) return reason(system, "daemons");
+  if (!daemons) return reasonOf(system, "daemons");
   const silent = daemons.filter((daemon) => !daemon.healthy).map((daemon) => daemon.name);
   return silent.length ? t("machine.silent", { names: silent.join(", ") }) : t("machine.healthy", { count: daemons.length });
 }
 
-/* Together. */
+/* The whole page. */
 
-function show(told) {
-  const { insights, system } = told;
-  put(place("tiles"), ...tilesOf(told));
-  put(place("attention"), ...attentionOf(told));
-  put(place("stages"), stagesOf(told.stages));
-  put(place("failures"), failuresOf(insights.failures));
-  put(place("machine"), ...machineOf(system));
-  const health = place("health");
-  health.className = `mark ${HEALTH[insights.overall_health]}`;
+function show(figures) {
+  const { insights, system } = figures;
+  replaceContent(byId("tiles"), ...makeTiles(figures));
+  replaceContent(byId("attention"), ...makeAttention(figures));
+  replaceContent(byId("stages"), makeStages(figures.stages));
+  replaceContent(byId("failures"), makeFailures(insights.failures));
+  replaceContent(byId("machine"), ...makeMachine(system));
+  const health = byId("health");
+  health.className = `mark ${HEALTH_MARKS[insights.overall_health]}`;
   health.textContent = t(`health.${insights.overall_health}`);
   health.hidden = !insights.summary.count;
-  place("loading").hidden = true;
-  place("empty").hidden = insights.summary.count > 0;
-  place("figures").hidden = false; // before the charts: they measure their places
-  for (const chart of charts) chart.draw(told.series, chart.name === "gpu" && !system.gpu ? reason(system, "gpu") : undefined);
+  byId("loading").hidden = true;
+  byId("empty").hidden = insights.summary.count > 0;
+  byId("figures").hidden = false; // before the charts are drawn, which measure their elements
+  for (const chart of charts) chart.draw(figures.series, chart.name === "gpu" && !system.gpu ? reasonOf(system, "gpu") : undefined);
 }
 
 async function refresh() {
-  const trouble = place("trouble");
+  const error = byId("error");
   try {
-    show(await ask(`/api/v1/performance/dashboard?since=${since}`));
-    trouble.hidden = true;
+    show(await fetchJson(`/api/v1/performance/dashboard?since=${since}`));
+    error.hidden = true;
   } catch (problem) {
-    trouble.textContent = problem.message;
-    trouble.hidden = false;
-    place("loading").hidden = true;
+    error.textContent = problem.message;
+    error.hidden = false;
+    byId("loading").hidden = true;
   }
 }
 
 let timer;
 async function loop() {
   clearTimeout(timer);
-  if (document.hidden) return; // goes on when somebody looks again
+  if (document.hidden) return; // continues when the page becomes visible again
   await refresh();
   clearTimeout(timer);
   timer = setTimeout(loop, REFRESH_MS);

@@ -1,7 +1,8 @@
-// What every page does: remembers light or dark, writes times as they are here, says what happened.
+// What every page does: remembers the theme, writes times in the reader's time zone, shows messages, and
+// sends requests to the service.
 
 const YEAR_S = 365 * 86_400;
-const said = document.getElementById("said");
+const toast = document.getElementById("toast");
 export const language = document.documentElement.lang;
 
 document.getElementById("theme").addEventListener("click", () => {
@@ -15,65 +16,68 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const nearby = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", ...CLOCK });
-const earlier = new Intl.DateTimeFormat(language, { year: "numeric", month: "short", day: "numeric" });
-const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+const thisYear = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", ...CLOCK });
+const otherYears = new Intl.DateTimeFormat(language, { year: "numeric", month: "short", day: "numeric" });
+const inFull = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
 
-/** A time as it is read here: of this year without the year, of others without the hour. */
-export function moment(text) {
+/** Format a time in short: without the year in this year, without the hour in others. */
+export function formatTime(text) {
   const time = new Date(text);
-  return (time.getFullYear() === new Date().getFullYear() ? nearby : earlier).format(time);
+  return (time.getFullYear() === new Date().getFullYear() ? thisYear : otherYears).format(time);
 }
 
-/** Write each <time> below an element in the reader's time zone. */
-export function localize(below = document) {
-  for (const time of below.querySelectorAll("time[datetime]")) {
-    time.textContent = moment(time.dateTime);
-    time.title = whole.format(new Date(time.dateTime));
+/** Write each <time> inside an element in the reader's time zone. */
+export function localizeTimes(inside = document) {
+  for (const time of inside.querySelectorAll("time[datetime]")) {
+    time.textContent = formatTime(time.dateTime);
+    time.title = inFull.format(new Date(time.dateTime));
   }
 }
 
-/** Say something to everybody, also to those who hear the page. */
-export function say(text, bad = false) {
-  said.classList.toggle("bad", bad);
-  said.textContent = text;
+/** Show a message, which screen readers read aloud too. */
+export function showMessage(text, isError = false) {
+  toast.classList.toggle("bad", isError);
+  toast.textContent = text;
 }
 
-/** A problem as the service tells it: `message` is one line with what to do. */
-export class Problem extends Error {
-  constructor(status, told) {
-    const problem = told?.error ?? {};
-    super([problem.message ?? said.dataset.failed, problem.hint].filter(Boolean).join(". "));
+/** An error as the service describes it: `message` is one line, with what to do about it. */
+export class ServiceError extends Error {
+  constructor(status, body) {
+    const error = body?.error ?? {};
+    super(joinSentences(error.message ?? toast.dataset.failed, error.hint));
     this.status = status;
-    this.kind = problem.kind;
+    this.kind = error.kind;
   }
 }
 
-/** Ask the service and return its JSON; throws a Problem. A body is sent as JSON. */
-export async function ask(address, { method = "GET", body, signal, headers = {} } = {}) {
+/** Join the sentences that are not empty. */
+export const joinSentences = (...sentences) => sentences.filter(Boolean).join(". ");
+
+/** Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON. */
+export async function fetchJson(url, { method = "GET", body, signal, headers = {} } = {}) {
   const options = { method, signal, headers: { Accept: "application/json", ...headers } };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  let answer;
+  let response;
   try {
-    answer = await fetch(address, options);
+    response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, { error: { message: said.dataset.offline } });
+    throw new ServiceError(0, { error: { message: toast.dataset.offline } });
   }
-  if (answer.status === 401) location.assign("/login");
-  const told = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Problem(answer.status, told);
-  return told;
+  if (response.status === 401) location.assign("/login");
+  const content = await response.json().catch(() => null);
+  if (!response.ok) throw new ServiceError(response.status, content);
+  return content;
 }
 
-/** Texts for scripts, which the page carries as JSON. */
-export function texts() {
+/** Return the function that gives the page's texts by name; a name without a text is returned itself. */
+export function loadTexts() {
   const table = JSON.parse(document.getElementById("texts").textContent);
   return (name, values = {}) =>
     (table[name] ?? name).replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
 }
 
-localize();
+localizeTimes();

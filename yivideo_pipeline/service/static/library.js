@@ -1,45 +1,45 @@
-// The library: keeps the list up to date, starts work and shows how it goes, takes files.
+// The library page: keeps the list up to date, starts workflows and shows their progress, and uploads files.
 
-import { ask, localize, say, texts } from "./frame.js";
+import { fetchJson, joinSentences, loadTexts, localizeTimes, showMessage } from "./frame.js";
 
 const REFRESH_MS = 10_000;
 const POLL_MS = 1_500;
-const CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"];
-const WATCHED = "yivideo.workflows";
+const WORKFLOW_CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"];
+const STORAGE_KEY = "yivideo.workflows";
 
-const t = texts();
+const t = loadTexts();
 const videos = document.getElementById("videos");
 const uploads = document.getElementById("uploads");
 const drop = document.getElementById("drop");
 const picker = document.getElementById("files");
 
-/* Workflows that were started here, by the video's key; they outlast a reload of the page. */
-const watched = new Map(JSON.parse(sessionStorage.getItem(WATCHED) ?? "[]"));
-const states = new Map();
+/* The workflows that this page has started, by the video's key; they survive a reload of the page. */
+const workflows = new Map(JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]"));
+const statuses = new Map();
 
-function remember() {
-  sessionStorage.setItem(WATCHED, JSON.stringify([...watched]));
+function storeWorkflows() {
+  sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...workflows]));
 }
 
 /* The list. */
 
 async function refresh() {
-  let answer;
+  let response;
   try {
-    answer = await fetch(`/library/videos${location.search}`);
+    response = await fetch(`/library/videos${location.search}`);
   } catch {
-    return; // the next time, maybe
+    return; // the next refresh may succeed
   }
-  if (!answer.ok || answer.redirected) return;
+  if (!response.ok || response.redirected) return;
   const fresh = document.createElement("section");
-  fresh.innerHTML = await answer.text();
-  localize(fresh);
+  fresh.innerHTML = await response.text();
+  localizeTimes(fresh);
   if (sameKeys(fresh)) {
-    swap("#chips", fresh);
-    swap("#pager", fresh);
+    replacePart("#chips", fresh);
+    replacePart("#pager", fresh);
     const rows = rowsOf(fresh);
-    rowsOf(videos).forEach((row, index) => swapRow(row, rows[index]));
-  } else if (!isHeld(videos)) {
+    rowsOf(videos).forEach((row, index) => replaceRow(row, rows[index]));
+  } else if (!isInUse(videos)) {
     videos.replaceChildren(...fresh.childNodes);
   }
   showProgress();
@@ -48,35 +48,35 @@ async function refresh() {
 const rowsOf = (part) => [...part.querySelectorAll("tr[data-key]")];
 const keysOf = (part) => rowsOf(part).map((row) => row.dataset.key);
 const sameKeys = (fresh) => JSON.stringify(keysOf(fresh)) === JSON.stringify(keysOf(videos));
-/** What somebody has open or is at with the keyboard is left alone. */
-const isHeld = (part) => part.querySelector("details[open]") || part.contains(document.activeElement);
+/** Whether a part has an open menu or the keyboard focus, and so must not be replaced. */
+const isInUse = (part) => part.querySelector("details[open]") || part.contains(document.activeElement);
 
-function swap(selector, fresh) {
+function replacePart(selector, fresh) {
   const old = videos.querySelector(selector);
   const now = fresh.querySelector(selector);
   if (old && now && !old.isEqualNode(now) && !old.contains(document.activeElement)) old.replaceWith(now);
 }
 
-function swapRow(row, now) {
-  if (!states.has(row.dataset.key) && !row.isEqualNode(now) && !isHeld(row)) row.replaceWith(now);
+function replaceRow(row, now) {
+  if (!statuses.has(row.dataset.key) && !row.isEqualNode(now) && !isInUse(row)) row.replaceWith(now);
 }
 
-/* Work that was started here. */
+/* Workflows. */
 
 async function start(key, name) {
-  const body = { video_path: key, workflow_config: { workflow_chain: CHAIN } };
-  const created = await ask("/v1/workflows", { method: "POST", body });
-  watched.set(key, { id: created.workflow_id, name });
-  remember();
-  states.set(key, { state: "queued", progress: 0 });
+  const body = { video_path: key, workflow_config: { workflow_chain: WORKFLOW_CHAIN } };
+  const created = await fetchJson("/v1/workflows", { method: "POST", body });
+  workflows.set(key, { id: created.workflow_id, name });
+  storeWorkflows();
+  statuses.set(key, { state: "queued", progress: 0 });
   showProgress();
 }
 
 async function poll() {
-  for (const [key, { id, name }] of [...watched]) {
+  for (const [key, { id, name }] of [...workflows]) {
     try {
-      const status = await ask(`/v1/workflows/status/${id}`);
-      states.set(key, status);
+      const status = await fetchJson(`/v1/workflows/status/${id}`);
+      statuses.set(key, status);
       if (["succeeded", "failed", "cancelled"].includes(status.state)) await end(key, name, status);
     } catch (problem) {
       if (problem.status === 404) await end(key, name, { state: "cancelled" });
@@ -86,17 +86,17 @@ async function poll() {
 }
 
 async function end(key, name, status) {
-  watched.delete(key);
-  states.delete(key);
-  remember();
-  const problem = [status.error?.message, status.error?.hint].filter(Boolean).join(". ");
-  say(t(`workflow.${status.state}`, { name, problem }), status.state === "failed");
+  workflows.delete(key);
+  statuses.delete(key);
+  storeWorkflows();
+  const problem = joinSentences(status.error?.message, status.error?.hint);
+  showMessage(t(`workflow.${status.state}`, { name, problem }), status.state === "failed");
   await refresh();
 }
 
 function showProgress() {
   for (const row of rowsOf(videos)) {
-    const status = states.get(row.dataset.key);
+    const status = statuses.get(row.dataset.key);
     if (status) drawProgress(row, status);
   }
 }
@@ -105,74 +105,74 @@ function drawProgress(row, status) {
   const cell = row.querySelector(".state");
   let bar = cell.querySelector("progress");
   if (!bar) {
-    cell.replaceChildren(element("span", "mark busy"), element("span", "why"), element("progress"));
+    cell.replaceChildren(make("span", "mark busy"), make("span", "why"), make("progress"));
     bar = cell.querySelector("progress");
     bar.ariaLabel = row.dataset.name;
     row.querySelectorAll("[data-do]").forEach((button) => { button.disabled = true; });
   }
-  put(cell.querySelector(".mark"), t(`workflow.${status.state}`));
-  put(cell.querySelector(".why"), status.stage ? t(`stage.${status.stage}`) : "");
+  setText(cell.querySelector(".mark"), t(`workflow.${status.state}`));
+  setText(cell.querySelector(".why"), status.stage ? t(`stage.${status.stage}`) : "");
   bar.value = status.progress ?? 0;
 }
 
-function element(tag, name = "") {
-  const made = document.createElement(tag);
-  made.className = name;
-  return made;
+function make(tag, className = "") {
+  const element = document.createElement(tag);
+  element.className = className;
+  return element;
 }
 
-function put(place, text) {
-  if (place.textContent !== text) place.textContent = text;
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
-/* Files that are sent. */
+/* Uploads. */
 
-function send(file) {
+function upload(file) {
   const line = document.getElementById("upload-row").content.cloneNode(true).firstElementChild;
-  const told = line.querySelector(".told");
+  const status = line.querySelector(".status");
   const bar = line.querySelector("progress");
   const cancel = line.querySelector("button");
-  const size = shownSize(file.size);
+  const size = formatSize(file.size);
   const show = (share) => {
     bar.value = share;
-    put(told, t("uploading", { name: file.name, percent: Math.floor(100 * share), size }));
+    setText(status, t("uploading", { name: file.name, percent: Math.floor(100 * share), size }));
   };
-  const close = (text, bad = false) => {
-    put(told, text);
-    line.classList.toggle("bad", bad);
+  const finish = (text, isError = false) => {
+    setText(status, text);
+    line.classList.toggle("bad", isError);
     bar.remove();
     cancel.remove();
-    say(text, bad);
+    showMessage(text, isError);
   };
   bar.ariaLabel = file.name;
   uploads.append(line);
   uploads.hidden = false;
   show(0);
-  // fetch() does not tell how far it has come.
+  // fetch() does not report the progress of an upload.
   const request = new XMLHttpRequest();
   request.upload.addEventListener("progress", (event) => show(event.loaded / Math.max(1, event.total)));
-  request.addEventListener("abort", () => close(t("cancelled", { name: file.name })));
+  request.addEventListener("abort", () => finish(t("cancelled", { name: file.name })));
   cancel.addEventListener("click", () => request.abort());
   request.addEventListener("error", () =>
-    close(t("not_uploaded", { name: file.name, problem: document.getElementById("said").dataset.offline }), true));
-  request.addEventListener("load", () => taken(request, file, close));
+    finish(t("not_uploaded", { name: file.name, problem: document.getElementById("toast").dataset.offline }), true));
+  request.addEventListener("load", () => startUploaded(request, file, finish));
   request.open("PUT", `/library/upload?name=${encodeURIComponent(file.name)}`);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.send(file);
 }
 
-async function taken(request, file, close) {
+async function startUploaded(request, file, finish) {
   const answer = parse(request.responseText);
   if (request.status !== 201) {
-    const problem = [answer?.error?.message, answer?.error?.hint].filter(Boolean).join(". ");
-    close(t("not_uploaded", { name: file.name, problem: problem || request.status }), true);
+    const problem = joinSentences(answer?.error?.message, answer?.error?.hint);
+    finish(t("not_uploaded", { name: file.name, problem: problem || request.status }), true);
     return;
   }
   try {
     await start(answer.key, file.name);
-    close(t("uploaded", { name: file.name }));
+    finish(t("uploaded", { name: file.name }));
   } catch (problem) {
-    close(t("not_started", { name: file.name, problem: problem.message }), true);
+    finish(t("not_started", { name: file.name, problem: problem.message }), true);
   }
   await refresh();
 }
@@ -185,12 +185,12 @@ function parse(text) {
   }
 }
 
-function shownSize(bytes) {
+function formatSize(bytes) {
   const mb = bytes / 2 ** 20;
   return mb >= 1024 ? `${(mb / 1024).toFixed(1)} GB` : `${mb.toFixed(1)} MB`;
 }
 
-/* What people do. */
+/* Buttons, menus and dropped files. */
 
 videos.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-do]");
@@ -202,18 +202,18 @@ videos.addEventListener("click", async (event) => {
     if (button.dataset.do === "process") {
       await start(key, name);
     } else {
-      await ask("/library/release", { method: "POST", body: { key } });
-      say(t("released", { name }));
+      await fetchJson("/library/release", { method: "POST", body: { key } });
+      showMessage(t("released", { name }));
       button.blur();
       await refresh();
     }
   } catch (problem) {
     button.disabled = false;
-    say(problem.message, true);
+    showMessage(problem.message, true);
   }
 });
 
-/* One menu at a time; Escape and a click elsewhere close it. */
+/* Escape and a click elsewhere close a menu. */
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll(".menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
@@ -229,14 +229,14 @@ document.addEventListener("keydown", (event) => {
 
 document.getElementById("sort").addEventListener("change", (event) => event.target.form.requestSubmit());
 picker.addEventListener("change", () => {
-  [...picker.files].forEach(send);
+  [...picker.files].forEach(upload);
   picker.value = "";
 });
 
 /* Files may be dropped anywhere on the page. */
-const bringsFiles = (event) => event.dataTransfer?.types.includes("Files");
+const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 addEventListener("dragover", (event) => {
-  if (!bringsFiles(event)) return;
+  if (!hasFiles(event)) return;
   event.preventDefault();
   drop.classList.add("over");
 });
@@ -244,10 +244,10 @@ addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) drop.classList.remove("over");
 });
 addEventListener("drop", (event) => {
-  if (!bringsFiles(event)) return;
+  if (!hasFiles(event)) return;
   event.preventDefault();
   drop.classList.remove("over");
-  [...event.dataTransfer.files].forEach(send);
+  [...event.dataTransfer.files].forEach(upload);
 });
 
 async function loop(work, pause_ms) {

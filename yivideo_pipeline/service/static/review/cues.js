@@ -1,12 +1,12 @@
-// The cues as they are being edited: one list, changed in one way, so that each step can be undone.
+// The list of cues that is edited: all changes go through `replace`, so that each one can be undone.
 
-/** A cue's text in one line, exactly as its row shows it. */
-export function flat(cue) {
+/** Return a cue's text in one line, exactly as its row shows it. */
+export function lineOf(cue) {
   if (cue.words) return cue.words.map((word) => word[0]).join("").trim();
   return cue.text.replaceAll("\n", " ");
 }
 
-/** Fires "change" with {at, removed, added} in `detail`. */
+/** The cues in order. Fires "change" with {at, removed, added} in `detail`. */
 export class CueList extends EventTarget {
   constructor() {
     super();
@@ -15,34 +15,34 @@ export class CueList extends EventTarget {
     this.steps = [];
   }
 
-  /** Take over what the service told. */
+  /** Replace everything by what the service has sent. */
   load(cues, endMs) {
     this.endMs = endMs;
     this.steps = [];
-    this.#put(0, this.list.length, cues);
+    this.#splice(0, this.list.length, cues);
   }
 
-  /** Put cues in the place of `count` others. */
+  /** Replace `count` cues by others. */
   replace(at, count, cues) {
     const added = cues.map((cue) => ({ ...cue, changed: true }));
     this.steps.push({ at, count: added.length, cues: this.list.slice(at, at + count) });
-    this.#put(at, count, added);
+    this.#splice(at, count, added);
   }
 
-  /** Take the last step back; says where, or null where there is none. */
+  /** Undo the last step; return its index, or null if there is none. */
   undo() {
     const step = this.steps.pop();
     if (!step) return null;
-    this.#put(step.at, step.count, step.cues);
+    this.#splice(step.at, step.count, step.cues);
     return step.at;
   }
 
-  /** What the service wants to have saved. */
+  /** Return the cues as they are sent to the service. */
   plain() {
     return this.list.map(({ start_ms, end_ms, text }) => ({ start_ms, end_ms, text }));
   }
 
-  /** Why a cue can't stand between its neighbours, as the name of a text; null where it can. */
+  /** Return why a cue does not fit between its neighbours, as the name of a text; null if it fits. */
   problem(cue, before, after) {
     if (cue.start_ms === null || cue.end_ms === null) return "bad_time";
     if (!cue.text.trim()) return "bad_empty";
@@ -52,15 +52,15 @@ export class CueList extends EventTarget {
     return cue.end_ms > this.endMs ? "bad_end" : null;
   }
 
-  #put(at, count, added) {
+  #splice(at, count, added) {
     const removed = this.list.slice(at, at + count);
-    // Not by `splice(at, count, ...added)`: a long transcript has more cues than a call takes arguments.
+    // Not `splice(at, count, ...added)`: a long transcript has more cues than a call may have arguments.
     this.list = this.list.slice(0, at).concat(added, this.list.slice(at + count));
     this.dispatchEvent(new CustomEvent("change", { detail: { at, removed, added } }));
   }
 }
 
-/** Part a cue at a place of its text; null where one half would be empty. */
+/** Split a cue at a position in its text; return null if one half would be empty. */
 export function splitCue(cue, caret) {
   const texts = [cue.text.slice(0, caret).trim(), cue.text.slice(caret).trim()];
   if (!texts[0] || !texts[1]) return null;
@@ -73,13 +73,13 @@ export function splitCue(cue, caret) {
   ];
 }
 
-/** Join two cues that follow each other. */
+/** Merge two consecutive cues. */
 export function mergeCues(first, second) {
   const words = first.words && second.words ? [...first.words, ...spaced(second)] : null;
   return { start_ms: first.start_ms, end_ms: second.end_ms, text: `${first.text}\n${second.text}`, words };
 }
 
-/** The second cue's words, with the space that parts them from the first cue's, as its text needs it. */
+/** Return the second cue's words, with a space before the first one if its script separates words by spaces. */
 function spaced(cue) {
   const [first, ...others] = cue.words;
   const needsSpace = first && /^[\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}\d]/u.test(first[0]);
@@ -92,14 +92,14 @@ function splitPoint(cue, [head, tail]) {
   const guess = Math.round(cue.start_ms + share * (cue.end_ms - cue.start_ms));
   if (!cue.words) return { time: guess, words: null };
   let seen = 0;
-  const place = cue.words.findIndex((word) => {
+  const index = cue.words.findIndex((word) => {
     const here = seen >= bare(head);
     seen += bare(word[0]);
     return here;
   });
-  if (place < 1) return { time: guess, words: null };
-  const words = [cue.words.slice(0, place), cue.words.slice(place)];
-  // In the middle of a word no list of words says what the halves say.
+  if (index < 1) return { time: guess, words: null };
+  const words = [cue.words.slice(0, index), cue.words.slice(index)];
+  // Inside a word, no split of the list of words matches the two halves.
   const fits = bare(words[0].map((word) => word[0]).join("")) === bare(head);
-  return { time: cue.words[place][1], words: fits ? words : null };
+  return { time: cue.words[index][1], words: fits ? words : null };
 }

@@ -1,13 +1,13 @@
-// Elements made in one line, and the texts of the page.
+// Short ways to find and make elements, and the texts of the page.
 
-import { texts } from "/static/frame.js";
+import { loadTexts } from "/static/frame.js";
 
-export const t = texts();
+export const t = loadTexts();
 
-/** Return the element of an id. */
+/** Return the element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element; `on…` properties are listeners, `data` its data attributes, strings become text. */
+/** Make an element: `on…` properties become listeners, `data` its data attributes, strings text nodes. */
 export function make(tag, { data = {}, ...properties } = {}, ...children) {
   const element = document.createElement(tag);
   Object.assign(element.dataset, data);

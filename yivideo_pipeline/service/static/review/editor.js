@@ -1,14 +1,14 @@
-// One cue being edited, in its own row: its text, its exact times, and what can be done with it.
+// The form that edits one cue in its row: its text, its exact times, and buttons to split, merge, add and delete.
 
-import { say } from "/static/frame.js";
+import { showMessage } from "/static/frame.js";
 import { make, t } from "./dom.js";
 import { mergeCues, splitCue } from "./cues.js";
-import { readingOf } from "./reading.js";
+import { checkReadability } from "./readability.js";
 import { formatMs, parseMs } from "./times.js";
 
 const NEW_MS = 2000;
-const LEAST_MS = 100;
-const LONGEST_TEXT = 1000;
+const MIN_MS = 100;
+const MAX_TEXT = 1000;
 
 export class Editor {
   #form = null;
@@ -27,23 +27,23 @@ export class Editor {
     return this.#form !== null;
   }
 
-  /** Edit a cue; one that is being edited is done first, and stays open where it can't be. */
+  /** Edit a cue. The cue that is edited now is applied first; if that fails, it stays open instead. */
   open(cue) {
-    const place = this.cues.list.indexOf(cue);
+    const index = this.cues.list.indexOf(cue);
     if (this.isOpen && !this.apply()) return;
-    // Being done may have put another in its place.
-    const now = this.cues.list.includes(cue) ? cue : this.cues.list[place];
+    // Applying may have replaced the cue by another.
+    const now = this.cues.list.includes(cue) ? cue : this.cues.list[index];
     if (now) this.#show(now, this.transcript.rowOf(now), false);
   }
 
-  /** Write a new cue after another, or as the first; it is in the list once it is done. */
+  /** Add a new cue after another, or as the first one; it joins the list when it is applied. */
   add(after) {
     const { list, endMs } = this.cues;
     const next = list[after ? list.indexOf(after) + 1 : 0];
     const start_ms = after ? after.end_ms : 0;
     const end_ms = Math.min(start_ms + NEW_MS, next?.start_ms ?? endMs, endMs);
-    if (end_ms - start_ms < LEAST_MS) {
-      say(t("no_room"), true);
+    if (end_ms - start_ms < MIN_MS) {
+      showMessage(t("no_room"), true);
       return;
     }
     const row = make("li", {});
@@ -52,7 +52,7 @@ export class Editor {
     this.#show({ start_ms, end_ms, text: "", words: null }, row, true);
   }
 
-  /** Take over what was typed; false where it can't stand, which is said in the form. */
+  /** Apply what was typed; return false if it is invalid, and say why in the form. */
   apply() {
     if (!this.isOpen) return true;
     const typed = this.#typed();
@@ -65,17 +65,17 @@ export class Editor {
     }
     const cue = this.#cue;
     const isNew = this.#isNew;
-    const place = isNew ? this.#newPlace() : this.cues.list.indexOf(cue);
+    const index = isNew ? this.#newIndex() : this.cues.list.indexOf(cue);
     this.close();
     const text = typed.text.split("\n").map((line) => line.trim()).filter(Boolean).join("\n");
     const same = text === cue.text;
     if (isNew || !same || typed.start_ms !== cue.start_ms || typed.end_ms !== cue.end_ms) {
-      this.cues.replace(place, isNew ? 0 : 1, [{ ...typed, text, words: same ? cue.words : null }]);
+      this.cues.replace(index, isNew ? 0 : 1, [{ ...typed, text, words: same ? cue.words : null }]);
     }
     return true;
   }
 
-  /** Leave the form; what was typed in it is dropped. */
+  /** Close the form and discard what was typed in it. */
   close() {
     if (!this.isOpen) return;
     const row = this.#form.closest("li");
@@ -93,7 +93,7 @@ export class Editor {
     row.append(this.#form);
     this.transcript.follow(false);
     this.transcript.reveal(row);
-    this.#measure();
+    this.#check();
     const field = this.#form.querySelector("textarea");
     field.focus({ preventScroll: true });
     field.setSelectionRange(field.value.length, field.value.length);
@@ -104,7 +104,7 @@ export class Editor {
       "form",
       {
         className: "cue-form",
-        oninput: () => this.#measure(),
+        oninput: () => this.#check(),
         onkeydown: (event) => this.#press(event),
         onsubmit: (event) => {
           event.preventDefault();
@@ -112,8 +112,8 @@ export class Editor {
         },
       },
       make("div", { className: "times" }, this.#time("start", cue.start_ms), this.#time("end", cue.end_ms)),
-      make("textarea", { name: "text", rows: Math.max(2, cue.text.split("\n").length), maxLength: LONGEST_TEXT, value: cue.text, "aria-label": t("text"), spellcheck: true }),
-      make("p", { className: "reading small number", role: "status" }),
+      make("textarea", { name: "text", rows: Math.max(2, cue.text.split("\n").length), maxLength: MAX_TEXT, value: cue.text, "aria-label": t("text"), spellcheck: true }),
+      make("p", { className: "readability small number", role: "status" }),
       make("p", { className: "problem small", role: "alert" }),
     );
     const buttons = make("div", { className: "row" }, make("button", { className: "main" }, t("done")), this.#button("cancel", () => this.close()));
@@ -136,7 +136,7 @@ export class Editor {
       "button",
       { type: "button", className: "quiet small", title: t("from_playhead"), "aria-label": `${t(name)}: ${t("from_playhead")}`, onclick: () => {
         field.value = formatMs(this.player.now);
-        this.#measure();
+        this.#check();
       } },
       t("now"),
     );
@@ -163,31 +163,31 @@ export class Editor {
     return { start_ms: parseMs(start.value), end_ms: parseMs(end.value), text: text.value };
   }
 
-  #newPlace() {
+  #newIndex() {
     const before = this.#form.closest("li").previousElementSibling;
     return before ? this.cues.list.indexOf(before.cue) + 1 : 0;
   }
 
   #neighbours() {
     const { list } = this.cues;
-    const place = this.#isNew ? this.#newPlace() : list.indexOf(this.#cue);
-    return [list[place - 1], list[this.#isNew ? place : place + 1]];
+    const index = this.#isNew ? this.#newIndex() : list.indexOf(this.#cue);
+    return [list[index - 1], list[this.#isNew ? index : index + 1]];
   }
 
-  /** Say how fast it reads, and what keeps it from being taken over. */
-  #measure() {
+  /** Show how readable the cue is, and why it can't be applied. */
+  #check() {
     const typed = this.#typed();
     const [before, after] = this.#neighbours();
     const problem = this.cues.problem(typed, before, after);
     this.#form.querySelector(".problem").textContent = problem && problem !== "bad_empty" ? t(problem) : "";
-    const told = this.#form.querySelector(".reading");
+    const readability = this.#form.querySelector(".readability");
     if (typed.start_ms === null || typed.end_ms === null) {
-      told.textContent = "";
+      readability.textContent = "";
       return;
     }
-    const { speed, seconds, warnings } = readingOf(typed, after, this.limits);
+    const { speed, seconds, warnings } = checkReadability(typed, after, this.limits);
     const figures = `${t("duration", { seconds: seconds.toFixed(2) })} · ${t("speed", { speed: speed.toFixed(1) })}`;
-    told.replaceChildren(figures, ...warnings.map((line) => make("span", { className: "mark warn" }, line)));
+    readability.replaceChildren(figures, ...warnings.map((line) => make("span", { className: "mark warn" }, line)));
   }
 
   #split() {
@@ -200,28 +200,28 @@ export class Editor {
       text.focus();
       return;
     }
-    const place = this.cues.list.indexOf(this.#cue);
+    const index = this.cues.list.indexOf(this.#cue);
     this.close();
-    this.cues.replace(place, 1, halves);
-    this.open(this.cues.list[place + 1]);
+    this.cues.replace(index, 1, halves);
+    this.open(this.cues.list[index + 1]);
   }
 
   #merge() {
-    const place = this.cues.list.indexOf(this.#cue);
+    const index = this.cues.list.indexOf(this.#cue);
     if (!this.apply()) return;
-    const [first, second] = this.cues.list.slice(place, place + 2);
-    this.cues.replace(place, 2, [mergeCues(first, second)]);
-    this.open(this.cues.list[place]);
+    const [first, second] = this.cues.list.slice(index, index + 2);
+    this.cues.replace(index, 2, [mergeCues(first, second)]);
+    this.open(this.cues.list[index]);
   }
 
   #addAfter() {
-    const place = this.cues.list.indexOf(this.#cue);
-    if (this.apply()) this.add(this.cues.list[place]);
+    const index = this.cues.list.indexOf(this.#cue);
+    if (this.apply()) this.add(this.cues.list[index]);
   }
 
   #delete() {
-    const place = this.cues.list.indexOf(this.#cue);
+    const index = this.cues.list.indexOf(this.#cue);
     this.close();
-    this.cues.replace(place, 1, []);
+    this.cues.replace(index, 1, []);
   }
 }

@@ -1,38 +1,38 @@
-// The review page: one video, its transcript, and what becomes of it.
+// The review page: creates its parts, connects them, and loads the video.
 
-import { ask } from "/static/frame.js";
+import { fetchJson } from "/static/frame.js";
 import { CueList } from "./cues.js";
 import { byId, make, t } from "./dom.js";
 import { Editor } from "./editor.js";
-import { listen } from "./keys.js";
 import { Player } from "./player.js";
 import { Search } from "./search.js";
+import { installShortcuts } from "./shortcuts.js";
 import { Transcript } from "./transcript.js";
 import { Versions } from "./versions.js";
 
-const WAIT_MS = 4000;
+const RETRY_MS = 4000;
 
-const address = `/api/v1/review/${encodeURIComponent(byId("review").dataset.key)}`;
+const url = `/api/v1/review/${encodeURIComponent(byId("review").dataset.key)}`;
 const cues = new CueList();
-const player = new Player(address, cues);
+const player = new Player(url, cues);
 const transcript = new Transcript(cues);
 const editor = new Editor(cues, transcript, player);
 const search = new Search(cues, transcript, goTo);
-const versions = new Versions(address, cues, editor, load);
+const versions = new Versions(url, cues, editor, load);
 
-/** Play from a cue, and show its row. */
+/** Jump to a cue, and show its row. */
 function goTo(cue) {
   player.seek(cue.start_ms);
   transcript.show(cue.start_ms);
   transcript.reveal(transcript.rowOf(cue));
 }
 
-/** Ask for all, and show it; as long as there are no subtitles, how far they are. */
+/** Load the review and show it; as long as there are no subtitles, show which stages are done. */
 async function load() {
-  const review = await ask(address);
+  const review = await fetchJson(url);
   if (review.state === "unprocessed") {
     showStages(review.stages);
-    setTimeout(start, WAIT_MS);
+    setTimeout(start, RETRY_MS);
     return;
   }
   byId("loading").hidden = true;
@@ -61,8 +61,8 @@ function showStages(stages) {
     make(
       "li",
       {},
-      make("span", {}, t(`stage_${name}`)),
-      make("span", { className: isMade ? "mark good" : "mark" }, t(isMade ? "made" : "not_made")),
+      make("span", {}, t(`stage.${name}`)),
+      make("span", { className: isMade ? "mark good" : "mark" }, t(isMade ? "stage_done" : "stage_waiting")),
     ),
   );
   byId("loading").replaceChildren(
@@ -83,9 +83,9 @@ function showFacts({ language, model, score, empty_reason: reason }) {
   );
   const mark = (text) => make("span", { className: "mark plain" }, text);
   const facts = [language, model, t("cues", { count: cues.list.length })].filter(Boolean).map(mark);
-  if (score !== null) facts.push(mark(t("score", { score })));
+  if (score !== null) facts.push(mark(t("readability", { score })));
   if (low) {
-    const go = () => goTo(cues.list[transcript.nextUncertain(transcript.place)]);
+    const go = () => goTo(cues.list[transcript.nextUncertain(transcript.currentIndex)]);
     facts.push(make("button", { type: "button", className: "mark warn", title: t("next_low"), onclick: go }, t("low_words", { count: low })));
   }
   byId("facts").replaceChildren(...facts);
@@ -99,5 +99,5 @@ player.addEventListener("move", () => transcript.show(player.now));
 transcript.addEventListener("jump", (event) => player.seek(event.detail));
 byId("show-help").addEventListener("click", () => byId("help").showModal());
 cues.addEventListener("change", () => transcript.show(player.now));
-listen({ player, transcript, editor, search, versions, goTo });
+installShortcuts({ player, transcript, editor, search, versions, goTo });
 start();

@@ -1,41 +1,41 @@
-// The video with its subtitles; or its sound alone, where the browser can't play it.
+// The player: the video with its subtitles, or its audio alone if the browser can't play the video.
 
 import { byId, t } from "./dom.js";
 
-const HEARD = /^(aac|mp3|opus|vorbis|flac|pcm_.*)$/;
-/** Sound that browsers play; of any other a video would stay silent without an error. */
+/** Audio codecs that browsers play; with any other, a video would stay silent without an error. */
+const PLAYABLE_AUDIO = /^(aac|mp3|opus|vorbis|flac|pcm_.*)$/;
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** Times are milliseconds of the video, whatever is being played. Fires "move" while it plays, and on jumps. */
+/** All times are milliseconds of the video, even if only its audio is played. Fires "move" while it plays, and on jumps. */
 export class Player extends EventTarget {
   #video = byId("video");
   #offsetMs = 0;
   #track = null;
-  #shown = new Map();
+  #trackCues = new Map();
 
-  constructor(address, cues) {
+  constructor(url, cues) {
     super();
-    this.address = address;
+    this.url = url;
     this.cues = cues;
     this.#video.addEventListener("error", () => this.#fail());
-    this.#video.addEventListener("loadedmetadata", () => this.#look());
+    this.#video.addEventListener("loadedmetadata", () => this.#checkPicture());
     for (const name of ["timeupdate", "seeking", "seeked"]) {
-      this.#video.addEventListener(name, () => this.#tell());
+      this.#video.addEventListener(name, () => this.#notify());
     }
-    this.#video.addEventListener("play", () => this.#run());
+    this.#video.addEventListener("play", () => this.#tick());
     cues.addEventListener("change", (event) => this.#change(event.detail));
   }
 
-  /** Begin with what is there, the file, else its sound; before there are cues. */
+  /** Open the file, or else its audio; to be called before there are cues. */
   open({ media, sound, language, name }) {
     this.media = media;
     this.sound = sound;
     this.#track = this.#video.addTextTrack("subtitles", name, language);
     this.#track.mode = "showing";
-    if (!media?.is_there) this.#playSound(t("gone"));
-    else if (media.sound && !HEARD.test(media.sound)) this.#playSound(t("unplayable", { what: media.sound }));
-    else this.#video.src = `${this.address}/media`;
+    if (!media?.is_there) this.#playAudio(t("gone"));
+    else if (media.sound && !PLAYABLE_AUDIO.test(media.sound)) this.#playAudio(t("unplayable", { what: media.sound }));
+    else this.#video.src = `${this.url}/media`;
   }
 
   get isOpen() {
@@ -50,40 +50,40 @@ export class Player extends EventTarget {
     return this.#video.paused;
   }
 
-  /** Go to a time; half a frame later than asked, so that what starts there is what is shown. */
+  /** Go to a time; 1 ms later than asked, so that the cue that starts there is shown. */
   seek(ms) {
     this.#video.currentTime = Math.max(0, ms - this.#offsetMs + 1) / 1000;
   }
 
   toggle() {
-    // A play that a pause or a new source cuts off is refused by the browser; that is no fault.
+    // The browser rejects a play that a pause or a new source interrupts; that is no error.
     if (this.#video.paused) this.#video.play().catch((error) => console.debug(error.message));
     else this.#video.pause();
   }
 
   #fail() {
-    if (this.#video.currentSrc.endsWith("/media")) this.#playSound(t("unplayable", { what: this.#codecs() }));
-    else this.#say(t("nothing_to_play"));
+    if (this.#video.currentSrc.endsWith("/media")) this.#playAudio(t("unplayable", { what: this.#codecs() }));
+    else this.#showNote(t("nothing_to_play"));
   }
 
-  #look() {
-    const blind = this.media?.picture && this.#video.videoWidth === 0;
-    if (blind && !this.#isSound()) this.#say(t("no_picture", { what: this.media.picture }));
+  #checkPicture() {
+    const hasNoPicture = this.media?.picture && this.#video.videoWidth === 0;
+    if (hasNoPicture && !this.#isAudio()) this.#showNote(t("no_picture", { what: this.media.picture }));
     byId("sound-only").hidden = this.#video.videoWidth > 0;
   }
 
-  #playSound(why) {
+  #playAudio(reason) {
     if (!this.sound) {
-      this.#say(t("nothing_to_play"));
+      this.#showNote(t("nothing_to_play"));
       return;
     }
-    this.#say(why);
+    this.#showNote(reason);
     this.#offsetMs = this.sound.offset_ms;
-    for (const [cue, shown] of this.#shown) this.#place(shown, cue);
-    this.#video.src = `${this.address}/sound`;
+    for (const [cue, trackCue] of this.#trackCues) this.#setTimes(trackCue, cue);
+    this.#video.src = `${this.url}/sound`;
   }
 
-  #isSound() {
+  #isAudio() {
     return this.#video.currentSrc.endsWith("/sound");
   }
 
@@ -91,37 +91,37 @@ export class Player extends EventTarget {
     return [this.media.container.split(",")[0], this.media.picture, this.media.sound].filter(Boolean).join(", ");
   }
 
-  #say(text) {
+  #showNote(text) {
     byId("player-note").textContent = text;
     byId("player-note").hidden = false;
   }
 
-  #tell() {
+  #notify() {
     this.dispatchEvent(new Event("move"));
   }
 
-  /** At each picture, not at the few events a second that browsers send: words are short. */
-  #run() {
+  /** Notify on every frame: browsers send only a few events per second, and words are short. */
+  #tick() {
     if (this.#video.paused) return;
-    this.#tell();
-    requestAnimationFrame(() => this.#run());
+    this.#notify();
+    requestAnimationFrame(() => this.#tick());
   }
 
   #change({ removed, added }) {
     for (const cue of removed) {
-      this.#track.removeCue(this.#shown.get(cue));
-      this.#shown.delete(cue);
+      this.#track.removeCue(this.#trackCues.get(cue));
+      this.#trackCues.delete(cue);
     }
     for (const cue of added) {
-      const shown = new VTTCue(0, 0, escape(cue.text));
-      this.#place(shown, cue);
-      this.#shown.set(cue, shown);
-      this.#track.addCue(shown);
+      const trackCue = new VTTCue(0, 0, escape(cue.text));
+      this.#setTimes(trackCue, cue);
+      this.#trackCues.set(cue, trackCue);
+      this.#track.addCue(trackCue);
     }
   }
 
-  #place(shown, cue) {
-    shown.startTime = Math.max(0, cue.start_ms - this.#offsetMs) / 1000;
-    shown.endTime = Math.max(0, cue.end_ms - this.#offsetMs) / 1000;
+  #setTimes(trackCue, cue) {
+    trackCue.startTime = Math.max(0, cue.start_ms - this.#offsetMs) / 1000;
+    trackCue.endTime = Math.max(0, cue.end_ms - this.#offsetMs) / 1000;
   }
 }

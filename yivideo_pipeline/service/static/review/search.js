@@ -1,14 +1,14 @@
-// Search in the transcript: how often, where, and each hit marked.
+// The search in the transcript: counts the hits, goes from one to the next, and highlights them.
 
 import { byId, t } from "./dom.js";
-import { flat } from "./cues.js";
+import { lineOf } from "./cues.js";
 
 const PAUSE_MS = 120;
-const marks = globalThis.Highlight ? new Highlight() : null;
-const here = globalThis.Highlight ? new Highlight() : null;
-if (marks) {
-  CSS.highlights.set("hit", marks);
-  CSS.highlights.set("hit-here", here);
+const allHits = globalThis.Highlight ? new Highlight() : null;
+const currentHit = globalThis.Highlight ? new Highlight() : null;
+if (allHits) {
+  CSS.highlights.set("hit", allHits);
+  CSS.highlights.set("hit-current", currentHit);
 }
 
 export class Search {
@@ -16,22 +16,22 @@ export class Search {
   #hits = [];
   #at = -1;
   #timer = 0;
-  #wanted = "";
+  #query = "";
 
-  /** `go` is told a cue to be shown. */
-  constructor(cues, transcript, go) {
+  /** `goTo` is called with the cue of each hit. */
+  constructor(cues, transcript, goTo) {
     this.cues = cues;
     this.transcript = transcript;
-    this.go = go;
+    this.goTo = goTo;
     this.#field.addEventListener("input", () => {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#look(), PAUSE_MS);
+      this.#timer = setTimeout(() => this.#search(), PAUSE_MS);
     });
     this.#field.addEventListener("keydown", (event) => this.#press(event));
     byId("previous-hit").addEventListener("click", () => this.step(-1));
     byId("next-hit").addEventListener("click", () => this.step(1));
-    cues.addEventListener("change", () => this.#wanted && this.#look(this.#at));
-    transcript.addEventListener("near", () => this.#mark());
+    cues.addEventListener("change", () => this.#query && this.#search(this.#at));
+    transcript.addEventListener("visible", () => this.#highlight());
   }
 
   focus() {
@@ -42,65 +42,65 @@ export class Search {
   step(by) {
     if (!this.#hits.length) return;
     this.#at = (this.#at + by + this.#hits.length) % this.#hits.length;
-    this.#tell();
-    this.go(this.#hits[this.#at].cue);
+    this.#showCount();
+    this.goTo(this.#hits[this.#at].cue);
   }
 
   #press(event) {
     if (event.key === "Enter") {
       event.preventDefault();
-      if (this.#wanted !== this.#field.value.trim().toLowerCase()) this.#look();
+      if (this.#query !== this.#field.value.trim().toLowerCase()) this.#search();
       else this.step(event.shiftKey ? -1 : 1);
     } else if (event.key === "Escape") {
       this.#field.value = "";
-      this.#look();
+      this.#search();
       this.#field.blur();
     }
   }
 
-  #look(at = -1) {
+  #search(at = -1) {
     clearTimeout(this.#timer);
-    this.#wanted = this.#field.value.trim().toLowerCase();
-    this.#hits = this.#wanted ? this.cues.list.flatMap((cue) => this.#hitsIn(cue)) : [];
+    this.#query = this.#field.value.trim().toLowerCase();
+    this.#hits = this.#query ? this.cues.list.flatMap((cue) => this.#hitsIn(cue)) : [];
     this.#at = Math.min(at, this.#hits.length - 1);
-    this.#tell();
+    this.#showCount();
     if (at < 0) this.step(1);
   }
 
   #hitsIn(cue) {
-    const text = flat(cue).toLowerCase();
+    const text = lineOf(cue).toLowerCase();
     const hits = [];
-    for (let from = text.indexOf(this.#wanted); from >= 0; from = text.indexOf(this.#wanted, from + 1)) {
+    for (let from = text.indexOf(this.#query); from >= 0; from = text.indexOf(this.#query, from + 1)) {
       hits.push({ cue, from });
     }
     return hits;
   }
 
-  #tell() {
+  #showCount() {
     const count = this.#hits.length;
     const text = count ? t("hits", { at: this.#at + 1, count }) : t("no_hits");
-    byId("hits").textContent = this.#wanted ? text : "";
+    byId("hits").textContent = this.#query ? text : "";
     for (const id of ["previous-hit", "next-hit"]) byId(id).disabled = !count;
-    this.#mark();
+    this.#highlight();
   }
 
-  /** Mark the hits that can be seen; the others once they can. */
-  #mark() {
-    if (!marks) return; // a browser without the Highlight API still counts and jumps
-    marks.clear();
-    here.clear();
+  /** Highlight the hits that are visible; others are highlighted once they are. */
+  #highlight() {
+    if (!allHits) return; // a browser without the Highlight API still counts the hits and jumps to them
+    allHits.clear();
+    currentHit.clear();
     this.#hits.forEach((hit, index) => {
-      const range = this.transcript.seen.has(hit.cue) ? this.#rangeOf(hit) : null;
-      if (range) (index === this.#at ? here : marks).add(range);
+      const range = this.transcript.visible.has(hit.cue) ? this.#rangeOf(hit) : null;
+      if (range) (index === this.#at ? currentHit : allHits).add(range);
     });
   }
 
   #rangeOf({ cue, from }) {
-    const text = this.transcript.rowOf(cue)?.querySelector(".said-text");
+    const text = this.transcript.rowOf(cue)?.querySelector(".cue-text");
     if (!text) return null;
     const range = new Range();
     const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
-    const until = from + this.#wanted.length;
+    const until = from + this.#query.length;
     let seen = 0;
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
       const length = node.data.length;

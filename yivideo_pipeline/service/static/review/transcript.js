@@ -1,17 +1,17 @@
-// The transcript: a row a cue, its words made only where somebody can see them, the spoken one lit.
+// The transcript: one row per cue, with words only in visible rows, and the spoken word highlighted.
 
 import { byId, make, t } from "./dom.js";
-import { flat } from "./cues.js";
-import { formatClock, placeAt } from "./times.js";
+import { lineOf } from "./cues.js";
+import { formatClock, indexAt } from "./times.js";
 
-const NEAR = "600px";
-const QUIET_KEYS = new Set(["PageUp", "PageDown", "Home", "End"]);
+const MARGIN = "600px";
+const SCROLL_KEYS = new Set(["PageUp", "PageDown", "Home", "End"]);
 
-/** Fires "jump" with milliseconds, "edit" with a cue, and "near" when other rows can be seen. */
+/** Fires "jump" with milliseconds, "edit" with a cue, and "visible" when other rows become visible. */
 export class Transcript extends EventTarget {
   #rows = new Map();
   #scroller = byId("scroller");
-  #near = new IntersectionObserver((seen) => this.#fill(seen), { root: this.#scroller, rootMargin: NEAR });
+  #observer = new IntersectionObserver((entries) => this.#fill(entries), { root: this.#scroller, rootMargin: MARGIN });
   #row = null;
   #word = null;
   #follows = true;
@@ -20,8 +20,8 @@ export class Transcript extends EventTarget {
     super();
     this.cues = cues;
     this.lowPct = 50;
-    /** The cues whose rows can be seen, or soon will be. */
-    this.seen = new Set();
+    /** The cues whose rows are visible, or almost. */
+    this.visible = new Set();
     this.element = byId("cues");
     this.element.addEventListener("click", (event) => this.#click(event));
     cues.addEventListener("change", (event) => this.#change(event.detail));
@@ -29,16 +29,16 @@ export class Transcript extends EventTarget {
       this.#scroller.addEventListener(name, () => this.follow(false), { passive: true });
     }
     this.#scroller.addEventListener("pointerdown", (event) => {
-      if (event.target === this.#scroller) this.follow(false); // its scrollbar
+      if (event.target === this.#scroller) this.follow(false); // the scrollbar
     });
     this.#scroller.addEventListener("keydown", (event) => {
-      if (QUIET_KEYS.has(event.key)) this.follow(false);
+      if (SCROLL_KEYS.has(event.key)) this.follow(false);
     });
     byId("follow").addEventListener("click", () => this.follow(true));
   }
 
-  /** The place of the cue that is shown, or was shown last; -1 before the first. */
-  get place() {
+  /** The index of the current cue, or of the last one before it; -1 before the first. */
+  get currentIndex() {
     return this.#row ? this.cues.list.indexOf(this.#row.cue) : -1;
   }
 
@@ -46,18 +46,18 @@ export class Transcript extends EventTarget {
     return this.#rows.get(cue);
   }
 
-  /** Go along with what is spoken, or stay where the reader is. */
+  /** Scroll along with the playback, or stop doing so. */
   follow(on) {
     this.#follows = on;
     byId("follow").hidden = on || !this.cues.list.length;
     if (on && this.#row) this.reveal(this.#row);
   }
 
-  /** Light what is spoken at a time. */
+  /** Highlight what is spoken at a time. */
   show(ms) {
-    const cue = this.cues.list[placeAt(this.cues.list, ms, (one) => one.start_ms)];
-    this.#lightRow(cue ? this.#rows.get(cue) : null, cue, ms);
-    this.#lightWord(cue, ms);
+    const cue = this.cues.list[indexAt(this.cues.list, ms, (one) => one.start_ms)];
+    this.#highlightRow(cue ? this.#rows.get(cue) : null, cue, ms);
+    this.#highlightWord(cue, ms);
   }
 
   reveal(row) {
@@ -65,24 +65,24 @@ export class Transcript extends EventTarget {
     const place = row.getBoundingClientRect();
     const above = place.top < view.top + 40;
     if (!above && place.bottom <= view.bottom - 80) return;
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const far = Math.abs(place.top - view.top) > 3 * view.height;
-    // The list scrolls, never the page: on a narrow screen the video stays in sight.
+    // Only the list scrolls, not the page: on a narrow screen the video stays visible.
     this.#scroller.scrollTo({
       top: this.#scroller.scrollTop + place.top - view.top - view.height / 3,
-      behavior: calm || far ? "instant" : "smooth",
+      behavior: reducedMotion || far ? "instant" : "smooth",
     });
   }
 
-  /** The first cue after a place that holds a word the machine was unsure of; from the top after the last. */
-  nextUncertain(place) {
+  /** Return the index of the next cue with an uncertain word; after the last one, search from the top. */
+  nextUncertain(index) {
     const isLow = (cue) => cue.words?.some((word) => word[3] < this.lowPct);
     const { list } = this.cues;
-    const after = list.findIndex((cue, index) => index > place && isLow(cue));
+    const after = list.findIndex((cue, at) => at > index && isLow(cue));
     return after >= 0 ? after : list.findIndex(isLow);
   }
 
-  #lightRow(row, cue, ms) {
+  #highlightRow(row, cue, ms) {
     const spoken = Boolean(cue && ms < cue.end_ms);
     if (row !== this.#row) {
       this.#row?.classList.remove("current", "spoken");
@@ -95,13 +95,13 @@ export class Transcript extends EventTarget {
     row?.classList.toggle("spoken", spoken);
   }
 
-  #lightWord(cue, ms) {
+  #highlightWord(cue, ms) {
     const words = cue?.words ?? [];
-    const at = placeAt(words, ms, (word) => word[1]);
+    const at = indexAt(words, ms, (word) => word[1]);
     const span = words[at] && ms < words[at][2] + 80 ? this.#row?.querySelector(`[data-word="${at}"]`) : null;
     if (span === this.#word) return;
-    this.#word?.classList.remove("lit");
-    span?.classList.add("lit");
+    this.#word?.classList.remove("spoken-word");
+    span?.classList.add("spoken-word");
     this.#word = span;
   }
 
@@ -112,9 +112,9 @@ export class Transcript extends EventTarget {
       this.dispatchEvent(new CustomEvent("edit", { detail: row.cue }));
       return;
     }
-    if (getSelection().toString()) return; // somebody marks text to copy it
+    if (getSelection().toString()) return; // the user is selecting text
     const word = event.target.closest("[data-word]");
-    if (!word && !event.target.closest(".at, .said-text")) return;
+    if (!word && !event.target.closest(".at, .cue-text")) return;
     this.follow(true);
     const ms = word ? row.cue.words[word.dataset.word][1] : row.cue.start_ms;
     this.dispatchEvent(new CustomEvent("jump", { detail: ms }));
@@ -123,8 +123,8 @@ export class Transcript extends EventTarget {
   #change({ at, removed, added }) {
     for (const cue of removed) {
       const row = this.#rows.get(cue);
-      this.#near.unobserve(row);
-      this.seen.delete(cue);
+      this.#observer.unobserve(row);
+      this.visible.delete(cue);
       if (row === this.#row) this.#row = this.#word = null;
       row.remove();
       this.#rows.delete(cue);
@@ -137,7 +137,7 @@ export class Transcript extends EventTarget {
 
   #make(cue) {
     const time = formatClock(cue.start_ms);
-    const text = make("p", { className: "said-text" }, flat(cue));
+    const text = make("p", { className: "cue-text" }, lineOf(cue));
     const row = make(
       "li",
       { className: cue.changed ? "changed" : "" },
@@ -148,20 +148,20 @@ export class Transcript extends EventTarget {
     if (cue.changed) row.title = t("changed");
     row.cue = cue;
     this.#rows.set(cue, row);
-    this.#near.observe(row);
+    this.#observer.observe(row);
     return row;
   }
 
-  #fill(seen) {
-    for (const { isIntersecting, target } of seen) {
+  #fill(entries) {
+    for (const { isIntersecting, target } of entries) {
       if (!isIntersecting || !target.isConnected) {
-        this.seen.delete(target.cue);
+        this.visible.delete(target.cue);
         continue;
       }
-      this.seen.add(target.cue);
+      this.visible.add(target.cue);
       if (target.cue.words && !target.querySelector("[data-word]")) this.#fillWords(target);
     }
-    this.dispatchEvent(new Event("near"));
+    this.dispatchEvent(new Event("visible"));
   }
 
   #fillWords(row) {
@@ -175,9 +175,9 @@ export class Transcript extends EventTarget {
         span.className = "low";
         span.title = t("confidence", { percent });
       }
-      // The space stands between the words, not under their marks.
+      // Spaces go between the words, so that the underlines do not cover them.
       return [index > 0 && /^\s/.test(text) ? " " : "", span, index < words.length - 1 && /\S\s$/.test(text) ? " " : ""];
     });
-    row.querySelector(".said-text").replaceChildren(...parts.filter((part) => part !== ""));
+    row.querySelector(".cue-text").replaceChildren(...parts.filter((part) => part !== ""));
   }
 }

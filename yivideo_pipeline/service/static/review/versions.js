@@ -1,45 +1,45 @@
-// Saving, and which version stands: the machine's or the one edited by hand.
+// Saves edits, shows which version is current, compares the two, and restores the machine version.
 
-import { ask, language, say } from "/static/frame.js";
+import { fetchJson, language, showMessage } from "/static/frame.js";
 import { byId, make, t } from "./dom.js";
 import { formatClock } from "./times.js";
 
-const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const timestamps = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
-/** `reload` asks the service anew and shows what it tells. */
+/** `reload` loads the review from the service and shows it. */
 export class Versions {
   #saving = false;
 
-  constructor(address, cues, editor, reload) {
-    this.address = address;
+  constructor(url, cues, editor, reload) {
+    this.url = url;
     this.cues = cues;
     this.editor = editor;
     this.reload = reload;
     this.version = 0;
     byId("save").addEventListener("click", () => this.save());
     byId("undo").addEventListener("click", () => this.undo());
-    byId("show-difference").addEventListener("click", () => this.#compare());
-    byId("go-back").addEventListener("click", () => this.#goBack());
-    byId("which").addEventListener("change", () => this.#link());
-    cues.addEventListener("change", () => this.#count());
+    byId("show-difference").addEventListener("click", () => this.#showDifferences());
+    byId("go-back").addEventListener("click", () => this.#restoreMachine());
+    byId("which").addEventListener("change", () => this.#updateLinks());
+    cues.addEventListener("change", () => this.#showUnsaved());
     addEventListener("beforeunload", (event) => {
       if (cues.steps.length || editor.isOpen) event.preventDefault();
     });
   }
 
-  /** Show what stands. */
+  /** Show which version is current. */
   show({ version, edited }) {
     this.version = version;
     byId("version").hidden = !edited;
     byId("which").hidden = !edited;
     byId("downloads").hidden = false;
     if (edited) {
-      const when = moments.format(new Date(edited.saved_at));
+      const when = timestamps.format(new Date(edited.saved_at));
       byId("version-when").textContent = t("edited_at", { version, when });
       byId("machine-changed").hidden = !edited.machine_changed;
     }
-    this.#link();
-    this.#count();
+    this.#updateLinks();
+    this.#showUnsaved();
   }
 
   undo() {
@@ -47,60 +47,60 @@ export class Versions {
     this.cues.undo();
   }
 
-  /** Save all; what somebody typed is kept here whatever comes of it. */
+  /** Save all cues; if that fails, the changes stay here. */
   async save() {
     if (this.#saving || !this.editor.apply() || !this.cues.steps.length) return;
     this.#saving = true;
     byId("save").disabled = true;
-    say(t("saving"));
+    showMessage(t("saving"));
     try {
       const body = { version: this.version, cues: this.cues.plain() };
-      const saved = await ask(`${this.address}/cues`, { method: "PUT", body });
+      const saved = await fetchJson(`${this.url}/cues`, { method: "PUT", body });
       await this.reload();
-      this.#tellSaved(saved);
+      this.#showSaved(saved);
     } catch (problem) {
-      say(problem.message, true);
-      if (problem.kind === "edit_conflict") await this.#settle();
+      showMessage(problem.message, true);
+      if (problem.kind === "edit_conflict") await this.#resolveConflict();
     } finally {
       this.#saving = false;
       byId("save").disabled = false;
     }
   }
 
-  #tellSaved({ version, files, warnings }) {
+  #showSaved({ version, files, warnings }) {
     const names = files.join(", ");
     const done = names ? t("saved", { version, files: names }) : t("saved_only", { version });
-    say([done, ...warnings].join(" "), warnings.length > 0);
+    showMessage([done, ...warnings].join(" "), warnings.length > 0);
   }
 
-  async #settle() {
-    const choice = await answerOf(byId("conflict"));
+  async #resolveConflict() {
+    const choice = await askUser(byId("conflict"));
     if (choice === "theirs") await this.reload();
     if (choice !== "over") return;
-    this.version = (await ask(this.address)).version;
+    this.version = (await fetchJson(this.url)).version;
     this.#saving = false;
     await this.save();
   }
 
-  async #goBack() {
-    if ((await answerOf(byId("back"))) !== "yes") return;
+  async #restoreMachine() {
+    if ((await askUser(byId("back"))) !== "yes") return;
     this.editor.close();
     try {
-      await ask(`${this.address}/edits?version=${this.version}`, { method: "DELETE" });
+      await fetchJson(`${this.url}/edits?version=${this.version}`, { method: "DELETE" });
       await this.reload();
-      say(t("back_done"));
+      showMessage(t("back_done"));
     } catch (problem) {
-      say(problem.message, true);
+      showMessage(problem.message, true);
     }
   }
 
-  async #compare() {
+  async #showDifferences() {
     const list = byId("differences");
     list.replaceChildren(make("p", { className: "muted" }, "…"));
     byId("difference").showModal();
     try {
-      const { differences } = await ask(`${this.address}/differences`);
-      const rows = differences.map(({ machine, edited }) => [side(machine, "del", "was_added"), side(edited, "ins", "was_deleted")]);
+      const { differences } = await fetchJson(`${this.url}/differences`);
+      const rows = differences.map(({ machine, edited }) => [makeSide(machine, "del", "was_added"), makeSide(edited, "ins", "was_deleted")]);
       const heads = [t("machine"), t("edited_by_hand")].map((text) => make("h3", {}, text));
       list.replaceChildren(...(rows.length ? [heads, ...rows].flat() : [make("p", {}, t("no_difference"))]));
     } catch (problem) {
@@ -108,22 +108,22 @@ export class Versions {
     }
   }
 
-  #count() {
+  #showUnsaved() {
     const count = this.cues.steps.length;
     byId("unsaved").hidden = count === 0;
     byId("unsaved-count").textContent = count === 1 ? t("unsaved_one") : t("unsaved", { count });
   }
 
-  #link() {
+  #updateLinks() {
     const version = byId("version").hidden ? "standing" : byId("which").value;
     for (const link of document.querySelectorAll("[data-kind]")) {
-      link.href = `${this.address}/subtitles.${link.dataset.kind}?version=${version}`;
+      link.href = `${this.url}/subtitles.${link.dataset.kind}?version=${version}`;
     }
   }
 }
 
-/** Open a dialog and wait for the button that closes it: its value, empty without one. */
-function answerOf(dialog) {
+/** Open a dialog, and return the value of the button that closes it; empty if there was none. */
+function askUser(dialog) {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
@@ -131,7 +131,7 @@ function answerOf(dialog) {
   });
 }
 
-function side(cues, tag, missing) {
+function makeSide(cues, tag, missing) {
   if (!cues.length) return make("div", { className: "muted" }, t(missing));
   const times = ({ start_ms, end_ms }) => `${formatClock(start_ms)} – ${formatClock(end_ms)}`;
   const lines = cues.flatMap((cue) => [make("span", { className: "small muted number" }, times(cue)), make(tag, {}, cue.text)]);

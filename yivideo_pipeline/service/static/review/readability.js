@@ -1,14 +1,14 @@
-// How well a cue can be read, by the limits of its run: worth a warning, never a refusal.
+// Checks how easily a cue can be read, by the limits of its run; the result is a warning, never an error.
 
 import { t } from "./dom.js";
 
 const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
-const UNSEEN = /[\p{Mn}\p{Me}\p{Cf}]/u;
+const INVISIBLE = /[\p{Mn}\p{Me}\p{Cf}]/u;
+/** The Chinese limits apply from this share of full-width letters on, as in the pipeline. */
 const CJK_SHARE = 0.25;
-/** From this share of full-width letters on the Chinese limits count, as in the pipeline. */
 
 const columnsOf = (text) =>
-  [...text].reduce((sum, char) => sum + (UNSEEN.test(char) ? 0 : WIDE.test(char) ? 2 : 1), 0);
+  [...text].reduce((sum, char) => sum + (INVISIBLE.test(char) ? 0 : WIDE.test(char) ? 2 : 1), 0);
 
 function isCjk(text) {
   const letters = [...text].filter((char) => /[\p{L}\p{N}]/u.test(char));
@@ -16,8 +16,8 @@ function isCjk(text) {
   return wide > 0 && wide >= CJK_SHARE * letters.length;
 }
 
-/** Return characters a second, seconds, and a line for each thing that reads badly. */
-export function readingOf(cue, after, limits) {
+/** Return the characters per second, the seconds, and a warning for each limit that is exceeded. */
+export function checkReadability(cue, after, limits) {
   const lines = cue.text.split("\n").filter((line) => line.trim());
   const cjk = isCjk(cue.text);
   const perChar = cjk ? 2 : 1;
