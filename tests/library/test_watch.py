@@ -2,14 +2,13 @@ import os
 from shutil import copyfile, copytree
 
 import pytest
-from make_tracks import SAMPLE
+from subtitle_tracks import SAMPLE
 
 from yivideo_pipeline.errors.tree import UnreadableMedia
 from yivideo_pipeline.ledger.files import Stamp
-from yivideo_pipeline.library.decisions import Why
+from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing
-from yivideo_pipeline.library.watch import Watch
 
 
 def keys(items):
@@ -29,102 +28,102 @@ class Stale(LocalListing):
         return self._listed
 
 
-def set_aside(shelf, key, path):
+def quarantine(library, key, path):
     found = path.stat()
-    failed = shelf.failures.note_failure(
+    failed = library.failures.note_failure(
         key, "audio", "run-1", UnreadableMedia("It breaks off", "Copy it"), 1
     )
-    shelf.failures.quarantine(key, failed, found.st_size, found.st_mtime_ns)
+    library.failures.quarantine(key, failed, found.st_size, found.st_mtime_ns)
 
 
-def test_a_file_is_taken_when_it_stood_still_for_the_set_time(shelf):
-    shelf.add("talk.mp4")
-    assert shelf.look().decisions["talk.mp4"].why is Why.SETTLING
-    assert shelf.look(4.9).decisions["talk.mp4"].why is Why.SETTLING
-    look = shelf.look(0.1)
-    assert look.take[0].path == shelf.inbox / "talk.mp4"
-    assert str(look.take[0].decision) == "It is new and complete"
+def test_a_file_is_taken_when_it_stood_still_for_the_set_time(library):
+    library.add("talk.mp4")
+    assert library.scan().decisions["talk.mp4"].reason is Reason.SETTLING
+    assert library.scan(4.9).decisions["talk.mp4"].reason is Reason.SETTLING
+    result = library.scan(0.1)
+    assert result.take[0].path == library.inbox / "talk.mp4"
+    assert str(result.take[0].decision) == "It is new and complete"
 
 
-def test_an_old_time_on_a_file_does_not_make_it_settled(shelf):
-    path = shelf.add("talk.mp4")
+def test_an_old_time_on_a_file_does_not_make_it_settled(library):
+    path = library.add("talk.mp4")
     os.utime(path, (1, 1))  # as cp -p leaves it
-    assert shelf.look().take == ()
+    assert library.scan().take == ()
 
 
-def test_a_file_that_grows_waits_from_the_beginning_each_time(shelf):
-    path = shelf.inbox / "talk.mp4"
+def test_a_file_that_grows_waits_from_the_beginning_each_time(library):
+    path = library.inbox / "talk.mp4"
     path.touch()
     content = SAMPLE.read_bytes()
-    whys = [shelf.look().decisions["talk.mp4"].why]
+    reasons = [library.scan().decisions["talk.mp4"].reason]
     for share in (0.3, 0.6, 1.0):
         path.write_bytes(content[: int(len(content) * share)])
-        whys.append(shelf.look(6).decisions["talk.mp4"].why)
-    assert whys == [Why.SETTLING] * 4
-    assert keys(shelf.look(6).take) == ["talk.mp4"]
+        reasons.append(library.scan(6).decisions["talk.mp4"].reason)
+    assert reasons == [Reason.SETTLING] * 4
+    assert keys(library.scan(6).take) == ["talk.mp4"]
 
 
-def test_what_was_handed_out_is_handed_out_again_until_it_is_confirmed(shelf):
-    shelf.add("talk.mp4")
-    first = shelf.settle()
-    again = shelf.look(1)
+def test_what_was_offered_is_offered_again_until_it_is_confirmed(library):
+    library.add("talk.mp4")
+    first = library.settle()
+    again = library.scan(1)
     assert [item.run_key for item in first.take] == [item.run_key for item in again.take]
-    assert shelf.files.offered() == {"talk.mp4": again.take[0].stamp}
-    shelf.take(again)
-    assert shelf.look(1).take == ()
-    assert shelf.files.offered() == {}
-    assert shelf.why("talk.mp4").decision.why is Why.TAKEN
+    assert library.files.offered() == {"talk.mp4": again.take[0].stamp}
+    library.take(again)
+    assert library.scan(1).take == ()
+    assert library.files.offered() == {}
+    assert library.explain("talk.mp4").decision.reason is Reason.TAKEN
 
 
-def test_a_file_that_changes_between_handing_out_and_confirming_is_taken_again(shelf):
-    path = shelf.add("talk.mp4")
-    handed_out = shelf.settle()
+def test_a_file_that_changes_between_offering_and_confirming_is_taken_again(library):
+    path = library.add("talk.mp4")
+    offered = library.settle()
     with path.open("ab") as file:
         file.write(b"\0" * 100)
-    shelf.look(1)
-    shelf.take(handed_out)
-    assert shelf.settle().take[0].decision.why is Why.CHANGED
+    library.scan(1)
+    library.take(offered)
+    assert library.settle().take[0].decision.reason is Reason.CHANGED
 
 
-def test_a_file_changed_in_place_is_taken_again_when_it_settled(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
+def test_a_file_changed_in_place_is_taken_again_when_it_settled(library):
+    path = library.add("talk.mp4")
+    library.take(library.settle())
     with path.open("ab") as file:
         file.write(b"\0" * 100)
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.SETTLING
-    item = shelf.look(6).take[0]
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.SETTLING
+    item = library.scan(6).take[0]
     assert item.decision.action == "take_again"
-    shelf.take(shelf.look(1))
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
+    library.take(library.scan(1))
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.TAKEN
 
 
-def test_a_new_time_alone_makes_a_file_a_changed_one(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
+def test_a_new_time_alone_makes_a_file_a_changed_one(library):
+    path = library.add("talk.mp4")
+    library.take(library.settle())
     os.utime(path, (1, 1))
-    assert shelf.settle().take[0].decision.why is Why.CHANGED
+    assert library.settle().take[0].decision.reason is Reason.CHANGED
 
 
-def test_a_known_file_is_never_opened(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
+def test_a_known_file_is_never_opened(library):
+    path = library.add("talk.mp4")
+    library.take(library.settle())
     found = path.stat()
     path.write_bytes(b"\0" * found.st_size)  # nothing that opens as media
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert shelf.look(6).decisions["talk.mp4"].why is Why.TAKEN
+    assert library.scan(6).decisions["talk.mp4"].reason is Reason.TAKEN
 
 
-def test_a_file_is_opened_once_for_each_of_its_states(shelf):
-    path = shelf.inbox / "talk.mp4"
+def test_a_file_is_opened_once_for_each_of_its_states(library):
+    path = library.inbox / "talk.mp4"
     path.write_bytes(b"no media" * 1000)
-    assert shelf.settle().decisions["talk.mp4"].why is Why.UNREADABLE
+    assert library.settle().decisions["talk.mp4"].reason is Reason.UNREADABLE
     found = path.stat()
     content = SAMPLE.read_bytes()
     path.write_bytes(content[: found.st_size])
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert shelf.look(6).decisions["talk.mp4"].why is Why.UNREADABLE
+    assert library.scan(6).decisions["talk.mp4"].reason is Reason.UNREADABLE
     path.write_bytes(content)
-    assert keys(shelf.settle().take) == ["talk.mp4"]
+    assert keys(library.settle().take) == ["talk.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -132,300 +131,300 @@ def test_a_file_is_opened_once_for_each_of_its_states(shelf):
     [lambda path: os.utime(path), lambda path: path.unlink(missing_ok=True)],
     ids=["written", "gone"],
 )
-def test_a_file_that_changes_after_it_was_listed_is_not_judged_by_what_it_is_now(shelf, happens):
-    path = shelf.add("talk.mp4")
-    listings = {"inbox": Stale(shelf.inbox, lambda: happens(path))}
+def test_a_file_that_changes_after_it_was_listed_is_not_judged_by_what_it_is_now(library, happens):
+    path = library.add("talk.mp4")
+    listing = Stale(library.inbox, lambda: happens(path))
     for _ in range(2):
-        look = Watch(shelf.settings, shelf.files, shelf.failures, shelf.storage, listings).look(shelf.now)
-        shelf.now += 6
-    assert look.decisions["talk.mp4"].why is Why.SETTLING
-    assert shelf.files.find("talk.mp4").facts == ""
+        result = library.watch_by(listing).scan(library.now)
+        library.now += 6
+    assert result.decisions["talk.mp4"].reason is Reason.SETTLING
+    assert library.files.find("talk.mp4").facts == ""
 
 
 @pytest.mark.parametrize(
-    ("library", "why"),
-    [({"min_size_bytes": 10**9}, Why.TOO_SMALL), ({"max_duration_s": 10.0}, Why.TOO_LONG)],
+    ("limits", "reason"),
+    [({"min_size_bytes": 10**9}, Reason.TOO_SMALL), ({"max_duration_s": 10.0}, Reason.TOO_LONG)],
 )
-def test_what_is_too_small_or_too_long_is_passed_over_until_the_setting_changes(shelf, library, why):
-    shelf.add("talk.mp4")
-    before = shelf.settings
-    shelf.set(**library)
-    assert shelf.settle().decisions["talk.mp4"].why is why
-    shelf.settings = before
-    assert keys(shelf.look(1).take) == ["talk.mp4"]
+def test_what_is_too_small_or_too_long_is_skipped_until_the_setting_changes(library, limits, reason):
+    library.add("talk.mp4")
+    before = library.settings
+    library.set(**limits)
+    assert library.settle().decisions["talk.mp4"].reason is reason
+    library.settings = before
+    assert keys(library.scan(1).take) == ["talk.mp4"]
 
 
-def test_a_video_without_sound_is_passed_over(shelf):
+def test_a_video_without_sound_is_skipped(library):
     import av
 
-    with av.open(str(SAMPLE)) as source, av.open(str(shelf.inbox / "mute.mp4"), "w") as output:
+    with av.open(str(SAMPLE)) as source, av.open(str(library.inbox / "mute.mp4"), "w") as output:
         seen = source.streams.video[0]
         picture = output.add_stream_from_template(seen)
         for packet in source.demux(seen):
             if packet.dts is not None:
                 packet.stream = picture
                 output.mux(packet)
-    assert shelf.settle().decisions["mute.mp4"].why is Why.NO_SOUND
+    assert library.settle().decisions["mute.mp4"].reason is Reason.NO_SOUND
 
 
-def test_no_more_is_handed_out_than_asked_for_first_come_first(shelf):
-    shelf.add("b.mp4")
-    shelf.look()
+def test_no_more_is_offered_than_asked_for_first_come_first(library):
+    library.add("b.mp4")
+    library.scan()
     for name in ("a.mp4", "c.mp4"):
-        shelf.add(name)
-    look = shelf.settle(limit=2)
-    assert keys(look.take) == ["b.mp4", "a.mp4"]
-    assert look.decisions["c.mp4"].why is Why.QUEUED
-    shelf.take(look)
-    assert keys(shelf.look(1, limit=2).take) == ["c.mp4"]
+        library.add(name)
+    result = library.settle(limit=2)
+    assert keys(result.take) == ["b.mp4", "a.mp4"]
+    assert result.decisions["c.mp4"].reason is Reason.QUEUED
+    library.take(result)
+    assert keys(library.scan(1, limit=2).take) == ["c.mp4"]
 
 
-def test_a_moved_video_is_taken_under_its_new_name_though_its_subtitles_moved_along(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    (shelf.inbox / "2024").mkdir()
-    path.rename(shelf.inbox / "2024" / "talk.mp4")
-    (shelf.inbox / "2024" / "talk.en.srt").write_text("ours")
-    look = shelf.settle()
-    assert [str(item.decision) for item in look.take] == ["It is a known video that was moved (talk.mp4)"]
-    assert look.decisions["talk.mp4"].why is Why.GONE
+def test_a_moved_video_is_taken_under_its_new_name_though_its_subtitles_moved_along(library):
+    path = library.add("talk.mp4")
+    library.take(library.settle())
+    (library.inbox / "2024").mkdir()
+    path.rename(library.inbox / "2024" / "talk.mp4")
+    (library.inbox / "2024" / "talk.en.srt").write_text("ours")
+    result = library.settle()
+    assert [str(item.decision) for item in result.take] == ["It is a known video that was moved (talk.mp4)"]
+    assert result.decisions["talk.mp4"].reason is Reason.GONE
 
 
-def test_a_copy_of_a_known_video_is_taken_with_the_copies_of_its_subtitles(shelf):
-    shelf.add("talk/a.mp4")
-    shelf.take(shelf.settle())
-    (shelf.inbox / "talk" / "a.srt").write_text("ours")
-    copytree(shelf.inbox / "talk", shelf.inbox / "copy")
-    assert shelf.settle().take[0].decision.why is Why.COPIED
+def test_a_copy_of_a_known_video_is_taken_with_the_copies_of_its_subtitles(library):
+    library.add("talk/a.mp4")
+    library.take(library.settle())
+    (library.inbox / "talk" / "a.srt").write_text("ours")
+    copytree(library.inbox / "talk", library.inbox / "copy")
+    assert library.settle().take[0].decision.reason is Reason.COPIED
 
 
-def test_a_deleted_video_keeps_its_partition_by_default(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.add("other.mp4")
-    shelf.take(shelf.settle())
+def test_a_deleted_video_keeps_its_partition_by_default(library):
+    path = library.add("talk.mp4")
+    library.add("other.mp4")
+    library.take(library.settle())
     path.unlink()
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.MISSED
-    look = shelf.look(6)
-    assert look.decisions["talk.mp4"].why is Why.GONE
-    assert look.retire == ()
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.MISSED
+    result = library.scan(6)
+    assert result.decisions["talk.mp4"].reason is Reason.GONE
+    assert result.retire == ()
 
 
-def test_a_deleted_video_is_retired_once_where_the_settings_say_archive(shelf):
-    shelf.set(deleted="archive")
-    path = shelf.add("talk.mp4")
-    shelf.add("other.mp4")
-    shelf.take(shelf.settle())
+def test_a_deleted_video_is_retired_once_where_the_settings_say_archive(library):
+    library.set(deleted="archive")
+    path = library.add("talk.mp4")
+    library.add("other.mp4")
+    library.take(library.settle())
     path.unlink()
-    assert shelf.look(1).retire == ()
-    assert keys(shelf.look(6).retire) == ["talk.mp4"]
-    assert keys(shelf.look(6).retire) == ["talk.mp4"]
-    shelf.watch.note_retired(["talk.mp4"], shelf.now)
-    look = shelf.look(1)
-    assert look.retire == ()
-    assert look.decisions["talk.mp4"].why is Why.RETIRED
+    assert library.scan(1).retire == ()
+    assert keys(library.scan(6).retire) == ["talk.mp4"]
+    assert keys(library.scan(6).retire) == ["talk.mp4"]
+    library.watch.note_retired(["talk.mp4"], library.now)
+    result = library.scan(1)
+    assert result.retire == ()
+    assert result.decisions["talk.mp4"].reason is Reason.RETIRED
 
 
-def test_a_deleted_video_that_is_there_again_is_taken(shelf):
-    shelf.set(deleted="archive")
-    path = shelf.add("talk.mp4")
-    shelf.add("other.mp4")
-    shelf.take(shelf.settle())
-    path.rename(shelf.settings.home / "away.mp4")
-    shelf.settle()
-    shelf.watch.note_retired(["talk.mp4"], shelf.now)
-    (shelf.settings.home / "away.mp4").rename(path)
-    look = shelf.look(1)
-    assert look.take[0].decision.why is Why.BACK
-    shelf.take(look)
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
+def test_a_deleted_video_that_is_there_again_is_taken(library):
+    library.set(deleted="archive")
+    path = library.add("talk.mp4")
+    library.add("other.mp4")
+    library.take(library.settle())
+    path.rename(library.settings.home / "away.mp4")
+    library.settle()
+    library.watch.note_retired(["talk.mp4"], library.now)
+    (library.settings.home / "away.mp4").rename(path)
+    result = library.scan(1)
+    assert result.take[0].decision.reason is Reason.BACK
+    library.take(result)
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.TAKEN
 
 
-def test_a_video_that_is_back_within_a_second_is_another_occasion(shelf):
-    shelf.set(deleted="archive", settle_s=0)
-    path = shelf.add("talk.mp4")
-    shelf.add("other.mp4")
-    first = shelf.look()
-    shelf.take(first)
-    path.rename(shelf.settings.home / "away.mp4")
-    shelf.look(0.1)
-    shelf.look(0.1)
-    shelf.watch.note_retired(["talk.mp4"], shelf.now)
-    (shelf.settings.home / "away.mp4").rename(path)
-    (back,) = shelf.look(0.1).take
-    assert back.decision.why is Why.BACK
+def test_a_video_that_is_back_within_a_second_is_another_occasion(library):
+    library.set(deleted="archive", settle_s=0)
+    path = library.add("talk.mp4")
+    library.add("other.mp4")
+    first = library.scan()
+    library.take(first)
+    path.rename(library.settings.home / "away.mp4")
+    library.scan(0.1)
+    library.scan(0.1)
+    library.watch.note_retired(["talk.mp4"], library.now)
+    (library.settings.home / "away.mp4").rename(path)
+    (back,) = library.scan(0.1).take
+    assert back.decision.reason is Reason.BACK
     assert back.run_key not in [item.run_key for item in first.take]
 
 
-def test_a_video_that_is_away_for_one_look_is_nothing_new(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.add("other.mp4")
-    shelf.take(shelf.settle())
-    path.rename(shelf.settings.home / "away.mp4")
-    shelf.look(1)
-    (shelf.settings.home / "away.mp4").rename(path)
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
+def test_a_video_that_is_away_for_one_scan_is_nothing_new(library):
+    path = library.add("talk.mp4")
+    library.add("other.mp4")
+    library.take(library.settle())
+    path.rename(library.settings.home / "away.mp4")
+    library.scan(1)
+    (library.settings.home / "away.mp4").rename(path)
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.TAKEN
     path.unlink()
-    assert shelf.look(60).decisions["talk.mp4"].why is Why.MISSED
+    assert library.scan(60).decisions["talk.mp4"].reason is Reason.MISSED
 
 
-def test_a_file_that_never_was_taken_is_forgotten_when_it_is_gone(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.look()
+def test_a_file_that_never_was_taken_is_forgotten_when_it_is_gone(library):
+    path = library.add("talk.mp4")
+    library.scan()
     path.unlink()
-    shelf.look(1)
-    assert shelf.files.read() == {}
-    assert shelf.why("talk.mp4").decision.why is Why.NO_FILE
+    library.scan(1)
+    assert library.files.read() == {}
+    assert library.explain("talk.mp4").decision.reason is Reason.NO_FILE
 
 
-def test_a_video_that_was_set_aside_waits_for_a_change_of_its_file(shelf):
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    set_aside(shelf, "talk.mp4", path)
-    assert str(shelf.look(1).decisions["talk.mp4"]) == "It was set aside for its failures (It breaks off)"
+def test_a_quarantined_video_waits_for_a_change_of_its_file(library):
+    path = library.add("talk.mp4")
+    library.take(library.settle())
+    quarantine(library, "talk.mp4", path)
+    assert str(library.scan(1).decisions["talk.mp4"]) == "It is quarantined for its failures (It breaks off)"
     with path.open("ab") as file:
         file.write(b"\0" * 100)
-    look = shelf.settle()
-    assert look.take[0].decision.why is Why.CHANGED_ASIDE
-    shelf.take(look)
-    assert shelf.failures.quarantined() == {}
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.TAKEN
+    result = library.settle()
+    assert result.take[0].decision.reason is Reason.CHANGED_IN_QUARANTINE
+    library.take(result)
+    assert library.failures.quarantined() == {}
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.TAKEN
 
 
-def test_a_run_that_fails_before_its_file_counts_as_taken_stays_set_aside(shelf):
-    path = shelf.add("talk.mp4")
-    look = shelf.settle()
-    set_aside(shelf, "talk.mp4", path)
-    shelf.take(look)
-    assert shelf.look(1).decisions["talk.mp4"].why is Why.SET_ASIDE
+def test_a_file_that_is_quarantined_before_it_counts_as_taken_stays_quarantined(library):
+    path = library.add("talk.mp4")
+    result = library.settle()
+    quarantine(library, "talk.mp4", path)
+    library.take(result)
+    assert library.scan(1).decisions["talk.mp4"].reason is Reason.QUARANTINED
 
 
-def test_a_forgotten_file_is_taken_as_if_it_were_new(shelf):
-    shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    shelf.files.forget(["talk.mp4"])
-    assert keys(shelf.settle().take) == ["talk.mp4"]
+def test_a_forgotten_file_is_taken_as_if_it_were_new(library):
+    library.add("talk.mp4")
+    library.take(library.settle())
+    library.files.forget(["talk.mp4"])
+    assert keys(library.settle().take) == ["talk.mp4"]
 
 
-def test_a_clock_that_is_put_back_keeps_no_file_waiting(shelf):
-    shelf.add("talk.mp4")
-    shelf.look()
-    shelf.now -= 100_000
-    assert shelf.look().decisions["talk.mp4"].why is Why.SETTLING
-    assert keys(shelf.look(5).take) == ["talk.mp4"]
+def test_a_clock_that_is_set_back_keeps_no_file_waiting(library):
+    library.add("talk.mp4")
+    library.scan()
+    library.now -= 100_000
+    assert library.scan().decisions["talk.mp4"].reason is Reason.SETTLING
+    assert keys(library.scan(5).take) == ["talk.mp4"]
 
 
-def test_nothing_is_written_of_files_that_are_as_they_were(shelf):
-    shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    shelf.look(1)
-    before = shelf.files.read()
-    assert shelf.look(1).news == {}
-    assert shelf.files.read() == before
+def test_nothing_is_written_about_unchanged_files(library):
+    library.add("talk.mp4")
+    library.take(library.settle())
+    library.scan(1)
+    before = library.files.read()
+    assert library.scan(1).changes == {}
+    assert library.files.read() == before
 
 
-def test_why_gives_the_answer_of_the_next_look_and_remembers_nothing(shelf):
-    shelf.add("talk.mp4")
+def test_an_explanation_is_what_the_next_scan_decides_and_nothing_is_remembered(library):
+    library.add("talk.mp4")
     for after_s in (0, 1, 6):
-        shelf.now += after_s
-        before = shelf.files.read()
-        answer = shelf.why("talk.mp4")
-        assert shelf.files.read() == before
-        assert shelf.look().decisions["talk.mp4"] == answer.decision
+        library.now += after_s
+        before = library.files.read()
+        answer = library.explain("talk.mp4")
+        assert library.files.read() == before
+        assert library.scan().decisions["talk.mp4"] == answer.decision
 
 
 @pytest.mark.parametrize(
-    ("name", "why"),
+    ("name", "reason"),
     [
-        ("notes.txt", Why.OTHER_ENDING),
-        ("talk.mp4.part", Why.TEMPORARY),
-        ("nowhere.mp4", Why.NO_FILE),
-        ("folder.mp4", Why.NO_REGULAR_FILE),
-        ("pipe.mp4", Why.NO_REGULAR_FILE),
-        ("link/talk.mp4", Why.LINKED),
-        ("..", Why.OUTSIDE),
-        ("", Why.NO_REGULAR_FILE),
+        ("notes.txt", Reason.OTHER_ENDING),
+        ("talk.mp4.part", Reason.TEMPORARY),
+        ("nowhere.mp4", Reason.NO_FILE),
+        ("folder.mp4", Reason.NO_REGULAR_FILE),
+        ("pipe.mp4", Reason.NO_REGULAR_FILE),
+        ("link/talk.mp4", Reason.LINKED),
+        ("..", Reason.OUTSIDE),
+        ("", Reason.NO_REGULAR_FILE),
     ],
 )
-def test_why_has_an_answer_for_what_no_look_shows(shelf, name, why):
-    (shelf.inbox / "folder.mp4").mkdir()
-    (shelf.inbox / "link").symlink_to(shelf.inbox / "folder.mp4")
-    os.mkfifo(shelf.inbox / "pipe.mp4")
-    shelf.add("folder.mp4/talk.mp4")
-    assert shelf.why(name).decision.why is why
+def test_files_that_no_scan_lists_are_explained_too(library, name, reason):
+    (library.inbox / "folder.mp4").mkdir()
+    (library.inbox / "link").symlink_to(library.inbox / "folder.mp4")
+    os.mkfifo(library.inbox / "pipe.mp4")
+    library.add("folder.mp4/talk.mp4")
+    assert library.explain(name).decision.reason is reason
 
 
-def test_our_own_folders_below_a_root_are_not_looked_into(shelf):
-    home = shelf.settings.home
-    shelf.set(roots={"all": home})
+def test_our_own_folders_below_a_root_are_not_searched(library):
+    home = library.settings.home
+    library.set(roots={"all": home})
     sound = home / "artifacts" / "videos" / "x" / "sound.wav"
     sound.parent.mkdir(parents=True)
     copyfile(SAMPLE, sound)
-    look = shelf.settle()
-    assert look.take == ()
-    assert look.counts[Why.OURS] == 1
-    assert shelf.watch.why(sound).decision.why is Why.OURS
+    result = library.settle()
+    assert result.take == ()
+    assert result.counts[Reason.OWN_FOLDER] == 1
+    assert library.watch.explain(sound).decision.reason is Reason.OWN_FOLDER
 
 
-def test_a_file_in_a_root_inside_another_belongs_to_the_inner_one(shelf):
-    shelf.set(roots={"inbox": shelf.inbox, "archive": shelf.inbox / "archive"})
-    shelf.add("talk.mp4")
-    shelf.add("archive/old.mp4")
-    look = shelf.settle()
-    assert keys(look.take) == ["archive:old.mp4", "talk.mp4"]
-    assert [item.root for item in look.take] == ["archive", "inbox"]
+def test_a_file_in_a_root_inside_another_belongs_to_the_inner_one(library):
+    library.set(roots={"inbox": library.inbox, "archive": library.inbox / "archive"})
+    library.add("talk.mp4")
+    library.add("archive/old.mp4")
+    result = library.settle()
+    assert keys(result.take) == ["archive:old.mp4", "talk.mp4"]
+    assert [item.root for item in result.take] == ["archive", "inbox"]
 
 
-def test_a_folder_that_becomes_a_root_of_its_own_moves_its_videos(shelf):
-    shelf.add("archive/old.mp4")
-    shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    shelf.set(roots={"inbox": shelf.inbox, "archive": shelf.inbox / "archive"})
-    look = shelf.settle()
-    assert [(item.key, item.decision.why) for item in look.take] == [("archive:old.mp4", Why.MOVED)]
-    assert look.decisions["archive/old.mp4"].why is Why.GONE
+def test_a_folder_that_becomes_a_root_of_its_own_moves_its_videos(library):
+    library.add("archive/old.mp4")
+    library.add("talk.mp4")
+    library.take(library.settle())
+    library.set(roots={"inbox": library.inbox, "archive": library.inbox / "archive"})
+    result = library.settle()
+    assert [(item.key, item.decision.reason) for item in result.take] == [("archive:old.mp4", Reason.MOVED)]
+    assert result.decisions["archive/old.mp4"].reason is Reason.GONE
 
 
-def test_videos_of_a_root_that_left_the_settings_are_left_alone(shelf):
-    archive = shelf.inbox.with_name("archive")
-    shelf.set(roots={"inbox": shelf.inbox, "archive": archive}, deleted="archive")
+def test_videos_of_a_root_that_left_the_settings_are_left_alone(library):
+    archive = library.inbox.with_name("archive")
+    library.set(roots={"inbox": library.inbox, "archive": archive}, deleted="archive")
     archive.mkdir()
     copyfile(SAMPLE, archive / "old.mp4")
-    shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
-    shelf.set(roots={"inbox": shelf.inbox})
-    look = shelf.settle()
-    assert (look.retire, look.alerts) == ((), ())
-    assert set(look.decisions) == {"talk.mp4"}
+    library.add("talk.mp4")
+    library.take(library.settle())
+    library.set(roots={"inbox": library.inbox})
+    result = library.settle()
+    assert (result.retire, result.alerts) == ((), ())
+    assert set(result.decisions) == {"talk.mp4"}
 
 
-def test_a_root_may_be_a_link(shelf):
-    shelf.add("talk.mp4")
-    link = shelf.settings.home / "link"
-    link.symlink_to(shelf.inbox)
-    shelf.set(roots={"inbox": link})
-    assert shelf.settle().take[0].path == link / "talk.mp4"
+def test_a_root_may_be_a_link(library):
+    library.add("talk.mp4")
+    link = library.settings.home / "link"
+    link.symlink_to(library.inbox)
+    library.set(roots={"inbox": link})
+    assert library.settle().take[0].path == link / "talk.mp4"
 
 
-def test_a_link_to_a_video_is_a_video(shelf):
-    shelf.add("real/talk.mp4").rename(shelf.settings.home / "real.mp4")
-    (shelf.inbox / "linked.mp4").symlink_to(shelf.settings.home / "real.mp4")
-    assert keys(shelf.settle().take) == ["linked.mp4"]
+def test_a_link_to_a_video_is_a_video(library):
+    library.add("real/talk.mp4").rename(library.settings.home / "real.mp4")
+    (library.inbox / "linked.mp4").symlink_to(library.settings.home / "real.mp4")
+    assert keys(library.settle().take) == ["linked.mp4"]
 
 
-def test_a_loop_of_links_ends(shelf):
-    shelf.add("a/talk.mp4")
-    (shelf.inbox / "a" / "loop").symlink_to(shelf.inbox)
-    assert keys(shelf.settle().take) == ["a/talk.mp4"]
+def test_a_loop_of_links_ends(library):
+    library.add("a/talk.mp4")
+    (library.inbox / "a" / "loop").symlink_to(library.inbox)
+    assert keys(library.settle().take) == ["a/talk.mp4"]
 
 
-def test_a_name_that_is_no_utf8_is_taken_and_known(shelf):
-    copyfile(SAMPLE, os.fsencode(shelf.inbox) + b"/caf\xe9.mp4")
-    look = shelf.settle()
-    assert keys(look.take) == ["caf%E9.mp4"]
-    shelf.take(look)
-    assert shelf.why("caf\udce9.mp4").decision.why is Why.TAKEN
+def test_a_name_that_is_not_utf_8_is_taken_and_known(library):
+    copyfile(SAMPLE, os.fsencode(library.inbox) + b"/caf\xe9.mp4")
+    result = library.settle()
+    assert keys(result.take) == ["caf%E9.mp4"]
+    library.take(result)
+    assert library.explain("caf\udce9.mp4").decision.reason is Reason.TAKEN
 
 
-def test_the_stamp_of_an_item_is_that_of_its_file(shelf):
-    found = shelf.add("talk.mp4").stat()
-    assert shelf.settle().take[0].stamp == Stamp(found.st_size, found.st_mtime_ns)
+def test_the_stamp_of_an_item_is_that_of_its_file(library):
+    found = library.add("talk.mp4").stat()
+    assert library.settle().take[0].stamp == Stamp(found.st_size, found.st_mtime_ns)

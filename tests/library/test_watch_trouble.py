@@ -7,22 +7,22 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from make_tracks import SAMPLE
-from permissions import permissions_bind
+from root_permissions import permissions_enforced
+from subtitle_tracks import SAMPLE
 
-from yivideo_pipeline.library.decisions import Why
+from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing
 
 
 @pytest.fixture
-def stocked(shelf):
+def stocked(library):
     """Three known videos, whose deletion would retire their partitions at once."""
-    shelf.set(deleted="archive")
+    library.set(deleted="archive")
     for name in ("a.mp4", "b.mp4", "2024/c.mp4"):
-        shelf.add(name)
-    shelf.take(shelf.settle())
-    return shelf
+        library.add(name)
+    library.take(library.settle())
+    return library
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def closed(path: Path) -> Generator[None]:
     mode = path.stat().st_mode
     path.chmod(0)
     try:
-        with permissions_bind():
+        with permissions_enforced():
             yield
     finally:
         path.chmod(mode)
@@ -48,54 +48,54 @@ def mounted(folder: Path) -> Generator[None]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def whys(look):
-    return {decision.why for decision in look.decisions.values()}
+def reasons(result):
+    return {decision.reason for decision in result.decisions.values()}
 
 
 def test_a_root_that_is_gone_retires_nothing_and_alerts(stocked):
     away = stocked.inbox.with_name("away")
     stocked.inbox.rename(away)
-    look = stocked.look(1)
-    look = stocked.look(1000)
-    assert look.retire == ()
-    assert whys(look) == {Why.ROOT_GONE}
-    [alert] = look.alerts
+    result = stocked.scan(1)
+    result = stocked.scan(1000)
+    assert result.retire == ()
+    assert reasons(result) == {Reason.ROOT_GONE}
+    [alert] = result.alerts
     assert alert.message == (
-        "Library root 'inbox': Its root is not there: nothing counts as deleted"
-        " (No such file or directory); 3 known videos are not seen"
+        "Library root 'inbox': Its root does not exist: nothing counts as deleted"
+        " (No such file or directory); 3 known videos can't be seen"
     )
     away.rename(stocked.inbox)
-    look = stocked.look(1000)
-    assert whys(look) == {Why.TAKEN}
-    assert look.alerts == ()
+    result = stocked.scan(1000)
+    assert reasons(result) == {Reason.TAKEN}
+    assert result.alerts == ()
 
 
-def test_a_root_that_never_was_there_alerts_too(shelf):
-    shelf.inbox.rmdir()
-    assert [alert.decision.why for alert in shelf.look().alerts] == [Why.ROOT_GONE]
+def test_a_root_that_never_was_there_alerts_too(library):
+    library.inbox.rmdir()
+    assert [alert.decision.reason for alert in library.scan().alerts] == [Reason.ROOT_GONE]
 
 
-def test_a_root_that_is_empty_all_of_a_sudden_retires_nothing_and_alerts(stocked):
+def test_a_root_that_is_empty_suddenly_retires_nothing_and_alerts(stocked):
     away = stocked.inbox.with_name("away")
     stocked.inbox.rename(away)
     stocked.inbox.mkdir()
     (stocked.inbox / "NOT MOUNTED.txt").touch()
-    stocked.look(1)
-    look = stocked.look(1000)
-    assert look.retire == ()
-    assert whys(look) == {Why.ROOT_EMPTY}
-    assert [(alert.decision.detail, alert.videos) for alert in look.alerts] == [("3 videos were in it", 3)]
-    assert len({alert.fingerprint for each in (look, stocked.look(1)) for alert in each.alerts}) == 1
+    stocked.scan(1)
+    result = stocked.scan(1000)
+    assert result.retire == ()
+    assert reasons(result) == {Reason.ROOT_EMPTY}
+    assert [(alert.decision.detail, alert.videos) for alert in result.alerts] == [("it had 3 videos", 3)]
+    assert len({alert.fingerprint for each in (result, stocked.scan(1)) for alert in each.alerts}) == 1
 
 
-def test_the_only_video_of_a_root_may_be_deleted(shelf):
-    shelf.set(deleted="archive")
-    path = shelf.add("talk.mp4")
-    shelf.take(shelf.settle())
+def test_the_only_video_of_a_root_may_be_deleted(library):
+    library.set(deleted="archive")
+    path = library.add("talk.mp4")
+    library.take(library.settle())
     path.unlink()
-    look = shelf.settle()
-    assert [item.key for item in look.retire] == ["talk.mp4"]
-    assert look.alerts == ()
+    result = library.settle()
+    assert [item.key for item in result.retire] == ["talk.mp4"]
+    assert result.alerts == ()
 
 
 def test_trouble_with_one_root_leaves_the_others_at_work(stocked):
@@ -109,32 +109,32 @@ def test_trouble_with_one_root_leaves_the_others_at_work(stocked):
 
 def test_videos_in_a_folder_that_can_t_be_read_are_held(stocked):
     with closed(stocked.inbox / "2024"):
-        stocked.look(1)
-        look = stocked.look(1000)
-        answer = stocked.why("2024/new.mp4")
-    assert look.retire == ()
-    assert str(look.decisions["2024/c.mp4"]) == (
+        stocked.scan(1)
+        result = stocked.scan(1000)
+        explanation = stocked.explain("2024/new.mp4")
+    assert result.retire == ()
+    assert str(result.decisions["2024/c.mp4"]) == (
         "Its folder can't be read: nothing counts as deleted (2024: Permission denied)"
     )
-    assert look.decisions["a.mp4"].why is Why.TAKEN
-    assert look.counts[Why.OBSCURED] == 1
-    assert [alert.videos for alert in look.alerts] == [1]
-    assert answer.decision.why is Why.OBSCURED
+    assert result.decisions["a.mp4"].reason is Reason.TAKEN
+    assert result.counts[Reason.INACCESSIBLE] == 1
+    assert [alert.videos for alert in result.alerts] == [1]
+    assert explanation.decision.reason is Reason.INACCESSIBLE
 
 
 def test_a_root_that_can_t_be_read_retires_nothing_and_alerts(stocked):
     with closed(stocked.inbox):
-        stocked.look(1)
-        look = stocked.look(1000)
-    assert whys(look) == {Why.ROOT_CLOSED}
-    assert [alert.decision.detail for alert in look.alerts] == ["Permission denied"]
+        stocked.scan(1)
+        result = stocked.scan(1000)
+    assert reasons(result) == {Reason.ROOT_CLOSED}
+    assert [alert.decision.detail for alert in result.alerts] == ["Permission denied"]
 
 
-def test_a_file_that_may_not_be_read_is_taken_as_soon_as_it_may(shelf):
-    path = shelf.add("talk.mp4")
+def test_a_file_that_may_not_be_read_is_taken_as_soon_as_it_may(library):
+    path = library.add("talk.mp4")
     with closed(path):
-        assert shelf.settle().decisions["talk.mp4"].why is Why.OBSCURED
-    assert [item.key for item in shelf.look(1).take] == ["talk.mp4"]
+        assert library.settle().decisions["talk.mp4"].reason is Reason.INACCESSIBLE
+    assert [item.key for item in library.scan(1).take] == ["talk.mp4"]
 
 
 def test_a_video_behind_a_broken_link_is_held(stocked):
@@ -142,12 +142,12 @@ def test_a_video_behind_a_broken_link_is_held(stocked):
     real.mkdir()
     (stocked.inbox / "a.mp4").rename(real / "a.mp4")
     (stocked.inbox / "a.mp4").symlink_to(real / "a.mp4")
-    assert stocked.look(1).decisions["a.mp4"].why is Why.TAKEN
+    assert stocked.scan(1).decisions["a.mp4"].reason is Reason.TAKEN
     real.rename(real.with_name("unmounted"))
-    stocked.look(1)
-    look = stocked.look(1000)
-    assert look.retire == ()
-    assert look.decisions["a.mp4"].why is Why.LINK_BROKEN
+    stocked.scan(1)
+    result = stocked.scan(1000)
+    assert result.retire == ()
+    assert result.decisions["a.mp4"].reason is Reason.LINK_BROKEN
 
 
 def test_a_disk_that_is_unmounted_below_the_root_retires_nothing_and_alerts(stocked):
@@ -156,22 +156,22 @@ def test_a_disk_that_is_unmounted_below_the_root_retires_nothing_and_alerts(stoc
     with mounted(nas):
         stocked.add("nas/d.mp4")
         stocked.take(stocked.settle())
-    stocked.look(1)
-    look = stocked.look(1000)
-    assert look.retire == ()
-    assert look.decisions["nas/d.mp4"].why is Why.MOUNT_GONE
-    assert [(alert.decision.detail, alert.videos) for alert in look.alerts] == [("nas", 1)]
+    stocked.scan(1)
+    result = stocked.scan(1000)
+    assert result.retire == ()
+    assert result.decisions["nas/d.mp4"].reason is Reason.MOUNT_GONE
+    assert [(alert.decision.detail, alert.videos) for alert in result.alerts] == [("nas", 1)]
 
 
-def test_an_unmounted_root_is_known_for_one_though_files_lie_where_it_was(shelf):
-    shelf.set(deleted="archive")
-    with mounted(shelf.inbox):
-        shelf.add("a.mp4")
-        shelf.take(shelf.settle())
-    shelf.add("dropped.mp4")
-    look = shelf.settle()
-    assert look.decisions["a.mp4"].why is Why.MOUNT_GONE
-    assert [item.key for item in look.take] == ["dropped.mp4"]
+def test_an_unmounted_root_is_known_for_one_though_files_lie_where_it_was(library):
+    library.set(deleted="archive")
+    with mounted(library.inbox):
+        library.add("a.mp4")
+        library.take(library.settle())
+    library.add("dropped.mp4")
+    result = library.settle()
+    assert result.decisions["a.mp4"].reason is Reason.MOUNT_GONE
+    assert [item.key for item in result.take] == ["dropped.mp4"]
 
 
 def test_a_disk_whose_videos_are_all_found_elsewhere_is_forgotten(stocked):
@@ -184,18 +184,18 @@ def test_a_disk_whose_videos_are_all_found_elsewhere_is_forgotten(stocked):
         stocked.take(stocked.settle())
     (nas / "d.mp4").write_bytes(content)
     os.utime(nas / "d.mp4", ns=(found.st_atime_ns, found.st_mtime_ns))
-    look = stocked.look(1)
-    assert look.decisions["nas/d.mp4"].why is Why.TAKEN
-    assert look.alerts == ()
+    result = stocked.scan(1)
+    assert result.decisions["nas/d.mp4"].reason is Reason.TAKEN
+    assert result.alerts == ()
     assert stocked.files.roots()["inbox"].mounts == frozenset()
 
 
 def test_a_deleted_video_in_a_folder_that_is_now_ignored_is_not_retired(stocked):
     stocked.set(ignore=("2024",))
     (stocked.inbox / "2024" / "c.mp4").unlink()
-    look = stocked.settle()
-    assert look.retire == ()
-    assert look.decisions["2024/c.mp4"].why is Why.IGNORED
+    result = stocked.settle()
+    assert result.retire == ()
+    assert result.decisions["2024/c.mp4"].reason is Reason.IGNORED
 
 
 def test_files_and_folders_may_vanish_while_they_are_listed(tmp_path):
@@ -212,14 +212,14 @@ def test_files_and_folders_may_vanish_while_they_are_listed(tmp_path):
         scans.append(listing.scan())
     scans.append(listing.scan())
     assert scans[-1].state == "gone"
-    assert all(scan.obscured == {} for scan in scans)
+    assert all(scan.inaccessible == {} for scan in scans)
 
 
-def test_a_root_that_is_a_file_is_no_library(shelf):
-    file = shelf.settings.home / "file"
+def test_a_root_that_is_a_file_is_no_library(library):
+    file = library.settings.home / "file"
     file.touch()
-    shelf.set(roots={"inbox": file})
-    assert [alert.decision.detail for alert in shelf.look().alerts] == ["Not a directory"]
+    library.set(roots={"inbox": file})
+    assert [alert.decision.detail for alert in library.scan().alerts] == ["Not a directory"]
 
 
 def test_other_files_are_listed_without_asking_for_their_size(tmp_path):
@@ -228,4 +228,4 @@ def test_other_files_are_listed_without_asking_for_their_size(tmp_path):
     scan = LocalListing(tmp_path, NameRules([".mp4"])).scan()
     assert set(scan.files) == {"talk.mp4"}
     assert sorted(scan.names[""]) == ["talk.mp4", "talk.srt"]
-    assert scan.obscured == {}
+    assert scan.inaccessible == {}

@@ -37,7 +37,10 @@ class Reason(Enum):
     COPIED = "take", "It is a copy of a known video"
     BACK = "take", "It was deleted and has come back"
     CHANGED = "take_again", "The file was changed after it was taken"
-    CHANGED_IN_QUARANTINE = "take_again", "It was quarantined for its failures, and its file was changed since"
+    CHANGED_IN_QUARANTINE = (
+        "take_again",
+        "It was quarantined, and its file was changed since",
+    )
 
     TAKEN = "known", "It was taken before, and the file is the same"
     GONE = "known", "The file was deleted, and its partition is kept (library.deleted: keep)"
@@ -148,7 +151,7 @@ def decide(case: Case, policy: Policy) -> Decision:
     if case.stamp is None:
         return _decide_missing(case, policy)
     if case.quarantined and _stamp_of(case.quarantined) == case.stamp:
-        return Decision(Reason.QUARANTINED, case.quarantined.failed.message)
+        return Decision(Reason.QUARANTINED, case.quarantined.failure.message)
     reason = _find_reason(case, policy)
     if reason.action not in ("take", "take_again"):
         return Decision(reason)

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import FailureLedger, Quarantined
 from yivideo_pipeline.ledger.files import FileLedger, FileRecord, Stamp
-from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.library.decisions import Case, Decision, Policy, Reason, decide
 from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_facts
 from yivideo_pipeline.library.ignore import absolute_roots, own_folders, rules_of_roots

@@ -1,4 +1,4 @@
-"""Makes videos that have subtitles inside."""
+"""Makes videos with embedded subtitle tracks."""
 
 from fractions import Fraction
 from pathlib import Path

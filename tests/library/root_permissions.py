@@ -1,4 +1,4 @@
-"""Makes permissions bind this thread even where it is root's, which may else read everything."""
+"""Makes file permissions apply to this thread even if it runs as root, which may else read everything."""
 
 import ctypes
 from collections.abc import Generator
@@ -17,8 +17,8 @@ class _Sets(ctypes.Structure):
 
 
 @contextmanager
-def permissions_bind() -> Generator[None]:
-    """Give up, for a while, what lets root pass over permissions."""
+def permissions_enforced() -> Generator[None]:
+    """Give up the capabilities by which root ignores permissions, for a while."""
     libc = ctypes.CDLL(None, use_errno=True)
     header, sets = _Header(_VERSION, 0), (_Sets * 2)()
     assert libc.capget(ctypes.byref(header), sets) == 0
