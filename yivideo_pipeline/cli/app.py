@@ -1,4 +1,4 @@
-"""The command line: what can be asked. What is done for it is imported only when it is asked for."""
+"""The command line: commands and their options. Each command's module is imported when it is called."""
 
 import io
 import logging
@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, exit_code, print_error, print_problem, show_path
-from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(
@@ -69,21 +68,18 @@ def process(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make subtitles for videos; what was done before is not done again."""
-    from yivideo_pipeline.cli.preflight import Choices
-    from yivideo_pipeline.cli.process import Request, process_videos
+    """Make subtitles for videos; what was made before is reused."""
+    from yivideo_pipeline.cli.process import ProcessRequest, process_videos
 
-    choices = Choices(
-        speech={
-            "model_name": model,
-            "language": language,
-            "device": device,
-            "compute_type": compute_type,
-            "batch_size": batch_size,
-        },
-        subtitles={"formats": formats},
-    )
-    raise typer.Exit(process_videos(Request(paths, choices, output_dir, config, as_json)))
+    speech = {
+        "model_name": model,
+        "language": language,
+        "device": device,
+        "compute_type": compute_type,
+        "batch_size": batch_size,
+    }
+    request = ProcessRequest(paths, speech, {"formats": formats}, output_dir, config, as_json)
+    raise typer.Exit(process_videos(request))
 
 
 @app.command()
@@ -109,10 +105,10 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port, in place of service.port (8788)")
     ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Let other machines in without a key")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a key")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Start the service that keeps the models loaded, its API and its page; Ctrl-C stops it."""
+    """Start the service, which keeps the models loaded: its API and its page; Ctrl-C stops it."""
     from yivideo_pipeline.cli.serve import serve as run
 
     raise typer.Exit(run(config, host, port, insecure))
@@ -120,7 +116,7 @@ def serve(
 
 @app.command()
 def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Look for what would keep yivideo from working here, and say what to do about it."""
+    """Check what would keep yivideo from working here, and print what to do about it."""
     from yivideo_pipeline.cli.doctor import examine
 
     raise typer.Exit(examine(config, as_json=as_json))
@@ -128,39 +124,46 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def notify(config: ConfigFile = None) -> None:
-    """Send a notice by each channel of the settings, to see that it arrives."""
-    from yivideo_pipeline.cli.config import send_trial
+    """Send a test notice by each channel of the settings, to see that it arrives."""
+    from yivideo_pipeline.cli.notify import send_test_notice
 
-    raise typer.Exit(send_trial(config))
+    raise typer.Exit(send_test_notice(config))
 
 
 @app.command()
 def backfill(
     missing: Annotated[bool, typer.Option("--missing", help="Videos that have no subtitles yet")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Videos that failed when last tried")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Videos whose last run failed")] = False,
     stale: Annotated[
-        bool, typer.Option("--stale", help="Videos that today's code, model or options make otherwise")
+        bool,
+        typer.Option("--stale", help="Videos made by older code, another model or other options"),
     ] = False,
     since: Annotated[
-        str | None, typer.Option(metavar="DATE|7d", help="Only videos whose file came or changed since")
+        str | None, typer.Option(metavar="DATE|7d", help="Only videos whose file was added or changed since")
     ] = None,
-    match: Annotated[str | None, typer.Option(metavar="GLOB", help="Only videos with such a key")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Keep the schedules from working on")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Let the schedules work again")] = False,
+    match: Annotated[str | None, typer.Option(metavar="GLOB", help="Only videos whose key matches")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation")] = False,
+    pause: Annotated[bool, typer.Option("--pause", help="Pause the schedules")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the schedules")] = False,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make many videos as one backfill; without a choice those that are missing or failed."""
-    from yivideo_pipeline.cli import backfill as work
+    """Process many videos as one backfill; by default those that are missing or failed."""
+    from yivideo_pipeline.cli.backfill import (
+        BackfillRequest,
+        launch_backfill,
+        pause_schedules,
+        resume_schedules,
+    )
 
     reasons = [name for name, given in (("missing", missing), ("failed", failed), ("stale", stale)) if given]
     if pause or resume:
         if reasons or since or match or dry_run or yes or as_json or (pause and resume):
-            raise WrongUsage("--pause and --resume stand alone", "Call the command once for each")
-        raise typer.Exit(work.pause(config) if pause else work.resume(config))
-    raise typer.Exit(work.backfill(work.Request(reasons, since, match, config, dry_run, yes, as_json)))
+            raise WrongUsage("--pause and --resume take no other options", "Call the command once for each")
+        raise typer.Exit(pause_schedules(config) if pause else resume_schedules(config))
+    request = BackfillRequest(reasons, since, match, config, dry_run, yes, as_json)
+    raise typer.Exit(launch_backfill(request))
 
 
 @app.command()
@@ -169,7 +172,7 @@ def why(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is done with a file of the library, and why; and what was made of it."""
+    """Show what is done with a file of the library, and why, and what was made of it."""
     from yivideo_pipeline.cli.why import explain
 
     raise typer.Exit(explain(file, config, as_json=as_json))
@@ -177,11 +180,11 @@ def why(
 
 @quarantine_app.callback()
 def quarantine(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the videos that are set aside because they failed for good, each with its reason."""
+    """List the videos that are quarantined because they failed for good, each with its reason."""
     if context.invoked_subcommand:
         if config or as_json:
             raise WrongUsage(
-                "Options stand after the command", f"yivideo quarantine {context.invoked_subcommand} …"
+                "Options go after the command", f"yivideo quarantine {context.invoked_subcommand} …"
             )
         return
     from yivideo_pipeline.cli.quarantine import list_quarantine
@@ -195,10 +198,10 @@ def quarantine_release(
         list[str] | None,
         typer.Argument(metavar="[FILE|KEY]...", help="Files or partition keys", show_default=False),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that are set aside")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All quarantined videos")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Take videos out of quarantine, so that they are taken up again."""
+    """Release videos from quarantine, so that they are processed again."""
     from yivideo_pipeline.cli.quarantine import release_videos
 
     raise typer.Exit(release_videos(videos or [], config, everything=everything))
@@ -216,7 +219,7 @@ def config_show(config: ConfigFile = None, as_json: AsJson = False) -> None:
 def config_validate(
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]", show_default=False)] = None,
 ) -> None:
-    """Check a settings file, or the settings that apply, also against this machine."""
+    """Check a settings file, or the settings that apply, by themselves and against this machine."""
     from yivideo_pipeline.cli.config import validate
 
     raise typer.Exit(validate(file))
@@ -228,16 +231,16 @@ def config_diff(
     new: Annotated[Path, typer.Argument(metavar="B", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two settings files: what differs, and what needs the model to be loaded again."""
+    """Compare two settings files: what differs, and what needs the model to be reloaded."""
     from yivideo_pipeline.cli.config import diff
 
     raise typer.Exit(diff(old, new, as_json=as_json))
 
 
 def main() -> None:
-    """Run the command; every error that is known is one line, every other one is in the log."""
+    """Run the command; an error is printed in one line, an unforeseen one is also logged."""
     for stream in (sys.stdout, sys.stderr):
-        # Neither a name that is no UTF-8 nor a narrow character set may end the program.
+        # Neither a file name that is not UTF-8 nor a narrow character set may end the program.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -246,15 +249,16 @@ def main() -> None:
         print_error(error)
         sys.exit(exit_code(error))
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does. Python would print_problem once more at its end.
+        # The reader of our output has gone, as `head` does. Without this Python reports it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
-    except Exception as error:  # noqa: BLE001 - it goes to the log
+    except Exception as error:  # noqa: BLE001 - it is logged
         sys.exit(_report_unforeseen(error))
 
 
 def _report_unforeseen(error: Exception) -> Exit:
-    """Keep the traceback in the log and say in one line what happened."""
+    """Log the traceback, and print in one line what happened."""
+    from yivideo_pipeline.cli.logs import log_path, open_log
     from yivideo_pipeline.errors.classify import classify
 
     known = classify(error)

@@ -1,4 +1,4 @@
-"""`yivideo backfill`: say what would be made of many videos and how long it takes, then launch it."""
+"""`yivideo backfill`: shows which videos would be processed and how long it takes, then launches it."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console, print_json, printable
-from yivideo_pipeline.cli.folders import require_writable
+from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.schedules import PAUSED, count_videos, orders_by_hand, say_reasons
 from yivideo_pipeline.defs.backfills.selection import LeftOut, Reason, Selection, Wish, select
@@ -24,8 +24,7 @@ from yivideo_pipeline.defs.dagster_internals import daemon_runs, launch, take_ba
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import ModelLoadError
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.tree import Settings
@@ -35,98 +34,13 @@ from yivideo_pipeline.stages import stages_from
 if TYPE_CHECKING:
     import dagster as dg
 
-# PART cli/backfill_plan.py: What `yivideo backfill` says: what would be done, how long it takes, what was launched.
-
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Launched:
-    """A backfill that was launched, and where its page is."""
-
-    id: str
-    url: str
-    videos: int
-    stages: tuple[str, ...]
-
-
-def print_plan(people: Console, selection: Selection, estimate: Estimate) -> None:
-    """Say which videos would be made, from which stage on, and how long it takes."""
-    if selection.videos:
-        people.print(f"{count_videos(len(selection.videos))} to make: {say_reasons(selection)}.")
-        for video in selection.videos[:_SHOWN]:
-            people.print(f"  {video.reason}: {printable(video.key)}")
-        if len(selection.videos) > _SHOWN:
-            people.print(f"  … and {len(selection.videos) - _SHOWN} more")
-        for start, keys in selection.by_start().items():
-            people.print(
-                f"Stages of {count_videos(len(keys))}: {', '.join(stages_from(start))};"
-                " what is made already is reused."
-            )
-        people.print(say_estimate(estimate))
-    else:
-        people.print(f"Nothing to do among {count_videos(len(selection.registered))}.")
-    if selection.left_out:
-        counts = Counter(selection.left_out.values())
-        told = ", ".join(f"{counts[why]} {why}" for why in LeftOut if counts[why])
-        people.print(f"Left out: {told}.")
-
-
-def say_estimate(estimate: Estimate) -> str:
-    """Say how long it takes at most, if that is known."""
-    if estimate.work_s is None or estimate.audio_s is None:
-        return "How long it takes is not known yet: too little was made with this model on this machine."
-    guess = f", {estimate.guessed} lengths guessed" if estimate.guessed else ""
-    return (
-        f"At the usual speed: about {_span(estimate.work_s)} for {_span(estimate.audio_s)} of sound{guess}."
-    )
-
-
-def print_launched(people: Console, launched: Sequence[Launched], *, daemon: bool) -> None:
-    """Say what was launched, where to watch it, and what it still needs."""
-    for one in launched:
-        people.print(f"Launched backfill {one.id}: {one.url}")
-    if not daemon:
-        people.print("It starts as soon as `yivideo up` runs.")
-
-
-def as_json(selection: Selection, estimate: Estimate, launched: Sequence[Launched]) -> dict[str, Any]:
-    """Return the same for programs."""
-    return {
-        "registered": len(selection.registered),
-        "videos": [{"key": one.key, "reason": one.reason, "start": one.start} for one in selection.videos],
-        "left_out": [{"key": key, "reason": why} for key, why in selection.left_out.items()],
-        "estimate": asdict(estimate),
-        "launched": [asdict(one) for one in launched],
-    }
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-# PART cli/ledger.py: Opens the ledger for a command.
-
-
-def ledger_of(settings: Settings) -> Ledger:
-    """Open the ledger of the settings' home folder, made on first use.
-
-    Raises:
-        DiskError: the folder can't be written, which also who only reads has to do once.
-    """
-    require_writable(settings.home, "Set YIVIDEO_HOME to a folder that you may write")
-    return Ledger(open_ledger(settings.home))
-
-
 _AGO = re.compile(r"(\d+)([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 @dataclass(frozen=True)
-class Request:
+class BackfillRequest:
     """What the command line asks for; `reasons` are names of `Reason`."""
 
     reasons: Sequence[str]
@@ -138,10 +52,10 @@ class Request:
     as_json: bool
 
     def wish(self) -> Wish:
-        """Return what is wanted; without any choice what the nightly schedule would do.
+        """Return the filter for the videos; by default that of the nightly schedule.
 
         Raises:
-            WrongUsage: `since` is no time.
+            WrongUsage: `since` is not a time.
         """
         reasons = frozenset(Reason(name) for name in self.reasons)
         if not reasons and self.since is None and self.match is None:
@@ -149,62 +63,76 @@ class Request:
         return Wish(reasons, parse_since(self.since) if self.since else None, self.match)
 
 
-def backfill(request: Request) -> Exit:
-    """Show what would be done, ask, and launch it.
+def launch_backfill(request: BackfillRequest) -> Exit:
+    """Show what would be done, ask for confirmation, and launch it.
 
     Raises:
-        YivideoError: something is wrong with what was asked, or with the settings; nothing was launched.
+        YivideoError: The request or the settings are wrong; nothing was launched.
     """
     wish = request.wish()
     settings = load_settings(request.config)
     ledger = ledger_of(settings.home)
-    people = open_console(stderr=request.as_json)
+    console = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
         selection = select(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
-        estimate = Estimator(ledger.made, selection.registered, settings.speech.options).total(
+        estimate = Estimator(ledger.materializations, selection.registered, settings.speech.options).total(
             selection.videos
         )
-        print_plan(people, selection, estimate)
-        launched: list[Launched] = []
-        if selection.videos and not request.dry_run and _agreed(request):
-            launched = _launch(instance, selection, settings)
-            print_launched(people, launched, daemon=daemon_runs(instance))
-            _tell_pause(people, ledger)
+        print_plan(console, selection, estimate)
+        launched: list[LaunchedBackfill] = []
+        if selection.videos and not request.dry_run and _is_confirmed(request):
+            launched = _launch(instance, selection, settings.notices.ui_url)
+            print_launched(console, launched, daemon=daemon_runs(instance))
+            _print_pause(console, ledger)
     if request.as_json:
         print_json(as_json(selection, estimate, launched))
     return Exit.DONE
 
 
-def pause(config: Path | None) -> Exit:
-    """Keep the schedules from launching anything, and take back what waits of what they launched."""
+def pause_schedules(config: Path | None) -> Exit:
+    """Keep the schedules from launching backfills, and cancel those of theirs that have not begun."""
     settings = load_settings(config)
-    ledger_of(settings.home).marks.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
+    ledger_of(settings.home).flags.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
     with open_instance(settings.home) as instance:
-        taken = take_back_scheduled(instance)
+        canceled = take_back_scheduled(instance)
     open_console().print(
         "Paused: no schedule launches a backfill until `yivideo backfill --resume`."
-        + (f" What still waited of theirs ({taken}) is taken back, and found again later." if taken else "")
-        + " A run that has begun goes on to its end, and so do backfills by hand."
+        + (
+            f" Their backfills that had not begun ({cancelled}) are canceled, and found again later."
+            if cancelled
+            else ""
+        )
+        + " Runs that have begun continue to their end, and so do backfills by hand."
     )
     return Exit.DONE
 
 
-def resume(config: Path | None) -> Exit:
+def resume_schedules(config: Path | None) -> Exit:
     """Let the schedules launch backfills again."""
-    was_paused = ledger_of(load_settings(config).home).marks.clear(PAUSED)
+    was_paused = ledger_of(load_settings(config).home).flags.clear(PAUSED)
     open_console().print(
         "The schedules launch backfills again, at their next times."
         if was_paused
-        else "They were not paused."
+        else "The schedules were not paused."
     )
     return Exit.DONE
 
 
+@dataclass(frozen=True)
+class LaunchedBackfill:
+    """A backfill that was launched, and the URL of its page."""
+
+    id: str
+    url: str
+    videos: int
+    stages: tuple[str, ...]
+
+
 def parse_since(text: str) -> float:
-    """Return the time that somebody wrote, as `7d`, `12h`, `2w`, a date, or a date and time of this zone.
+    """Parse `7d`, `12h`, `2w`, a date, or a date with time in this time zone; returns Unix seconds.
 
     Raises:
-        WrongUsage: it is none of these.
+        WrongUsage: It is none of these.
     """
     if ago := _AGO.fullmatch(text.strip()):
         return (datetime.now() - int(ago[1]) * _UNITS[ago[2]]).timestamp()
@@ -212,43 +140,109 @@ def parse_since(text: str) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except ValueError:
         raise WrongUsage(
-            f"--since {text} is no time", "Write 7d, 12h, 2w or a date such as 2026-11-20"
+            f"--since {text} is not a time", "Write 7d, 12h, 2w or a date such as 2026-11-20"
         ) from None
 
 
 def _recipes(settings: Settings, wish: Wish) -> Mapping[str, str]:
-    """The recipes of today, as far as they can be told without downloading anything."""
+    """Return the cache keys of today's code and settings, as far as nothing has to be downloaded for them."""
     if not wish.wants(Reason.STALE):
         return {}
+    options = settings.speech.options
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        return recipes(settings, LocalSpeech(offline).revision(settings.speech.options))
+        return recipes(settings, LocalSpeech(offline).revision(options))
     except ModelLoadError as error:
         if Reason.STALE in wish.reasons:
             raise ModelLoadError(
-                f"Which videos are stale can't be told without the weights of {settings.speech.options.model_name}",
-                "`yivideo process` fetches them; --missing and --failed do without",
+                f"Which videos are stale is not known without the weights of {options.model_name}",
+                "`yivideo process` fetches them; --missing and --failed don't need them",
             ) from error
         return {}
 
 
-def _agreed(request: Request) -> bool:
+def _is_confirmed(request: BackfillRequest) -> bool:
     if request.yes:
         return True
     if not sys.stdin.isatty():
-        raise WrongUsage("Nobody is here to be asked", "Add --yes to launch it, or --dry-run to only look")
+        raise WrongUsage(
+            "There is no terminal to ask for confirmation",
+            "Add --yes to launch it, or --dry-run to only look",
+        )
     return typer.confirm("Launch it?", err=request.as_json)
 
 
-def _launch(instance: "dg.DagsterInstance", selection: Selection, settings: Settings) -> list[Launched]:
+def _launch(
+    instance: "dg.DagsterInstance", selection: Selection, settings: Settings
+) -> list[LaunchedBackfill]:
     ui = settings.notices.ui_url.rstrip("/")
     return [
-        Launched(order.backfill_id, f"{ui}/runs/b/{order.backfill_id}", len(order.keys), tuple(order.stages))
+        LaunchedBackfill(
+            order.backfill_id, f"{ui}/runs/b/{order.backfill_id}", len(order.keys), tuple(order.stages)
+        )
         for order in orders_by_hand(instance, selection)
         if launch(instance, order)
     ]
 
 
-def _tell_pause(people: Console, ledger: Ledger) -> None:
-    if mark := ledger.marks.get(PAUSED):
-        people.print(f"The schedules are paused since {moment(mark.since)} by {mark.value}; this one is not.")
+def _print_pause(console: Console, ledger: Ledger) -> None:
+    if mark := ledger.flags.get(PAUSED):
+        console.print(
+            f"The schedules are paused since {moment(mark.since)} by {mark.value}; this backfill runs anyway."
+        )
+
+
+def print_plan(console: Console, selection: Selection, estimate: Estimate) -> None:
+    """Print which videos would be processed, from which stage on, and how long it takes."""
+    if selection.videos:
+        console.print(f"{count_videos(len(selection.videos))} to process: {say_reasons(selection)}.")
+        for video in selection.videos[:_SHOWN]:
+            console.print(f"  {video.reason}: {printable(video.key)}")
+        if len(selection.videos) > _SHOWN:
+            console.print(f"  … and {len(selection.videos) - _SHOWN} more")
+        for start, keys in selection.by_start().items():
+            console.print(
+                f"Stages of {count_videos(len(keys))}: {', '.join(stages_from(start))};"
+                " what exists already is reused."
+            )
+        console.print(format_estimate(estimate))
+    else:
+        console.print(f"Nothing to do among {count_videos(len(selection.registered))}.")
+    if selection.left_out:
+        counts = Counter(selection.left_out.values())
+        reasons = ", ".join(f"{counts[reason]} {reason}" for reason in LeftOut if counts[reason])
+        console.print(f"Left out: {reasons}.")
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """Describe how long it takes at most, if that is known."""
+    if estimate.work_s is None or estimate.audio_s is None:
+        return "How long it takes is not known yet: too little was processed with this model on this machine."
+    guess = f", {estimate.guessed} durations guessed" if estimate.guessed else ""
+    return f"At the usual speed: about {_duration(estimate.work_s)} for {_duration(estimate.audio_s)} of audio{guess}."
+
+
+def print_launched(console: Console, launched: Sequence[LaunchedBackfill], *, daemon: bool) -> None:
+    """Print what was launched, the URLs of its pages, and what it still needs."""
+    for one in launched:
+        console.print(f"Launched backfill {one.id}: {one.url}")
+    if not daemon:
+        console.print("It starts as soon as `yivideo up` runs.")
+
+
+def as_json(selection: Selection, estimate: Estimate, launched: Sequence[LaunchedBackfill]) -> dict[str, Any]:
+    """Return the plan and what was launched as JSON."""
+    return {
+        "registered": len(selection.registered),
+        "videos": [{"key": one.key, "reason": one.reason, "start": one.start} for one in selection.videos],
+        "left_out": [{"key": key, "reason": why} for key, why in selection.left_out.items()],
+        "estimate": asdict(estimate),
+        "launched": [asdict(one) for one in launched],
+    }
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

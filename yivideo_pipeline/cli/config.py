@@ -1,7 +1,6 @@
-"""`yivideo config`: settings shown, checked and compared."""
+"""`yivideo config`: shows, checks and compares settings."""
 
 import os
-import socket
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,25 +11,21 @@ from yivideo_pipeline.cli.console import (
     print_json,
     print_table,
     printable,
-    sentences,
 )
-from yivideo_pipeline.errors.tree import ConfigError, Severity, YivideoError
-from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.notices.channels import channels_of
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.resolve import check_machine
-from yivideo_pipeline.settings.show import describe, diff_settings
+from yivideo_pipeline.settings.show import describe_settings, diff_settings
 from yivideo_pipeline.settings.tree import Settings
 
 
 def show(config: Path | None, *, as_json: bool) -> Exit:
-    """Print every setting, its value and where it was set; of a secret only that it is set.
+    """Print every setting, its value and where it was set; a secret only as set or not.
 
     Raises:
-        ConfigError: the settings can't be read.
+        ConfigError: The settings can't be read.
     """
-    rows = describe(load_settings(config))
+    rows = describe_settings(load_settings(config))
     if as_json:
         print_json([asdict(row) for row in rows])
     else:
@@ -44,7 +39,7 @@ def validate(file: Path | None) -> Exit:
     A file is checked together with the environment, as it would be used.
 
     Raises:
-        ConfigError: they are wrong by themselves; one line for each reason.
+        ConfigError: They are wrong by themselves; one line for each reason.
     """
     settings = load_settings(file)
     used = find_config(file, os.environ)
@@ -60,10 +55,10 @@ def validate(file: Path | None) -> Exit:
 
 
 def diff(old: Path, new: Path, *, as_json: bool) -> Exit:
-    """Compare what two files say, whatever the environment has in their place.
+    """Compare two files without the environment.
 
     Raises:
-        ConfigError: one of them can't be read.
+        ConfigError: One of them can't be read.
     """
     changes = diff_settings(_read_alone(old), _read_alone(new))
     console = open_console()
@@ -81,34 +76,3 @@ def diff(old: Path, new: Path, *, as_json: bool) -> Exit:
 
 def _read_alone(file: Path) -> Settings:
     return load_settings(file, {name: os.environ[name] for name in ("YIVIDEO_HOME",) if name in os.environ})
-
-
-# PART cli/notify.py: `yivideo notify`: one notice by each channel, now, so that a person sees whether it arrives.
-
-
-def send_trial(config: Path | None) -> Exit:
-    """Send a notice by each channel, in one attempt, and say what came of it; failed if any failed.
-
-    Raises:
-        ConfigError: the settings can't be read, or name no channel.
-    """
-    settings = load_settings(config).notices
-    channels = channels_of(settings)
-    if not channels:
-        raise ConfigError(
-            "Nobody is to be told",
-            "Set notices.webhook_url; or notices.smtp_host, notices.mail_from and notices.mail_to",
-        )
-    body = ("Failed runs and videos that are set aside will be told this way.",)
-    notice = Notice(
-        "test", f"A trial from {socket.gethostname()}", body, "test", Severity.LOW, settings.ui_url
-    )
-    console, end = open_console(), Exit.DONE
-    for channel in channels:
-        try:
-            channel.send(notice)
-            console.print(f"{channel.name}: sent")
-        except YivideoError as error:
-            console.print(f"{channel.name}: {sentences(error.message, error.hint)}")
-            end = Exit.FAILED
-    return end

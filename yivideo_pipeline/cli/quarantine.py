@@ -1,6 +1,6 @@
-"""`yivideo quarantine`: the videos that are set aside, and how they come back."""
+"""`yivideo quarantine`: lists the videos that are quarantined, and releases them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from yivideo_pipeline.cli.console import (
     moment,
     one_line,
     open_console,
+    plural,
     print_json,
     print_table,
     printable,
@@ -17,92 +18,92 @@ from yivideo_pipeline.cli.console import (
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.partition_keys import key_of
 
 
 def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
-    """Print the videos that are set aside, the latest first, each with its reason.
+    """Print the quarantined videos, the latest first, each with its reason.
 
     Raises:
-        ConfigError: the settings can't be read.
+        ConfigError: The settings can't be read.
     """
     settings = load_settings(config)
-    aside = list(ledger_of(settings.home).failures.quarantined().values())
+    quarantined = list(ledger_of(settings.home).failures.quarantined().values())
     if as_json:
-        print_json([asdict(one) for one in aside])
-    elif not aside:
-        open_console().print("No video is set aside.")
+        print_json([asdict(one) for one in quarantined])
+    elif not quarantined:
+        open_console().print("No video is quarantined.")
     else:
-        print_table(("video", "since", "stage", "attempts", "reason"), [_row(one) for one in aside])
-        open_console().print("`yivideo quarantine release VIDEO` takes one up again; so does a new file.")
+        print_table(("video", "since", "stage", "attempts", "reason"), [_row(one) for one in quarantined])
+        open_console().print("`yivideo quarantine release VIDEO` releases one; so does a changed file.")
     return Exit.DONE
 
 
 def release_videos(names: Sequence[str], config: Path | None, *, everything: bool) -> Exit:
-    """Take videos out of quarantine: those that are named, or all.
+    """Release videos from quarantine: those that are named, or all.
 
     Args:
         names: Files or partition keys.
         config: Settings file.
-        everything: All that are set aside, and no names.
+        everything: Release all; no names then.
 
     Raises:
-        ConfigError: the settings can't be read.
-        WrongUsage: a name is of no video that is set aside; none is released then.
+        ConfigError: The settings can't be read.
+        WrongUsage: A name is not that of a quarantined video; none is released then.
     """
     if everything == bool(names):
-        raise WrongUsage("It is not said which videos to release", "Name them, or give --all")
+        raise WrongUsage("No videos are named", "Name the videos to release, or give --all, not both")
     settings = load_settings(config)
     ledger = ledger_of(settings.home)
-    aside = ledger.failures.quarantined()
-    keys = list(aside) if everything else _keys_of(names, aside, settings)
+    quarantined = ledger.failures.quarantined()
+    keys = list(quarantined) if everything else _keys_of(names, quarantined, settings.library.roots)
     released = ledger.failures.release(keys)
-    # Their files are as they were: only one that the watch does not know is taken.
+    # Their files are unchanged: the watch takes only files that it does not know.
     ledger.files.forget(released)
-    _tell(released, settings)
+    _print_released(released, settings.library.poll_s)
     return Exit.DONE
 
 
-def _keys_of(names: Sequence[str], aside: dict[str, Quarantined], settings: Settings) -> list[str]:
-    """Turn files and keys into keys; a name that is both is the key, which the list shows."""
-    keys = {name: name if name in aside else _key_of(name, settings) for name in names}
-    unknown = [printable(name) for name, key in keys.items() if key not in aside]
+def _keys_of(
+    names: Sequence[str], quarantined: Mapping[str, Quarantined], roots: Mapping[str, Path]
+) -> list[str]:
+    """Turn files and keys into keys; a name that is both is taken as the key, which the list shows."""
+    keys = {name: name if name in quarantined else _key_of(name, roots) for name in names}
+    unknown = [printable(name) for name, key in keys.items() if key not in quarantined]
     if unknown:
-        raise WrongUsage(f"Not set aside: {', '.join(unknown)}", "`yivideo quarantine` lists those that are")
+        raise WrongUsage(
+            f"Not quarantined: {', '.join(unknown)}", "`yivideo quarantine` lists those that are"
+        )
     return list(dict.fromkeys(keys.values()))
 
 
-def _key_of(name: str, settings: Settings) -> str:
+def _key_of(name: str, roots: Mapping[str, Path]) -> str:
     try:
-        return key_of(Path(name), settings.library.roots)
+        return key_of(Path(name), roots)
     except ValueError as error:
         raise WrongUsage(str(error)) from error
 
 
-def _tell(released: Sequence[str], settings: Settings) -> None:
+def _print_released(released: Sequence[str], poll_s: float) -> None:
     console = open_console()
     for key in released:
         console.print(f"released: {printable(key)}")
     if not released:
-        console.print("No video is set aside.")
+        console.print("No video is quarantined.")
         return
     watched = sum(not key.startswith("/") for key in released)
     if watched:
         console.print(
-            f"While `yivideo up` runs, the sensor new_videos takes {_videos(watched)} as new,"
-            f" at one of its looks every {settings.library.poll_s} s; `yivideo process FILE` does it now."
+            f"While `yivideo up` runs, the sensor new_videos takes {plural(watched, 'video')} as new,"
+            f" in one of its scans every {poll_s} s; `yivideo process FILE` does it now."
         )
     if watched < len(released):
         console.print(
-            f"In no library root: {_videos(len(released) - watched)}; `yivideo process FILE` takes them up."
+            f"In no library root: {plural(len(released) - watched, 'video')};"
+            " `yivideo process FILE` processes them."
         )
 
 
-def _videos(count: int) -> str:
-    return "1 video" if count == 1 else f"{count} videos"
-
-
 def _row(one: Quarantined) -> tuple[str, ...]:
-    failed = one.failed
+    failed = one.failure
     return (one.key, moment(one.since), failed.stage, str(failed.attempts), one_line(failed.message))

@@ -1,4 +1,4 @@
-"""What is said at the end: a table of what was made, and a line for each thing worth knowing."""
+"""What became of each video: a line while the command works, a table and JSON at its end."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,22 +10,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from yivideo_pipeline.cli.console import log_path, one_line, printable, sentences, show_path
+from yivideo_pipeline.cli.console import one_line, printable, sentences, show_path
+from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     from yivideo_pipeline.defs.runner import Processed
 
-# PART cli/outcome.py: What came of each video, as the command's summary.
-
 Status = Literal["done", "failed", "interrupted", "not_started"]
 
 MODEL_STAGES = {stage.name for stage in STAGES.values() if stage.uses_model}
+UNFORESEEN = SystemFault.kind
+"""Kind of an error that no rule classifies; the messages of the others say all there is to know."""
+_NONE = "–"
 
 
 @dataclass(frozen=True)
-class Failure:
+class VideoFailure:
     """Why a video has no subtitles; `kind` is the error's in `errors.tree`."""
 
     kind: str
@@ -34,43 +36,44 @@ class Failure:
     stage: str | None = None
 
     @classmethod
-    def of(cls, error: YivideoError) -> "Failure":
+    def of(cls, error: YivideoError) -> "VideoFailure":
         """Describe an error that no stage reported."""
         return cls(error.kind, error.message, error.hint, error.context.stage)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one video, or of a folder that could not be looked into."""
+class VideoOutcome:
+    """What became of one video, or of a folder that could not be read."""
 
     path: Path
     status: Status
     processed: "Processed | None" = None
-    failure: Failure | None = None
+    failure: VideoFailure | None = None
 
     @classmethod
-    def of_run(cls, path: Path, processed: "Processed") -> "Outcome":
-        """Take over what the pipeline reports."""
+    def of_run(cls, path: Path, processed: "Processed") -> "VideoOutcome":
+        """Return the outcome of a run that ended by itself."""
         failed = processed.failure
         if failed is None:
             return cls(path, "done", processed)
-        return cls(path, "failed", processed, Failure(failed.kind, failed.message, failed.hint, failed.stage))
+        failure = VideoFailure(failed.kind, failed.message, failed.hint, failed.stage)
+        return cls(path, "failed", processed, failure)
 
     @property
     def already_processed(self) -> bool:
-        """Whether no model had to work: text and times were there from a run before."""
+        """Whether no model had to work: text and times were there from an earlier run."""
         return self.processed is not None and set(self.processed.reused) >= MODEL_STAGES
 
     @property
     def rtfx(self) -> float | None:
-        """Seconds of sound a second of work, loading among it; None where a model did nothing new."""
+        """Seconds of audio per second of work, including loading; None where a model did nothing new."""
         run = self.processed
         if self.status != "done" or run is None or not run.audio_s or MODEL_STAGES & set(run.reused):
             return None
         return run.audio_s / run.wall_s
 
     def as_json(self) -> dict[str, Any]:
-        """Return the same names for every video; null where there is nothing to say."""
+        """Return the same keys for every video; null where a value is not known."""
         run = self.processed
         return {
             "path": str(self.path),
@@ -93,31 +96,17 @@ class Outcome:
         }
 
 
-def summarize(outcomes: Sequence[Outcome], wall_s: float, error: Failure | None = None) -> dict[str, Any]:
-    """Return the summary of a whole command as JSON; `error` is what kept it from beginning."""
+def summarize(
+    outcomes: Sequence[VideoOutcome], wall_s: float, error: VideoFailure | None = None
+) -> dict[str, Any]:
+    """Return the summary of a whole command as JSON; `error` is what kept it from starting."""
     counts = {status: sum(one.status == status for one in outcomes) for status in get_args(Status)}
     videos = [one.as_json() for one in outcomes]
     return {**counts, "wall_s": wall_s, "videos": videos, "error": error and asdict(error)}
 
 
-UNFORESEEN = SystemFault.kind
-"""Kind of an error that no rule knew; those that are known say all there is to say."""
-_NONE = "–"
-
-
-def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """Print the table, then warnings and failures."""
-    if any(one.status == "done" for one in outcomes):
-        console.print(_table([one for one in outcomes if one.status == "done"]))
-    for one in outcomes:
-        for line in _lines(one):
-            console.print(line)
-    if any(one.failure and one.failure.kind == UNFORESEEN for one in outcomes) and (log := log_path()):
-        console.print(f"More about what was not foreseen is in {show_path(log)}")
-
-
-def result_line(outcome: Outcome) -> str:
-    """Say in one line what came of a video."""
+def result_line(outcome: VideoOutcome) -> str:
+    """Describe in one line what became of a video."""
     name, run = show_path(outcome.path), outcome.processed
     if outcome.failure:
         return f"{name}: {sentences(outcome.failure.message, outcome.failure.hint)}"
@@ -128,7 +117,19 @@ def result_line(outcome: Outcome) -> str:
     return f"{name}: {run.language}, {run.cues} cues, {run.audio_s or 0:.1f} s in {run.wall_s:.1f} s"
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def print_report(console: Console, outcomes: Sequence[VideoOutcome]) -> None:
+    """Print the table of finished videos, then warnings and failures."""
+    done = [one for one in outcomes if one.status == "done"]
+    if done:
+        console.print(_table(done))
+    for one in outcomes:
+        for line in _notes(one):
+            console.print(line)
+    if any(one.failure and one.failure.kind == UNFORESEEN for one in outcomes) and (log := log_path()):
+        console.print(f"More about the unforeseen errors is in {show_path(log)}")
+
+
+def _table(outcomes: Sequence[VideoOutcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("language")
@@ -155,7 +156,7 @@ def _number(value: float | None, form: str) -> str:
     return _NONE if value is None else format(value, form)
 
 
-def _lines(outcome: Outcome) -> Iterator[Text]:
+def _notes(outcome: VideoOutcome) -> Iterator[Text]:
     name, run = show_path(outcome.path), outcome.processed
     if outcome.failure:
         yield Text(f"failed: {result_line(outcome)}", style="red")

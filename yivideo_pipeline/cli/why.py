@@ -1,4 +1,4 @@
-"""`yivideo why`: what the watch does with a file, for which reason, and what is known of the video."""
+"""`yivideo why`: what the watch does with a file, why, and what the ledger knows of the video."""
 
 import os
 import shlex
@@ -13,14 +13,15 @@ from yivideo_pipeline.cli.console import (
     file_size,
     moment,
     open_console,
+    plural,
     print_json,
     printable,
     sentences,
 )
 from yivideo_pipeline.cli.folders import ledger_of
-from yivideo_pipeline.ledger.failures import Failed, Quarantined
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.materializations import Made
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
+from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.library.decisions import Action, Reason
 from yivideo_pipeline.library.outcome import Explanation
@@ -30,20 +31,28 @@ from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
-# PART cli/account.py: All that the ledger knows of one video: what was made of it, what failed, what is at work on it.
+_VERDICTS: dict[Action, str] = {
+    "take": "to be processed: the next scan takes it, while `yivideo up` runs",
+    "take_again": "to be processed again: the next scan takes it, while `yivideo up` runs",
+    "known": "known",
+    "wait": "waiting",
+    "skip": "skipped",
+    "retire": "to be removed",
+    "hold": "out of reach",
+}
 
 
 @dataclass(frozen=True)
 class StageAccount:
-    """What a stage made last, and why it would be made otherwise now; None: it would not, or who knows."""
+    """What a stage made last; `stale` says why it would make something else now, if that is known."""
 
-    made: Made
+    made: Materialization
     stale: str | None
 
 
 @dataclass(frozen=True)
 class RunAccount:
-    """The latest run that did something about the video; times are Unix seconds."""
+    """The latest run that worked on the video; times are Unix seconds."""
 
     run_id: str
     outcome: str
@@ -53,24 +62,58 @@ class RunAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """One video's account; `streak` is how many runs failed one after the other."""
+    """All that the ledger knows of one video; `streak` is how many runs failed one after the other."""
 
     key: str
     stages: tuple[StageAccount, ...]
     last_run: RunAccount | None
     at_work: AtWork | None
-    failed: Failed | None
+    failed: StageFailure | None
     streak: int
     quarantined: Quarantined | None
 
 
+def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
+    """Print what the watch does with a file and why, and what was made of it; nothing is changed.
+
+    Args:
+        path: The file; it may have been deleted.
+        config: Settings file.
+        as_json: Print one JSON object.
+
+    Raises:
+        ConfigError: The settings can't be read.
+        WrongUsage: It is a folder, or neither exists nor is known.
+    """
+    settings = load_settings(config)
+    if path.is_dir():
+        raise WrongUsage(
+            f"{printable(str(path))} is a folder",
+            "Name a file in it; `yivideo process` makes subtitles for a whole folder",
+        )
+    ledger = ledger_of(settings.home)
+    storage = Storage(settings.storage.root, settings.home / "tmp")
+    explanation = open_watch(settings, ledger, storage).explain(path)
+    account = account_of(key_of(path, settings.library.roots), ledger, settings)
+    if not (os.path.lexists(path) or explanation.record or account.last_run):
+        raise WrongUsage(f"There is no {printable(str(path))}", "Check the path")
+    if as_json:
+        print_json(_as_json(path, explanation, account))
+    else:
+        lines = list(_lines(path, explanation, account))
+        width = max(len(label) for label, _ in lines)
+        for label, text in lines:
+            open_console().print(f"{label:{width}}  {printable(text)}")
+    return Exit.DONE
+
+
 def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
-    """Read a video's account; Dagster is not asked, so that it takes no time."""
-    made, failed = ledger.made.of(key), ledger.failures.last(key)
+    """Read what is known of a video; Dagster is not asked, which would take a second."""
+    made, failed = ledger.materializations.of(key), ledger.failures.last(key)
     return Account(
         key,
         stages=_stages(made, settings),
-        last_run=_last_run(made, failed, settings),
+        last_run=_last_run(made, failed, settings.notices.ui_url),
         at_work=ledger.workers.at_work(key),
         failed=failed,
         streak=ledger.failures.streak(key),
@@ -78,156 +121,112 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
     )
 
 
-def _stages(made: Mapping[str, Made], settings: Settings) -> tuple[StageAccount, ...]:
+def _stages(made: Mapping[str, Materialization], settings: Settings) -> tuple[StageAccount, ...]:
     if not made:
         return ()
     from yivideo_pipeline.defs.cache_keys import recipes
 
-    revision = _revision(settings)
+    revision = _revision(settings.speech.options.model_name, settings.cache.model_dir)
     now = recipes(settings, revision or "")
     content = made["video"].video_hash if "video" in made else None
     accounts = []
     for stage, recipe in now.items():
         if stage in made:
-            # Without its weights the recipe of the transcript can't be told.
+            # The key of the transcript depends on the weights, which may not be here.
             known = None if stage == "transcript" and revision is None else recipe
             accounts.append(StageAccount(made[stage], _why_stale(made[stage], known, content)))
     return tuple(accounts)
 
 
-def _why_stale(made: Made, recipe: str | None, content: str | None) -> str | None:
+def _why_stale(made: Materialization, recipe: str | None, content: str | None) -> str | None:
     if content and made.video_hash != content:
         return "the video was changed since"
     if recipe is None or made.recipe == recipe:
         return None
     if made.recipe.partition(".")[0] != recipe.partition(".")[0]:
-        return "the program makes it otherwise now"
-    return None if made.chosen else "the settings are others now"
+        return "the program makes something else of it now"
+    return None if made.chosen else "the settings have changed since"
 
 
-def _revision(settings: Settings) -> str | None:
-    """Return the revision of the weights that the settings name; None where they are not on this machine."""
+def _revision(model_name: str, model_dir: Path) -> str | None:
+    """Return the revision of a model's weights; None where they are not on this machine."""
     from yivideo_pipeline.speech.weights import find_weights, weights_status
 
-    name, folder = settings.speech.options.model_name, settings.cache.model_dir
-    if weights_status(name, folder, offline=True).state != "present":
+    if weights_status(model_name, model_dir, offline=True).state != "present":
         return None
-    return find_weights(name, folder, offline=True).revision
+    return find_weights(model_name, model_dir, offline=True).revision
 
 
-def _last_run(made: Mapping[str, Made], failed: Failed | None, settings: Settings) -> RunAccount | None:
+def _last_run(
+    made: Mapping[str, Materialization], failed: StageFailure | None, ui_url: str
+) -> RunAccount | None:
     latest = max(made.values(), key=lambda one: one.made_at, default=None)
     if failed and (latest is None or failed.at >= latest.made_at):
         run_id, outcome, at = failed.run_id, f"failed at the {failed.stage}", failed.at
     elif latest:
         done = "subtitles" in made and made["subtitles"].run_id == latest.run_id
-        outcome = "subtitles were made" if done else f"came as far as the {latest.stage}"
+        outcome = "subtitles were made" if done else f"got as far as the {latest.stage}"
         run_id, at = latest.run_id, latest.made_at
     else:
         return None
-    return RunAccount(run_id, outcome, at, f"{settings.notices.ui_url.rstrip('/')}/runs/{run_id}")
+    return RunAccount(run_id, outcome, at, f"{ui_url.rstrip('/')}/runs/{run_id}")
 
 
-_VERDICTS: dict[Action, str] = {
-    "take": "to be made: the next look takes it, while `yivideo up` runs",
-    "take_again": "to be made again: the next look takes it, while `yivideo up` runs",
-    "known": "known",
-    "wait": "waiting",
-    "skip": "skipped",
-    "retire": "to be taken out",
-    "hold": "out of sight",
-}
-
-
-def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
-    """Say what the watch does with a file and why, and what was made of it; nothing is changed.
-
-    Args:
-        path: The file; one that was deleted is answered for too.
-        config: Settings file.
-        as_json: Print one JSON object.
-
-    Raises:
-        ConfigError: the settings can't be read.
-        WrongUsage: it is a folder, or neither there nor known.
-    """
-    settings = load_settings(config)
-    if path.is_dir():
-        raise WrongUsage(
-            f"{printable(str(path))} is a folder",
-            "Name a file in it; `yivideo process` makes subtitles for all of a folder",
-        )
-    ledger = ledger_of(settings.home)
-    storage = Storage(settings.storage.root, settings.home / "tmp")
-    answer = open_watch(settings, ledger, storage).explain(path)
-    account = account_of(key_of(path, settings.library.roots), ledger, settings)
-    if not (os.path.lexists(path) or answer.record or account.last_run):
-        raise WrongUsage(f"There is no {printable(str(path))}", "Check the path")
-    if as_json:
-        print_json(_as_json(path, answer, account))
-    else:
-        lines = list(_lines(path, answer, account))
-        width = max(len(label) for label, _ in lines)
-        for label, text in lines:
-            open_console().print(f"{label:{width}}  {printable(text)}")
-    return Exit.DONE
-
-
-def _as_json(path: Path, answer: Explanation, account: Account) -> dict[str, Any]:
-    decision = answer.decision
+def _as_json(path: Path, explanation: Explanation, account: Account) -> dict[str, Any]:
+    decision = explanation.decision
     return {
         "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow links
         "action": decision.action,
         "why": decision.reason.name,
         "reason": decision.reason.sentence,
         "detail": decision.detail,
-        "file": answer.record and asdict(answer.record),
+        "file": explanation.record and asdict(explanation.record),
         **asdict(account),
     }
 
 
-def _lines(path: Path, answer: Explanation, account: Account) -> Iterator[tuple[str, str]]:
-    decision = answer.decision
+def _lines(path: Path, explanation: Explanation, account: Account) -> Iterator[tuple[str, str]]:
+    decision = explanation.decision
     yield "watch", sentences(_VERDICTS[decision.action], str(decision))
     if decision.reason is Reason.OUTSIDE:
         yield "", f"`yivideo process {shlex.quote(str(path))}` makes its subtitles."
     yield "partition", account.key
-    if record := answer.record:
+    if record := explanation.record:
         yield "file", f"{file_size(record.size_bytes)}, changed {moment(record.mtime_ns / 1e9)}"
     if now := account.at_work:
         share = "" if now.fraction is None else f" ({now.fraction:.0%} of it done)"
         yield "at work", f"{now.stage}, since {moment(now.since)}{share}"
     elif record and record.taken and account.last_run is None:
-        yield "at work", "not yet: it was taken, and its run waits for its turn"
+        yield "at work", "not yet: it was taken, and its run is queued"
     for stage in account.stages:
-        yield stage.made.stage, _stage(stage)
+        yield stage.made.stage, _describe(stage)
     if run := account.last_run:
         yield "last run", f"{moment(run.at)}, {run.outcome}: {run.url}"
-    yield from _trouble(account)
+    yield from _failures(account)
 
 
-def _stage(stage: StageAccount) -> str:
+def _describe(stage: StageAccount) -> str:
     made = stage.made
-    parts = [f"{'found made' if made.reused else 'made'} {moment(made.made_at)}", *_engine(made)]
+    parts = [f"{'reused' if made.reused else 'made'} {moment(made.made_at)}", *_engine(made)]
     if stage.stale:
         parts.append(f"stale: {stage.stale}")
     return ", ".join(parts)
 
 
-def _engine(made: Made) -> Iterator[str]:
+def _engine(made: Materialization) -> Iterator[str]:
     if made.model:
         yield f"{made.model} in {made.compute_type} on {made.device}"
     if made.rtfx:
         yield f"{made.rtfx:.1f} × real time"
 
 
-def _trouble(account: Account) -> Iterator[tuple[str, str]]:
+def _failures(account: Account) -> Iterator[tuple[str, str]]:
     if failed := account.failed:
-        attempts = "1 attempt" if failed.attempts == 1 else f"{failed.attempts} attempts"
-        told = sentences(failed.message, failed.hint)
-        yield "failure", f"{moment(failed.at)}, {failed.stage}, {attempts}: {told}"
+        attempts = plural(failed.attempts, "attempt")
+        problem = sentences(failed.message, failed.hint)
+        yield "failure", f"{moment(failed.at)}, {failed.stage}, {attempts}: {problem}"
         if account.streak > 1:
             yield "", f"{account.streak} runs failed one after the other."
-    if aside := account.quarantined:
+    if quarantined := account.quarantined:
         release = f"yivideo quarantine release {shlex.quote(account.key)}"
-        yield "set aside", f"since {moment(aside.since)}; `{release}` or a changed file takes it up again."
+        yield "quarantined", f"since {moment(quarantined.since)}; `{release}` or a changed file ends that."
