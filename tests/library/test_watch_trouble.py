@@ -75,7 +75,7 @@ def test_a_root_that_never_was_there_alerts_too(library):
     assert [alert.decision.reason for alert in library.scan().alerts] == [Reason.ROOT_GONE]
 
 
-def test_a_root_that_is_empty_suddenly_retires_nothing_and_alerts(stocked):
+def test_a_root_that_is_suddenly_empty_retires_nothing_and_alerts(stocked):
     away = stocked.inbox.with_name("away")
     stocked.inbox.rename(away)
     stocked.inbox.mkdir()

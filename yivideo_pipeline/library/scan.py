@@ -210,9 +210,7 @@ class Survey:
             elif "" in self.lost_mounts(root):
                 troubles[root] = Decision(Reason.MOUNT_GONE, printable_name(str(self.roots[root])))
             elif not scan.files and self._present_before(root) >= SUDDEN:
-                troubles[root] = Decision(
-                    Reason.ROOT_EMPTY, f"{self._present_before(root)} videos were in it"
-                )
+                troubles[root] = Decision(Reason.ROOT_EMPTY, f"it had {self._present_before(root)} videos")
         return troubles
 
     def twin(self, stamp: Stamp) -> Twin | None:
