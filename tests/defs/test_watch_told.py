@@ -1,20 +1,20 @@
 from yivideo_pipeline.defs.sensors.new_videos import LINES, sum_up, tell
-from yivideo_pipeline.library.decisions import Decision, Why
-from yivideo_pipeline.library.outcome import Alert, Look
+from yivideo_pipeline.library.decisions import Decision, Reason
+from yivideo_pipeline.library.outcome import ScanResult, WatchAlert
 
 
 def look(decisions=None, known=0, alerts=()):
     """A look whose news are all that is not known."""
     decisions = decisions or {}
-    counts = {why: sum(one.why is why for one in decisions.values()) for why in Why}
-    counts[Why.TAKEN] += known
-    return Look((), (), decisions, decisions, counts, tuple(alerts))
+    counts = {why: sum(one.reason is why for one in decisions.values()) for why in Reason}
+    counts[Reason.TAKEN] += known
+    return ScanResult((), (), decisions, decisions, counts, tuple(alerts))
 
 
 def test_each_decision_that_is_new_has_a_line_with_its_reason():
     news = {
-        "b.mp4": Decision(Why.TOO_SMALL, "3 of 1024 bytes"),
-        "a.mp4": Decision(Why.CHANGED),
+        "b.mp4": Decision(Reason.TOO_SMALL, "3 of 1024 bytes"),
+        "a.mp4": Decision(Reason.CHANGED),
     }
     assert list(tell(look(news)))[:2] == [
         "a.mp4: to be made again. The file was changed since it was taken.",
@@ -23,15 +23,15 @@ def test_each_decision_that_is_new_has_a_line_with_its_reason():
 
 
 def test_of_many_only_the_first_have_a_line_and_the_others_are_counted():
-    news = {f"{number}.mp4": Decision(Why.SETTLING) for number in range(LINES + 150)}
+    news = {f"{number}.mp4": Decision(Reason.SETTLING) for number in range(LINES + 150)}
     lines = list(tell(look(news)))
     assert len(lines) == LINES + 2
     assert lines[LINES].startswith("150 more waiting. It may still be written")
 
 
 def test_what_is_done_comes_before_what_is_not():
-    news = {f"{number}.mp4": Decision(Why.TOO_SMALL) for number in range(LINES)}
-    first, *_ = tell(look({**news, "z.mp4": Decision(Why.NEW)}))
+    news = {f"{number}.mp4": Decision(Reason.TOO_SMALL) for number in range(LINES)}
+    first, *_ = tell(look({**news, "z.mp4": Decision(Reason.NEW)}))
     assert first.startswith("z.mp4: to be made.")
 
 
@@ -43,5 +43,5 @@ def test_where_nothing_is_new_there_is_no_line_and_the_sum_has_all():
 
 
 def test_what_a_person_should_look_at_comes_first():
-    gone = Alert("inbox", Decision(Why.ROOT_GONE), 3)
+    gone = WatchAlert("inbox", Decision(Reason.ROOT_GONE), 3)
     assert sum_up(look(alerts=[gone])).startswith("Library root 'inbox': Its root is not there")

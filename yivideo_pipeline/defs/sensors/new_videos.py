@@ -8,8 +8,8 @@ import dagster as dg
 
 from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import Severity
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.files import Stamp
-from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.library.decisions import Action, Reason
 from yivideo_pipeline.library.outcome import LibraryItem, ScanResult
