@@ -97,11 +97,7 @@ def pause_schedules(config: Path | None) -> Exit:
         canceled = take_back_scheduled(instance)
     open_console().print(
         "Paused: no schedule launches a backfill until `yivideo backfill --resume`."
-        + (
-            f" Their backfills that had not begun ({cancelled}) are canceled, and found again later."
-            if cancelled
-            else ""
-        )
+        + (f" Their backfills that had not begun ({canceled}) are canceled for now." if canceled else "")
         + " Runs that have begun continue to their end, and so do backfills by hand."
     )
     return Exit.DONE
@@ -172,13 +168,11 @@ def _is_confirmed(request: BackfillRequest) -> bool:
     return typer.confirm("Launch it?", err=request.as_json)
 
 
-def _launch(
-    instance: "dg.DagsterInstance", selection: Selection, settings: Settings
-) -> list[LaunchedBackfill]:
-    ui = settings.notices.ui_url.rstrip("/")
+def _launch(instance: "dg.DagsterInstance", selection: Selection, ui_url: str) -> list[LaunchedBackfill]:
+    pages = f"{ui_url.rstrip('/')}/runs/b"
     return [
         LaunchedBackfill(
-            order.backfill_id, f"{ui}/runs/b/{order.backfill_id}", len(order.keys), tuple(order.stages)
+            order.backfill_id, f"{pages}/{order.backfill_id}", len(order.keys), tuple(order.stages)
         )
         for order in orders_by_hand(instance, selection)
         if launch(instance, order)
@@ -219,7 +213,10 @@ def format_estimate(estimate: Estimate) -> str:
     if estimate.work_s is None or estimate.audio_s is None:
         return "How long it takes is not known yet: too little was processed with this model on this machine."
     guess = f", {estimate.guessed} durations guessed" if estimate.guessed else ""
-    return f"At the usual speed: about {_duration(estimate.work_s)} for {_duration(estimate.audio_s)} of audio{guess}."
+    return (
+        f"At the usual speed: about {_duration(estimate.work_s)}"
+        f" for {_duration(estimate.audio_s)} of audio{guess}."
+    )
 
 
 def print_launched(console: Console, launched: Sequence[LaunchedBackfill], *, daemon: bool) -> None:
