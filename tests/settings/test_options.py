@@ -7,20 +7,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
-from yivideo_pipeline.settings.whisper_models import MODELS, estimate_memory_bytes
-
-GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
-    ("large-v2", "float16", 1, True, 4525),
-    ("large-v2", "float16", 8, True, 6090),
-    ("large-v2", "int8", 1, True, 2926),
-    ("large-v2", "int8", 8, True, 4500),
-]
-CPU_TABLE = [  # the same readme: small, beam 5
-    ("small", "float32", 1, False, 2257),
-    ("small", "float32", 8, False, 4230),
-    ("small", "int8", 1, False, 1477),
-    ("small", "int8", 8, False, 3608),
-]
+from yivideo_pipeline.settings.whisper_models import MODELS
 
 
 def refusal(**values: object) -> str:
@@ -102,17 +89,6 @@ def test_formats_come_as_a_list_or_with_commas_each_once():
 def test_the_shortest_cue_may_not_be_over_the_longest():
     with pytest.raises(ValidationError, match="lower the first or raise the second"):
         SubtitleOptions(min_duration_s=4, max_duration_s=2)
-
-
-@pytest.mark.parametrize(("model", "kind", "batch", "cuda", "megabytes"), GPU_TABLE + CPU_TABLE)
-def test_the_memory_estimate_is_within_a_fifth_of_what_was_measured(model, kind, batch, cuda, megabytes):
-    estimate = estimate_memory_bytes(model, kind, batch, cuda=cuda)
-    assert estimate is not None
-    assert estimate / 2**20 == pytest.approx(megabytes, rel=0.2)
-
-
-def test_a_model_outside_the_catalogue_has_no_estimate():
-    assert estimate_memory_bytes("owner/model", "int8", 1) is None
 
 
 @pytest.mark.parametrize(("task", "written"), [("transcribe", "zh"), ("translate", "en")])

@@ -9,11 +9,11 @@ from yivideo_pipeline.settings.tree import Settings
 
 
 def apply_environment(settings: Settings, environ: MutableMapping[str, str] | None = None) -> None:
-    """Make the cache folders, and tell huggingface_hub and transformers of token, caches and offline mode.
+    """Make the cache folders, and pass token, caches and offline mode to huggingface_hub and transformers.
 
     Call it once, at an edge of the program, before those libraries are imported. huggingface_hub fixes
-    its offline mode and cache folder at import; where that has happened, they are set there too. What
-    is not set in the settings stays as the environment has it.
+    its offline mode and cache folder at import; if it was imported before, they are set there too.
+    Variables whose setting is unset keep their values.
 
     Raises:
         ConfigError: The token file can't be read.

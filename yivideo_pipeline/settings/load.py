@@ -1,7 +1,7 @@
 """Reads the settings: defaults, then config.yml, then the environment.
 
-Each value's place (a line of a file, a variable) is kept from the start, so that an error can name it
-and `yivideo config show` can tell it; that is why the layers are merged here rather than by
+The place of each value (a line of a file, a variable) is kept, so that error messages and
+`yivideo config show` can name it. That is why the layers are merged here rather than by
 pydantic-settings, which forgets where a value came from.
 """
 
@@ -20,7 +20,7 @@ from yivideo_pipeline.settings.tree import Settings, find_home
 
 PREFIX = "YIVIDEO_"
 OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS", "YIVIDEO_WHISPERX"})
-"""Variables with our prefix that are no settings."""
+"""Variables with our prefix that are not settings."""
 SHARED_VARIABLES: dict[str, KeyPath] = {
     "HF_TOKEN": ("hub", "token"),
     "TRANSFORMERS_OFFLINE": ("hub", "offline"),
@@ -29,13 +29,13 @@ SHARED_VARIABLES: dict[str, KeyPath] = {
     "TRANSFORMERS_CACHE": ("cache", "transformers_cache"),
     "WHISPERX_MODEL_CACHE_DIR": ("cache", "model_dir"),
 }
-"""Variables of other programs that set one of ours; a `YIVIDEO_` variable goes before them."""
+"""Variables of other programs that set one of our settings; a `YIVIDEO_` variable takes precedence."""
 SECTION_ALIASES = {"whisperx_service": "speech"}
 """Section names of the service that yivideo replaces."""
 
 
 class Given(NamedTuple):
-    """A value that somebody set; `source` is a file or a variable, `where` the exact place."""
+    """A value that the user set; `source` is a file or a variable, `where` the exact place."""
 
     value: Any
     source: str
@@ -49,12 +49,12 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     """Read and validate the settings.
 
     Args:
-        config: The settings file; without it what `find_config` finds.
+        config: The settings file; None: the one that `find_config` finds.
         environ: Environment variables; the process's own by default.
 
     Raises:
-        ConfigError: The file is missing, unreadable or no YAML.
-        ConfigValidationError: Values are refused; the message has one line for each.
+        ConfigError: The file is missing, unreadable or not YAML.
+        ConfigValidationError: Values are not allowed; the message has one line for each.
     """
     environ = os.environ if environ is None else environ
     file = find_config(config, environ)
@@ -68,10 +68,10 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
 
 
 def find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """Return the settings file that applies, the first that is there; None where there is none.
+    """Return the settings file that applies, the first that exists; None where none does.
 
     Raises:
-        ConfigError: A file asked for by name is not there.
+        ConfigError: A file that was named does not exist.
     """
     found = next((file for file in config_places(config, environ) if file.is_file()), None)
     named = config or environ.get("YIVIDEO_CONFIG")
@@ -83,9 +83,9 @@ def find_config(config: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def config_places(config: Path | None, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return where the settings file is looked for.
+    """Return the places where the settings file is looked for, in order.
 
-    That is the one given, or `YIVIDEO_CONFIG`; else `config.yml` in the home folder, then `config.yml`
+    These are the given file, or `YIVIDEO_CONFIG`; else `config.yml` in the home folder, then `config.yml`
     in the checkout (or, outside of one, in the current folder).
     """
     named = config or environ.get("YIVIDEO_CONFIG")
@@ -96,7 +96,7 @@ def config_places(config: Path | None, environ: Mapping[str, str]) -> tuple[Path
 
 
 def _read_file(file: Path) -> tuple[Values, list[str]]:
-    """Read a settings file; the old section names are merged into ours."""
+    """Read a settings file; sections under their old names are merged into ours."""
     values: Values = {}
     problems = []
     for path, value, line in read_yaml(file):
@@ -113,7 +113,7 @@ def _read_file(file: Path) -> tuple[Values, list[str]]:
 
 
 def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
-    """Read the variables; those of other programs first, so that ours replace them."""
+    """Read the environment: variables of other programs first, so that ours replace them."""
     values = {
         path: Given(environ[name], name, name) for name, path in SHARED_VARIABLES.items() if environ.get(name)
     }
@@ -138,7 +138,7 @@ def _variable(path: KeyPath) -> str:
 
 
 def _build(values: Values) -> Settings:
-    """Validate the merged values and keep their places in the settings."""
+    """Validate the merged values; the settings keep their places."""
     try:
         settings = Settings.model_validate(_nest(values))
     except ValidationError as error:
@@ -160,7 +160,7 @@ def _nest(values: Values) -> dict[str, Any]:
 
 
 def _name_place(path: KeyPath, values: Values) -> str:
-    """Say where the value at a path was written; of a section, which sources speak of it."""
+    """Return the place where the value at a path was written; for a section, the sources that set it."""
     if path in values:
         return values[path].where
     sources = dict.fromkeys(given.source for key, given in values.items() if key[: len(path)] == path)
@@ -168,7 +168,7 @@ def _name_place(path: KeyPath, values: Values) -> str:
 
 
 class Entry(NamedTuple):
-    """One value of a settings file: its key path, the value, the line counted from 1."""
+    """One value of a settings file: its key path, the value, and its line, counted from 1."""
 
     path: tuple[str, ...]
     value: Any
@@ -179,7 +179,7 @@ def read_yaml(file: Path) -> list[Entry]:
     """Read the values of a YAML file; nested sections are flattened to key paths.
 
     Raises:
-        ConfigError: The file can't be read, is no YAML, has no sections or the same key twice.
+        ConfigError: The file can't be read, is not YAML, has no sections or has the same key twice.
     """
     try:
         loader = yaml.SafeLoader(file.read_text(encoding="utf-8"))

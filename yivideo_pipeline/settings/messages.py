@@ -15,7 +15,7 @@ _BOUNDS = {
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean ...?)` with the known name nearest to this one, or nothing."""
+    """Return ` (did you mean ...?)` with the most similar known name, or an empty text."""
     by_folded = {other.lower(): other for other in known}
     near = get_close_matches(name.lower(), by_folded, n=1)
     return f" (did you mean {by_folded[near[0]]}?)" if near else ""
@@ -24,22 +24,26 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def explain(
     error: ValidationError, model: type[BaseModel], name_place: Callable[[KeyPath], str] = ".".join
 ) -> list[str]:
-    """Turn pydantic's errors into lines: where the value stands, what is wrong, what is allowed.
+    """Return a line for each of pydantic's errors: the value's place, what is wrong, what is allowed.
 
     Args:
         error: What validating `model` raised.
         model: The model that refused the values; its field names feed the suggestions.
-        name_place: Says where the value at a key path was written; by default the dotted path.
+        name_place: Returns the place where the value at a key path was written; by default the dotted path.
     """
     lines = []
     for details in error.errors(include_url=False):
         path = to_key_path(model, details["loc"])
         place = name_place(path)
-        lines.append(f"{place}: {_say(details, model, path)}" if place else _say(details, model, path))
+        lines.append(
+            f"{place}: {_describe_error(details, model, path)}"
+            if place
+            else _describe_error(details, model, path)
+        )
     return list(dict.fromkeys(lines))
 
 
-def _say(details: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str:
+def _describe_error(details: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         owner = find_model(model, path[:-1])

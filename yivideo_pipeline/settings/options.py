@@ -1,7 +1,7 @@
-"""Options of one call, as the settings file, a workflow or a Dagster launch give them.
+"""Options of one call, as the settings file, a workflow or a Dagster launch gives them.
 
-Frozen and bounded: what passes here needs no further check in the domain code, except what depends
-on the machine (`settings.rules`).
+They are frozen and bounded: domain code need not check them again. What depends on the machine is
+checked in `settings.resolve`.
 """
 
 import re
@@ -48,7 +48,7 @@ class ComputeType(StrEnum):
 
 
 class Task(StrEnum):
-    """What becomes of the words that are said."""
+    """What becomes of the spoken words."""
 
     TRANSCRIBE = "transcribe"
     TRANSLATE = "translate"
@@ -67,7 +67,7 @@ class Aligner(StrEnum):
 
 
 class ZhScript(StrEnum):
-    """Script that Chinese text is written in."""
+    """The script of Chinese text."""
 
     SIMPLIFIED = "simplified"
     TRADITIONAL = "traditional"
@@ -77,14 +77,14 @@ NO_MODEL_FOLDER = "there is no such folder: give an existing folder, a hub id (o
 
 
 class NoModelFolder(ValueError):
-    """A model's name that can only be a folder, and is none."""
+    """A model's name that can only be a folder, but no such folder exists."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r}: {NO_MODEL_FOLDER}")
 
 
 def _check_model(name: str) -> str:
-    """Accept a known name, an existing folder, or a hub id; names are tried first."""
+    """Return the name of a known model, an existing folder, or a hub id; names take precedence."""
     name = name.strip()
     if name in MODELS:
         return name
@@ -102,7 +102,7 @@ def _check_model(name: str) -> str:
 
 
 def _check_language(value: Any) -> Any:
-    """Turn codes, names and regional tags into Whisper's code; absent means detect."""
+    """Return Whisper's code for a code, a name or a regional tag; an absent value means detect."""
     if value is None:
         return "auto"
     if value is False:  # YAML reads the code of Norwegian as a boolean
@@ -122,11 +122,11 @@ def _check_language(value: Any) -> Any:
 LOAD_FIELDS = frozenset(
     {"model_name", "device", "compute_type", "use_faster_whisper", "faster_whisper_threads"}
 )
-"""Fields of `SpeechOptions` that are fixed when a model is loaded: a change needs a reload."""
+"""Fields of `SpeechOptions` that take effect when a model is loaded: a change needs a reload."""
 
 
 class SpeechOptions(BaseModel):
-    """What is recognized, by which model, how; the keys are the owner's contract's."""
+    """What is recognized, by which model, and how; the names of the fields are part of the public API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -138,16 +138,18 @@ class SpeechOptions(BaseModel):
     )
     task: Task = Field(
         Task.TRANSCRIBE,
-        description="transcribe: as it is said; translate: into English, its word times rough",
+        description="transcribe: in the spoken language; translate: into English, with rough word times",
     )
     device: Device = Field(Device.AUTO, description="Where the models run")
-    compute_type: ComputeType = Field(ComputeType.AUTO, description="Precision")
+    compute_type: ComputeType = Field(
+        ComputeType.AUTO, description="Precision of the weights and the arithmetic"
+    )
     batch_size: int = Field(8, ge=1, le=64, description="Chunks of up to 30 s decoded at once")
     use_faster_whisper: bool = Field(
         True, description="true: faster-whisper's batched path; false: WhisperX's own pipeline"
     )
     faster_whisper_threads: int | None = Field(
-        None, ge=1, le=32, description="CPU threads; unset: as many as there are cores, at most 32"
+        None, ge=1, le=32, description="CPU threads; unset: one for each core, at most 32"
     )
     beam_size: int = Field(5, ge=1, le=20, description="Beam width of the decoder")
     aligner: Aligner = Field(Aligner.AUTO, description="How words get their final times")
@@ -155,7 +157,7 @@ class SpeechOptions(BaseModel):
 
     @property
     def written_language(self) -> str:
-        """Language of the words that come out of it; `auto` is that of the sound."""
+        """Language of the resulting words; `auto` is that of the sound."""
         return TRANSLATED if self.task is Task.TRANSLATE else self.language
 
     @model_validator(mode="after")
@@ -178,7 +180,7 @@ class SpeechOptions(BaseModel):
 
 
 class SubtitleFormat(StrEnum):
-    """Subtitle file formats that can be written."""
+    """Formats of subtitle files that can be written."""
 
     SRT = "srt"
     VTT = "vtt"
@@ -189,30 +191,36 @@ class SubtitleFormat(StrEnum):
 
 
 def split_list(value: Any) -> Any:
-    """Accept `srt,vtt` beside a list, as command lines and environment variables have it; each once."""
+    """Return the items of a list, or of text such as `srt,vtt`, each once; anything else as it is."""
     parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
     return tuple(dict.fromkeys(parts)) if isinstance(parts, list | tuple) else parts
 
 
 class SubtitleOptions(BaseModel):
-    """How words become cues, and in which formats."""
+    """How words become cues, and the formats in which they are written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     formats: Annotated[tuple[SubtitleFormat, ...], BeforeValidator(split_list)] = Field(
-        (SubtitleFormat.SRT,), min_length=1, description="Formats to write"
+        (SubtitleFormat.SRT,), min_length=1, description="Formats of the subtitle files"
     )
-    max_chars_per_line: int = Field(42, ge=10, le=80, description="Line length, Latin and like scripts")
-    max_chars_per_line_cjk: int = Field(16, ge=8, le=40, description="Line length, Chinese, Japanese, Korean")
-    max_lines: int = Field(2, ge=1, le=4, description="Lines a cue")
-    min_duration_s: float = Field(5 / 6, ge=0.1, le=5, description="Shortest cue")
-    max_duration_s: float = Field(7.0, ge=1, le=30, description="Longest cue")
-    max_chars_per_second: float = Field(20.0, ge=5, le=60, description="Reading speed")
+    max_chars_per_line: int = Field(
+        42, ge=10, le=80, description="Most characters in a line, Latin and similar scripts"
+    )
+    max_chars_per_line_cjk: int = Field(
+        16, ge=8, le=40, description="Most characters in a line of Chinese, Japanese or Korean"
+    )
+    max_lines: int = Field(2, ge=1, le=4, description="Most lines in a cue")
+    min_duration_s: float = Field(5 / 6, ge=0.1, le=5, description="Shortest time that a cue is shown")
+    max_duration_s: float = Field(7.0, ge=1, le=30, description="Longest time that a cue is shown")
+    max_chars_per_second: float = Field(20.0, ge=5, le=60, description="Highest reading speed")
     max_chars_per_second_cjk: float = Field(
-        11.0, ge=2, le=30, description="Reading speed, Chinese, Japanese, Korean"
+        11.0, ge=2, le=30, description="Highest reading speed in Chinese, Japanese or Korean"
     )
-    min_gap_ms: int = Field(83, ge=0, le=1000, description="Gap between cues: two frames at 24 a second")
-    max_pause_s: float = Field(1.0, ge=0.1, le=10, description="No cue goes across a longer pause")
+    min_gap_ms: int = Field(
+        83, ge=0, le=1000, description="Shortest gap between cues; 83 ms are two frames at 24 a second"
+    )
+    max_pause_s: float = Field(1.0, ge=0.1, le=10, description="Longest pause in speech within one cue")
 
     @model_validator(mode="after")
     def _shortest_is_not_over_longest(self) -> Self:

@@ -1,79 +1,13 @@
-"""Whether options fit a machine, and what `auto` means on it."""
+"""Checks options against a machine, and chooses what `auto` means on it."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.hardware import Hardware
+from yivideo_pipeline.settings.memory import MemoryBudget
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions, Task
-from yivideo_pipeline.settings.whisper_models import MODELS, estimate_memory_bytes
-
-# PART settings/memory.py: Whether a model and its batch fit the free memory, and what would.
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryBudget:
-    """The options' demand against the free memory of one device."""
-
-    options: SpeechOptions
-    hardware: Hardware
-    device: Literal["cpu", "cuda"]
-
-    @property
-    def free_bytes(self) -> int | None:
-        """Free memory; None for a GPU whose driver does not tell."""
-        if self.device == "cpu":
-            return self.hardware.memory_available_bytes
-        return self.hardware.gpus[0].memory_free_bytes if self.hardware.gpus else None
-
-    def estimate(
-        self, compute_type: ComputeType, batch_size: int | None = None, model: str | None = None
-    ) -> int | None:
-        """Estimate the demand in bytes, by default of the options' own batch and model; None if unknown."""
-        return estimate_memory_bytes(
-            model or self.options.model_name,
-            compute_type,
-            batch_size or self.options.batch_size,
-            self.options.beam_size,
-            cuda=self.device == "cuda",
-        )
-
-    def fits(
-        self, compute_type: ComputeType, batch_size: int | None = None, model: str | None = None
-    ) -> bool:
-        """Tell whether the demand is within what is free, as far as both are known."""
-        needed, free = self.estimate(compute_type, batch_size, model), self.free_bytes
-        return needed is None or free is None or needed <= free
-
-    def describe(self, compute_type: ComputeType) -> str:
-        """Say what is needed and what is there."""
-        where = "GPU" if self.device == "cuda" else "machine"
-        return (
-            f"model {self.options.model_name} in {compute_type} with batch_size {self.options.batch_size}"
-            f" needs about {_gb(self.estimate(compute_type))}, this {where}"
-            f" has {_gb(self.free_bytes)} free"
-        )
-
-    def advise(self, compute_type: ComputeType) -> tuple[str, str]:
-        """Name the field to change and how: a smaller batch, else a smaller type, else a smaller model."""
-        for batch_size in range(self.options.batch_size - 1, 0, -1):
-            if self.fits(compute_type, batch_size):
-                return "batch_size", f"lower batch_size to {batch_size}"
-        hardware = self.hardware
-        supported = hardware.cuda_compute_types if self.device == "cuda" else hardware.cpu_compute_types
-        for kind in (ComputeType.INT8_FLOAT16, ComputeType.INT8):
-            if kind in supported and self.fits(kind, 1):
-                return "compute_type", f"choose compute_type {kind} and batch_size 1"
-        english = MODELS[self.options.model_name].english_only
-        for facts in sorted(MODELS.values(), key=lambda facts: -facts.parameters):
-            if facts.english_only == english and self.fits(compute_type, 1, facts.name):
-                return "model_name", f"choose model_name {facts.name} and batch_size 1"
-        return "model_name", "free some memory"
-
-
-def _gb(count: int | None) -> str:
-    return f"{(count or 0) / 1e9:.1f} GB"
-
+from yivideo_pipeline.settings.whisper_models import MODELS
 
 MAX_CPU_BATCH = 8
 MAX_THREADS = 32
@@ -87,8 +21,8 @@ _AUTO_ON_CPU = (ComputeType.INT8, ComputeType.FLOAT32)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong or odd about one field on this machine, and what to do about it."""
+class OptionFinding:
+    """What is wrong or unusual about one field on this machine, and what to do about it."""
 
     level: Literal["error", "warning"]
     field: str
@@ -100,31 +34,31 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
-    """What is really used: no `auto` and no unset value is left."""
+    """The options in use: no `auto` and no unset value is left."""
 
     device: Literal["cpu", "cuda"]
     compute_type: ComputeType
     batch_size: int
     threads: int
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[OptionFinding, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Lines for a person."""
+        """The warnings, as lines for the user."""
         return tuple(str(finding) for finding in self.findings if finding.level == "warning")
 
 
-def check_machine(options: SpeechOptions, hardware: Hardware) -> list[Finding]:
-    """Return all that speaks against these options on this machine, the errors first."""
+def check_machine(options: SpeechOptions, hardware: Hardware) -> list[OptionFinding]:
+    """Return what is wrong or unusual about the options on this machine, errors first."""
     findings = _plan(options, hardware).findings
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
 def resolve(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
-    """Choose device, compute type and threads where they are open, and check the rest.
+    """Choose device, compute type and threads where they are left open, and check the rest.
 
     Raises:
-        ConfigValidationError: The options can't work here; one line for each reason.
+        ConfigValidationError: The options can't work on this machine; one line for each reason.
     """
     plan = _plan(options, hardware)
     errors = [str(finding) for finding in plan.findings if finding.level == "error"]
@@ -140,13 +74,13 @@ def _plan(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
     threads = _choose_threads(options, hardware, findings)
     if device == "cpu" and options.batch_size > MAX_CPU_BATCH:
         message = f"{options.batch_size} is over {MAX_CPU_BATCH}, the most on a CPU: lower it"
-        findings.append(Finding("error", "batch_size", message))
+        findings.append(OptionFinding("error", "batch_size", message))
     else:
         findings += _check_memory(MemoryBudget(options, hardware, device), compute_type)
     return ResolvedOptions(device, compute_type, options.batch_size, threads, tuple(findings))
 
 
-def _check_task(options: SpeechOptions) -> list[Finding]:
+def _check_task(options: SpeechOptions) -> list[OptionFinding]:
     facts = MODELS.get(options.model_name)
     if options.task is not Task.TRANSLATE or facts is None:
         return []
@@ -156,41 +90,41 @@ def _check_task(options: SpeechOptions) -> list[Finding]:
         message = f"model {facts.name} never learned to translate and mostly won't: choose large-v3 or medium"
     else:
         return []
-    return [Finding("warning", "task", message)]
+    return [OptionFinding("warning", "task", message)]
 
 
 def _choose_device(
-    options: SpeechOptions, hardware: Hardware, findings: list[Finding]
+    options: SpeechOptions, hardware: Hardware, findings: list[OptionFinding]
 ) -> Literal["cpu", "cuda"]:
     if options.device is Device.MPS:
         message = "CTranslate2 has no backend for mps, so the CPU is used: choose cpu or auto"
-        findings.append(Finding("warning", "device", message))
+        findings.append(OptionFinding("warning", "device", message))
         return "cpu"
     if options.device is Device.CUDA and not hardware.has_cuda:
         message = f"no GPU can be used: {hardware.cuda_problem}: repair that, or choose cpu or auto"
-        findings.append(Finding("error", "device", message))
+        findings.append(OptionFinding("error", "device", message))
     wants_cuda = options.device is Device.CUDA or (options.device is Device.AUTO and hardware.has_cuda)
     return "cuda" if wants_cuda else "cpu"
 
 
 def _choose_compute_type(
-    options: SpeechOptions, hardware: Hardware, device: Literal["cpu", "cuda"], findings: list[Finding]
+    options: SpeechOptions, hardware: Hardware, device: Literal["cpu", "cuda"], findings: list[OptionFinding]
 ) -> ComputeType:
     wanted = options.compute_type
     supported = hardware.cuda_compute_types if device == "cuda" else hardware.cpu_compute_types
     if wanted is ComputeType.AUTO:
         return _choose_auto(options, hardware, device, supported)
-    if device == "cuda" and not supported:  # no GPU: already said
+    if device == "cuda" and not supported:  # no GPU: reported already
         return wanted
     if wanted in supported:
         return wanted
     if device == "cpu" and (instead := _INSTEAD_ON_CPU.get(wanted)) in supported:
         message = f"a CPU does not compute in {wanted}, so {instead} is used: choose {instead} or auto"
-        findings.append(Finding("warning", "compute_type", message))
+        findings.append(OptionFinding("warning", "compute_type", message))
         return instead
     known = ", ".join(kind for kind in ComputeType if kind in supported)
     findings.append(
-        Finding(
+        OptionFinding(
             "error", "compute_type", f"this {device} does not compute in {wanted}: choose {known} or auto"
         )
     )
@@ -206,7 +140,7 @@ def _choose_auto(
     return next(filter(budget.fits, order), order[0] if order else ComputeType.FLOAT32)
 
 
-def _choose_threads(options: SpeechOptions, hardware: Hardware, findings: list[Finding]) -> int:
+def _choose_threads(options: SpeechOptions, hardware: Hardware, findings: list[OptionFinding]) -> int:
     wanted = options.faster_whisper_threads
     if wanted is None:
         return min(hardware.cores, MAX_THREADS)
@@ -214,12 +148,12 @@ def _choose_threads(options: SpeechOptions, hardware: Hardware, findings: list[F
         message = (
             f"{wanted} is over the {hardware.cores} cores that may be used here: lower it or leave it out"
         )
-        findings.append(Finding("error", "faster_whisper_threads", message))
+        findings.append(OptionFinding("error", "faster_whisper_threads", message))
     return wanted
 
 
-def _check_memory(budget: MemoryBudget, compute_type: ComputeType) -> list[Finding]:
+def _check_memory(budget: MemoryBudget, compute_type: ComputeType) -> list[OptionFinding]:
     if budget.fits(compute_type):
         return []
     field, advice = budget.advise(compute_type)
-    return [Finding("error", field, f"{budget.describe(compute_type)}: {advice}")]
+    return [OptionFinding("error", field, f"{budget.describe(compute_type)}: {advice}")]

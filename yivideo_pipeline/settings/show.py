@@ -1,4 +1,4 @@
-"""The settings as rows for a person: value, where it was set, what it means."""
+"""The settings as text for the user: all of them with their sources, or what differs between two sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,11 @@ from yivideo_pipeline.settings.key_paths import describe_field, get_value, list_
 from yivideo_pipeline.settings.options import LOAD_FIELDS
 from yivideo_pipeline.settings.tree import Settings
 
+_RELOADING = {("cache", "model_dir")} | {("speech", name) for name in LOAD_FIELDS}
+
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting; `source` is `default`, a file with its line, or a variable."""
 
     field: str
@@ -22,10 +24,20 @@ class Row:
     description: str
 
 
-def describe(settings: Settings) -> list[Row]:
-    """Return every setting in order; secrets are masked."""
+@dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One setting that differs: its values as text, and whether the model must be loaded again for it."""
+
+    field: str
+    old: str
+    new: str
+    needs_reload: bool
+
+
+def describe_settings(settings: Settings) -> list[SettingRow]:
+    """Return every setting, in the order of config.yml; secrets are masked."""
     return [
-        Row(
+        SettingRow(
             field=".".join(path),
             value=show_value(get_value(settings, path)),
             source=settings.origin(".".join(path)),
@@ -35,8 +47,22 @@ def describe(settings: Settings) -> list[Row]:
     ]
 
 
+def diff_settings(old: Settings, new: Settings) -> list[SettingChange]:
+    """Return the settings that differ, in the order of config.yml; secrets are masked."""
+    changes = []
+    for path in list_fields(Settings):
+        before, after = get_value(old, path), get_value(new, path)
+        if before == after:
+            continue
+        shown = [show_value(before), show_value(after)]
+        if isinstance(before, SecretStr) and isinstance(after, SecretStr):
+            shown[1] = "changed"
+        changes.append(SettingChange(".".join(path), *shown, needs_reload=path in _RELOADING))
+    return changes
+
+
 def show_value(value: Any) -> str:
-    """Write a value as it would stand in config.yml; of a secret only that it is set."""
+    """Return a value as it would stand in config.yml; for a secret only whether it is set."""
     match value:
         case None:
             return "unset"
@@ -53,32 +79,3 @@ def show_value(value: Any) -> str:
         case float():
             return f"{value:.4g}"
     return str(value)
-
-
-# PART settings/diff.py: What changed between two sets of settings, and whether a model must be loaded again for it.
-
-_RELOADING = {("cache", "model_dir")} | {("speech", name) for name in LOAD_FIELDS}
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field that differs, its values as text; a secret only says whether it is set."""
-
-    field: str
-    old: str
-    new: str
-    needs_reload: bool
-
-
-def diff_settings(old: Settings, new: Settings) -> list[Change]:
-    """Return the fields that differ, in the order of the settings."""
-    changes = []
-    for path in list_fields(Settings):
-        before, after = get_value(old, path), get_value(new, path)
-        if before == after:
-            continue
-        shown = [show_value(before), show_value(after)]
-        if isinstance(before, SecretStr) and isinstance(after, SecretStr):
-            shown[1] = "changed"
-        changes.append(Change(".".join(path), *shown, needs_reload=path in _RELOADING))
-    return changes

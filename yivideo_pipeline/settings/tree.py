@@ -26,7 +26,7 @@ from yivideo_pipeline.settings.sections import (
 
 
 def find_home() -> Path:
-    """Return where state goes unless told otherwise: a checkout's `data` folder, else `./data`."""
+    """Return the default folder of all state: a checkout's `data` folder, else `./data`."""
     root = Path(__file__).resolve().parents[2]
     return (root if (root / "pyproject.toml").is_file() else Path.cwd()) / "data"
 
@@ -37,15 +37,15 @@ class Settings(Section):
     home: Path = Field(default_factory=find_home, description="Folder of all state (YIVIDEO_HOME)")
     speech: SpeechSettings = Field(SpeechSettings(), description="What is recognized, how, where")
     subtitles: SubtitleOptions = Field(SubtitleOptions(), description="How words become cues")
-    library: LibrarySettings = Field(description="Which videos are taken")
+    library: LibrarySettings = Field(description="Which videos are processed")
     storage: StorageSettings = Field(description="Where results are kept")
     cache: CacheSettings = Field(description="Where weights are kept")
     hub: HubSettings = Field(HubSettings(), description="Access to the Hugging Face hub")
-    retry: RetrySettings = Field(RetrySettings(), description="Further attempts after a fault")
+    retry: RetrySettings = Field(RetrySettings(), description="Retries after a fault")
     runs: RunSettings = Field(RunSettings(), description="How runs share the machine")
-    backfills: BackfillSettings = Field(BackfillSettings(), description="Work on many videos by schedule")
+    backfills: BackfillSettings = Field(BackfillSettings(), description="Scheduled work on many videos")
     checks: CheckSettings = Field(CheckSettings(), description="Asset checks")
-    notices: NoticeSettings = Field(NoticeSettings(), description="Who is told of trouble")
+    notices: NoticeSettings = Field(NoticeSettings(), description="Where failures are reported")
     service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
     alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
@@ -53,13 +53,13 @@ class Settings(Section):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def with_origins(self, origins: Mapping[str, str]) -> Self:
-        """Return the same settings, knowing where each value (by dotted path) was set."""
+        """Return the same settings, with the place where each value (by dotted path) was set."""
         copy = self.model_copy()
         copy._origins = dict(origins)
         return copy
 
     def origin(self, path: str) -> str:
-        """Say where the value at a dotted path was set: a file's line, a variable, or `default`."""
+        """Return where the value at a dotted path was set: a file's line, a variable, or `default`."""
         below = [where for key, where in self._origins.items() if key.startswith(f"{path}.")]
         return self._origins.get(path) or ", ".join(below) or "default"
 
@@ -84,13 +84,13 @@ class Settings(Section):
             values = placed.get(section, {})
             if isinstance(values, dict):
                 given = values.get(key, default)
-                several = isinstance(default, tuple)
-                placed[section] = {**values, key: _anchor(split_list(given) if several else given, home)}
+                is_list = isinstance(default, tuple)
+                placed[section] = {**values, key: _anchor(split_list(given) if is_list else given, home)}
         return placed
 
 
 def _anchor(value: Any, folder: Path) -> Any:
-    """Make a path absolute under a folder; URLs stay, and what is no path is left to validation."""
+    """Make a path absolute under a folder; URLs stay, and validation refuses what is no path."""
     if isinstance(value, dict):
         return {name: _anchor(path, folder) for name, path in value.items()}
     if isinstance(value, list | tuple):

@@ -6,15 +6,6 @@ ids are the CTranslate2 conversions that faster-whisper uses.
 
 from dataclasses import dataclass
 
-ENCODER_FRAMES = 1500
-TYPICAL_TOKENS = 100
-"""Tokens of a chunk of dense speech; the decoder may go to 448 but hardly ever does."""
-
-CPU_RUNTIME_BYTES = 900 * 2**20
-"""Interpreter, libraries and decoded sound of a process that does no more than transcribe."""
-CUDA_RUNTIME_BYTES = 600 * 2**20
-"""CUDA context and the workspaces of cuBLAS and cuDNN."""
-
 _WEIGHT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int16": 2, "int8": 1, "int8_float16": 1}
 
 
@@ -101,30 +92,3 @@ _ALL = (
 )
 
 MODELS: dict[str, ModelFacts] = {facts.name: facts for facts in _ALL}
-
-
-def estimate_memory_bytes(
-    model: str, compute_type: str, batch_size: int, beam_size: int = 5, *, cuda: bool = False
-) -> int | None:
-    """Estimate the peak memory of a transcription, on the GPU if `cuda`, else in the host.
-
-    Weights, plus a runtime's fixed share, plus for each chunk of the batch what CTranslate2 holds at
-    once: the projected keys and values of the cross-attention (shared by the beams), one encoder
-    layer's attention scores, and each beam's own keys and values. Activations are float16 under the
-    16-bit types and under int8 on a GPU, float32 on a CPU. Against the memory tables of
-    faster-whisper's readme (large-v2 on a GPU, small on a CPU; batch 1 and 8) it is within 20%.
-
-    Returns:
-        Bytes, or None for a model that is not in `MODELS` (a folder or a hub id).
-    """
-    facts = MODELS.get(model)
-    if facts is None:
-        return None
-    activation = 2 if cuda and compute_type != "float32" else 4
-    cross_attention = 2 * facts.decoder_layers * ENCODER_FRAMES * facts.width * activation
-    scores = facts.heads * ENCODER_FRAMES**2 * activation
-    self_attention = 2 * facts.decoder_layers * TYPICAL_TOKENS * facts.width * activation * beam_size
-    runtime = CUDA_RUNTIME_BYTES if cuda else CPU_RUNTIME_BYTES
-    return (
-        facts.weight_bytes(compute_type) + runtime + batch_size * (cross_attention + scores + self_attention)
-    )

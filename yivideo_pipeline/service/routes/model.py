@@ -15,7 +15,7 @@ from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.models import FIXED
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.show import Change
+from yivideo_pipeline.settings.show import SettingChange
 
 router = APIRouter(prefix="/api/v1/model", tags=["model"])
 
@@ -165,7 +165,7 @@ def usage(shared: Shared) -> UsageAnswer:
     return UsageAnswer(**asdict(shared.models.manager.usage()), memory=_memory())
 
 
-def _tell(change: Change) -> FieldChange:
+def _tell(change: SettingChange) -> FieldChange:
     return FieldChange(
         field=change.field,
         old=redact(change.old),
