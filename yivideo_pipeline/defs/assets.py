@@ -24,11 +24,10 @@ from yivideo_pipeline.defs.multi_run import Event, Group
 from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
 from yivideo_pipeline.defs.runs import tag_run, trigger_of
 from yivideo_pipeline.defs.stage import Kept, Made, Result, Stage, Tools
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.media.audio import content_hash
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.images import peaks, poster_jpeg
-from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, probe
+from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, content_hash, probe
 from yivideo_pipeline.settings.options import Aligner, SubtitleOptions
 from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import EngineInfo
@@ -159,7 +158,7 @@ def _speed(stage: Stage, kept: Kept, audio_s: float) -> Speed:
     if kept.reused:
         return Speed(None)
     by = kept.artifact.made_by
-    usual = stage.tools.ledger.made.speeds(stage.name, by["model"], by["device"], KNOWN_SPEEDS)
+    usual = stage.tools.ledger.materializations.speeds(stage.name, by["model"], by["device"], KNOWN_SPEEDS)
     return Speed(audio_s / kept.metrics.wall_s, tuple(usual))
 
 

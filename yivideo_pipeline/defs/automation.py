@@ -13,7 +13,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.cache_keys import deciding_options, recipe_of
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import TRIGGER_TAG
@@ -95,7 +95,7 @@ def build_condition(settings: Settings, ledger: Ledger) -> Condition:
     recipe = recipe_of(STAGE, options)
 
     def find() -> Collection[str]:
-        return set(ledger.made.other_recipes(STAGE, recipe)) - ledger.failures.quarantined().keys()
+        return set(ledger.materializations.other_recipes(STAGE, recipe)) - ledger.failures.quarantined().keys()
 
     def ask(count: int) -> None:
         ledger.outbox.post(_question(count, recipe, settings), settings.notices.repeat_after_h * 3600)

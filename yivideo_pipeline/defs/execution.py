@@ -4,7 +4,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -29,8 +29,10 @@ from yivideo_pipeline.errors.tree import (
     WorkerKilled,
     YivideoError,
 )
-from yivideo_pipeline.ledger.failures import Attempt, Failed
-from yivideo_pipeline.ledger.materializations import Made
+from yivideo_pipeline.history.samples import failed_sample, made_sample, read_origin
+from yivideo_pipeline.ledger.failures import Attempt, StageFailure
+from yivideo_pipeline.ledger.materializations import Materialization
+from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.settings.sections import RetrySettings
 from yivideo_pipeline.stages import LAST_STAGE
 
@@ -40,7 +42,7 @@ NOT_THE_VIDEOS_FAULT = (ConfigError, DiskError, ModelLoadError, ServiceUnreachab
 """They fail every video alike: to count them would set the whole library aside over a full disk."""
 
 
-def quarantine_if_due(tools: Tools, failed: Failed, error: YivideoError) -> bool:
+def quarantine_if_due(tools: Tools, failed: StageFailure, error: YivideoError) -> bool:
     """Set a video aside where its failure says so; returns whether it is set aside now."""
     failures = tools.ledger.failures
     if not _is_due(tools, failed.key, error):
@@ -87,13 +89,13 @@ class Done:
         return {**self.result.metadata(earlier), **check_facts(self.checks)}
 
 
-def attempt(stage: Stage, make: Make, run_id: str, deaths_allowed: int) -> Done:
+def attempt(stage: Stage, make: Make, run: RunOrigin, deaths_allowed: int) -> Done:
     """Do a stage's work on a video once, judge what was made, and deliver it unless a check blocks it.
 
     Args:
         stage: The stage and the video.
         make: What the stage does.
-        run_id: The root run's.
+        run: The run that it is made in.
         deaths_allowed: A video at which so many workers died is not tried again.
 
     Raises:
@@ -101,7 +103,7 @@ def attempt(stage: Stage, make: Make, run_id: str, deaths_allowed: int) -> Done:
         Exception: whatever goes wrong in the stage.
     """
     settings = stage.tools.launch.settings
-    with _at_work(stage, run_id, deaths_allowed):
+    with _at_work(stage, run, deaths_allowed):
         result = make(stage)
         checks = evaluate(stage.name, stage.partition_key, result.subject, settings)
         blocked = blocked_by(stage.name, checks, settings)
@@ -111,9 +113,9 @@ def attempt(stage: Stage, make: Make, run_id: str, deaths_allowed: int) -> Done:
 
 
 @contextmanager
-def _at_work(stage: Stage, run_id: str, deaths_allowed: int) -> Generator[None]:
+def _at_work(stage: Stage, run: RunOrigin, deaths_allowed: int) -> Generator[None]:
     workers = stage.tools.ledger.workers
-    deaths = workers.begin(stage.partition_key, stage.name, run_id)
+    deaths = workers.begin(stage.partition_key, stage.name, run)
     try:
         if deaths >= deaths_allowed:
             raise WorkerKilled(
@@ -135,8 +137,8 @@ def note_made(stage: Stage, result: Result, run_id: str) -> None:
     """
     artifact, now = result.kept.artifact, time.time()
     by = artifact.made_by
-    stage.tools.ledger.made.note(
-        Made(
+    stage.tools.ledger.materializations.note(
+        Materialization(
             stage.partition_key,
             stage.name,
             stage_key=artifact.key,
@@ -157,6 +159,19 @@ def note_made(stage: Stage, result: Result, run_id: str) -> None:
     )
 
 
+def record_made(stage: Stage, run: RunOrigin, metadata: Mapping[str, Any]) -> None:
+    """Record what a stage cost that was made; `metadata` is its materialization's."""
+    sample = made_sample(run, stage.name, stage.partition_key, time.time(), metadata)
+    stage.tools.ledger.samples.record(sample)
+
+
+def record_failed(stage: Stage, run: RunOrigin, error: YivideoError, attempts: int) -> None:
+    """Record that a stage failed for good in this run."""
+    metadata = failure_metadata(error, attempts, set_aside=False)
+    sample = failed_sample(run, stage.name, stage.partition_key, time.time(), metadata)
+    stage.tools.ledger.samples.record(sample)
+
+
 def note_success(stage: Stage, run_id: str) -> None:
     """Note that a stage went well (`run_id` is the root's); the last one ends all trouble with the video."""
     ledger, key = stage.tools.ledger, stage.partition_key
@@ -166,7 +181,7 @@ def note_success(stage: Stage, run_id: str) -> None:
         ledger.failures.note_success(key)
 
 
-def note_failure(stage: Stage, run_id: str, error: YivideoError, attempts: int) -> tuple[Failed, bool]:
+def note_failure(stage: Stage, run_id: str, error: YivideoError, attempts: int) -> tuple[StageFailure, bool]:
     """Note that a stage failed for good in this run (`run_id` is the root's).
 
     Returns:
@@ -243,23 +258,27 @@ def make_one(context: dg.AssetExecutionContext, tools: Tools, make: Make) -> Ite
     """
     stage = Stage(context.asset_key.to_user_string(), context.partition_key, tools, context.log)
     root, after = root_of(context.run), tools.launch.settings.runs.quarantine_after
+    run = read_origin(context.instance, context.run_id)
     if _is_asked_by_a_person(context, stage):
         tools.ledger.workers.forget(stage.partition_key)  # who asks for it knows what it did
     earlier = tools.ledger.attempts.of(stage.partition_key, stage.name, context.run_id)
     try:
-        done = attempt(stage, make, root, after)
+        done = attempt(stage, make, run, after)
         note_made(stage, done.result, context.run_id)
     except Exception as error:
-        raise _what_follows(context, stage, error) from error
+        raise _what_follows(context, stage, run, error) from error
     if stage.name == "transcript":
         tag_language(context, done.result.kept.document["language"])
+    metadata = done.metadata(earlier)
+    record_made(stage, run, metadata)
     yield dg.MaterializeResult(
-        metadata=done.metadata(earlier),
+        metadata=metadata,
         data_version=dg.DataVersion(done.result.data_version),
         check_results=done.checks,
     )
     if done.blocked:
         blocked = done.blocked.within(stage.partition_key, stage.name)
+        record_failed(stage, run, blocked, len(earlier) + 1)
         _, set_aside = note_failure(stage, root, blocked, len(earlier) + 1)
         raise as_failure(blocked, len(earlier) + 1, set_aside=set_aside)
     note_success(stage, root)
@@ -272,7 +291,7 @@ def _is_asked_by_a_person(context: dg.AssetExecutionContext, stage: Stage) -> bo
 
 
 def _what_follows(
-    context: dg.AssetExecutionContext, stage: Stage, error: Exception
+    context: dg.AssetExecutionContext, stage: Stage, run: RunOrigin, error: Exception
 ) -> dg.RetryRequested | dg.Failure:
     """Decide what an error means: another attempt, another process, or the end."""
     retry = stage.tools.launch.settings.retry
@@ -280,10 +299,12 @@ def _what_follows(
     number = context.retry_number + 1
     if ask_for_fresh_process(context, found):
         context.log.warning(f"{found} The run is tried again in a fresh process")
+        record_failed(stage, run, found, number)
         return as_failure(found, number)
     wait_s = wait_after(retry, number)
     if wait_s is None or not found.retryable or isinstance(found, DeviceLost):
         log.error("%s of %s failed: %s", stage.name, stage.partition_key, found, exc_info=error)
+        record_failed(stage, run, found, number)
         _, set_aside = note_failure(stage, root_of(context.run), found, number)
         return as_failure(found, number, set_aside=set_aside)
     context.log.warning(

@@ -22,13 +22,16 @@ from yivideo_pipeline.defs.execution import (
     note_failure,
     note_made,
     note_success,
+    record_failed,
+    record_made,
     wait_after,
 )
 from yivideo_pipeline.defs.runs import ask_for_fresh_process, is_last, retries_left, root_of
 from yivideo_pipeline.defs.stage import Stage, Tools
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
-from yivideo_pipeline.ledger.failures import Attempt, Failed
+from yivideo_pipeline.history.samples import read_origin
+from yivideo_pipeline.ledger.failures import Attempt, StageFailure
 from yivideo_pipeline.stages import stages_before
 
 Event = (
@@ -61,6 +64,7 @@ class Group:
         self._name = context.asset_key.to_user_string()
         self._keys = context.partition_keys
         self._root = root_of(context.run)
+        self._run = read_origin(context.instance, context.run_id)
         self._deaths_allowed = _deaths_allowed(context, tools)
         self._checks: dict[str, Results] = {}
 
@@ -96,11 +100,12 @@ class Group:
         stage = Stage(self._name, turn.key, self._tools, self._context.log)
         try:
             inputs = read_inputs(self._context.instance, self._name, turn.key)
-            done = attempt(stage, self._make, self._root, self._deaths_allowed)
+            done = attempt(stage, self._make, self._run, self._deaths_allowed)
             note_made(stage, done.result, self._context.run_id)
         except Exception as error:
             found = classify(error, video=turn.key, stage=self._name)
             if ask_for_fresh_process(self._context, found):
+                record_failed(stage, self._run, found, len(turn.earlier) + 1)
                 raise as_failure(found, len(turn.earlier) + 1) from error
             if waiting := self._try_later(turn, found):
                 again.append(waiting)
@@ -122,10 +127,12 @@ class Group:
         return replace(turn, earlier=earlier, not_before=time.monotonic() + wait_s)
 
     def _made(self, stage: Stage, done: Done, turn: Turn, inputs: dict[str, str]) -> Iterator[Event]:
+        metadata = done.metadata(turn.earlier)
+        record_made(stage, self._run, metadata)
         yield dg.AssetMaterialization(
             self._context.asset_key,
             partition=turn.key,
-            metadata=done.metadata(turn.earlier),
+            metadata=metadata,
             tags=provenance(self._name, inputs, done.result.data_version),
         )
         self._checks[turn.key] = done.checks
@@ -138,6 +145,7 @@ class Group:
     def _failed(self, stage: Stage, error: YivideoError, turn: Turn) -> dg.AssetObservation:
         """Record a failure; what is returned shows it in the UI, at the video's partition."""
         attempts = len(turn.earlier) + 1
+        record_failed(stage, self._run, error, attempts)
         _, set_aside = note_failure(stage, self._root, error, attempts)
         self._context.log.error(f"{self._name} of {turn.key} failed: {error}", exc_info=error.__cause__)
         return dg.AssetObservation(
@@ -169,7 +177,7 @@ def _deaths_allowed(context: dg.AssetExecutionContext, tools: Tools) -> int:
     return 1
 
 
-def _table(failed: Sequence[Failed]) -> dg.TableMetadataValue:
+def _table(failed: Sequence[StageFailure]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(

@@ -12,8 +12,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from yivideo_pipeline.errors.tree import DiskError
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.settings.tree import Settings
@@ -162,7 +161,7 @@ def build_resources(
     """
     return {
         "launch": Launch(settings=settings, listener=listener or Listener()),
-        "ledger": Ledger(open_ledger(settings.home)),
+        "ledger": open_ledger(settings.home),
         "library": Library(settings.library.roots),
         "speech": speech or choose_speech(settings),
         "storage": Storage(settings.storage.root, settings.home / "tmp"),

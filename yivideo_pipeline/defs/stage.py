@@ -14,8 +14,8 @@ from yivideo_pipeline.defs.cache_keys import deciding_options, recipe_of
 from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
 from yivideo_pipeline.errors.tree import TaskError
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import Attempt
-from yivideo_pipeline.ledger.ledger import Ledger
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
@@ -195,7 +195,7 @@ class Stage:
         self.tools.launch.listener.tell(self.name, fraction)
         if (now := time.monotonic()) >= self._tell_again_at:
             self._tell_again_at = now + TELL_EVERY_S
-            self.tools.ledger.workers.tell(self.partition_key, fraction)
+            self.tools.ledger.workers.report(self.partition_key, fraction)
 
     def find(self, stage: str) -> Artifact | None:
         """Return what another stage made last for this video, if it is still there."""

@@ -1,5 +1,5 @@
-"""History: what Dagster's event log and runs say about the work done, as tables.
+"""History: the work done so far, as tables, and how Dagster's queue and daemon are now.
 
-`collect.collect` brings the ledger's cache up to date, reading only what is new; `tables` gives it as pandas
-tables, a row a stage or a row a video; `days` sums up the videos by day, model and device.
+`samples` makes the ledger's samples of what Dagster knows; `tables` gives them as pandas tables, a row a
+stage, a video, or a day, model and device; `instance` opens Dagster's instance as a reader.
 """

@@ -1,36 +1,37 @@
-"""The history as pandas tables: a row a stage, and a row a video."""
+"""The history as pandas tables: a row a stage, a row a video, and a row a day, model and device."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from yivideo_pipeline.ledger.samples import Columns, SampleLedger
+from yivideo_pipeline.stages import LAST_STAGE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEARD, FINISHED = "transcript", "subtitles"
-"""The stage that costs most of the time, and the last one."""
+TRANSCRIPT = "transcript"
+"""The stage that costs most of the time: nothing is said of the speed where its result was reused."""
 NUMBERS = (
     "at", "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct",
     "duration_s", "score", "attempts", "batch_size", "words", "low_confidence_words", "cues",
+    "run_created_at", "run_started_at",
 )  # fmt: skip
 UNKNOWN = "unknown"
+BY = ("day", "model", "device")
+"""What `day_table` sums up by, where the caller does not say."""
 
 
 def sample_table(ledger: SampleLedger, since: float = 0.0) -> "pd.DataFrame":
     """Return a row for each stage of each video, the oldest first, with the columns of `Sample`.
 
-    Numbers are floats, NaN where there is none; texts are None there. `root_id` is the first of the runs that
-    were launched again one after the other: what they did for one video is one piece of work. `run_model` is
-    the model that the run was launched with, where it says so.
+    Numbers are floats, NaN where there is none; texts are None there.
 
     Args:
-        ledger: As `collect` left it.
+        ledger: Where the samples are.
         since: Only what ended at or after this Unix time.
     """
-    table = frame_of(ledger.samples(since))
-    return with_runs(table, ledger.runs())
+    return frame_of(ledger.samples(since))
 
 
 def frame_of(data: Columns) -> "pd.DataFrame":
@@ -49,28 +50,15 @@ def frame_of(data: Columns) -> "pd.DataFrame":
     return pd.DataFrame(columns, copy=False)
 
 
-def with_runs(samples: "pd.DataFrame", runs: Columns) -> "pd.DataFrame":
-    """Return the samples with what is known of their runs: `root_id` and `run_model`."""
-    import numpy as np
-
-    roots = dict(zip(runs["run_id"], runs["root_id"], strict=True))
-    models = dict(zip(runs["run_id"], runs["model"], strict=True))
-    run_ids = samples["run_id"].tolist()
-    return samples.assign(
-        root_id=np.array([roots.get(run_id, run_id) for run_id in run_ids], dtype=object),
-        run_model=np.array([models.get(run_id) for run_id in run_ids], dtype=object),
-    )
-
-
 def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
     """Return a row for each piece of work on a video: what one run, launched again or not, did for it.
 
     Columns, beside `root_id` and `key`:
         ended_at: Unix time of its last stage.
         outcome: `finished` (the subtitles are there), `failed`, or `partly` (other stages were asked for).
-        heard: whether the transcript was made in it, not reused: what the speed is told of.
+        transcribed: whether the transcript was made in it, not reused.
         audio_s, wall_s, cpu_s: seconds of sound, and of work in all stages.
-        rtfx: `audio_s / wall_s` where it is finished and heard, else NaN.
+        rtfx: `audio_s / wall_s` where it is finished and transcribed, else NaN.
         rss_peak_mb, gpu_memory_peak_mb, gpu_utilization_mean_pct: the highest of its stages.
         retries: attempts beyond each stage's first, and runs beyond the first.
         model, compute_type, device, language: the transcript's, `unknown` without one; the model then is what
@@ -81,28 +69,28 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
     samples = samples.assign(work=samples.groupby(["root_id", "key"], sort=False).ngroup())
     videos = _sums(samples)
     done = samples[samples["success"]].drop_duplicates(["work", "stage"], keep="last")
-    heard = done[done["stage"] == HEARD].set_index("work")
-    finished = done[done["stage"] == FINISHED].set_index("work")
+    transcripts = done[done["stage"] == TRANSCRIPT].set_index("work")
+    finished = done[done["stage"] == LAST_STAGE].set_index("work")
     failed = samples[~samples["success"]].drop_duplicates("work", keep="last").set_index("work")
     for name in ("model", "compute_type", "device", "language"):
-        videos[name] = heard[name].reindex(videos.index)
+        videos[name] = transcripts[name].reindex(videos.index)
     videos["model"] = videos["model"].fillna(videos.pop("run_model"))
     videos = videos.fillna(dict.fromkeys(("model", "compute_type", "device", "language"), UNKNOWN))
     for name in ("words", "low_confidence_words"):
-        videos[name] = heard[name].reindex(videos.index)
+        videos[name] = transcripts[name].reindex(videos.index)
     for name in ("score", "cues"):
         videos[name] = finished[name].reindex(videos.index)
     for name in ("stage", "kind", "message", "hint"):
         videos[name] = failed[name].reindex(videos.index)
     videos["warnings"] = _warnings(done).reindex(videos.index)
-    videos["heard"] = videos.index.isin(heard.index[~heard["reused"].astype(bool)])
+    videos["transcribed"] = videos.index.isin(transcripts.index[~transcripts["reused"].astype(bool)])
     videos["outcome"] = "partly"
     videos.loc[finished.index, "outcome"] = "finished"
     # A check may refuse what a stage has made: the failure comes after it then.
     is_last = failed["at"] >= finished["at"].reindex(failed.index).fillna(0.0)
     videos.loc[failed.index[is_last], "outcome"] = "failed"
-    told = (videos["outcome"] == "finished") & videos["heard"] & (videos["wall_s"] > 0)
-    videos["rtfx"] = (videos["audio_s"] / videos["wall_s"]).where(told)
+    is_timed = (videos["outcome"] == "finished") & videos["transcribed"] & (videos["wall_s"] > 0)
+    videos["rtfx"] = (videos["audio_s"] / videos["wall_s"]).where(is_timed)
     return videos.sort_values("ended_at", kind="stable").reset_index(drop=True)
 
 
@@ -126,15 +114,10 @@ def _sums(samples: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _warnings(done: "pd.DataFrame") -> "pd.Series":
-    told = done[done["warnings"].notna()]
-    return told.groupby("work")["warnings"].agg(
+    warned = done[done["warnings"].notna()]
+    return warned.groupby("work")["warnings"].agg(
         lambda texts: "\n".join(dict.fromkeys("\n".join(texts).split("\n")))
     )
-
-
-# PART history/days.py: The videos summed up by day, model and device.
-
-BY = ("day", "model", "device")
 
 
 def with_days(videos: "pd.DataFrame", time_zone: str | None) -> "pd.DataFrame":
@@ -168,8 +151,8 @@ def by_weeks(videos: "pd.DataFrame") -> "pd.DataFrame":
 def day_table(videos: "pd.DataFrame", by: Sequence[str] = BY) -> "pd.DataFrame":
     """Sum up videos that have a `day`: a row for each day, model and device, in this order.
 
-    Columns, beside what it is summed up by:
-        videos: finished ones whose transcript was made; speed and time below are told of these.
+    Columns, beside those that it is summed up by:
+        videos: finished ones whose transcript was made; speed and time below are of these.
         rendered_again: finished ones whose transcript was there already.
         failures: runs of one video that ended in failure; retries: second and further attempts.
         audio_h: hours of sound in `videos`; work_h: hours of work for them.
@@ -178,15 +161,15 @@ def day_table(videos: "pd.DataFrame", by: Sequence[str] = BY) -> "pd.DataFrame":
         wall_p50_s, wall_p95_s, wall_p99_s: seconds of work a video.
         rss_peak_mb, gpu_memory_peak_mb: the highest; NaN without a GPU.
     """
-    told = videos["rtfx"].notna()
+    is_timed = videos["rtfx"].notna()
     finished = videos["outcome"] == "finished"
     marked = videos.assign(
-        videos=told,
-        rendered_again=finished & ~told,
+        videos=is_timed,
+        rendered_again=finished & ~is_timed,
         failures=videos["outcome"] == "failed",
-        audio_h=videos["audio_s"].where(told) / 3600,
-        work_h=videos["wall_s"].where(told) / 3600,
-        wall_s=videos["wall_s"].where(told),
+        audio_h=videos["audio_s"].where(is_timed) / 3600,
+        work_h=videos["wall_s"].where(is_timed) / 3600,
+        wall_s=videos["wall_s"].where(is_timed),
     )
     counts = ["videos", "rendered_again", "failures", "retries"]
     sums = [*counts, "audio_h", "work_h"]

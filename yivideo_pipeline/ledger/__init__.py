@@ -1,5 +1,97 @@
 """The ledger: what is known of each video's file, work and failures, in one database under the home folder.
 
-Dagster remembers runs and materializations; this remembers what it has no place for. Whoever deletes it
-loses no subtitles: files are looked at anew, and finished work is found by its content.
+Dagster remembers runs and materializations; the ledger remembers what Dagster has no place for. Nobody loses
+subtitles by deleting it: files are scanned anew, and finished work is found by its content.
 """
+
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from yivideo_pipeline.ledger.callbacks import CallbackLedger
+from yivideo_pipeline.ledger.database import open_database
+from yivideo_pipeline.ledger.failures import AttemptLedger, FailureLedger
+from yivideo_pipeline.ledger.files import FileLedger
+from yivideo_pipeline.ledger.flags import FlagLedger
+from yivideo_pipeline.ledger.materializations import MaterializationLedger
+from yivideo_pipeline.ledger.outbox import Outbox
+from yivideo_pipeline.ledger.samples import SampleLedger
+from yivideo_pipeline.ledger.service_samples import MachineLedger, RequestLedger
+from yivideo_pipeline.ledger.workers import WorkerLedger
+
+
+class Ledger:
+    """All parts of the ledger of one home folder, as the assets, sensors and commands get it.
+
+    Args:
+        engine: As `database.open_database` opens it.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @cached_property
+    def attempts(self) -> AttemptLedger:
+        """Failed attempts at stages that are being retried."""
+        return AttemptLedger(self.engine)
+
+    @cached_property
+    def failures(self) -> FailureLedger:
+        """What failed, why, and what is quarantined for it."""
+        return FailureLedger(self.engine)
+
+    @cached_property
+    def workers(self) -> WorkerLedger:
+        """Which worker works on which video, and which died of it."""
+        return WorkerLedger(self.engine)
+
+    @cached_property
+    def files(self) -> FileLedger:
+        """What the watch knows of each file and root."""
+        return FileLedger(self.engine)
+
+    @cached_property
+    def materializations(self) -> MaterializationLedger:
+        """What each stage made last of each video, by which recipe, how fast."""
+        return MaterializationLedger(self.engine)
+
+    @cached_property
+    def flags(self) -> FlagLedger:
+        """What was set to be remembered, such as that backfills are paused."""
+        return FlagLedger(self.engine)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Notices to people, and which of them were sent."""
+        return Outbox(self.engine)
+
+    @cached_property
+    def samples(self) -> SampleLedger:
+        """What each stage cost or why it failed, for statistics."""
+        return SampleLedger(self.engine)
+
+    @cached_property
+    def requests(self) -> RequestLedger:
+        """What the service's own recognitions cost or why they failed."""
+        return RequestLedger(self.engine)
+
+    @cached_property
+    def machine(self) -> MachineLedger:
+        """How the machine was while the service ran."""
+        return MachineLedger(self.engine)
+
+    @cached_property
+    def callbacks(self) -> CallbackLedger:
+        """Addresses that are still to be called when a workflow ends."""
+        return CallbackLedger(self.engine)
+
+
+def open_ledger(home: Path) -> Ledger:
+    """Open the ledger of a home folder, for any number of threads and processes; see `open_database`.
+
+    Raises:
+        ConfigError: a newer version of the program made it.
+        sqlalchemy.exc.OperationalError: the folder can't be written.
+    """
+    return Ledger(open_database(home))

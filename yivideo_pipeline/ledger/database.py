@@ -1,46 +1,130 @@
-"""The ledger's database: its tables, and how it is opened."""
+"""The ledger's database: the base of its tables, how it is opened, and the statements that need a dialect."""
 
+from collections.abc import Collection, Iterable
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from typing import Any, cast
 
-from sqlalchemy import Engine, MetaData, NullPool, create_engine, event
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Connection, Engine, NullPool, Table, Text, create_engine, event, inspect, text
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 
-import yivideo_pipeline.ledger as package
+from yivideo_pipeline.errors.tree import ConfigError
 
 FILE = "library.db"
 PATIENCE_S = 30
 """Several processes write: each waits so long for the others."""
+SCHEMA_VERSION = 2
+"""Number of the last file in `migrations/versions`; raised together with a new one."""
+VERSION_TABLE = "alembic_version"
 
-tables = MetaData()
-"""Each module of this package adds its own tables; `open_ledger` makes those of all of them."""
+
+class Base(MappedAsDataclass, DeclarativeBase):
+    """A table, and its rows as dataclasses; what a query returns stays usable when its session is closed."""
+
+    type_annotation_map = {str: Text}  # noqa: RUF012 - SQLAlchemy's
 
 
-def open_ledger(home: Path) -> Engine:
-    """Open the ledger under the home folder, made on first use, for any number of threads and processes.
+def open_database(home: Path) -> Engine:
+    """Open the database under the home folder, for any number of threads and processes.
+
+    It is made on first use, and brought to this version's tables where an older version made it.
 
     Raises:
+        ConfigError: a newer version of the program made it.
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    # A file is opened in no time: no connection stays open between two uses, or is inherited by a child.
+    # Opening the file takes no time: no connection stays open between two uses, or is inherited by a child.
     engine = create_engine(
         f"sqlite:///{home / FILE}", connect_args={"timeout": PATIENCE_S}, poolclass=NullPool
     )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection, _record) -> None:  # noqa: ANN001 - SQLAlchemy's
-        # Readers do not wait for a writer, and a commit does not wait for the disk: after a power cut the
-        # last entries may be missing, but the file is whole.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    for module in iter_modules(package.__path__):
-        import_module(f"{package.__name__}.{module.name}")
-    with engine.begin() as connection:
-        for table in tables.sorted_tables:  # two processes may be the first at the same time
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
-                connection.execute(CreateIndex(index, if_not_exists=True))
+    event.listen(engine, "connect", _prepare)
+    with engine.connect() as connection:
+        version = _read_version(connection)
+    if version != SCHEMA_VERSION:
+        with engine.connect() as connection:
+            _bring_up_to_date(connection, home)
+            connection.commit()
     return engine
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    # Readers do not wait for a writer, and a commit does not wait for the disk: after a power cut the
+    # last entries may be missing, but the file is whole.
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _read_version(connection: Connection) -> int | None:
+    """Return the version of the tables; None where there are none, 1 where they are older than versions."""
+    tables = inspect(connection).get_table_names()
+    if VERSION_TABLE in tables:
+        return int(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) or 1)
+    return 1 if tables else None
+
+
+def _bring_up_to_date(connection: Connection, home: Path) -> None:
+    """Make or migrate all tables in one transaction, which the caller commits."""
+    # Takes the lock at once: of two processes that open the same home, the second finds the work done.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    version = _read_version(connection)
+    if version is None:
+        Base.metadata.create_all(connection)
+        connection.exec_driver_sql(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY)")
+        connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_VERSION}')")
+    elif version > SCHEMA_VERSION:
+        raise ConfigError(
+            f"A newer yivideo wrote {home / FILE} (version {version}; this one knows up to {SCHEMA_VERSION})",
+            "Install that version again, or set YIVIDEO_HOME to another folder",
+        )
+    elif version < SCHEMA_VERSION:
+        # Alembic takes a moment to import, and most processes find nothing to do.
+        from yivideo_pipeline.ledger.migrations import migrate
+
+        migrate(connection, version)
+
+
+def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] = ()) -> None:
+    """Insert rows of one table; where there is one of the same primary key, replace it.
+
+    Args:
+        connection: In the transaction that the caller has begun.
+        rows: All of one class.
+        kept: Columns that stay as they are in a row that is replaced.
+    """
+    if not (rows := list(rows)):
+        return
+    table = table_of(type(rows[0]))
+    statement = _insert(connection, table)
+    changed = [c.name for c in table.columns if not c.primary_key and c.name not in kept]
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in changed}
+        ),
+        [values_of(row) for row in rows],
+    )
+
+
+def insert_missing(connection: Connection, rows: Iterable[Base]) -> None:
+    """Insert those rows of one table that break none of its unique constraints; leave the others out."""
+    if rows := list(rows):
+        table = table_of(type(rows[0]))
+        statement = _insert(connection, table).on_conflict_do_nothing()
+        connection.execute(statement, [values_of(row) for row in rows])
+
+
+def table_of(model: type[Base]) -> Table:
+    """Return the table of a class, for statements over columns in place of objects."""
+    return cast(Table, model.__table__)
+
+
+def values_of(row: Base) -> dict[str, Any]:
+    """Return a row's values by column; a number that the database gives is left out."""
+    table = table_of(type(row))
+    given = table.autoincrement_column
+    return {column.name: getattr(row, column.name) for column in table.columns if column is not given}
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """Return the dialect's own INSERT: its `ON CONFLICT` is no standard, but the same in PostgreSQL."""
+    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)

@@ -1,227 +1,192 @@
-"""What failed of which video, and which videos are set aside for it until somebody or a new file helps."""
+"""Failures of videos, the quarantine, and the failed attempts at stages that are being retried."""
 
 import time
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Engine,
-    Float,
-    Integer,
-    Row,
-    Table,
-    Text,
-    delete,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import BigInteger, Engine, delete, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.errors.tree import YivideoError
-from yivideo_pipeline.ledger.database import tables
-from yivideo_pipeline.ledger.workers import DEATHS
+from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
+from yivideo_pipeline.ledger.workers import Death
 
 
-def _columns_of_a_failure() -> list[Column]:
-    return [
-        Column("stage", Text, nullable=False),
-        Column("kind", Text, nullable=False),
-        Column("message", Text, nullable=False),
-        Column("hint", Text, nullable=False),
-        Column("attempts", Integer, nullable=False),
-        Column("at", Float, nullable=False),
-    ]
-
-
-FAILURES = Table(
-    "failures",
-    tables,
-    Column("key", Text, primary_key=True),
-    Column("run_id", Text, primary_key=True, index=True),
-    *_columns_of_a_failure(),
-    Column("overcome", Boolean, nullable=False),  # it went well since, or was given another chance
-)
-QUARANTINE = Table(
-    "quarantine",
-    tables,
-    Column("key", Text, primary_key=True),
-    Column("run_id", Text, nullable=False),
-    *_columns_of_a_failure(),
-    Column("since", Float, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-)
-
-
-@dataclass(frozen=True)
-class Failed:
+class StageFailure(Base):
     """One video's failure in one run.
 
-    `run_id` is the root's: a run that is tried again by the daemon or executed anew by a person is still the
-    same one. `kind` is the error's in `errors.tree`, `at` Unix seconds.
+    `run_id` is the root's: a run that is retried by the daemon or re-executed by the user is still the same
+    one. `kind` is the error's in `errors.tree`, `at` Unix seconds. It is `overcome` once the video has
+    succeeded, or was given another chance.
     """
 
-    key: str
-    stage: str
-    run_id: str
-    kind: str
-    message: str
-    hint: str
-    attempts: int
-    at: float
+    __tablename__ = "failures"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    stage: Mapped[str]
+    run_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    kind: Mapped[str]
+    message: Mapped[str]
+    hint: Mapped[str]
+    attempts: Mapped[int]
+    at: Mapped[float]
+    overcome: Mapped[bool] = mapped_column(default=False)
 
 
-@dataclass(frozen=True)
-class Quarantined:
-    """A video that nothing but a person, or a change of its file, takes up again.
+class Quarantined(Base):
+    """A video that is not processed by itself until the user releases it, or its file changes.
 
-    `size_bytes` and `mtime_ns` are the file's at that time; both are 0 where there was none.
+    `stage` to `at` are of the failure that it is quarantined for. `size_bytes` and `mtime_ns` are the file's
+    at that time; both are 0 where there was none.
     """
 
-    key: str
-    failed: Failed
-    since: float
-    size_bytes: int
-    mtime_ns: int
+    __tablename__ = "quarantine"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    stage: Mapped[str]
+    kind: Mapped[str]
+    message: Mapped[str]
+    hint: Mapped[str]
+    attempts: Mapped[int]
+    at: Mapped[float]
+    since: Mapped[float]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+
+    @classmethod
+    def of(cls, failure: StageFailure, since: float, size_bytes: int, mtime_ns: int) -> "Quarantined":
+        """Return the entry of a video that is quarantined for a failure."""
+        one = failure
+        return cls(
+            one.key, one.run_id, one.stage, one.kind, one.message, one.hint, one.attempts, one.at,
+            since, size_bytes, mtime_ns,
+        )  # fmt: skip
+
+    @property
+    def failure(self) -> StageFailure:
+        """The failure that it is quarantined for."""
+        return StageFailure(
+            self.key, self.stage, self.run_id, self.kind, self.message, self.hint, self.attempts, self.at
+        )
 
 
 class FailureLedger:
-    """Remembers failures until the video goes well, and the quarantine."""
+    """Remembers failures until the video succeeds, and the quarantine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def note_failure(self, key: str, stage: str, run_id: str, error: YivideoError, attempts: int) -> Failed:
+    def note_failure(
+        self, key: str, stage: str, run_id: str, error: YivideoError, attempts: int
+    ) -> StageFailure:
         """Note that a video failed in a run (its root's id), for good as far as this run goes."""
-        failed = Failed(key, stage, run_id, error.kind, error.message, error.hint, attempts, time.time())
-        values = {**asdict(failed), "overcome": False}
-        noted = insert(FAILURES).values(values).on_conflict_do_update(set_=values)
+        failure = StageFailure(
+            key, stage, run_id, error.kind, error.message, error.hint, attempts, time.time()
+        )
         with self._engine.begin() as connection:
-            connection.execute(noted)
-        return failed
+            upsert(connection, [failure])
+        return failure
 
     def forgive(self, key: str, run_id: str) -> None:
-        """Forget a failure of this very run: the stage went well when it was tried again."""
+        """Forget a failure of this very run: the stage succeeded when it was retried."""
         with self._engine.begin() as connection:
-            connection.execute(delete(FAILURES).where(FAILURES.c.key == key, FAILURES.c.run_id == run_id))
+            connection.execute(
+                delete(StageFailure).where(StageFailure.key == key, StageFailure.run_id == run_id)
+            )
 
     def note_success(self, key: str) -> None:
-        """Note that a video went through to the end: its failures, deaths and quarantine are over."""
+        """Note that a video was processed to the end: its failures, deaths and quarantine are over."""
         self.release([key])
 
-    def failed_in(self, run_id: str) -> dict[str, Failed]:
+    def failed_in(self, run_id: str) -> dict[str, StageFailure]:
         """Return what failed in a run (its root's id), by key."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(FAILURES).where(FAILURES.c.run_id == run_id))
-            return {row.key: _failed(row) for row in rows}
+        with Session(self._engine) as session:
+            found = session.scalars(select(StageFailure).where(StageFailure.run_id == run_id))
+            return {failure.key: failure for failure in found}
 
-    def last(self, key: str) -> Failed | None:
-        """Return the video's latest failure; None where it never failed or went well since."""
-        latest = select(FAILURES).where(FAILURES.c.key == key, ~FAILURES.c.overcome)
-        with self._engine.connect() as connection:
-            row = connection.execute(latest.order_by(FAILURES.c.at.desc()).limit(1)).first()
-            return _failed(row) if row else None
+    def last(self, key: str) -> StageFailure | None:
+        """Return the video's latest failure; None where it never failed or has succeeded since."""
+        latest = select(StageFailure).where(StageFailure.key == key, ~StageFailure.overcome)
+        with Session(self._engine) as session:
+            return session.scalar(latest.order_by(StageFailure.at.desc()).limit(1))
 
     def streak(self, key: str) -> int:
-        """Return how many runs of the video failed one after the other since it last went well."""
-        count = select(func.count()).where(FAILURES.c.key == key, ~FAILURES.c.overcome)
+        """Return how many runs of the video failed one after the other since it last succeeded."""
+        count = select(func.count()).where(StageFailure.key == key, ~StageFailure.overcome)
         with self._engine.connect() as connection:
             return connection.execute(count).scalar_one()
 
-    def quarantine(self, key: str, failed: Failed, size_bytes: int, mtime_ns: int) -> None:
-        """Set a video aside, with its reason and what its file looks like now."""
-        values = {**asdict(failed), "key": key, "since": time.time()}
-        values |= {"size_bytes": size_bytes, "mtime_ns": mtime_ns}
+    def quarantine(self, key: str, failure: StageFailure, size_bytes: int, mtime_ns: int) -> None:
+        """Quarantine a video, with its reason and what its file looks like now."""
+        entry = Quarantined.of(failure, time.time(), size_bytes, mtime_ns)
+        entry.key = key
         with self._engine.begin() as connection:
-            connection.execute(insert(QUARANTINE).values(values).on_conflict_do_update(set_=values))
+            upsert(connection, [entry])
 
     def quarantined(self) -> dict[str, Quarantined]:
-        """Return all that are set aside, the latest first."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(select(QUARANTINE).order_by(QUARANTINE.c.since.desc()))
-            return {row.key: _quarantined(row) for row in rows}
+        """Return all that are quarantined, the latest first."""
+        with Session(self._engine) as session:
+            found = session.scalars(select(Quarantined).order_by(Quarantined.since.desc()))
+            return {entry.key: entry for entry in found}
 
     def find_quarantined(self, key: str) -> Quarantined | None:
-        """Return why and since when a video is set aside; None where it is not."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(QUARANTINE).where(QUARANTINE.c.key == key)).first()
-            return _quarantined(row) if row else None
+        """Return why and since when a video is quarantined; None where it is not."""
+        with Session(self._engine) as session:
+            return session.get(Quarantined, key)
 
     def release(self, keys: Collection[str]) -> list[str]:
-        """Take videos out of quarantine and forget their failures and dead workers: they begin anew.
+        """Release videos from quarantine and forget their failures and dead workers: they begin anew.
 
         Returns:
-            Those that were set aside.
+            Those that were quarantined.
         """
         released = []
         with self._engine.begin() as connection:
             for key in keys:
-                open_failures = (FAILURES.c.key == key) & ~FAILURES.c.overcome
-                connection.execute(update(FAILURES).where(open_failures).values(overcome=True))
-                connection.execute(delete(DEATHS).where(DEATHS.c.key == key))
-                if connection.execute(delete(QUARANTINE).where(QUARANTINE.c.key == key)).rowcount:
+                is_open = (StageFailure.key == key) & ~StageFailure.overcome
+                connection.execute(update(StageFailure).where(is_open).values(overcome=True))
+                connection.execute(delete(Death).where(Death.key == key))
+                if connection.execute(delete(Quarantined).where(Quarantined.key == key)).rowcount:
                     released.append(key)
         return released
 
 
-def _failed(row: Row) -> Failed:
-    return Failed(row.key, row.stage, row.run_id, row.kind, row.message, row.hint, row.attempts, row.at)
+class Attempt(Base):
+    """An attempt that failed: its error, and the seconds that were waited before the next one.
 
+    Dagster's steps forget it before the next attempt. `AttemptLedger.note` says of what it was.
+    """
 
-def _quarantined(row: Row) -> Quarantined:
-    return Quarantined(row.key, _failed(row), row.since, row.size_bytes, row.mtime_ns)
+    __tablename__ = "attempts"
 
-
-# PART ledger/attempts.py: Attempts at a stage that failed and were followed by another: Dagster's steps forget them in between.
-
-ATTEMPTS = Table(
-    "attempts",
-    tables,
-    Column("id", Integer, primary_key=True),
-    Column("key", Text, nullable=False, index=True),
-    Column("stage", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("waited_s", Float, nullable=False),
-)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """An attempt that failed: its error, and the seconds that were waited before the next one."""
-
-    kind: str
-    message: str
-    waited_s: float
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    kind: Mapped[str]
+    message: Mapped[str]
+    waited_s: Mapped[float]
+    key: Mapped[str] = mapped_column(index=True, default="")
+    stage: Mapped[str] = mapped_column(default="")
+    run_id: Mapped[str] = mapped_column(default="")
 
 
 class AttemptLedger:
-    """Keeps the failed attempts of each video at each stage while it is tried again."""
+    """Keeps the failed attempts of each video at each stage while it is retried."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def note(self, key: str, stage: str, run_id: str, attempt: Attempt) -> None:
         """Note an attempt that failed and will be followed by another."""
-        values = {"key": key, "stage": stage, "run_id": run_id, **asdict(attempt)}
+        row = Attempt(attempt.kind, attempt.message, attempt.waited_s, key, stage, run_id)
         with self._engine.begin() as connection:
-            connection.execute(insert(ATTEMPTS).values(values))
+            insert_missing(connection, [row])
 
     def of(self, key: str, stage: str, run_id: str) -> tuple[Attempt, ...]:
         """Return what failed before in this run, the first first."""
-        found = select(ATTEMPTS).where(
-            ATTEMPTS.c.key == key, ATTEMPTS.c.stage == stage, ATTEMPTS.c.run_id == run_id
-        )
-        with self._engine.connect() as connection:
-            rows = connection.execute(found.order_by(ATTEMPTS.c.id))
-            return tuple(Attempt(row.kind, row.message, row.waited_s) for row in rows)
+        found = select(Attempt).where(Attempt.key == key, Attempt.stage == stage, Attempt.run_id == run_id)
+        with Session(self._engine) as session:
+            return tuple(session.scalars(found.order_by(Attempt.id)))
 
     def forget(self, key: str, stage: str) -> None:
         """Forget the attempts at a stage: it has come to its end, well or not."""
         with self._engine.begin() as connection:
-            connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.key == key, ATTEMPTS.c.stage == stage))
+            connection.execute(delete(Attempt).where(Attempt.key == key, Attempt.stage == stage))

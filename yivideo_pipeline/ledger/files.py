@@ -2,55 +2,23 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
-from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
-    Column,
+    Connection,
+    Dialect,
     Engine,
-    Float,
-    Integer,
-    Table,
     Text,
+    TypeDecorator,
     bindparam,
     delete,
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from yivideo_pipeline.ledger.database import tables
-
-FILES = Table(
-    "files",
-    tables,
-    Column("key", Text, primary_key=True),
-    Column("root", Text, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-    Column("first_seen", Float, nullable=False),
-    Column("steady_since", Float, nullable=False),
-    Column("why", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("facts", Text, nullable=False),
-    Column("foreign", Text, nullable=False),
-    Column("offered_size_bytes", BigInteger),
-    Column("offered_mtime_ns", BigInteger),
-    Column("taken_size_bytes", BigInteger),
-    Column("taken_mtime_ns", BigInteger),
-    Column("missing_since", Float),
-    Column("retired_at", Float),
-)
-ROOTS = Table(
-    "roots",
-    tables,
-    Column("name", Text, primary_key=True),
-    Column("videos", Integer, nullable=False),
-    Column("seen_at", Float, nullable=False),
-    Column("mounts", Text, nullable=False),
-)
+from yivideo_pipeline.ledger.database import Base, table_of, upsert
 
 
 class Stamp(NamedTuple):
@@ -60,8 +28,7 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(Base):
     """One file, as it was seen last. Times are Unix seconds.
 
     Attributes:
@@ -75,30 +42,32 @@ class FileRecord:
         detail: What is particular about that decision.
         facts: What was found inside it, as JSON; empty where it was not opened in this state.
         foreign: Names of the subtitles beside it that are known not to be ours, as JSON; or empty.
-        offered_size_bytes: Its size when it was last handed out to be taken; None: never, or it was taken.
+        offered_size_bytes: Its size when it was last offered to be processed; None: never, or it was taken.
         offered_mtime_ns: Likewise.
         taken_size_bytes: Its size when it was last taken; None: never.
         taken_mtime_ns: Likewise.
         missing_since: When it was first missed; None: it is there.
-        retired_at: When its partition was taken out because the file was deleted.
+        retired_at: When its partition was deleted because the file was.
     """
 
-    key: str
-    root: str
-    size_bytes: int
-    mtime_ns: int
-    first_seen: float
-    steady_since: float
-    why: str = ""
-    detail: str = ""
-    facts: str = ""
-    foreign: str = ""
-    offered_size_bytes: int | None = None
-    offered_mtime_ns: int | None = None
-    taken_size_bytes: int | None = None
-    taken_mtime_ns: int | None = None
-    missing_since: float | None = None
-    retired_at: float | None = None
+    __tablename__ = "files"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    root: Mapped[str]
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    first_seen: Mapped[float]
+    steady_since: Mapped[float]
+    why: Mapped[str] = mapped_column(default="")
+    detail: Mapped[str] = mapped_column(default="")
+    facts: Mapped[str] = mapped_column(default="")
+    foreign: Mapped[str] = mapped_column(default="")
+    offered_size_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    offered_mtime_ns: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    taken_size_bytes: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    taken_mtime_ns: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    missing_since: Mapped[float | None] = mapped_column(default=None)
+    retired_at: Mapped[float | None] = mapped_column(default=None)
 
     @property
     def stamp(self) -> Stamp:
@@ -114,63 +83,66 @@ class FileRecord:
 
     @property
     def offered(self) -> Stamp | None:
-        """The state in which it was handed out, where nobody has said yet that it was taken."""
+        """The state in which it was offered, where it is not known yet that it was taken."""
         if self.offered_size_bytes is None or self.offered_mtime_ns is None:
             return None
         return Stamp(self.offered_size_bytes, self.offered_mtime_ns)
 
 
-_COLUMNS = tuple(column.name for column in FILES.columns)
-_values = attrgetter(*_COLUMNS)
+class _JsonSet(TypeDecorator[frozenset[str]]):
+    """A set of texts, kept as a sorted JSON list."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(sorted(value))
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> frozenset[str]:
+        return frozenset(json.loads(value))
 
 
-@dataclass(frozen=True)
-class RootRecord:
-    """One library root, as it was when it could last be looked at.
+class RootRecord(Base):
+    """One library root, as it was when it could last be read.
 
     `mounts` are the folders, relative to the root, on which a disk or share was mounted; "" is the root.
     """
 
-    name: str
-    videos: int
-    seen_at: float
-    mounts: frozenset[str] = frozenset()
+    __tablename__ = "roots"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    videos: Mapped[int]
+    seen_at: Mapped[float]
+    mounts: Mapped[frozenset[str]] = mapped_column(_JsonSet, default=frozenset())
 
 
 class FileLedger:
-    """Remembers files and roots between two looks.
-
-    Args:
-        engine: As `database.open_ledger` opens it.
-    """
+    """Remembers files and roots between two scans."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def read(self) -> dict[str, FileRecord]:
         """Return all files by key, in one query."""
-        with self._engine.connect() as connection:
-            return {row[0]: FileRecord(*row) for row in connection.execute(select(FILES))}
+        with Session(self._engine) as session:
+            return {record.key: record for record in session.scalars(select(FileRecord))}
 
     def find(self, key: str) -> FileRecord | None:
         """Return one file; None where it was never seen."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(FILES).where(FILES.c.key == key)).first()
-            return FileRecord(*row) if row else None
+        with Session(self._engine) as session:
+            return session.get(FileRecord, key)
 
     def offered(self) -> dict[str, Stamp]:
-        """Return what was handed out to be taken and not confirmed since, by key, in the state it had."""
+        """Return what was offered and not confirmed since, by key, in the state it had."""
+        columns = FileRecord.key, FileRecord.offered_size_bytes, FileRecord.offered_mtime_ns
         with self._engine.connect() as connection:
-            rows = connection.execute(select(FILES).where(FILES.c.offered_size_bytes.is_not(None)))
+            rows = connection.execute(select(*columns).where(FileRecord.offered_size_bytes.is_not(None)))
             return {row.key: Stamp(row.offered_size_bytes, row.offered_mtime_ns) for row in rows}
 
     def roots(self) -> dict[str, RootRecord]:
         """Return all roots that were ever seen, by name."""
-        with self._engine.connect() as connection:
-            return {
-                row.name: RootRecord(row.name, row.videos, row.seen_at, frozenset(json.loads(row.mounts)))
-                for row in connection.execute(select(ROOTS))
-            }
+        with Session(self._engine) as session:
+            return {root.name: root for root in session.scalars(select(RootRecord))}
 
     def write(
         self,
@@ -178,46 +150,42 @@ class FileLedger:
         roots: Iterable[RootRecord] = (),
         forgotten: Collection[str] = (),
     ) -> None:
-        """Write what a look changed, all of it or nothing; `forgotten` keys are taken out."""
-        files = [dict(zip(_COLUMNS, _values(record), strict=True)) for record in records]
-        seen = [{**asdict(root), "mounts": json.dumps(sorted(root.mounts))} for root in roots]
-        if not (files or seen or forgotten):
-            return
-        with self._engine.begin() as connection:
-            for table, rows in ((FILES, files), (ROOTS, seen)):
-                if rows:
-                    statement = insert(table)
-                    others = {c.name: c for c in statement.excluded if c.name not in table.primary_key}
-                    connection.execute(statement.on_conflict_do_update(set_=others), rows)
-            self._forget(connection, forgotten)
+        """Write what a scan changed, all of it or nothing; `forgotten` keys are deleted."""
+        records, roots = list(records), list(roots)
+        if records or roots or forgotten:
+            with self._engine.begin() as connection:
+                upsert(connection, records)
+                upsert(connection, roots)
+                _forget(connection, forgotten)
 
     def note_taken(self, stamps: Mapping[str, Stamp]) -> None:
         """Note in which state files were taken: they are known from now on."""
+        over = ("offered_size_bytes", "offered_mtime_ns", "missing_since", "retired_at")
         self._update(
-            "taken_size_bytes taken_mtime_ns offered_size_bytes offered_mtime_ns missing_since retired_at",
-            [(key, *stamp, None, None, None, None) for key, stamp in stamps.items()],
+            {"of": key, "taken_size_bytes": size_bytes, "taken_mtime_ns": mtime_ns, **dict.fromkeys(over)}
+            for key, (size_bytes, mtime_ns) in stamps.items()
         )
 
     def note_retired(self, keys: Iterable[str], now: float) -> None:
-        """Note that the partitions of deleted files were taken out."""
-        self._update("retired_at", [(key, now) for key in keys])
+        """Note that the partitions of deleted files were deleted too."""
+        self._update({"of": key, "retired_at": now} for key in keys)
 
     def forget(self, keys: Collection[str]) -> None:
-        """Forget files: if they are there they are new at the next look, and taken again."""
+        """Forget files: if they are there they are new at the next scan, and taken again."""
         with self._engine.begin() as connection:
-            self._forget(connection, keys)
+            _forget(connection, keys)
 
-    def _forget(self, connection, keys: Collection[str]) -> None:  # noqa: ANN001 - as below
-        if keys:
-            statement = delete(FILES).where(FILES.c.key == bindparam("gone"))
-            connection.execute(statement, [{"gone": key} for key in keys])
-
-    def _update(self, columns: str, rows: list[tuple]) -> None:
-        if not rows:
+    def _update(self, changes: Iterable[dict[str, Any]]) -> None:
+        """Set columns of the rows whose keys are `of`; all have the same columns."""
+        if not (changes := list(changes)):
             return
-        names = columns.split()
-        statement = update(FILES).where(FILES.c.key == bindparam("of"))
-        statement = statement.values({name: bindparam(f"new_{name}") for name in names})
-        keyed = ["of", *(f"new_{name}" for name in names)]
+        names = changes[0].keys() - {"of"}
+        statement = update(table_of(FileRecord)).where(FileRecord.key == bindparam("of"))
         with self._engine.begin() as connection:
-            connection.execute(statement, [dict(zip(keyed, row, strict=True)) for row in rows])
+            connection.execute(statement.values({name: bindparam(name) for name in names}), changes)
+
+
+def _forget(connection: Connection, keys: Collection[str]) -> None:
+    if keys:
+        statement = delete(table_of(FileRecord)).where(FileRecord.key == bindparam("gone"))
+        connection.execute(statement, [{"gone": key} for key in keys])

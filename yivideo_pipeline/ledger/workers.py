@@ -1,50 +1,57 @@
-"""Who is at work on which video: an entry that its worker left behind says what it was at when it died."""
+"""Which worker works on which video: the entry that a dead worker left behind says what it worked on."""
 
 import os
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, fields
 
 import psutil
-from sqlalchemy import Column, Connection, Engine, Float, Integer, Select, Table, Text, delete, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Engine, delete, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from yivideo_pipeline.ledger.database import tables
+from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
+from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample
 
-AT_WORK = Table(
-    "at_work",
-    tables,
-    Column("key", Text, primary_key=True),
-    Column("worker", Text, primary_key=True),
-    Column("stage", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("since", Float, nullable=False),
-)
-PROGRESS = Table(
-    "progress",
-    tables,
-    Column("key", Text, primary_key=True),
-    Column("worker", Text, primary_key=True),
-    Column("fraction", Float, nullable=False),
-)
-DEATHS = Table(
-    "deaths",
-    tables,
-    Column("id", Integer, primary_key=True),
-    Column("key", Text, nullable=False, index=True),
-    Column("stage", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("at", Float, nullable=False),
-)
+
+class AtWork(RunColumns, Base, kw_only=True):
+    """What a worker works on: the stage, the run, since when in Unix seconds.
+
+    `fraction` is how much of the stage is done, 0 to 1; None where the worker has not reported it.
+    """
+
+    __tablename__ = "at_work"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    stage: Mapped[str]
+    since: Mapped[float]
+    fraction: Mapped[float | None] = mapped_column(default=None)
+
+    @property
+    def run(self) -> RunOrigin:
+        """The run that the stage is made in."""
+        return RunOrigin(**{field.name: getattr(self, field.name) for field in fields(RunOrigin)})
+
+
+class Death(Base):
+    """A worker that died while it worked on a video; `run_id` is the root run's, `at` when it was noticed."""
+
+    __tablename__ = "deaths"
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    key: Mapped[str] = mapped_column(index=True)
+    stage: Mapped[str]
+    run_id: Mapped[str]
+    at: Mapped[float]
 
 
 def worker_of_this_process() -> str:
-    """Name this process (host, process id, start time) so that another one can tell whether it lives."""
+    """Return this process's name (host, process id, start time), by which another one sees if it lives."""
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
 
 
 def is_gone(worker: str) -> bool:
-    """Say whether a process of this machine has ended; of another machine's nothing is known: False."""
+    """Return whether a process of this machine has ended; False for another machine's, which nobody knows."""
     host, _, process = worker.partition(":")
     if not process or host != socket.gethostname():
         return False
@@ -56,19 +63,6 @@ def is_gone(worker: str) -> bool:
         return True
 
 
-@dataclass(frozen=True)
-class AtWork:
-    """What a worker is at: the stage, the run (its root's id), since when in Unix seconds.
-
-    `fraction` is how much of the stage is done, 0 to 1; None where the worker has not said it.
-    """
-
-    stage: str
-    run_id: str
-    since: float
-    fraction: float | None
-
-
 class WorkerLedger:
     """Notes the begin and end of each stage's work on each video."""
 
@@ -76,76 +70,75 @@ class WorkerLedger:
         self._engine = engine
         self._worker = worker_of_this_process()
 
-    def begin(self, key: str, stage: str, run_id: str) -> int:
-        """Note that this process is at work on a video.
+    def begin(self, key: str, stage: str, run: RunOrigin) -> int:
+        """Note that this process works on a video.
 
         Returns:
-            How many workers died at it since it last went well.
+            How many workers died working on it since it last succeeded.
         """
+        entry = AtWork(**asdict(run), key=key, worker=self._worker, stage=stage, since=time.time())
         with self._engine.begin() as connection:
-            self._leave(connection, key)
-            connection.execute(
-                insert(AT_WORK).values(
-                    key=key, worker=self._worker, stage=stage, run_id=run_id, since=time.time()
-                )
-            )
-            _bury(connection)
-            found = select(func.count()).select_from(DEATHS).where(DEATHS.c.key == key)
-            return connection.execute(found).scalar_one()
+            upsert(connection, [entry])
+            _bury_dead(connection)
+            return connection.execute(select(func.count()).where(Death.key == key)).scalar_one()
 
-    def tell(self, key: str, fraction: float) -> None:
+    def report(self, key: str, fraction: float) -> None:
         """Note how much of its stage this process has done, 0 to 1."""
-        row = {"key": key, "worker": self._worker, "fraction": fraction}
-        upsert = insert(PROGRESS).values(row).on_conflict_do_update(set_={"fraction": fraction})
+        own = update(AtWork).where(AtWork.key == key, AtWork.worker == self._worker)
         with self._engine.begin() as connection:
-            connection.execute(upsert)
+            connection.execute(own.values(fraction=fraction))
 
     def end(self, key: str) -> None:
         """Note that the work is over, well or not."""
         with self._engine.begin() as connection:
-            self._leave(connection, key)
-
-    def _leave(self, connection: Connection, key: str) -> None:
-        for table in (AT_WORK, PROGRESS):
-            connection.execute(delete(table).where(table.c.key == key, table.c.worker == self._worker))
+            connection.execute(delete(AtWork).where(AtWork.key == key, AtWork.worker == self._worker))
 
     def at_work(self, key: str) -> AtWork | None:
-        """Return what is done about a video now; None where nobody is at it, or its worker is dead."""
-        latest = select_work().where(AT_WORK.c.key == key).order_by(AT_WORK.c.since.desc())
-        with self._engine.connect() as connection:
-            for row in connection.execute(latest):
-                if not is_gone(row.worker):
-                    return AtWork(row.stage, row.run_id, row.since, row.fraction)
-        return None
+        """Return what is being done with a video now; None where nothing is, or its worker is dead."""
+        latest = select(AtWork).where(AtWork.key == key).order_by(AtWork.since.desc())
+        with Session(self._engine) as session:
+            return next((entry for entry in session.scalars(latest) if not is_gone(entry.worker)), None)
 
     def deaths(self) -> dict[str, int]:
-        """Return how many workers died at each video since it last went well; the others are left out."""
+        """Return how many workers died at each video since it last succeeded; the others are left out."""
+        counts = select(Death.key, func.count()).group_by(Death.key)
         with self._engine.begin() as connection:
-            _bury(connection)
-            counts = select(DEATHS.c.key, func.count().label("deaths")).group_by(DEATHS.c.key)
-            return {row.key: row.deaths for row in connection.execute(counts)}
+            _bury_dead(connection)
+            return dict(connection.execute(counts).tuples().all())
+
+    def bury_dead(self) -> None:
+        """Record the stages whose workers have died since the last time, each as a death and a failure."""
+        with self._engine.begin() as connection:
+            _bury_dead(connection)
 
     def forget(self, key: str) -> None:
-        """Forget who died at a video: somebody gives it another chance."""
+        """Forget the workers that died at a video: it gets another chance."""
         with self._engine.begin() as connection:
-            _bury(connection)
-            connection.execute(delete(DEATHS).where(DEATHS.c.key == key))
+            _bury_dead(connection)
+            connection.execute(delete(Death).where(Death.key == key))
 
 
-def select_work() -> Select:
-    """Select what workers are at, the dead ones too, each with how far it has told that it is."""
-    told = (PROGRESS.c.key == AT_WORK.c.key) & (PROGRESS.c.worker == AT_WORK.c.worker)
-    return select(AT_WORK, PROGRESS.c.fraction).outerjoin(PROGRESS, told)
+def _bury_dead(connection: Connection) -> None:
+    """Turn what dead workers left behind into deaths and samples: no stage of theirs recorded its end."""
+    with Session(connection) as session:
+        left = [entry for entry in session.scalars(select(AtWork)) if is_gone(entry.worker)]
+    for entry in left:
+        gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)
+        # Of two processes that find it, one records it.
+        if connection.execute(gone).rowcount:
+            now = time.time()
+            insert_missing(connection, [Death(entry.key, entry.stage, entry.root_id, now)])
+            insert_missing(connection, [_failed_sample(entry, now)])
 
 
-def _bury(connection: Connection) -> None:
-    """Turn what dead workers left behind into deaths."""
-    for left in connection.execute(select(AT_WORK)).all():
-        if is_gone(left.worker):
-            gone = delete(AT_WORK).where(AT_WORK.c.key == left.key, AT_WORK.c.worker == left.worker)
-            connection.execute(delete(PROGRESS).where(PROGRESS.c.worker == left.worker))
-            # Of two processes that find it, one counts it.
-            if connection.execute(gone).rowcount:
-                connection.execute(
-                    insert(DEATHS).values(key=left.key, stage=left.stage, run_id=left.run_id, at=time.time())
-                )
+def _failed_sample(entry: AtWork, at: float) -> Sample:
+    return Sample(
+        **asdict(entry.run),
+        stage=entry.stage,
+        key=entry.key,
+        success=False,
+        at=at,
+        attempts=1,
+        kind="worker",
+        message="The worker process ended in the middle of its work",
+    )

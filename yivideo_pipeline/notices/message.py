@@ -14,7 +14,7 @@ from yivideo_pipeline.errors.tree import (
     ServiceUnreachable,
     Severity,
 )
-from yivideo_pipeline.ledger.failures import Failed, Quarantined
+from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.outbox import Notice
 
 SUBJECT_CHARS = 200
@@ -29,7 +29,7 @@ NOT_THE_VIDEO = frozenset(error.kind for error in _NOT_THE_VIDEO)
 """Kinds of errors that strike one video after the other: the trouble is the same one."""
 
 
-def tell_failed_run(run_id: str, failures: Sequence[Failed], ui_url: str) -> Notice:
+def tell_failed_run(run_id: str, failures: Sequence[StageFailure], ui_url: str) -> Notice:
     """Write the notice of a failed run.
 
     What is wrong with the machine is the same trouble whichever video it strikes: a full disk is told
@@ -65,17 +65,17 @@ def tell_quarantined(entries: Sequence[Quarantined], ui_url: str) -> Notice:
     )
     return Notice(
         "quarantine",
-        f"{first.key} was set aside: {first.failed.message}"[:SUBJECT_CHARS]
+        f"{first.key} was set aside: {first.failure.message}"[:SUBJECT_CHARS]
         if one
         else f"{len(entries)} videos set aside",
-        (*_list([entry.failed for entry in entries]), "", advice),
+        (*_list([entry.failure for entry in entries]), "", advice),
         _fingerprint("quarantine", {f"{entry.key} {entry.since}" for entry in entries}),
         Severity.MEDIUM,
-        _page_of(first.failed.run_id, ui_url) if one else ui_url,
+        _page_of(first.failure.run_id, ui_url) if one else ui_url,
     )
 
 
-def _list(failures: Sequence[Failed]) -> Iterable[str]:
+def _list(failures: Sequence[StageFailure]) -> Iterable[str]:
     for failed in failures[:LISTED]:
         attempts = f", {failed.attempts} attempts" if failed.attempts > 1 else ""
         yield f"{failed.key}"
@@ -85,7 +85,7 @@ def _list(failures: Sequence[Failed]) -> Iterable[str]:
         yield f"and {len(failures) - LISTED} more"
 
 
-def _trouble(failed: Failed) -> str:
+def _trouble(failed: StageFailure) -> str:
     key = "" if failed.kind in NOT_THE_VIDEO else failed.key
     return f"{failed.kind} {failed.stage} {key}"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from yivideo_pipeline.defs.backfills.selection import Candidate, Selection
-from yivideo_pipeline.ledger.materializations import MadeLedger
+from yivideo_pipeline.ledger.materializations import MaterializationLedger
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
@@ -45,7 +45,7 @@ class Estimator:
         ConfigValidationError: the options can't work on this machine.
     """
 
-    def __init__(self, made: MadeLedger, registered: Collection[str], speech: SpeechOptions) -> None:
+    def __init__(self, made: MaterializationLedger, registered: Collection[str], speech: SpeechOptions) -> None:
         self._lengths_s = made.durations(registered)
         self._usual_s = fmean(self._lengths_s.values()) if self._lengths_s else None
         device = resolve(speech, capacity_of(probe_hardware())).device

@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.dagster_internals import Order, is_known, launch, unfinished_of_ours
 from yivideo_pipeline.defs.resources import Library, SpeechResource
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import JOB, stages_from
@@ -174,7 +174,7 @@ class Tick:
         return self._submit(schedule, chosen, waiting=len(selection.videos) - len(chosen.videos))
 
     def _may_not_work(self) -> str | None:
-        if mark := self.ledger.marks.get(PAUSED):
+        if mark := self.ledger.flags.get(PAUSED):
             since = datetime.fromtimestamp(mark.since, self._zone)
             return f"Paused since {since:%Y-%m-%d %H:%M} by {mark.value}; `yivideo backfill --resume` ends it"
         if self._left_s() == 0.0:
@@ -212,7 +212,7 @@ class Tick:
         left_s = self._left_s()
         if left_s is None:
             return selection
-        estimator = Estimator(self.ledger.made, selection.registered, self.settings.speech.options)
+        estimator = Estimator(self.ledger.materializations, selection.registered, self.settings.speech.options)
         # The first videos show how fast this machine is: as long as that is unknown, a group at a time.
         fitting = estimator.fit(selection, left_s, unknown=self.settings.runs.group_size)
         return replace(selection, videos=tuple(fitting))

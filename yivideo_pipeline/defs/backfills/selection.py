@@ -13,7 +13,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.dagster_internals import open_attempts, videos_under_way
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, VIDEOS, stages_from
 from yivideo_pipeline.storage.partition_keys import path_of
 
@@ -185,7 +185,7 @@ def _first_stale(ledger: Ledger, recipes: Mapping[str, str]) -> dict[str, str]:
     """The first stage of each video that would make something else today."""
     first: dict[str, str] = {}
     for stage, recipe in recipes.items():
-        for key in ledger.made.other_recipes(stage, recipe):
+        for key in ledger.materializations.other_recipes(stage, recipe):
             first.setdefault(key, stage)
     return first
 

@@ -24,12 +24,12 @@ from yivideo_pipeline.defs.reports.digest import (
     standing_table,
 )
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.history.collect import collect
+from yivideo_pipeline.history.import_events import import_events
 from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.tree import Settings
-from yivideo_pipeline.stages import OWNERS, STAGES
+from yivideo_pipeline.stages import OWNERS
 from yivideo_pipeline.storage.file_store import FileStore
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ DAY_S = 86_400.0
 
 def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
     """Return each piece of work on a video up to now, as `history.tables.video_table` makes them."""
-    collect(instance, ledger.samples, tuple(STAGES))
+    ledger.workers.bury_dead()
+    import_events(instance, ledger)
     return video_table(sample_table(ledger.samples))
 
 

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from yivideo_pipeline.history.tables import FINISHED
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.stages import VIDEOS
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.stages import LAST_STAGE, VIDEOS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +53,7 @@ def standing_table(instance: dg.DagsterInstance, ledger: Ledger, videos: "pd.Dat
     registered = pd.Index(sorted(instance.get_dynamic_partitions(VIDEOS)), name="video", dtype=object)
     ended = videos[videos["outcome"] != "partly"].drop_duplicates("key", keep="last").set_index("key")
     table = ended[KEPT].reindex(registered)
-    finished = instance.get_materialized_partitions(dg.AssetKey(FINISHED))
+    finished = instance.get_materialized_partitions(dg.AssetKey(LAST_STAGE))
     failed = set(ended.index[ended["outcome"] == "failed"])
     state = pd.Series("missing", index=registered, dtype=object)
     state[state.index.isin(finished)] = "finished"
@@ -63,7 +62,7 @@ def standing_table(instance: dg.DagsterInstance, ledger: Ledger, videos: "pd.Dat
         if key in state.index:
             state[key] = "quarantined"
             table.loc[key, ["stage", "kind", "message", "hint"]] = [
-                one.failed.stage, one.failed.kind, one.failed.message, one.failed.hint,
+                one.failure.stage, one.failure.kind, one.failure.message, one.failure.hint,
             ]  # fmt: skip
     table.insert(0, "state", state)
     return table.astype(dict.fromkeys(("words", "low_confidence_words"), "Int64"))

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.errors.retry import RetryOptions
-from yivideo_pipeline.ledger.failures import Failed
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.notices.channels import channels_of
 from yivideo_pipeline.notices.message import tell_failed_run, tell_quarantined
 from yivideo_pipeline.notices.sending import send_waiting
@@ -113,21 +113,21 @@ def _with_word_on_retry(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.
     return run
 
 
-def _failures_by_events(context: dg.RunFailureSensorContext) -> list[Failed]:
+def _failures_by_events(context: dg.RunFailureSensorContext) -> list[StageFailure]:
     """Return what the run itself says, where nothing was noted: it died first, or is of no stage."""
     run = context.dagster_run
     videos = context.partition_key or _range_of(run) or f"Run {run.run_id}"
     failures = [_failed(videos, run, event) for event in context.get_step_failure_events()]
     said = context.failure_event.message or "The run failed"
-    return failures or [Failed(videos, "", run.run_id, "unknown", said, "", 1, time.time())]
+    return failures or [StageFailure(videos, "", run.run_id, "unknown", said, "", 1, time.time())]
 
 
-def _failed(videos: str, run: dg.DagsterRun, event: dg.DagsterEvent) -> Failed:
+def _failed(videos: str, run: dg.DagsterRun, event: dg.DagsterEvent) -> StageFailure:
     data = event.step_failure_data
     raised = data.user_failure_data
     told: dict[str, Any] = {name: one.value for name, one in raised.metadata.items()} if raised else {}
     said = (raised and raised.description) or (data.error.message.strip() if data.error else "It failed")
-    return Failed(
+    return StageFailure(
         key=videos,
         stage=event.step_key or "",
         run_id=run.run_id,

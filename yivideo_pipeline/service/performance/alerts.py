@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.ledger.flags import Mark
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.flags import Flag
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.ledger.samples import MachineSample
+from yivideo_pipeline.ledger.service_samples import MachineSample
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.service.performance.summary import error_rates, seconds_of
 from yivideo_pipeline.settings.sections import AlertSettings
@@ -118,26 +118,26 @@ class AlertBook:
 
     def standing(self) -> list[Alert]:
         """Return the alerts that stand now."""
-        marks = [self._ledger().marks.get(_MARK + name) for name in ALERTS]
+        marks = [self._ledger().flags.get(_MARK + name) for name in ALERTS]
         return [_alert(mark) for mark in marks if mark]
 
     def update(self, findings: Sequence[Finding]) -> None:
         """Start the alerts that are new and end those that are over; each is logged and told once."""
         found = {finding.name: finding for finding in findings}
         for name in ALERTS:
-            mark = self._ledger().marks.get(_MARK + name)
+            mark = self._ledger().flags.get(_MARK + name)
             if name in found and mark is None:
                 self._start(found[name])
             elif name not in found and mark is not None:
                 self._end(_alert(mark), mark.since)
 
     def _start(self, finding: Finding) -> None:
-        mark = self._ledger().marks.set(_MARK + finding.name, finding.model_dump_json())
+        mark = self._ledger().flags.set(_MARK + finding.name, finding.model_dump_json())
         log.warning("alert %s: %s", finding.name, finding.message)
         self._tell(finding.name, f"Alert: {finding.message}", (_ADVICE[finding.name],), mark.since)
 
     def _end(self, alert: Alert, since: float) -> None:
-        if not self._ledger().marks.clear(_MARK + alert.name):
+        if not self._ledger().flags.clear(_MARK + alert.name):
             return
         log.info("alert %s is over: %s", alert.name, alert.message)
         said = (f"It started at {alert.since}: {alert.message}",)
@@ -157,6 +157,6 @@ class AlertBook:
         self._ledger().outbox.post(notice, TOLD_ONCE_S)
 
 
-def _alert(mark: Mark) -> Alert:
+def _alert(mark: Flag) -> Alert:
     finding = Finding.model_validate(json.loads(mark.value))
     return Alert(**finding.model_dump(), since=iso(mark.since), advice=_ADVICE[finding.name])

@@ -1,14 +1,15 @@
-"""The history in memory: read once, then only what is new, one thread at a time."""
+"""The history in memory: read once, then only what is new, by one thread at a time."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.samples import REQUEST_FIELDS, SAMPLE_FIELDS, Columns
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.samples import Columns
+from yivideo_pipeline.ledger.service_samples import KEPT, RequestSample
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.operations import (
     OPERATIONS,
@@ -17,23 +18,19 @@ from yivideo_pipeline.service.performance.operations import (
     stage_works,
     video_works,
 )
-from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
 PATIENCE_S = 10.0
-"""So long a request waits for its turn: a long history takes minutes to be read for the first time."""
+"""How long a request waits for its turn: a long history takes seconds to be read for the first time."""
 OnNew = Callable[["pd.DataFrame"], None]
-"""Told of samples that were read for the first time, as `history.tables.frame_of` makes them."""
+"""Called with samples that were read for the first time, as `history.tables.frame_of` makes them."""
 
 
 class _Closed(Exception):
-    """The service ends: a reading that takes minutes goes on at its next start."""
-
-
-_IDENTITY = ("run_id", "stage", "key", "success", "at")
+    """The service ends: an import that takes minutes begins anew at its next start."""
 
 
 @dataclass
@@ -42,7 +39,6 @@ class Tables:
 
     samples: "pd.DataFrame"
     requests: "pd.DataFrame"
-    runs: Columns
     _made: "dict[str | None, pd.DataFrame]" = field(default_factory=dict)
 
     def operations(self, name: str | None) -> "pd.DataFrame":
@@ -68,12 +64,12 @@ class Tables:
 
 
 class History:
-    """Keeps the tables up to date with Dagster and the ledger.
+    """Keeps the tables up to date with the ledger.
 
     Args:
         home: The home folder.
         ledger: Opens its ledger, or returns the open one.
-        on_new: Told of each sample once.
+        on_new: Called with each sample once.
     """
 
     def __init__(self, home: Path, ledger: Callable[[], Ledger], on_new: OnNew) -> None:
@@ -85,18 +81,18 @@ class History:
         self._closed = threading.Event()
         self._instance: dg.DagsterInstance | None = None
         self._tables: Tables | None = None
-        self._last: tuple[int, tuple] = (0, ())
+        self._last_sample = 0
         self._last_request = 0
 
     @contextmanager
     def tables(self, patience_s: float = PATIENCE_S) -> Generator[Tables]:
-        """Read what is new and lend all tables, to one thread at a time: the processor is wanted for speech.
+        """Read what is new and lend all tables, to one thread at a time: speech needs the processor.
 
         Args:
             patience_s: How long to wait for the turn; -1: for ever.
 
         Raises:
-            Refused: 503; it did not come.
+            Refused: 503; the turn did not come.
         """
         if not self._lock.acquire(timeout=patience_s):
             raise Refused(
@@ -108,7 +104,7 @@ class History:
             self._lock.release()
 
     def refresh_unless_busy(self) -> None:
-        """Read what is new, where nobody else does so now."""
+        """Read what is new, unless another thread does so now."""
         if self._lock.acquire(blocking=False):
             try:
                 self._refresh()
@@ -125,16 +121,16 @@ class History:
             return self._instance
 
     def clear(self, now: float) -> int:
-        """Forget our own samples up to a time, for good; Dagster's history stays. Returns how many."""
+        """Forget all samples up to a time, for good; Dagster's history stays. Returns how many."""
         with self.tables():  # what has happened is counted before it is forgotten
             ledger = self._ledger()
             count = ledger.samples.clear(now) + ledger.requests.clear()
             ledger.machine.clear()
-            self._tables, self._last = None, (0, ())
+            self._tables = None
             return count
 
     def end_reading(self) -> None:
-        """Let a reading that is under way end; none begins any more."""
+        """End an import that is under way; none begins any more."""
         self._closed.set()
 
     def close(self) -> None:
@@ -149,66 +145,61 @@ class History:
             raise _Closed
 
     def _refresh(self) -> Tables:
-        instance = self.instance()
-        if instance:
-            from yivideo_pipeline.history.collect import collect
+        from yivideo_pipeline.history.import_events import import_events
 
-            collect(instance, self._ledger().samples, tuple(STAGES), self._require_open)
+        ledger = self._ledger()
+        ledger.workers.bury_dead()
+        if instance := self.instance():
+            import_events(instance, ledger, self._require_open)
         self._tables = self._read(self._tables)
         return self._tables
 
     def _read(self, known: Tables | None) -> Tables:
-        new = self._ledger().samples.added(self._last[0])
-        if known and self._last[0] and (not new["rowid"] or _identity(new, 0) != self._last[1]):
-            # Another process has emptied the ledger and filled it again.
-            known, self._last = None, (0, ())
-            new = self._ledger().samples.added()
-        elif known and self._last[0]:
-            new = {name: values[1:] for name, values in new.items()}
-        runs = self._ledger().samples.runs()
-        requests = self._ledger().requests.added(self._last_request if known else 0)
-        if known and not new["rowid"] and not requests:
-            known.runs = runs
+        ledger = self._ledger()
+        new = ledger.samples.added(self._last_sample if known else 0)
+        if known and self._last_sample:
+            if not new["id"] or new["id"][0] != self._last_sample:  # another process has cleared the ledger
+                known = None
+                new = ledger.samples.added()
+            else:
+                new = {name: values[1:] for name, values in new.items()}
+        requests = ledger.requests.added(self._last_request if known else 0)
+        if known and not new["id"] and not requests:
             return known
-        return Tables(self._with_samples(known, new, runs), self._with_requests(known, requests), runs)
+        return Tables(self._with_samples(known, new), self._with_requests(known, requests))
 
-    def _with_samples(self, known: Tables | None, new: Columns, runs: Columns) -> "pd.DataFrame":
+    def _with_samples(self, known: Tables | None, new: Columns) -> "pd.DataFrame":
         import pandas as pd
 
-        from yivideo_pipeline.history.tables import frame_of, with_runs
+        from yivideo_pipeline.history.tables import frame_of
 
-        if known and not new["rowid"]:
+        if known and not new["id"]:
             return known.samples
-        fresh = frame_of({name: new[name] for name in SAMPLE_FIELDS})
-        if new["rowid"]:
-            self._last = new["rowid"][-1], _identity(new, -1)
-            self._on_new(fresh)
-        parts = [known.samples.drop(columns=["root_id", "run_model"]), fresh] if known else [fresh]
+        seen = self._last_sample
+        fresh = frame_of(new)
+        if new["id"]:
+            self._last_sample = new["id"][-1]
+            self._on_new(fresh[fresh["id"] > seen])
+        parts = [known.samples, fresh] if known else [fresh]
         samples = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
-        return with_runs(samples.sort_values("at", kind="stable", ignore_index=True), runs)
+        return samples.sort_values("at", kind="stable", ignore_index=True)
 
-    def _with_requests(self, known: Tables | None, new: list) -> "pd.DataFrame":
+    def _with_requests(self, known: Tables | None, new: Sequence[RequestSample]) -> "pd.DataFrame":
         import pandas as pd
-
-        from yivideo_pipeline.ledger.samples import KEPT
 
         if known and not new:
             return known.requests
-        fresh = pd.DataFrame([sample for _, sample in new], columns=list(REQUEST_FIELDS))
+        fresh = pd.DataFrame({name: [getattr(one, name) for one in new] for name in _REQUEST_TYPES})
         fresh = fresh.astype(_REQUEST_TYPES)
         if new:
-            self._last_request = new[-1][0]
+            self._last_request = new[-1].id
         parts = [known.requests, fresh] if known else [fresh]
         table = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
         return table.tail(KEPT).reset_index(drop=True)
 
 
 _REQUEST_TYPES = {
-    **dict.fromkeys(REQUEST_FIELDS, object),
+    **dict.fromkeys(("operation", "kind", "message", "hint"), object),
     **dict.fromkeys(("at", "wall_s", "duration_s", "rss_peak_mb", "gpu_memory_peak_mb"), float),
     "success": bool,
 }
-
-
-def _identity(columns: Columns, row: int) -> tuple:
-    return tuple(columns[name][row] for name in _IDENTITY)

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import psutil
 
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
+from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.service_samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
-from yivideo_pipeline.service.errors import Outcome
 from yivideo_pipeline.service.metrics import Counters
 from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, find
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.system import MB, read_gpu, read_memory, read_runs
+from yivideo_pipeline.service.request_outcome import RequestOutcome
 from yivideo_pipeline.settings.sections import AlertSettings
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Performance:
         # One thread of its own: neither may it wait for requests in the server's pool, nor they for it.
         self._thread = ThreadPoolExecutor(1, "performance")
 
-    def record(self, operation: str, outcome: Outcome, is_answered: bool, wall_s: float) -> None:
+    def record(self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float) -> None:
         """Keep what a recognition over HTTP cost; returns at once."""
         at = time.time()
         self._thread.submit(self._keep, operation, outcome, is_answered, wall_s, at).add_done_callback(_tell)
@@ -74,7 +74,7 @@ class Performance:
                 gpu_utilization_pct=gpu.utilization_pct if gpu else None,
                 queued=runs.queued if runs else None,
                 running=runs.running if runs else None,
-                places_taken=self._admission.inside,
+                places_taken=self._admission.taken,
             )
         )
         window = Window(now - 3600 * settings.hours, now + 1)
@@ -100,7 +100,7 @@ class Performance:
         self._thread.shutdown()
         self.history.close()
 
-    def _keep(self, operation: str, outcome: Outcome, is_answered: bool, wall_s: float, at: float) -> None:
+    def _keep(self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float, at: float) -> None:
         gpu = read_gpu()
         self._ledger().requests.add(
             RequestSample(

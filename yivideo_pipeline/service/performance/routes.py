@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.ledger.samples import MachineSample
+from yivideo_pipeline.ledger.service_samples import MachineSample
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.service.performance.insights import (
@@ -323,7 +323,7 @@ def _read_system(shared: ServiceState) -> SystemHealth:
 def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: Window) -> Summary:
     runs = read_runs(shared.performance.history.instance())
     queued = (runs.queued, runs.running) if runs else None
-    return summarize(tables, name, window, queued, shared.admission.inside)
+    return summarize(tables, name, window, queued, shared.admission.taken)
 
 
 def _insights(

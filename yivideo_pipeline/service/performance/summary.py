@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from yivideo_pipeline.ledger.samples import Columns
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.service.performance.operations import Window, iso
 
@@ -101,7 +100,7 @@ def summarize(
             queued=queued[0] if queued else None,
             running=queued[1] if queued else None,
             requests=requests,
-            wait_s=seconds_of(waits(tables.runs, window)),
+            wait_s=seconds_of(waits(tables.samples, window)),
         ),
         retries=Retries(
             total=int(works["retries"].sum()), mean=_number(works["retries"].mean()) if count else None
@@ -142,13 +141,11 @@ def error_rates(works: "pd.DataFrame") -> dict[str, float]:
     return {str(kind): _round(number / len(works)) for kind, number in kinds.items()}
 
 
-def waits(runs: Columns, window: Window) -> "pd.Series":
+def waits(samples: "pd.DataFrame", window: Window) -> "pd.Series":
     """Return how long each run waited that started in the window, in seconds."""
-    import pandas as pd
-
-    table = pd.DataFrame({name: runs[name] for name in ("created_at", "started_at")}, dtype=float)
-    started = table[(table["started_at"] >= window.start) & (table["started_at"] < window.end)]
-    return (started["started_at"] - started["created_at"]).clip(lower=0)
+    started = samples["run_started_at"]
+    runs = samples[(started >= window.start) & (started < window.end)].drop_duplicates("run_id")
+    return (runs["run_started_at"] - runs["run_created_at"]).clip(lower=0)
 
 
 def _throughput(works: "pd.DataFrame", audio_s: float, window: Window) -> float | None:

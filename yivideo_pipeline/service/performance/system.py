@@ -233,8 +233,8 @@ def describe_service(manager: ModelManager, admission: Admission, uptime_s: floa
     health = manager.health_check()
     return ServiceHealth(
         uptime_s=round(uptime_s, 1),
-        places=admission.places,
-        places_taken=admission.inside,
+        places=admission.slots,
+        places_taken=admission.taken,
         model_loaded=health.loaded,
         model=health.model,
         leases=health.leases,

@@ -1,4 +1,8 @@
-"""Tells addresses how their workflows ended, signed, again where they don't answer, also after a restart."""
+"""Callbacks: signed requests that report the end of a workflow, retried until they succeed.
+
+A request for a workflow names the callback's address, so without care a client could make this machine send
+requests to any other that it reaches. Hence only allowed hosts are called, and none inside a private network.
+"""
 
 import hashlib
 import hmac
@@ -20,30 +24,108 @@ from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
-from yivideo_pipeline.ledger.flags import Callback
-from yivideo_pipeline.service.dagster_client import Dagster
+from yivideo_pipeline.ledger.callbacks import Callback
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.workflows.runs import runs_of
 from yivideo_pipeline.service.workflows.status import WorkflowStatus, describe, state_of
 from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 
-# PART service/workflows/addresses.py: Addresses that may be told of a workflow's end: of allowed hosts, and never inside a private network.
-#
-# A request names the address, so whoever may ask for a workflow could otherwise have this machine talk to any
-# other one that it reaches.
+log = logging.getLogger(__name__)
+
+SIGNATURE_HEADER = "X-Yivideo-Signature"
+INTERVAL_S = 2.0
+"""Time between two rounds; a round asks Dagster only if callbacks are due."""
+BATCH_SIZE = 50
+"""Workflows that Dagster is asked for in one request."""
+TIMEOUT_S = 10
+
+
+@asynccontextmanager
+async def run_callbacks(app: FastAPI) -> AsyncGenerator[None]:
+    """Send callbacks while the service runs."""
+    sender = CallbackSender(app.state.shared)
+    sender.start()
+    yield
+    await run_in_threadpool(sender.stop)
+
+
+class CallbackSender:
+    """Sends the callbacks of workflows that have ended, in a thread of its own.
+
+    Args:
+        shared: The service's state.
+    """
+
+    def __init__(self, shared: ServiceState) -> None:
+        self._shared = shared
+        self._stopped = threading.Event()
+        self._last_trouble = ""
+        self._thread = threading.Thread(target=self._run, name="callbacks", daemon=True)
+
+    def start(self) -> None:
+        """Start with the callbacks that an earlier process left."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the request in progress; the remaining callbacks are sent after the next start."""
+        self._stopped.set()
+        self._thread.join(TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(INTERVAL_S):
+            trouble = ""
+            try:
+                self._send_due()
+            except Exception as error:  # noqa: BLE001 - the next round may succeed
+                trouble = str(classify(error))
+            if trouble and trouble != self._last_trouble:
+                log.warning("Callbacks have to wait: %s", trouble)
+            self._last_trouble = trouble
+
+    def _send_due(self) -> None:
+        due = iter(self._shared.ledger.callbacks.due(time.time()))
+        while batch := list(islice(due, BATCH_SIZE)):
+            dagster_url = self._shared.settings.service.dagster_url
+            dagster = self._shared.dagster
+            found = runs_of(dagster, [one.workflow for one in batch], details=False)
+            # A workflow without runs was requested a moment ago.
+            ended = [one for one in batch if found[one.workflow] and state_of(found[one.workflow]).is_final]
+            detailed = runs_of(dagster, [one.workflow for one in ended], details=True)
+            for callback in ended:
+                if self._stopped.is_set():
+                    return
+                status = describe(detailed[callback.workflow], self._shared.storage, dagster_url)
+                if status.state.is_final:  # no client has retried it in between
+                    self._send(callback, status)
+
+    def _send(self, callback: Callback, status: WorkflowStatus) -> None:
+        callbacks, settings = self._shared.ledger.callbacks, self._shared.settings.service
+        try:
+            if settings.callback_key is None:
+                raise ServiceUnreachable("service.callback_key is not set any more")
+            _post(callback.url, find_target(callback.url, settings), status, settings.callback_key)
+        except Exception as error:  # noqa: BLE001 - recorded; the other callbacks are sent
+            will_retry = callbacks.mark_failed(callback, time.time())
+            outcome = "will be retried" if will_retry else "is given up"
+            # httpx's own messages name the address, which may hold a secret.
+            is_httpx = isinstance(error, (httpx.HTTPError, httpx.InvalidURL))
+            reason = type(error).__name__ if is_httpx else classify(error)
+            log.warning("The callback of workflow %s failed and %s: %s", callback.workflow, outcome, reason)
+        else:
+            callbacks.mark_sent(callback)
 
 
 @dataclass(frozen=True)
-class Target:
-    """A host by name, and the one network address of it that was looked at."""
+class CallbackTarget:
+    """A host by name, and the one network address of it that was checked."""
 
     host: str
     address: str
 
 
-def check_address(url: str, settings: ServiceSettings) -> None:
-    """Refuse an address that nothing would be sent to.
+def require_callback_url(url: str, settings: ServiceSettings) -> None:
+    """Refuse an address to which no callback would be sent.
 
     Raises:
         Refused: 422; it is no http(s) address of an allowed host, or there is no key to sign with.
@@ -51,7 +133,7 @@ def check_address(url: str, settings: ServiceSettings) -> None:
     if settings.callback_key is None:
         hint = "Set service.callback_key (YIVIDEO_SERVICE__CALLBACK_KEY): receivers know us by the signature"
         raise Refused(422, "invalid_request", "callback_url: callbacks can't be signed here", hint)
-    if _host_of(url) not in _allowed(settings):
+    if _host_of(url) not in _allowed_hosts(settings):
         raise Refused(
             422,
             "invalid_request",
@@ -60,15 +142,15 @@ def check_address(url: str, settings: ServiceSettings) -> None:
         )
 
 
-def find_target(url: str, settings: ServiceSettings) -> Target:
-    """Look up where an address leads now; that is where it is sent, whatever the name means a moment later.
+def find_target(url: str, settings: ServiceSettings) -> CallbackTarget:
+    """Resolve an address; the callback goes to the resolved one, even if the name changes a moment later.
 
     Raises:
-        ConfigError: the host is not allowed any more, or lies in a private network.
-        ServiceUnreachable: its name is not known now.
+        ConfigError: The host is not allowed any more, or lies in a private network.
+        ServiceUnreachable: Its name can't be resolved now.
     """
     host = _host_of(url)
-    if host is None or host not in _allowed(settings):
+    if host is None or host not in _allowed_hosts(settings):
         raise ConfigError("The callback's host is not in service.callback_hosts")
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -77,7 +159,12 @@ def find_target(url: str, settings: ServiceSettings) -> Target:
     addresses = [str(entry[4][0]) for entry in found]
     if not _is_literal(host) and not all(map(_is_public, addresses)):
         raise ConfigError("The callback's host lies in a private network", "List its IP address itself")
-    return Target(host, addresses[0])
+    return CallbackTarget(host, addresses[0])
+
+
+def sign(key: SecretStr, body: bytes) -> str:
+    """Return the signature of a callback's body, which proves the sender to the receiver."""
+    return "sha256=" + hmac.new(key.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
 
 
 def _host_of(url: str) -> str | None:
@@ -86,16 +173,16 @@ def _host_of(url: str) -> str | None:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return None
-    plain = parts.scheme in ("http", "https") and parts.username is None and parts.password is None
-    return parts.hostname if plain else None
+    is_plain = parts.scheme in ("http", "https") and parts.username is None and parts.password is None
+    return parts.hostname if is_plain else None
 
 
-def _allowed(settings: ServiceSettings) -> set[str]:
+def _allowed_hosts(settings: ServiceSettings) -> set[str]:
     return {host.lower().strip("[]") for host in settings.callback_hosts}
 
 
 def _is_literal(host: str) -> bool:
-    """Whether a host's name says by itself where it lies, so that whoever listed it knew."""
+    """Return whether a host's name is an address itself, so that whoever allowed it knew where it lies."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -109,104 +196,14 @@ def _is_public(address: str) -> bool:
     return (mapped or found).is_global and not found.is_multicast
 
 
-log = logging.getLogger(__name__)
-
-SIGNATURE_HEADER = "X-Yivideo-Signature"
-LOOK_S = 2.0
-"""Between two looks whether what somebody waits for has ended; Dagster is asked only if somebody does."""
-AT_ONCE = 50
-"""Workflows that Dagster is asked for in one request."""
-TIMEOUT_S = 10
-
-
-class Messenger:
-    """Looks after the callbacks in a thread of its own.
-
-    Args:
-        shared: The service's state.
-    """
-
-    def __init__(self, shared: ServiceState) -> None:
-        self._shared = shared
-        self._stopped = threading.Event()
-        self._trouble = ""
-        self._thread = threading.Thread(target=self._work, name="callbacks", daemon=True)
-
-    def start(self) -> None:
-        """Begin, with what an earlier process left."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, after the request that is under way; what is left is told after the next start."""
-        self._stopped.set()
-        self._thread.join(TIMEOUT_S)
-
-    def _work(self) -> None:
-        while not self._stopped.wait(LOOK_S):
-            trouble = ""
-            try:
-                self._send_due()
-            except Exception as error:  # noqa: BLE001 - the thread lives on, and tries again
-                trouble = str(classify(error))
-            if trouble and trouble != self._trouble:
-                log.warning("Callbacks have to wait: %s", trouble)
-            self._trouble = trouble
-
-    def _send_due(self) -> None:
-        due = iter(self._shared.ledger.callbacks.due(time.time()))
-        while batch := list(islice(due, AT_ONCE)):
-            dagster_url = self._shared.settings.service.dagster_url
-            dagster = Dagster(dagster_url)
-            found = runs_of(dagster, [one.workflow for one in batch], details=False)
-            # One that is not known yet was asked for a moment ago.
-            ended = [one for one in batch if found[one.workflow] and state_of(found[one.workflow]).is_final]
-            described = runs_of(dagster, [one.workflow for one in ended], details=True)
-            for callback in ended:
-                if self._stopped.is_set():
-                    return
-                status = describe(described[callback.workflow], self._shared.storage, dagster_url)
-                if status.state.is_final:  # still: nobody has launched it again in between
-                    self._send(callback, status)
-
-    def _send(self, callback: Callback, status: WorkflowStatus) -> None:
-        callbacks, settings = self._shared.ledger.callbacks, self._shared.settings.service
-        try:
-            if settings.callback_key is None:
-                raise ServiceUnreachable("service.callback_key is not set any more")
-            _post(callback.url, find_target(callback.url, settings), status, settings.callback_key)
-        except Exception as error:  # noqa: BLE001 - noted; the others are told
-            goes_on = callbacks.mark_failed(callback, time.time())
-            told = "it is tried again" if goes_on else "given up"
-            # httpx's own words name the address, which may hold a secret.
-            by_httpx = isinstance(error, (httpx.HTTPError, httpx.InvalidURL))
-            reason = type(error).__name__ if by_httpx else classify(error)
-            log.warning("The callback of workflow %s failed, %s: %s", callback.workflow, told, reason)
-        else:
-            callbacks.mark_sent(callback)
-
-
-@asynccontextmanager
-async def run_messenger(app: FastAPI) -> AsyncGenerator[None]:
-    """Let callbacks be sent as long as the service runs."""
-    messenger = Messenger(app.state.shared)
-    messenger.start()
-    yield
-    await run_in_threadpool(messenger.stop)
-
-
-def sign(key: SecretStr, body: bytes) -> str:
-    """Return the signature of a callback's body, by which its receiver knows who sent it."""
-    return "sha256=" + hmac.new(key.get_secret_value().encode(), body, hashlib.sha256).hexdigest()
-
-
-def _post(url: str, target: Target, status: WorkflowStatus, key: SecretStr) -> None:
-    """Send a status to an address; its answer is not read, and no redirect is followed.
+def _post(url: str, target: CallbackTarget, status: WorkflowStatus, key: SecretStr) -> None:
+    """Send a status to an address; its response is not read, and no redirect is followed.
 
     Raises:
-        ServiceUnreachable: it answers with anything but a success.
-        httpx.HTTPError: it does not answer.
+        ServiceUnreachable: It responds with anything but a success.
+        httpx.HTTPError: It does not respond.
     """
-    # So does its line of each request.
+    # httpx logs every request with its address, which may hold a secret.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     body = status.model_dump_json().encode()
     named = httpx.URL(url)
@@ -222,8 +219,8 @@ def _post(url: str, target: Target, status: WorkflowStatus, key: SecretStr) -> N
             named.copy_with(host=target.address),
             content=body,
             headers=headers,
-            extensions={"sni_hostname": target.host},  # the certificate is the name's
-        ) as answer,
+            extensions={"sni_hostname": target.host},  # the certificate is for the name
+        ) as response,
     ):
-        if not answer.is_success:
-            raise ServiceUnreachable(f"The receiver answered {answer.status_code}")
+        if not response.is_success:
+            raise ServiceUnreachable(f"The receiver answered {response.status_code}")
