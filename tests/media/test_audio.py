@@ -1,10 +1,8 @@
-import hashlib
 import wave
 
 import numpy as np
-import pytest
 
-from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, content_hash, wav_header, write_wav
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, wav_header, write_wav
 
 
 def test_a_written_wav_reads_back_the_same_in_any_program(tmp_path):
@@ -55,14 +53,3 @@ def test_a_sparse_sound_over_4_gb_is_read_past_the_limit_of_its_header(tmp_path)
     audio = Audio(path)
     assert audio.duration_s == 38 * 3600
     assert audio.read(sample_count - 2, sample_count).tolist() == [0, 1234]
-
-
-@pytest.mark.parametrize("size", [0, 1, 4 * 1024 * 1024, 9_000_001])
-def test_the_content_hash_is_sha_256_of_the_whole_file(tmp_path, size):
-    content = np.random.default_rng(5).integers(0, 256, size, np.uint8).tobytes()
-    path = tmp_path / "a.bin"
-    path.write_bytes(content)
-    told = []
-    assert content_hash(path, told.append) == hashlib.sha256(content).hexdigest()
-    assert told == sorted(told)
-    assert told[-1:] == ([1.0] if size else [])

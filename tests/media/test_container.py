@@ -1,4 +1,4 @@
-"""What is opened, what is refused, and that nothing else is touched."""
+"""One media file is opened or refused, and nothing else is touched."""
 
 import ctypes
 import io
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import av
 import numpy as np
 import pytest
-from make_media import Sound, cut, tone, write_media
+from media_files import Sound, cut, tone, write_media
 
 from yivideo_pipeline.errors.tree import (
     DiskError,
@@ -21,7 +21,7 @@ from yivideo_pipeline.errors.tree import (
     TruncatedMedia,
     UnreadableMedia,
 )
-from yivideo_pipeline.media import probe as container
+from yivideo_pipeline.media import container
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.images import poster_jpeg
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
@@ -55,13 +55,13 @@ def secret(tmp_path):
 
 @pytest.fixture
 def server():
-    """A server that nobody should call; a connection waits in its queue even if it accepts none."""
+    """A server that must not be called; a connection would wait in its queue though it accepts none."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         yield listener
 
 
-def nobody_called(server):
+def is_uncalled(server):
     try:
         server.accept()
     except BlockingIOError:
@@ -106,7 +106,7 @@ def test_a_playlist_opens_neither_another_file_nor_a_socket(tmp_path, secret, se
         with pytest.raises((RefusedMedia, UnreadableMedia)):
             probe(path)
         assert count() == 0
-    assert nobody_called(server)
+    assert is_uncalled(server)
 
 
 @pytest.mark.parametrize("playlist", [hls, concat, dash, sdp, rtsp_redirect])

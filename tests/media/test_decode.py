@@ -6,7 +6,7 @@ import wave
 import av
 import numpy as np
 import pytest
-from make_media import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
+from media_files import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
 
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.decode import decode_audio
@@ -76,7 +76,7 @@ def test_missing_packets_become_silence_so_that_later_sound_stays_in_time(tmp_pa
     assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 3.0 + 2.5 + 0.75], abs=0.002)
     assert decoded.audio.duration_s == pytest.approx(4 + 2.5 + 0.75, abs=0.01)
     assert decoded.warnings == (
-        "The sound is damaged or missing in places from 1.0 s on; silence stands in for it",
+        "The sound is damaged or missing in places from 1.0 s on and replaced by silence",
     )
 
 
@@ -86,7 +86,7 @@ def test_overlapping_packets_are_written_over_each_other(tmp_path):
     assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 2.5], abs=0.002)
 
 
-def test_a_clock_that_was_reset_leaves_no_hole_and_is_told_of(tmp_path):
+def test_a_clock_that_was_reset_leaves_no_hole_and_is_reported(tmp_path):
     sound = Sound(beeps(4, [0.5, 3.0], 48_000), 48_000, gaps=((2.0, 20_000.0),), codec="mp2")
     path = write_media(tmp_path / "reset.mpg", [sound], video_s=None)
     decoded = decode(path)
@@ -102,7 +102,7 @@ def test_a_voice_in_the_centre_of_5_1_keeps_its_level(tmp_path):
     assert loudness(decoded.audio.samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
 
 
-def test_sound_in_the_left_and_right_of_5_1_alone_is_heard_as_well(tmp_path):
+def test_sound_in_the_left_and_right_of_5_1_alone_is_audible_as_well(tmp_path):
     samples = np.zeros((6, 48_000), np.float32)
     samples[:2] = tone(1, rate_hz=48_000, level=0.5)
     decoded = decode(write_media(tmp_path / "a.mkv", [Sound(samples, 48_000, "5.1", "flac")]))
@@ -149,7 +149,7 @@ def test_of_a_file_that_breaks_off_what_can_be_read_is_used_and_the_second_is_to
     assert decoded.audio.duration_s == pytest.approx(10, abs=1.0)
     assert decoded.truncated_at_s == pytest.approx(decoded.audio.duration_s, abs=0.5)
     assert decoded.warnings == (
-        f"The file breaks off: from {decoded.truncated_at_s:.1f} s on the sound is missing",
+        f"The file breaks off: the sound is missing from {decoded.truncated_at_s:.1f} s on",
     )
 
 
@@ -196,7 +196,7 @@ def test_sound_that_ends_before_the_picture_is_no_truncation(tmp_path):
     assert decoded.truncated_at_s is None
 
 
-def test_an_mp4_without_its_index_is_told_to_break_off(tmp_path):
+def test_an_mp4_without_its_index_is_reported_to_break_off(tmp_path):
     path = write_media(tmp_path / "a.mp4", [Sound(tone(5), codec="aac")], video_s=5.0)
     cut(path, 0.7)
     with pytest.raises(TruncatedMedia, match="breaks off before anything can be read"):
@@ -223,12 +223,12 @@ def test_a_file_that_breaks_off_before_its_first_sound_is_truncated(tmp_path):
 
 
 def test_progress_rises_to_the_end(tmp_path):
-    told = []
-    decode(write_media(tmp_path / "a.mkv", [Sound(tone(30))], video_s=30.0), progress=told.append)
-    assert told == sorted(told)
-    assert 0 < told[0] < 0.1
-    assert told[-1] > 0.95
-    assert len(told) <= 200
+    reported = []
+    decode(write_media(tmp_path / "a.mkv", [Sound(tone(30))], video_s=30.0), progress=reported.append)
+    assert reported == sorted(reported)
+    assert 0 < reported[0] < 0.1
+    assert reported[-1] > 0.95
+    assert len(reported) <= 200
 
 
 def test_the_chosen_track_of_several_is_decoded(tmp_path):

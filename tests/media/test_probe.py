@@ -1,12 +1,24 @@
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from av.stream import Disposition
-from make_media import Sound, tone, write_media
+from media_files import Sound, tone, write_media
 
-from yivideo_pipeline.media.probe import probe
+from yivideo_pipeline.errors.tree import NoAudioStream
+from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, content_hash, probe
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
+
+
+def audio(index, **fields):
+    return StreamInfo(index=index, kind="audio", codec=fields.pop("codec", "aac"), **fields)
+
+
+def choose(streams, language="auto"):
+    info = MediaInfo(container="mkv", duration_s=1, size_bytes=1, bit_rate=None, streams=tuple(streams))
+    return choose_audio_stream(info, language).index
 
 
 def test_the_streams_of_a_video_are_described(tmp_path):
@@ -58,3 +70,54 @@ def test_the_samples_are_whole_and_say_their_language(name, container, duration_
     assert info.duration_s == pytest.approx(duration_s, abs=0.1)
     assert [stream.language for stream in info.audio_streams] == ["eng"]
     assert info.warnings == ()
+
+
+def test_the_wanted_language_goes_before_the_default_flag():
+    assert choose([audio(0, language="eng", default=True), audio(1, language="chi")], "zh") == 1
+
+
+def test_the_default_flag_goes_before_the_number_of_channels():
+    assert choose([audio(0, channels=6), audio(1, channels=2, default=True)]) == 1
+
+
+def test_the_number_of_channels_goes_before_the_order():
+    assert choose([audio(0, channels=2), audio(1, channels=6), audio(2, channels=6)]) == 1
+
+
+def test_a_language_that_no_stream_has_leaves_the_choice_to_the_flags():
+    assert choose([audio(0, language="eng"), audio(1, language="fra", default=True)], "de") == 1
+
+
+def test_no_preference_ignores_languages():
+    assert choose([audio(0, language="auto"), audio(1, default=True)], "auto") == 1
+
+
+def test_a_commentary_comes_last_even_in_the_wanted_language():
+    by_flag = audio(0, language="eng", comment=True, default=True, channels=6)
+    by_title = audio(1, language="eng", title="Director's Commentary", default=True)
+    assert choose([by_flag, by_title, audio(2, language="fra")], "en") == 2
+
+
+def test_a_commentary_alone_is_chosen():
+    assert choose([audio(3, comment=True)]) == 3
+
+
+def test_a_stream_without_a_decoder_is_chosen_only_if_there_is_no_other():
+    assert choose([audio(0, codec="unknown", default=True), audio(1)]) == 1
+    assert choose([audio(0, codec="unknown")]) == 0
+
+
+def test_a_video_without_sound_is_reported():
+    with pytest.raises(NoAudioStream, match="no audio track"):
+        choose([StreamInfo(index=0, kind="video", codec="h264")])
+
+
+@pytest.mark.parametrize("size", [0, 1, 4 * 1024 * 1024, 9_000_001])
+def test_the_content_hash_is_sha_256_of_the_whole_file(tmp_path, size):
+    content = np.random.default_rng(5).integers(0, 256, size, np.uint8).tobytes()
+    path = tmp_path / "a.bin"
+    path.write_bytes(content)
+    reported = []
+    assert content_hash(path, reported.append) == hashlib.sha256(content).hexdigest()
+    assert reported == sorted(reported)
+    assert reported[-1:] == ([1.0] if size else [])

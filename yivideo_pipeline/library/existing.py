@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import MediaError, NoAudioStream
-from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, normalize_language, probe
-from yivideo_pipeline.settings.languages import LANGUAGES, find_language
+from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, probe
+from yivideo_pipeline.settings.languages import LANGUAGES, find_language, normalize_language
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
 _PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}

@@ -1,8 +1,6 @@
-"""Decoded sound on disk, read in slices: a ten-hour video never stands in memory whole."""
+"""Decoded sound on disk, read in slices: a ten-hour video is never in memory as a whole."""
 
-import hashlib
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,21 +38,21 @@ class Audio:
         return len(self.samples) / SAMPLE_RATE_HZ
 
     def read(self, start: int, end: int) -> np.ndarray:
-        """Samples `start` to `end`, int16, read into memory of their own.
+        """Return samples `start` to `end`, int16, read into memory of their own.
 
-        Unlike pages of the mapping, they do not stay with the process once they are dropped.
+        Unlike pages of the mapping, that memory is freed when the array is.
         """
         offset = WAV_HEADER_BYTES + start * _BYTES_PER_SAMPLE
         return np.fromfile(self.path, np.int16, count=max(0, end - start), offset=offset)
 
     def slice(self, start_s: float, end_s: float) -> np.ndarray:
-        """Samples between two times on the sound's own clock (without the offset), float32 in -1..1."""
+        """Return samples between two times on the sound's own clock (offset not included), float32, -1..1."""
         start, end = (max(0, round(t * SAMPLE_RATE_HZ)) for t in (start_s, end_s))
         return self.read(start, end).astype(np.float32) / 32768
 
 
 def wav_header(sample_count: int) -> bytes:
-    """Make the 44-byte header of a 16 kHz mono 16-bit WAV file.
+    """Return the 44-byte header of a 16 kHz mono 16-bit WAV file.
 
     Its 32-bit sizes end at 4 GB (37 hours). Beyond that they stay at their maximum: readers that go by
     the file's size, as `Audio` does, still see everything.
@@ -82,30 +80,3 @@ def write_wav(path: Path, samples: np.ndarray, offset_s: float = 0.0) -> Audio:
     """Write int16 samples, shape (n,), as a 16 kHz mono WAV file."""
     path.write_bytes(wav_header(len(samples)) + samples.astype("<i2", copy=False).tobytes())
     return Audio(path, offset_s)
-
-
-# PART media/fingerprint.py: The identity of a video's content.
-
-_CHUNK_BYTES = 4 * 1024 * 1024
-
-
-def content_hash(path: Path, progress: Callable[[float], None] | None = None) -> str:
-    """Hash the whole file with SHA-256, as hexadecimal digits.
-
-    All of it, not a sample of it: two recordings may differ in a minute only.
-
-    Args:
-        path: The file.
-        progress: Told how much is done, 0 to 1.
-
-    Raises:
-        OSError: the file can't be read.
-    """
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        size = path.stat().st_size
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            if progress:
-                progress(min(1.0, file.tell() / size))
-    return digest.hexdigest()

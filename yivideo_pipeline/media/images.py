@@ -12,16 +12,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.media.probe import open_media
+from yivideo_pipeline.media.container import open_media
 
-_POSTER_PLACES = (0.1, 0.3, 0.5, 0.0)
+_POSTER_POSITIONS = (0.1, 0.3, 0.5, 0.0)
 _MIN_MEAN_LUMA = 32
 _MAX_PACKETS_TO_A_FRAME = 300
 _BLOCK_SAMPLES = 1 << 20
 
 
 def poster_jpeg(path: Path, width: int = 320) -> bytes | None:
-    """Take a frame at about a tenth of the video, or later if that is black, as a JPEG.
+    """Return a frame at about a tenth of the video, or later if that is black, as a JPEG.
 
     Args:
         path: The video.
@@ -31,7 +31,7 @@ def poster_jpeg(path: Path, width: int = 320) -> bytes | None:
         None for a file without video, or whose video can't be decoded.
 
     Raises:
-        MediaError: the file can't be opened, as `container.open_media` says.
+        MediaError: The file can't be opened, as from `container.open_media`.
     """
     with open_media(path) as container:
         moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -47,7 +47,7 @@ def poster_jpeg(path: Path, width: int = 320) -> bytes | None:
 
 
 def peaks(audio: Audio, bins: int) -> np.ndarray:
-    """Find the lowest and highest sample of each of `bins` equal parts of the sound.
+    """Return the lowest and highest sample of each of `bins` equal parts of the sound.
 
     Returns:
         float32, shape (bins, 2), minimum and maximum in -1..1; zeros where a part has no sample.
@@ -62,14 +62,14 @@ def peaks(audio: Audio, bins: int) -> np.ndarray:
 
 
 def _candidates(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """Yield the key frames at a few places; where a place can't be reached, what comes next."""
+    """Yield key frames at a few places; a place that can't be reached is skipped."""
     duration = container.duration or 0
-    for place in _POSTER_PLACES:
+    for position in _POSTER_POSITIONS:
         try:
-            container.seek((container.start_time or 0) + int(duration * place))
+            container.seek((container.start_time or 0) + int(duration * position))
             frame = _next_frame(container, stream)
         except av.error.FFmpegError:
-            # A poster is an ornament: damage here is told of when the sound is decoded.
+            # A poster is an ornament: damage is reported when the sound is decoded.
             continue
         if frame is not None:
             yield frame
@@ -90,7 +90,7 @@ def _mean_luma(frame: VideoFrame) -> float:
 
 
 def _encode_jpeg(frame: VideoFrame, width: int, pixel_aspect: Fraction | None) -> bytes:
-    """Bring a frame to the shape and the way up that a player shows, and encode it."""
+    """Encode a frame in the shape and orientation that a player shows."""
     shown_width = frame.width * (pixel_aspect or 1)
     quarter_turns = round(frame.rotation / 90) % 4
     aspect = shown_width / frame.height if quarter_turns % 2 == 0 else frame.height / shown_width

@@ -1,0 +1,151 @@
+"""Opens one media file and nothing else, whatever the file says.
+
+A playlist renamed `.mp4` must not make us read another file or call a server. There are four locks, each
+sufficient by itself: libavformat gets bytes but no name, so that no name is read as a protocol or a pattern;
+only demuxers that read one self-contained file are allowed; no protocol is allowed; and every request to open
+something else is refused.
+"""
+
+import stat
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+import av
+from av.container import InputContainer
+
+from yivideo_pipeline.errors.tree import (
+    DiskError,
+    MediaError,
+    RefusedMedia,
+    TruncatedMedia,
+    UnreadableMedia,
+)
+
+_DEMUXERS = (
+    "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,flv,live_flv,kux,asf,mpegts,mpeg,mpegvideo,ogg,mxf,gxf,nut,rm,"
+    "ivr,dv,wtv,nsv,nuv,swf,ivf,av1,obu,h264,hevc,vvc,m4v,vc1,dhav,pva,ty,lxf,amv,bink,smk,roq,thp,"
+    "wav,w64,mp3,aac,flac,ac3,eac3,ac4,dts,dtshd,truehd,mlp,loas,latm,amr,amrnb,amrwb,aiff,au,caf,ape,wv,tta,"
+    "tak,mpc,mpc8,voc,qcp,gsm,sox,xwma,oma,spdif,dsf,iff,shn,ircam,nistsphere"
+)
+"""Demuxers of containers and raw streams that hold their data themselves."""
+
+_OPTIONS = {
+    "format_whitelist": _DEMUXERS,
+    "protocol_whitelist": "none",
+    "enable_drefs": "0",
+    "use_absolute_path": "0",
+}
+
+_READ_BYTES = 256 * 1024
+_MAX_BOXES = 10_000
+_EBML_MAGIC = b"\x1a\x45\xdf\xa3"
+_PLAYLIST_STARTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"rtsptext", b"v=0")
+_DASH_ROOT = b"<mpd"
+_SNIFFED_BYTES = 1024
+
+
+class _Bytes:
+    """A file's bytes without its name."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek: Callable[[int, int], int] = file.seek
+        self.tell: Callable[[], int] = file.tell
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise DiskError(f"Reading fails: {error.strerror}", "Check the disk or network share") from error
+
+
+@contextmanager
+def open_media(path: Path) -> Generator[InputContainer]:
+    """Open a media file for reading; no other file and no socket is ever opened.
+
+    Raises:
+        UnreadableMedia: it does not exist, is not a regular file, is empty, or is not media.
+        RefusedMedia: a playlist or another format that points elsewhere.
+        TruncatedMedia: an MP4 or Matroska file that ends before anything can be read.
+        DiskError: the permission to read it is missing, or the disk fails.
+    """
+    with _open_regular(path) as file:
+        try:
+            container = av.open(
+                _Bytes(file),
+                mode="r",
+                container_options=_OPTIONS,
+                metadata_errors="replace",
+                buffer_size=_READ_BYTES,
+                io_open=_refuse,
+            )
+        except av.error.FFmpegError as error:
+            raise _explain(file, error) from error
+        with container:
+            yield container
+
+
+@contextmanager
+def _open_regular(path: Path) -> Generator[BinaryIO]:
+    """Open a non-empty regular file, unbuffered; a pipe or device could block or never end."""
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise UnreadableMedia("This is a folder, not a video", "Name a file in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise UnreadableMedia("This is a pipe or a device, not a file", "Copy its content to a file")
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError as error:
+        raise UnreadableMedia("There is no such file", "Check the path") from error
+    except PermissionError as error:
+        raise DiskError("The file may not be read", "Grant read permission on it and its folder") from error
+    except OSError as error:
+        raise DiskError(f"The file can't be opened: {error.strerror}", "Check path and disk") from error
+    with file:
+        if found.st_size == 0:
+            raise UnreadableMedia("The file is empty", "Copy or download it again")
+        yield file
+
+
+def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise RefusedMedia(
+        f"The file asks to open another one: {url[:200]!r}",
+        "Give the media file itself",
+    )
+
+
+def _explain(file: BinaryIO, error: av.error.FFmpegError) -> MediaError:
+    """Return the error that says why libavformat could not open these bytes."""
+    file.seek(0)
+    head = file.read(_SNIFFED_BYTES)
+    if (head[4:8] == b"ftyp" and not _has_index(file)) or head.startswith(_EBML_MAGIC):
+        return TruncatedMedia(
+            "The file breaks off before anything can be read", "Copy, download or record it again"
+        )
+    if head.strip().lower().startswith(_PLAYLIST_STARTS) or _DASH_ROOT in head.lower():
+        return RefusedMedia("This is a playlist: it points to other files", "Give the media file itself")
+    # libavformat's error for a demuxer that is not on the list.
+    if isinstance(error, av.error.ArgumentError):
+        return RefusedMedia("This is a format that yivideo does not read", "Convert it to MP4 or MKV")
+    return UnreadableMedia(
+        "This is no video or audio file that can be read", "Convert it to MP4 or MKV, or copy it again"
+    )
+
+
+def _has_index(file: BinaryIO) -> bool:
+    """Return whether an MP4 file has its index, a `moov` box at the top level (ISO/IEC 14496-12)."""
+    position = 0
+    for _ in range(_MAX_BOXES):
+        file.seek(position)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4]), head[4:8]
+        if size == 1:
+            size = int.from_bytes(head[8:16])
+        if kind == b"moov":
+            return True
+        if size < 8:
+            return False
+        position += size
+    return False
