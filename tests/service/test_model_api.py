@@ -10,7 +10,7 @@ from fakes import FakeEngine
 from serving import PATIENCE_S, SAMPLES, long_sound, run_server
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.service.models import ConfigWatch, Models
+from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 
@@ -169,10 +169,10 @@ def models(home_of_own, monkeypatch):
         made.append(FakeEngine(options))
         return made[-1]
 
-    monkeypatch.setattr("yivideo_pipeline.service.models.load_engine", load)
-    models = Models(load_settings())
+    monkeypatch.setattr("yivideo_pipeline.service.model_host.load_engine", load)
+    models = ModelHost(load_settings())
     yield models, made
-    models.close()
+    models.manager.close()
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def home_of_own(tmp_path, monkeypatch, model_dir):
 
 
 def use(models):
-    with models.lease(models.settings.speech.options):
+    with models.manager.lease(models.settings.speech.options):
         pass
 
 
@@ -251,7 +251,7 @@ def test_settings_that_can_not_work_here_are_refused(models, home_of_own, text, 
         models.reload()
     assert said in str(refused.value)
     assert str(home_of_own) not in str(refused.value)
-    assert models.refused.lines == tuple(refused.value.message.splitlines())
+    assert models.rejected_config.lines == tuple(refused.value.message.splitlines())
     assert models.settings is before
     use(models)
     assert len(made) == 1
@@ -261,7 +261,7 @@ def test_another_home_waits_for_a_restart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "given.yml"
     config.write_text(f"home: {tmp_path / 'one'}")
-    models = Models(load_settings(config), config)
+    models = ModelHost(load_settings(config), config)
     config.write_text(f"home: {tmp_path / 'other'}\nlibrary: {{poll_s: 11}}")
     found = models.reload()
     assert [change.field for change in found.changes] == ["home", "library.poll_s"]

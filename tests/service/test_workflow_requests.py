@@ -8,18 +8,16 @@ from starlette.testclient import TestClient
 
 from yivideo_pipeline.defs.dagster_internals import videos
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.flags import GIVE_UP_AFTER_S, CallbackLedger
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.callbacks import GIVE_UP_AFTER_S
 from yivideo_pipeline.ledger.workers import AtWork
-from yivideo_pipeline.service import dagster_client
 from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.workflows.callbacks import find_target
-from yivideo_pipeline.service.workflows.requests import CHAIN as CHAIN_NAMES
-from yivideo_pipeline.service.workflows.requests import stages_of
-from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, Failure, Run, Step
+from yivideo_pipeline.service.workflows.requests import STEPS, stages_of
+from yivideo_pipeline.service.workflows.runs import WORKFLOW_TAG, RunFailure, RunStep, WorkflowRun
 from yivideo_pipeline.service.workflows.status import describe, state_of
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, STAGES, VIDEOS
+from yivideo_pipeline.stages import PARTITION_TAG, STAGES, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]
@@ -57,10 +55,9 @@ def problem_of(answer, status):
 
 
 def test_the_names_are_the_pipelines_own():
-    assert {stage for stages in CHAIN_NAMES.values() for stage in stages} == set(STAGES)
+    assert {stage for stages in STEPS.values() for stage in stages} == set(STAGES)
     assert [stages_of([f"yivideo.{stage}"])[-1] for stage in STAGES] == list(STAGES)
-    assert (dagster_client.JOB, dagster_client.LOCATION) == (JOB, LOCATION)
-    assert dagster_client.VIDEOS == VIDEOS == videos.name
+    assert videos.name == VIDEOS
 
 
 @pytest.mark.parametrize(
@@ -189,7 +186,7 @@ def test_without_dagster_it_says_what_to_do_and_keeps_nothing(service, inbox, ho
     assert told["message"] == "Dagster does not answer"
     assert "yivideo up" in told["hint"]
     assert "127.0.0.1:" not in asked.text
-    assert not CallbackLedger(open_ledger(home)).is_any_open()
+    assert not open_ledger(home).callbacks.is_any_open()
     assert service.get("/v1/workflows").status_code == 503
     assert service.get(f"/v1/workflows/status/{'0' * 32}").status_code == 503
 
@@ -197,7 +194,9 @@ def test_without_dagster_it_says_what_to_do_and_keeps_nothing(service, inbox, ho
 def test_a_failed_run_is_final_only_once_dagster_has_said_so():
     def run(status, ended_s_ago, **tags):
         at = time.time() - ended_s_ago
-        return Run("run", status, None, tags, ("video",), at, at, at, failure=Failure(None, "system", "", ""))
+        return WorkflowRun(
+            "run", status, None, tags, ("video",), at, at, at, failure=RunFailure(None, "system", "", "")
+        )
 
     assert state_of([run("FAILURE", 0)]) == "running"
     assert state_of([run("FAILURE", 60)]) == "failed"
@@ -208,11 +207,13 @@ def test_a_failed_run_is_final_only_once_dagster_has_said_so():
 
 def test_the_progress_of_a_workflow_grows_inside_a_stage(home):
     steps = (
-        Step("video", "SUCCESS", 1, 1.0, 2.0, None),
-        Step("audio", "IN_PROGRESS", 1, 2.0, None, None),
+        RunStep("video", "SUCCESS", 1, 1.0, 2.0, None),
+        RunStep("audio", "IN_PROGRESS", 1, 2.0, None, None),
     )
     asked = ("video", "audio")
-    run = Run("run", "STARTED", None, {WORKFLOW_TAG: "w", PARTITION_TAG: "a"}, asked, 0.0, 1.0, None, steps)
+    run = WorkflowRun(
+        "run", "STARTED", None, {WORKFLOW_TAG: "w", PARTITION_TAG: "a"}, asked, 0.0, 1.0, None, steps
+    )
     storage = Storage(home / "artifacts")
 
     def progress(at_work):
@@ -226,7 +227,7 @@ def test_the_progress_of_a_workflow_grows_inside_a_stage(home):
 
 
 def test_a_callback_is_tried_ever_less_often_and_given_up_in_the_end(home):
-    callbacks = CallbackLedger(open_ledger(home))
+    callbacks = open_ledger(home).callbacks
     callbacks.ask("a" * 32, "http://hooks.example.com/")
     callbacks.ask("a" * 32, "http://hooks.example.com/another")
     began = now = 1_000_000.0
@@ -243,7 +244,7 @@ def test_a_callback_is_tried_ever_less_often_and_given_up_in_the_end(home):
 
 
 def test_what_was_launched_again_meanwhile_is_told_of_again(home):
-    callbacks = CallbackLedger(open_ledger(home))
+    callbacks = open_ledger(home).callbacks
     callbacks.ask("a" * 32, "http://hooks.example.com/")
     (being_sent,) = callbacks.due(time.time())
     callbacks.ask_again("a" * 32)

@@ -1,4 +1,4 @@
-"""Who is let in: a bounded number of requests at once, so that memory stays flat and waiting stays short."""
+"""Admission: a bounded number of requests at once, so that memory stays flat and waits stay short."""
 
 import threading
 from collections import deque
@@ -6,56 +6,57 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
 
-MOST_RETRY_AFTER_S = 60
+MAX_RETRY_AFTER_S = 60
 REMEMBERED = 50
+"""The mean duration is taken over this many of the latest requests."""
 
 
 class Overloaded(Exception):
-    """All places are taken; `retry_after_s` says when one will likely be free."""
+    """All slots are taken; `retry_after_s` estimates when one will be free."""
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"All places are taken; try again in {retry_after_s} s")
+        super().__init__(f"All slots are taken; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 
 class Admission:
-    """Places for requests that wait for the model or use it.
+    """Slots for requests that wait for the model or use it.
 
     Args:
-        places: How many there are.
+        slots: How many requests are admitted at once.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
         self._lock = threading.Lock()
-        self._inside = 0
-        self._lasted: deque[float] = deque(maxlen=REMEMBERED)
+        self._taken = 0
+        self._durations_s: deque[float] = deque(maxlen=REMEMBERED)
 
     @property
-    def inside(self) -> int:
-        """How many places are taken."""
-        return self._inside
+    def taken(self) -> int:
+        """How many slots are taken."""
+        return self._taken
 
     @contextmanager
-    def place(self) -> Generator[None]:
-        """Take a place for as long as the block lasts.
+    def slot(self) -> Generator[None]:
+        """Take a slot until the block ends.
 
         Raises:
-            Overloaded: there is none.
+            Overloaded: All slots are taken.
         """
-        began = monotonic()
+        started = monotonic()
         with self._lock:
-            if self._inside >= self.places:
-                raise Overloaded(self._retry_after())
-            self._inside += 1
+            if self._taken >= self.slots:
+                raise Overloaded(self._retry_after_s())
+            self._taken += 1
         try:
             yield
         finally:
             with self._lock:
-                self._inside -= 1
-                self._lasted.append(monotonic() - began)
+                self._taken -= 1
+                self._durations_s.append(monotonic() - started)
 
-    def _retry_after(self) -> int:
-        """Seconds until a place will likely be free: requests so far lasted as long as they did."""
-        mean_s = sum(self._lasted) / len(self._lasted) if self._lasted else 1.0
-        return round(min(MOST_RETRY_AFTER_S, max(1.0, mean_s / self.places)))
+    def _retry_after_s(self) -> int:
+        """Return the seconds until a slot will likely be free, judged by how long requests took so far."""
+        mean_s = sum(self._durations_s) / len(self._durations_s) if self._durations_s else 1.0
+        return round(min(MAX_RETRY_AFTER_S, max(1.0, mean_s / self.slots)))

@@ -1,4 +1,4 @@
-"""Dagster as the service sees it: questions and orders over GraphQL, to its webserver."""
+"""Dagster as the service reaches it: queries and mutations over GraphQL to its webserver."""
 
 import logging
 from collections.abc import Generator, Mapping, Sequence
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from yivideo_pipeline.errors.tree import ServiceUnreachable
+from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, VIDEOS
 
 if TYPE_CHECKING:
     from dagster_graphql import DagsterGraphQLClient
@@ -13,22 +14,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCATION = "yivideo_pipeline"
 REPOSITORY = "__repository__"
-JOB = "process_video"
-VIDEOS = "videos"
-"""Names of the pipeline in Dagster; a test holds them against the pipeline's own."""
+"""Dagster's name for the one repository of a code location."""
 TIMEOUT_S = 60
 
-_ADD_VIDEO = """
-mutation ($where: RepositorySelector!, $videos: String!, $key: String!) {
-  addDynamicPartition(repositorySelector: $where, partitionsDefName: $videos, partitionKey: $key) {
+_ADD_PARTITION = """
+mutation ($repository: RepositorySelector!, $partitions: String!, $key: String!) {
+  addDynamicPartition(repositorySelector: $repository, partitionsDefName: $partitions, partitionKey: $key) {
     __typename
   }
 }"""
-_LAUNCH_AGAIN = """
-mutation ($run: ReexecutionParams!) {
-  launchRunReexecution(reexecutionParams: $run) {
+_REEXECUTE = """
+mutation ($params: ReexecutionParams!) {
+  launchRunReexecution(reexecutionParams: $params) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
     ... on Error { message }
@@ -36,60 +34,61 @@ mutation ($run: ReexecutionParams!) {
 }"""
 
 
-class Dagster:
-    """The webserver at an address; nothing is asked or imported before the first call.
+class DagsterClient:
+    """A client of Dagster's webserver; it imports and sends nothing before the first call.
 
     Args:
-        url: Its address, without `/graphql`.
+        url: The webserver's address, without `/graphql`.
 
-    Every method raises `ServiceUnreachable` where Dagster does not answer, or does not do what is asked.
+    Every method raises `ServiceUnreachable` where Dagster does not answer or refuses.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a GraphQL document is answered, for all that Dagster's client has no method for."""
+    def query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the data of a GraphQL document, for all that Dagster's client has no method for."""
         from gql import Client, gql
 
-        with _in_plain_words():
-            return Client(transport=self._transport()).execute(gql(query), variable_values=dict(variables))
+        with _translate_errors():
+            return Client(transport=self._transport()).execute(gql(document), variable_values=dict(variables))
 
     def add_video(self, key: str) -> None:
-        """Register a video's partition; one that is there already stays."""
-        where = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY}
-        told = self.ask(_ADD_VIDEO, {"where": where, "videos": VIDEOS, "key": key})["addDynamicPartition"]
-        if told["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
-            raise refusal(told["__typename"])
+        """Register a video's partition; one that exists stays."""
+        repository = {"repositoryLocationName": LOCATION, "repositoryName": REPOSITORY}
+        variables = {"repository": repository, "partitions": VIDEOS, "key": key}
+        result = self.query(_ADD_PARTITION, variables)["addDynamicPartition"]
+        if result["__typename"] not in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"):
+            raise dagster_error(result["__typename"])
 
     def launch(
         self, key: str, stages: Sequence[str], run_config: Mapping[str, Any], tags: Mapping[str, str]
     ) -> str:
         """Launch one run that makes these stages of a registered video; returns its id."""
-        with _in_plain_words():
+        with _translate_errors():
             return self._client().submit_job_execution(
                 JOB,
                 repository_location_name=LOCATION,
                 repository_name=REPOSITORY,
                 run_config=dict(run_config),
-                tags={**tags, "dagster/partition": key},
+                tags={**tags, PARTITION_TAG: key},
                 asset_selection=list(stages),
             )
 
-    def launch_again(self, run_id: str, *, from_failure: bool) -> str:
-        """Launch an ended run again, as a whole or without the steps that it finished; returns the new id."""
+    def reexecute(self, run_id: str, *, from_failure: bool) -> str:
+        """Launch an ended run again, as a whole or without the steps that succeeded; returns the new id."""
         strategy = "FROM_FAILURE" if from_failure else "ALL_STEPS"
-        wanted = {"parentRunId": run_id, "strategy": strategy, "useParentRunTags": True}
-        told = self.ask(_LAUNCH_AGAIN, {"run": wanted})["launchRunReexecution"]
-        if told["__typename"] != "LaunchRunSuccess":
-            raise refusal(told["__typename"], told.get("message", ""))
-        return told["run"]["runId"]
+        params = {"parentRunId": run_id, "strategy": strategy, "useParentRunTags": True}
+        result = self.query(_REEXECUTE, {"params": params})["launchRunReexecution"]
+        if result["__typename"] != "LaunchRunSuccess":
+            raise dagster_error(result["__typename"], result.get("message", ""))
+        return result["run"]["runId"]
 
-    def cancel(self, run_id: str) -> bool:
-        """Take a run out of the queue, or tell its process to stop; False where it can't be done now."""
+    def terminate(self, run_id: str) -> bool:
+        """Remove a run from the queue, or stop its process; returns False where that is impossible now."""
         from dagster_graphql import DagsterGraphQLClientError
 
-        with _in_plain_words():
+        with _translate_errors():
             try:
                 self._client().terminate_run(run_id)
             except DagsterGraphQLClientError as error:
@@ -101,19 +100,28 @@ class Dagster:
     def _client(self) -> "DagsterGraphQLClient":
         from dagster_graphql import DagsterGraphQLClient
 
-        # One a call: it can't be used by two threads at once.
+        # One per call, since two threads can't use it at once.
         return DagsterGraphQLClient("", transport=self._transport())
 
     def _transport(self) -> "RequestsHTTPTransport":
         from gql.transport.requests import RequestsHTTPTransport
-        from gql.transport.requests import log as talk
+        from gql.transport.requests import log as transport_log
 
-        talk.setLevel(logging.WARNING)  # else each question and answer stands in the log
+        transport_log.setLevel(logging.WARNING)  # otherwise it logs every request and response
         return RequestsHTTPTransport(f"{self._url}/graphql", timeout=TIMEOUT_S)
 
 
+def dagster_error(reason: str, details: str = "") -> ServiceUnreachable:
+    """Return the error of a refusal by Dagster; its details may name files, so they are only logged."""
+    log.error("Dagster refused: %s %s", reason, details)
+    return ServiceUnreachable(
+        f"Dagster did not do it ({reason})", "See whether its UI shows the pipeline's code location as loaded"
+    )
+
+
 @contextmanager
-def _in_plain_words() -> Generator[None]:
+def _translate_errors() -> Generator[None]:
+    """Raise `ServiceUnreachable` in place of the errors of Dagster's client."""
     from dagster_graphql import DagsterGraphQLClientError
     from gql.transport.exceptions import TransportError, TransportQueryError
     from requests import RequestException
@@ -121,28 +129,20 @@ def _in_plain_words() -> Generator[None]:
     try:
         yield
     except DagsterGraphQLClientError as error:
-        # What its client does not expect of the connection it wraps as a cause.
+        # The client wraps unforeseen errors of the connection as a cause.
         cause = error.__cause__
         if isinstance(cause, (RequestException, TransportError)) and not isinstance(
             cause, TransportQueryError
         ):
-            raise _silence() from error
-        raise refusal(str(error.args[0]).partition("\n")[0], str(cause or error)) from error
+            raise _no_answer() from error
+        raise dagster_error(str(error.args[0]).partition("\n")[0], str(cause or error)) from error
     except TransportQueryError as error:
-        raise refusal("it does not know the question", str(error)) from error
+        raise dagster_error("it does not know the query", str(error)) from error
     except (RequestException, TransportError) as error:
-        raise _silence() from error
+        raise _no_answer() from error
 
 
-def _silence() -> ServiceUnreachable:
+def _no_answer() -> ServiceUnreachable:
     return ServiceUnreachable(
         "Dagster does not answer", "Start it (`yivideo up`), or correct service.dagster_url of the settings"
-    )
-
-
-def refusal(reason: str, details: str = "") -> ServiceUnreachable:
-    """Return the error of what Dagster did not do; its own words may name files, and are in the log alone."""
-    log.error("Dagster refused: %s %s", reason, details)
-    return ServiceUnreachable(
-        f"Dagster did not do it ({reason})", "See whether its UI shows the pipeline's code location as loaded"
     )

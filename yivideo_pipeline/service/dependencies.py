@@ -55,7 +55,7 @@ class ServiceState:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of the home folder, opened at its first use."""
-        return Ledger(open_ledger(self.settings.home))
+        return open_ledger(self.settings.home)
 
     @cached_property
     def performance(self) -> Performance:

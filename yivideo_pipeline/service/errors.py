@@ -1,11 +1,9 @@
-"""Errors as answers: a status, one line, what to do, and an id that stands in the log too."""
+"""Errors as HTTP responses: a status, one line, what to do, and an id that is in the log too."""
 
 import logging
 import re
 import secrets
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -27,48 +25,8 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.pages.frame import render
+from yivideo_pipeline.service.request_outcome import note_error
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
-
-# PART service/outcome.py: What became of the request that is answered now, noted where it is known and read when it has ended.
-
-
-@dataclass
-class Outcome:
-    """Length of its sound in seconds, and its error; None where there is none.
-
-    `is_refused` says that the error is the client's, and told before the work: it says nothing of how work
-    goes.
-    """
-
-    audio_s: float | None = None
-    kind: str | None = None
-    message: str | None = None
-    hint: str | None = None
-    is_refused: bool = False
-
-
-_current: ContextVar[Outcome | None] = ContextVar("outcome", default=None)
-
-
-def begin() -> Outcome:
-    """Return the outcome that is filled in by whatever this task goes on to do, in copies of its context."""
-    outcome = Outcome()
-    _current.set(outcome)
-    return outcome
-
-
-def note_sound(seconds: float) -> None:
-    """Note how long the request's sound is."""
-    if outcome := _current.get():
-        outcome.audio_s = seconds
-
-
-def note_error(kind: str, message: str, hint: str, is_refused: bool = False) -> None:
-    """Note what the request failed with; see `Outcome`."""
-    if outcome := _current.get():
-        outcome.kind, outcome.message, outcome.hint = kind, message, hint
-        outcome.is_refused = is_refused
-
 
 log = logging.getLogger(__name__)
 
@@ -81,18 +39,14 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
     (ServiceUnreachable, 503),
     (TaskTimeout, 504),
 )
-"""Status of each kind of error; all others are ours: 500."""
+"""Status of each class of error; all others are ours: 500."""
 
 HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-
-
 SEE_DOCS = "The API is described at /docs"
-
-_FOLDERS = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+")
 
 
 class Problem(BaseModel):
-    """Why a request was not answered; `id` stands in the service's log."""
+    """Why a request failed; `id` is in the service's log too."""
 
     id: str
     kind: str
@@ -101,81 +55,75 @@ class Problem(BaseModel):
     retryable: bool = False
 
 
-class ErrorAnswer(BaseModel):
-    """The body of every answer that is an error."""
+class ErrorResponse(BaseModel):
+    """The body of every response that reports an error."""
 
     error: Problem
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer}
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorResponse}
     for status in (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504, 507)
 }
-"""Answers that any route may give, for the API's description."""
+"""Error responses that any route may give, for the OpenAPI document."""
 
 
 class Refused(Exception):
-    """A request that is answered by an error of its own: status, kind, one line and what to do."""
+    """Refuses a request with a status, a kind, one line and a hint of its own."""
 
     def __init__(self, status: int, kind: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.status, self.kind, self.message, self.hint = status, kind, message, hint
 
 
-def what_is_wrong(one: Mapping[str, Any]) -> str:
-    """Say what is wrong with a value, by an entry of pydantic's; of a folder no name, which may be ours."""
-    is_folder = isinstance(one.get("ctx", {}).get("error"), NoModelFolder)
-    return f"Value error, {NO_MODEL_FOLDER}" if is_folder else one["msg"]
-
-
-def handle_errors(app: FastAPI) -> None:
-    """Let the app answer every error in the one form."""
+def add_error_handlers(app: FastAPI) -> None:
+    """Make the app answer every error with an `ErrorResponse`."""
     for kind in (Refused, Overloaded, RequestValidationError, HTTPException, YivideoError, Exception):
         # YivideoError apart from Exception, whose handler answers but lets the error pass on to the server.
-        app.add_exception_handler(kind, _answer)
+        app.add_exception_handler(kind, _respond)
 
 
-def explain(error: BaseException, where: str) -> tuple[int, Problem, dict[str, str]]:
-    """Turn what a request ended in into a status, an answer and its headers; the log has it by the same id.
+def describe_error(error: BaseException, where: str) -> tuple[int, Problem, dict[str, str]]:
+    """Return the status, the problem and the headers of the response to an error, and log it by its id.
 
     Args:
-        error: A refusal of ours or of the framework, or what went wrong.
-        where: What was asked, for the log.
+        error: A refusal of ours or of the framework, or what went wrong in the work.
+        where: The request, for the log.
     """
     number = secrets.token_hex(4)
     match error:
         case Refused():
-            told = Problem(id=number, kind=error.kind, message=error.message, hint=error.hint)
+            problem = Problem(id=number, kind=error.kind, message=error.message, hint=error.hint)
             status, headers = error.status, {}
         case Overloaded():
             hint = f"Try again in {error.retry_after_s} s"
-            told = Problem(
-                id=number, kind="overloaded", message="All places are taken", hint=hint, retryable=True
+            problem = Problem(
+                id=number, kind="overloaded", message="All slots are taken", hint=hint, retryable=True
             )
             status, headers = 429, {"Retry-After": str(error.retry_after_s)}
         case RequestValidationError():
-            # The values themselves may be secrets: names and what is wrong with them are enough.
+            # The values themselves may be secrets: field names and what is wrong with them are enough.
             lines = [
-                f"{'.'.join(str(part) for part in one['loc'])}: {what_is_wrong(one)}"
+                f"{'.'.join(str(part) for part in one['loc'])}: {describe_invalid_value(one)}"
                 for one in error.errors()
             ]
-            told = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=SEE_DOCS)
+            problem = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=SEE_DOCS)
             status, headers = 422, {}
         case HTTPException():
             kind = HTTP_KINDS.get(error.status_code, "http")
-            told = Problem(id=number, kind=kind, message=str(error.detail))
+            problem = Problem(id=number, kind=kind, message=str(error.detail))
             status, headers = error.status_code, dict(error.headers or {})
         case _:
-            return *problem_of(error, where), {}
-    log.info("%s %s: %d %s", number, where, status, told.message)
-    note_error(told.kind, told.message, told.hint, is_refused=True)
-    return status, told, headers
+            return *describe_failure(error, where), {}
+    log.info("%s %s: %d %s", number, where, status, problem.message)
+    note_error(problem.kind, problem.message, problem.hint, is_refused=True)
+    return status, problem, headers
 
 
-def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
-    """Turn what went wrong in the work into a status and an answer, and log it under the same id.
+def describe_failure(error: BaseException, where: str) -> tuple[int, Problem]:
+    """Return the status and the problem of an error in the work, and log it by its id.
 
-    What nobody foresaw is in the log alone: its words may name files or hosts of ours.
+    The message of an unforeseen error is in the log alone: it may name our files or hosts.
     """
     number = secrets.token_hex(4)
     known = classify(error)
@@ -187,9 +135,9 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
     )  # fmt: skip
     if unforeseen:
         hint = f"The service's log says more under {number}"
-        told = Problem(id=number, kind="internal", message="Something went wrong here", hint=hint)
-        note_error(told.kind, told.message, told.hint)
-        return 500, told
+        problem = Problem(id=number, kind="internal", message="Something went wrong here", hint=hint)
+        note_error(problem.kind, problem.message, problem.hint)
+        return 500, problem
     problem = Problem(
         id=number,
         kind=known.kind,
@@ -201,20 +149,29 @@ def problem_of(error: BaseException, where: str) -> tuple[int, Problem]:
     return status, problem
 
 
+def describe_invalid_value(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, by pydantic's error; a folder is not named, since it may be ours."""
+    is_folder = isinstance(error.get("ctx", {}).get("error"), NoModelFolder)
+    return f"Value error, {NO_MODEL_FOLDER}" if is_folder else error["msg"]
+
+
+_FOLDERS = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+")
+
+
 def _without_folders(text: str) -> str:
-    """Leave of each path in a text its last part alone: where things lie here is nobody's business."""
+    """Replace the folders of each path in a text: clients must not learn where our files are."""
     return _FOLDERS.sub("…/", text)
 
 
-async def _answer(request: Request, error: Exception) -> Response:
-    status, problem, headers = explain(error, f"{request.method} {request.url.path}")
+async def _respond(request: Request, error: Exception) -> Response:
+    status, problem, headers = describe_error(error, f"{request.method} {request.url.path}")
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return _page(request, status, problem, headers)
-    return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
+    return JSONResponse(ErrorResponse(error=problem).model_dump(), status, headers)
 
 
 def _page(request: Request, status: int, problem: Problem, headers: Mapping[str, str]) -> Response:
-    """Show somebody who looks by a browser what went wrong; scripts get JSON."""
+    """Return the error as a page for a browser; scripts get JSON."""
     page = render(request, "error.html", "error", status=status, problem=problem)
     page.headers.update(headers)
     return page

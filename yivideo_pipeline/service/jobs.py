@@ -1,4 +1,7 @@
-"""Sounds that come with a request: kept, decoded, and given to the model in a thread of their own."""
+"""Jobs: work on a request's audio in a thread of its own, whose events the client receives.
+
+A client that goes away ends its job.
+"""
 
 import asyncio
 import logging
@@ -19,109 +22,71 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, TaskCancelled
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import Failed, Progress, Waiting, Words
 from yivideo_pipeline.service.dependencies import ServiceState
-from yivideo_pipeline.service.errors import Refused, problem_of
-from yivideo_pipeline.service.media_input import keep_pcm, keep_upload, open_sound
+from yivideo_pipeline.service.errors import Refused, describe_failure
 from yivideo_pipeline.settings.options import SpeechOptions, override
-from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import ResidentEngine
-
-# PART service/streams.py: Work in a thread of its own that a client listens to; a client that goes away ends it.
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
+"""A client receives an event at least this often."""
 NDJSON = "application/x-ndjson"
-LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
-"""A route's answer, for the API's description."""
+NDJSON_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
+"""The response of a route that streams events, for the OpenAPI document."""
 
 Emit = Callable[[BaseModel], None]
-"""Sends an event; raises TaskCancelled once the client has gone."""
+"""Sends an event to the client; raises TaskCancelled once the client has gone away."""
+Work = Callable[[Emit], BaseModel]
+"""What a job does; what it returns is the last event."""
+SpeechWork = Callable[[ResidentEngine, Audio, Emit], BaseModel]
+"""What a job does with a request's audio."""
 
 
-def stream_events(
-    work: Callable[[Emit], BaseModel], place: AbstractContextManager[Any], where: str
-) -> StreamingResponse:
-    """Answer with the events of a work, its result or its error last; call it in a route's thread.
-
-    Args:
-        work: Runs in a thread of its own; what it returns is the last event.
-        place: As `start_work` takes it.
-        where: What is asked, for the log.
-    """
-    loop = from_thread.run_sync(asyncio.get_running_loop)
-    return StreamingResponse(start_work(work, place, where, loop).lines(), media_type=NDJSON)
-
-
-def start_work(
-    work: Callable[[Emit], BaseModel],
-    place: AbstractContextManager[Any],
-    where: str,
-    loop: asyncio.AbstractEventLoop,
-) -> "News":
-    """Let a work begin, in a thread of its own.
+class Job:
+    """Work in a thread of its own, whose events a client receives on the event loop.
 
     Args:
-        work: Told how to send news; what it returns is the last of them.
-        place: Entered before the work begins, so that a refusal has a status of its own; left when it has
-            ended, whether or not somebody still listens.
-        where: What is asked, for the log.
-        loop: In which somebody listens.
-    """
-    place.__enter__()
-    news = News(where, loop)
-
-    def run() -> None:
-        outcome: BaseModel | BaseException | None = None
-        try:
-            outcome = work(news.emit)
-        except TaskCancelled:
-            log.info("%s: the client went away", where)
-        except BaseException as error:  # noqa: BLE001 - raised where somebody listens
-            outcome = error
-        finally:
-            place.__exit__(None, None, None)
-        # Told last: who has the answer finds the place free.
-        news.put(outcome)
-        news.put(None)
-
-    # A thread of its own: their number is bounded by the places, not by the server's pool.
-    threading.Thread(target=copy_context().run, args=(run,), name="request", daemon=True).start()
-    return news
-
-
-class News:
-    """What a work's thread says to a client of the event loop.
-
-    Args:
-        where: What is asked, for the log.
-        loop: The event loop.
+        where: The request, for the log.
+        loop: The client's event loop.
     """
 
     def __init__(self, where: str, loop: asyncio.AbstractEventLoop) -> None:
         self.where = where
         self._loop = loop
         self._events: asyncio.Queue[BaseModel | BaseException | None] = asyncio.Queue()
-        self._gone = threading.Event()
+        self._is_client_gone = threading.Event()
 
-    def put(self, event: BaseModel | BaseException | None) -> None:
-        """Say something, an error, or with None that nothing follows; from the thread."""
-        with suppress(RuntimeError):  # the loop has ended, and the client with it
-            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+    def start(self, work: Work, slot: AbstractContextManager[Any]) -> None:
+        """Start the work.
 
-    def emit(self, event: BaseModel) -> None:
-        """Say something, from the thread.
-
-        Raises:
-            TaskCancelled: nobody listens any more.
+        Args:
+            work: What to do.
+            slot: Entered before the work starts, so that a refusal gets a status of its own; left when the
+                work has ended, whether or not the client is still there.
         """
-        if self._gone.is_set():
-            raise TaskCancelled("The client has gone")
-        self.put(event)
+        slot.__enter__()
+
+        def run() -> None:
+            result: BaseModel | BaseException | None = None
+            try:
+                result = work(self._emit)
+            except TaskCancelled:
+                log.info("%s: the client went away", self.where)
+            except BaseException as error:  # noqa: BLE001 - raised again where the client receives the events
+                result = error
+            finally:
+                slot.__exit__(None, None, None)
+            # Sent last: a client that has the result finds the slot free.
+            self._put(result)
+            self._put(None)
+
+        # A thread of its own: the slots bound the number of threads, not the server's pool.
+        threading.Thread(target=copy_context().run, args=(run,), name="request", daemon=True).start()
 
     async def events(self) -> AsyncGenerator[BaseModel]:
-        """Yield what the work says, its result last, and `Waiting` now and then; raises what it raised.
+        """Yield the work's events, its result last, and `Waiting` now and then; raise what the work raised.
 
-        Who stops listening ends the work.
+        The work ends when the generator is closed.
         """
         try:
             while True:
@@ -135,24 +100,24 @@ class News:
                     raise event
                 yield event
         finally:
-            self._gone.set()
+            self._is_client_gone.set()
 
     async def lines(self) -> AsyncGenerator[bytes]:
-        """Yield each event as a line of JSON, an error as the last of them."""
+        """Yield each event as a line of JSON; an error is the last of them."""
         async with aclosing(self.events()) as events:
             try:
                 async for event in events:
                     yield event.model_dump_json().encode() + b"\n"
-            except Exception as error:  # noqa: BLE001 - told, and in the log
-                _, problem = problem_of(error, self.where)
-                told = Failed(id=problem.id, kind=problem.kind, message=problem.message, hint=problem.hint)
-                yield told.model_dump_json().encode() + b"\n"
+            except Exception as error:  # noqa: BLE001 - sent to the client and logged
+                _, problem = describe_failure(error, self.where)
+                event = Failed(id=problem.id, kind=problem.kind, message=problem.message, hint=problem.hint)
+                yield event.model_dump_json().encode() + b"\n"
 
     async def result(self, request: Request) -> BaseModel:
-        """Wait for what the work returns; raises what it raised.
+        """Wait for the work's result; raise what the work raised.
 
         Raises:
-            Refused: the client went away; nobody gets to see it.
+            Refused: The client went away, so nobody sees this status.
         """
         last: BaseModel = Waiting()
         async with aclosing(self.events()) as events:
@@ -162,73 +127,96 @@ class News:
                 last = event
         return last
 
+    def _emit(self, event: BaseModel) -> None:
+        if self._is_client_gone.is_set():
+            raise TaskCancelled("The client has gone")
+        self._put(event)
 
-Do = Callable[[ResidentEngine, Audio, Emit], BaseModel]
+    def _put(self, event: BaseModel | BaseException | None) -> None:
+        """Send an event, an error, or None for the end, from the job's thread."""
+        with suppress(RuntimeError):  # the loop has ended, and the client with it
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
 
-def choose_options(settings: Settings, **asked: Any) -> SpeechOptions:
-    """Return the settings' options, but for what a request asks for; what is empty was not asked for.
+def stream_job(work: Work, slot: AbstractContextManager[Any], where: str) -> StreamingResponse:
+    """Start a job and respond with its events as lines of JSON; call it in a route's thread.
 
-    Raises:
-        Refused: 422, they can't be.
+    Args:
+        work: What to do.
+        slot: See `Job.start`.
+        where: The request, for the log.
     """
-    given = {name: value for name, value in asked.items() if value}
-    try:
-        return override(settings.speech.options, given)
-    except ConfigValidationError as error:
-        raise Refused(422, "invalid_request", "; ".join(error.message.splitlines())) from None
+    job = Job(where, from_thread.run_sync(asyncio.get_running_loop))
+    job.start(work, slot)
+    return StreamingResponse(job.lines(), media_type=NDJSON)
 
 
-async def start_hearing(
+async def start_speech_job(
     shared: ServiceState,
     request: Request,
     upload: UploadFile,
     options: SpeechOptions,
-    do: Do,
+    work: SpeechWork,
     is_pcm: bool = False,
-) -> News:
-    """Take a place, keep what was uploaded, and begin to work on it.
+) -> Job:
+    """Take a slot, keep what was uploaded, and start the work on it.
 
     Args:
         shared: The service's state.
-        request: What is asked.
+        request: The request.
         upload: A media file, or samples.
-        options: Which model is wanted, and of several languages which one's sound.
-        do: What is done with the sound.
+        options: The wanted model, and the language of the stream to choose.
+        work: What to do with the audio.
         is_pcm: Whether the upload is raw 16 kHz mono 16-bit samples.
 
     Raises:
-        Overloaded: there is no place.
-        SoundTooLong: of samples; of a file the news say it.
+        Overloaded: All slots are taken.
+        AudioTooLong: There are too many samples; too long a file fails the job instead.
     """
-    settings = shared.settings
+    media = shared.media
     with ExitStack() as stack:
-        stack.enter_context(shared.admission.place())
-        # Kept before the work begins: an upload is closed as soon as its request has ended.
+        stack.enter_context(shared.admission.slot())
+        # Kept before the work starts: an upload is closed as soon as its request has ended.
         keeping: AbstractContextManager[Audio | Path]
-        keeping = keep_pcm(upload.file, settings) if is_pcm else keep_upload(upload.file, settings)
+        keeping = media.keep_pcm(upload.file) if is_pcm else media.keep_file(upload.file)
         kept = await run_in_threadpool(lambda: stack.enter_context(keeping))
-        place = stack.pop_all()
+        slot = stack.pop_all()
 
-    def work(emit: Emit) -> BaseModel:
+    def work_on_audio(emit: Emit) -> BaseModel:
         if isinstance(kept, Audio):
-            sound = nullcontext(kept)
+            opened = nullcontext(kept)
         else:
-            sound = open_sound(kept, 0.0, options.language, settings)
-        with sound as audio, shared.models.lease(options) as engine:
-            return do(engine, audio, emit)
+            opened = media.open_audio(kept, 0.0, options.language)
+        with opened as audio, shared.models.manager.lease(options) as engine:
+            return work(engine, audio, emit)
 
-    return start_work(work, place, f"POST {request.url.path}", asyncio.get_running_loop())
+    job = Job(f"POST {request.url.path}", asyncio.get_running_loop())
+    job.start(work_on_audio, slot)
+    return job
 
 
-def transcribe(options: SpeechOptions, needs_times: bool) -> Do:
-    """Return what recognizes a sound; words get their final times only where somebody wants to see them."""
+def transcribe(options: SpeechOptions, needs_times: bool) -> SpeechWork:
+    """Return the work that transcribes audio; it aligns the words only where their times are shown."""
 
-    def do(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
-        def tell(fraction: float) -> None:
+    def work(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
+        def on_progress(fraction: float) -> None:
             emit(Progress(fraction=fraction))
 
-        said = engine.transcribe(audio, options, tell, lambda words: emit(Words(words=tuple(words))))
-        return engine.align(audio, said, options, tell) if needs_times else said
+        transcript = engine.transcribe(
+            audio, options, on_progress, lambda words: emit(Words(words=tuple(words)))
+        )
+        return engine.align(audio, transcript, options, on_progress) if needs_times else transcript
 
-    return do
+    return work
+
+
+def override_options(options: SpeechOptions, **given: Any) -> SpeechOptions:
+    """Return the options with a request's values in place of their own; an empty value is not given.
+
+    Raises:
+        Refused: 422, the values are not allowed.
+    """
+    try:
+        return override(options, {name: value or None for name, value in given.items()})
+    except ConfigValidationError as error:
+        raise Refused(422, "invalid_request", "; ".join(error.message.splitlines())) from None

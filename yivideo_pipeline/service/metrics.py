@@ -1,4 +1,4 @@
-"""Prometheus counters: of requests as they end, and of stages as the history tells of them."""
+"""Prometheus metrics: counters that grow as requests and stages end, and gauges that are read on demand."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     import dagster as dg
     import pandas as pd
 
-disable_created_metrics()  # a series more for each, of which no query of ours asks
+disable_created_metrics()  # an extra series for each, which no query of ours uses
 
 STAGE_BUCKETS_S = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 SPEED_BUCKETS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
 REQUEST_BUCKETS_S = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Counters:
     """Counters of this process, in a registry of their own; they only ever grow.
 
-    Those of the stages begin with all that the history holds, so that a restart leaves no gap.
+    The counters of the stages start with the whole history, so that a restart leaves no gap.
     """
 
     def __init__(self) -> None:
@@ -41,7 +44,7 @@ class Counters:
         )
         self._request_seconds = Histogram(
             "yivideo_request_duration_seconds",
-            "Time from a request to the end of its answer",
+            "Time from a request to the end of its response",
             ("endpoint",),
             buckets=REQUEST_BUCKETS_S,
             registry=self.registry,
@@ -58,13 +61,13 @@ class Counters:
         )
         self._stage_speed = Histogram(
             "yivideo_stage_times_real_time",
-            "Seconds of sound by seconds of work, of one stage of one video",
+            "Seconds of audio by seconds of work, of one stage of one video",
             ("stage",),
             buckets=SPEED_BUCKETS,
             registry=self.registry,
         )
         self._stage_audio = Counter(
-            "yivideo_stage_audio_seconds", "Sound that was worked on", ("stage",), registry=self.registry
+            "yivideo_stage_audio_seconds", "Audio that was processed", ("stage",), registry=self.registry
         )
         self._stage_failures = Counter(
             "yivideo_stage_failures",
@@ -83,15 +86,15 @@ class Counters:
 
     def count_stages(self, samples: "pd.DataFrame") -> None:
         """Count stages that were read from the history for the first time."""
-        told = zip(
+        rows = zip(
             *(samples[name] for name in ("stage", "success", "wall_s", "duration_s", "reused", "kind")),
             strict=True,
         )
-        for stage, success, wall_s, audio_s, reused, kind in told:
+        for stage, success, wall_s, audio_s, reused, kind in rows:
             if not success:
                 self._stage_failures.labels(stage or "run", kind or "unknown").inc()
                 continue
-            if wall_s >= 0:  # not where it is unknown
+            if wall_s >= 0:  # false where it is unknown
                 self._stage_seconds.labels(stage).observe(wall_s)
             if audio_s >= 0 and not reused:
                 self._stage_audio.labels(stage).inc(audio_s)
@@ -99,23 +102,17 @@ class Counters:
                     self._stage_speed.labels(stage).observe(audio_s / wall_s)
 
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-# PART service/gauges.py: Prometheus figures that are looked up when somebody asks: places, model, queue, machine, alerts, daemon.
-
-BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-
-
 class Gauges(Collector):
-    """Each family stands in the answer also where nothing is known of it, so that no query is a typing error.
+    """Metrics that are read on demand: the service, its model, batches, the machine, Dagster and alerts.
+
+    Each family is exported even where no value is known, so that no query looks like a typing error.
 
     Args:
         started_at: When the service started, as Unix time.
         admission: Counts the requests in the service.
         manager: Holds the model.
         instance: Dagster's instance; None where there is none yet.
-        alerts: The alerts that are active.
+        alerts: The active alerts.
     """
 
     def __init__(
@@ -133,18 +130,18 @@ class Gauges(Collector):
         self._alerts = alerts
 
     def describe(self) -> list[Metric]:
-        """Nothing beforehand: registering takes no look."""
+        """Return nothing, so that registering reads no values."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Look now."""
+        """Read the present values."""
         yield from self._service()
         yield from self._model()
         yield _batches()
         yield from _machine()
         yield from self._dagster()
         active = {alert.name for alert in self._alerts}
-        alerts = GaugeMetricFamily("yivideo_alert_active", "1: the alert stands", labels=["alert"])
+        alerts = GaugeMetricFamily("yivideo_alert_active", "1: the alert is active", labels=["alert"])
         for name in ALERTS:
             alerts.add_metric([name], int(name in active))
         yield alerts
@@ -153,9 +150,9 @@ class Gauges(Collector):
         yield GaugeMetricFamily(
             "yivideo_start_time_seconds", "When the service started, Unix time", self._started_at
         )
-        yield GaugeMetricFamily("yivideo_places", "Requests that are taken at once", self._admission.places)
+        yield GaugeMetricFamily("yivideo_places", "Requests that are admitted at once", self._admission.slots)
         yield GaugeMetricFamily(
-            "yivideo_places_taken", "Requests waiting for the model or using it", self._admission.inside
+            "yivideo_places_taken", "Requests waiting for the model or using it", self._admission.taken
         )
         memory = read_process_memory_bytes()
         yield GaugeMetricFamily("yivideo_process_memory_bytes", "Memory of the service", memory)
@@ -176,7 +173,7 @@ class Gauges(Collector):
             ("model_unloads", "Unloads that left nothing loaded", usage.unloads),
             ("model_loading_seconds", "Time spent loading", usage.loading_s),
             ("model_leases", "Leases given", usage.leases),
-            ("audio_seconds", "Sound that the service's model transcribed", usage.audio_s),
+            ("audio_seconds", "Audio that the service's model transcribed", usage.audio_s),
         ):
             yield CounterMetricFamily(f"yivideo_{name}", text, value)
 
@@ -188,10 +185,12 @@ class Gauges(Collector):
         yield runs
         ages = GaugeMetricFamily(
             "yivideo_daemon_heartbeat_age_seconds",
-            "Since a part of Dagster's daemon was heard of",
+            "Time since the last heartbeat of a part of Dagster's daemon",
             labels=["daemon"],
         )
-        healthy = GaugeMetricFamily("yivideo_daemon_healthy", "1: heard of, no error", labels=["daemon"])
+        healthy = GaugeMetricFamily(
+            "yivideo_daemon_healthy", "1: a recent heartbeat, no error", labels=["daemon"]
+        )
         for daemon in read_daemons(self._instance):
             ages.add_metric([daemon.name], daemon.heartbeat_age_s)
             healthy.add_metric([daemon.name], int(daemon.healthy))
@@ -207,8 +206,8 @@ def _machine() -> Iterator[Metric]:
     memory = read_memory().used_pct
     for name, text, value in (
         ("memory_used_ratio", "Memory of the machine or container in use, 0 to 1", memory / 100),
-        ("gpu_memory_used_bytes", "GPU memory in use by everybody", used and used * MB),
-        ("gpu_memory_total_bytes", "GPU memory there is", total and total * MB),
+        ("gpu_memory_used_bytes", "GPU memory in use by all processes", used and used * MB),
+        ("gpu_memory_total_bytes", "GPU memory in all", total and total * MB),
         ("gpu_utilization_ratio", "GPU in use, 0 to 1", utilization and utilization / 100),
     ):
         family = GaugeMetricFamily(f"yivideo_{name}", text)
@@ -219,12 +218,12 @@ def _machine() -> Iterator[Metric]:
 
 def _batches() -> Metric:
     sizes = batch_sizes()
-    counts = [sum(number for size, number in sizes.items() if size <= most) for most in BATCH_BUCKETS]
+    counts = [sum(number for size, number in sizes.items() if size <= bound) for bound in BATCH_BUCKETS]
     total = sum(sizes.values())
     buckets = [
-        *((str(float(most)), n) for most, n in zip(BATCH_BUCKETS, counts, strict=True)),
+        *((str(float(bound)), n) for bound, n in zip(BATCH_BUCKETS, counts, strict=True)),
         ("+Inf", total),
     ]
-    family = HistogramMetricFamily("yivideo_batch_size", "Pieces of sound done at once")
+    family = HistogramMetricFamily("yivideo_batch_size", "Chunks of audio in one batch")
     family.add_metric([], buckets, sum(size * number for size, number in sizes.items()))
     return family

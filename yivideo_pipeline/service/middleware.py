@@ -1,7 +1,8 @@
-"""Who may ask: whoever has the key, or, without one, programs of this machine alone.
+"""Middleware around all routes: access control, a limit on bodies, and metering.
 
-A web page that somebody has open in a browser can send requests to this machine too. So a request
-must name a host that is ours, and one that changes something must not come from another site's page.
+Access: without a key only programs on this machine may send requests. A web page that is open in a browser
+here can send them too, so a request must name a host that is ours, and one that changes something must not
+come from another site's page.
 """
 
 import hashlib
@@ -20,22 +21,23 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.service.errors import ErrorAnswer, Outcome, Refused, begin, explain
+from yivideo_pipeline.service.errors import ErrorResponse, Refused, describe_error
 from yivideo_pipeline.service.performance.monitor import Performance
 from yivideo_pipeline.service.performance.operations import REQUESTS
+from yivideo_pipeline.service.request_outcome import RequestOutcome, start_outcome
 from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 
 SESSION_COOKIE = "yivideo_session"
 OPEN_PATHS = ("/health", "/login", "/static/")
-"""What needs no key: it says nothing about videos, files or settings."""
-READING = ("GET", "HEAD", "OPTIONS")
+"""Paths that need no key: they reveal nothing about videos, files or settings."""
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def require_safe(service: ServiceSettings, insecure: bool) -> None:
-    """Refuse to answer other machines without a key.
+    """Refuse to serve other machines without a key.
 
     Raises:
-        ConfigValidationError: the host is not this machine's own, and there is no key.
+        ConfigValidationError: Other machines can reach the host, and there is no key.
     """
     if not (service.is_local or service.api_key or insecure):
         raise ConfigValidationError(
@@ -45,27 +47,27 @@ def require_safe(service: ServiceSettings, insecure: bool) -> None:
 
 
 def session_of(key: str) -> str:
-    """What a browser that logged in with the key carries in place of the key itself."""
+    """Return what the cookie of a logged-in browser holds in place of the key itself."""
     return hmac.new(key.encode(), b"yivideo session", hashlib.sha256).hexdigest()
 
 
 class Access:
-    """Middleware that lets through who may ask.
+    """Lets a request through if it has the key, or, without a key, comes from this machine.
 
     Args:
-        app: What is behind it.
+        app: The application behind it.
         service: Key and host.
-        insecure: Whether any machine may ask without a key.
+        insecure: Whether other machines may send requests without a key.
     """
 
     def __init__(self, app: ASGIApp, service: ServiceSettings, insecure: bool = False) -> None:
         self._app = app
         self._key = service.api_key.get_secret_value() if service.api_key else None
-        # Behind a key any name may lead here; without one a foreign name would be a page's trick.
+        # With a key, any host name may lead here; without one, a foreign name is a web page's trick.
         self._hosts = None if self._key or insecure else {*LOOPBACK, service.host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 400 to a foreign host, 403 to a foreign page, 401 without a key."""
+        """Pass the request on, or refuse it: 400 for a foreign host, 403 for a foreign page, 401 for no key."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -73,22 +75,22 @@ class Access:
         await (refusal or self._app)(scope, receive, send)
 
     def _refuse(self, connection: HTTPConnection) -> Response | None:
-        # The path is not taken of `connection.url`, which is put together with the Host header.
+        # The path comes from the scope: `connection.url` is put together with the Host header.
         headers, scope = connection.headers, connection.scope
         method = scope.get("method")  # a websocket has none, and may do anything
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._hosts is not None and _split(f"//{host}").hostname not in self._hosts:
-            return _answer(scope, 400, "foreign_host", "The request names a host that is not this service's")
-        if method not in READING and origin and _split(origin).netloc != host:
-            return _answer(scope, 403, "foreign_page", "Pages of other sites may not change anything here")
-        if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._knows_key(connection):
+            return _respond(scope, 400, "foreign_host", "The request names a host that is not this service's")
+        if method not in SAFE_METHODS and origin and _split(origin).netloc != host:
+            return _respond(scope, 403, "foreign_page", "Pages of other sites may not change anything here")
+        if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._has_key(connection):
             return None
         if method == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-        return _answer(scope, 401, "no_key", "The key is missing or wrong", hint)
+        return _respond(scope, 401, "no_key", "The key is missing or wrong", hint)
 
-    def _knows_key(self, connection: HTTPConnection) -> bool:
+    def _has_key(self, connection: HTTPConnection) -> bool:
         assert self._key is not None
         given = _given_key(connection.headers)
         if given is not None:
@@ -109,49 +111,47 @@ def _is_open(path: str, open_paths: Iterable[str]) -> bool:
 def _split(address: str) -> SplitResult:
     try:
         return urlsplit(address)
-    except ValueError:  # brackets around what is no address
+    except ValueError:  # brackets around something that is no address
         return urlsplit("")
 
 
-def _answer(scope: Scope, status: int, kind: str, message: str, hint: str = "") -> Response:
+def _respond(scope: Scope, status: int, kind: str, message: str, hint: str = "") -> Response:
     refused = Refused(status, kind, message, hint)
-    _, problem, _ = explain(refused, f"{scope.get('method', scope['type'])} {scope['path']}")
+    _, problem, _ = describe_error(refused, f"{scope.get('method', scope['type'])} {scope['path']}")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(ErrorAnswer(error=problem).model_dump(), status, headers)
+    return JSONResponse(ErrorResponse(error=problem).model_dump(), status, headers)
 
-
-# PART service/limits.py: How much a request may bring, and where that is kept meanwhile: on disk, never whole in memory.
 
 MB = 1024 * 1024
-MOST_IN_MEMORY_MB = 16
-"""Bodies that are read whole, as JSON is: a day of transcript. Files come as multipart forms."""
+MAX_IN_MEMORY_MB = 16
+"""Limit of bodies that are read into memory, as JSON is; enough for a day of transcript."""
 UPLOAD_PATH = "/library/upload"
-"""Here a file comes as the body itself, and is written as it comes."""
+"""Here the body itself is the file, which is written while it arrives."""
 
 
 class BodyTooLarge(HTTPException):
-    """A body that is larger than the service takes.
+    """A body that is larger than the service accepts.
 
-    An error of Starlette's own: FastAPI takes every other one, raised while it reads a body, for a body
-    that it can't parse.
+    It is one of Starlette's own errors, since FastAPI takes any other error that is raised while it reads a
+    body for a body that it can't parse.
     """
 
-    def __init__(self, most_mb: int) -> None:
-        # What is left of the body is not read: the connection can't be used again.
-        super().__init__(413, f"The request brings more than {most_mb} MB", {"Connection": "close"})
+    def __init__(self, max_mb: int) -> None:
+        # The rest of the body is not read, so the connection can't be used again.
+        super().__init__(413, f"The request brings more than {max_mb} MB", {"Connection": "close"})
 
 
 class BodyLimit:
-    """Middleware that ends the reading of a body that grows too large.
+    """Stops to read a body that grows too large.
 
     Args:
-        app: What is behind it.
-        most_mb: Says how many megabytes an upload may have, as the settings are now.
+        app: The application behind it.
+        max_mb: Returns the present limit of uploads in megabytes.
     """
 
-    def __init__(self, app: ASGIApp, most_mb: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, max_mb: Callable[[], int]) -> None:
         self._app = app
-        self._most_mb = most_mb
+        self._max_mb = max_mb
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; reading too large a body raises, at once where its length is declared."""
@@ -161,19 +161,19 @@ class BodyLimit:
         headers = Headers(scope=scope)
         is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         is_file = is_form or scope["path"] == UPLOAD_PATH
-        most_mb = self._most_mb() if is_file else min(MOST_IN_MEMORY_MB, self._most_mb())
+        max_mb = self._max_mb() if is_file else min(MAX_IN_MEMORY_MB, self._max_mb())
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
-        arrived = 0
+        received = 0
 
         async def receive_bounded() -> Message:
-            nonlocal arrived
-            if declared > most_mb * MB:
-                raise BodyTooLarge(most_mb)
+            nonlocal received
+            if declared > max_mb * MB:
+                raise BodyTooLarge(max_mb)
             message = await receive()
-            arrived += len(message.get("body", b""))
-            if arrived > most_mb * MB:
-                raise BodyTooLarge(most_mb)
+            received += len(message.get("body", b""))
+            if received > max_mb * MB:
+                raise BodyTooLarge(max_mb)
             return message
 
         await self._app(scope, receive_bounded, send)
@@ -181,9 +181,9 @@ class BodyLimit:
 
 @contextmanager
 def spool_under(folder: Path) -> Generator[None]:
-    """Have files of this process that need no name made in a folder: uploads, while they arrive.
+    """Create this process's nameless temporary files, such as uploads that arrive, in a folder.
 
-    The system's own temporary folder is often kept in memory. The kernel removes such files, however the
+    The system's own temporary folder is often kept in memory. The kernel removes nameless files however the
     process ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,20 +194,18 @@ def spool_under(folder: Path) -> Generator[None]:
         tempfile.tempdir = usual
 
 
-# PART service/metering.py: Middleware that counts each request, and takes the recognitions among them into the history.
-
 OTHER = "other"
-"""What no route answers: its path is anybody's invention, and no label."""
+"""The endpoint of requests without a route: clients invent their paths, so these are no labels."""
 GONE = "gone"
-"""In place of a status: the client did not wait for the end."""
+"""In place of a status: the client did not wait for the end of the response."""
 
 
 class Metering:
-    """Counts what passes.
+    """Counts every request, and records the recognitions among them in the history.
 
     Args:
-        app: What is behind it.
-        performance: Takes the counts and the samples.
+        app: The application behind it.
+        performance: Receives the counts and the samples.
     """
 
     def __init__(self, app: ASGIApp, performance: Performance) -> None:
@@ -215,31 +213,31 @@ class Metering:
         self._performance = performance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count it when its answer has ended."""
+        """Pass the request on, and count it when its response has ended."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        outcome, began = begin(), time.monotonic()
-        status, is_whole = "500", False
+        outcome, started = start_outcome(), time.monotonic()
+        status, is_complete = "500", False
 
         async def watch(message: Message) -> None:
-            nonlocal status, is_whole
+            nonlocal status, is_complete
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             elif message["type"] == "http.response.body" and not message.get("more_body", False):
-                is_whole = True
+                is_complete = True
             await send(message)
 
         try:
             await self._app(scope, receive, watch)
         except Exception:
-            # What nobody foresaw is answered further out.
-            outcome.kind, status, is_whole = outcome.kind or "internal", "500", True
+            # An unforeseen error, which middleware further out answers.
+            outcome.kind, status, is_complete = outcome.kind or "internal", "500", True
             raise
         finally:
-            self._count(scope, outcome, status if is_whole else GONE, time.monotonic() - began)
+            self._count(scope, outcome, status if is_complete else GONE, time.monotonic() - started)
 
-    def _count(self, scope: Scope, outcome: Outcome, status: str, wall_s: float) -> None:
+    def _count(self, scope: Scope, outcome: RequestOutcome, status: str, wall_s: float) -> None:
         route = getattr(scope.get("route"), "path", OTHER)
         self._performance.counters.count_request(route, scope["method"], status, wall_s, outcome.kind)
         operation = REQUESTS.get(route)

@@ -1,4 +1,9 @@
-"""Transcripts in the shapes that other services' clients expect: Whisper's own field names."""
+"""Transcripts as the responses that clients of other services expect, with Whisper's own field names.
+
+Also the media types of subtitles, in which several routes respond.
+"""
+
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -11,17 +16,29 @@ from yivideo_pipeline.subtitles.writers import render
 
 FRAMES_PER_S = 100
 """Whisper's `seek` counts frames of 10 ms."""
+SUBTITLE_MEDIA_TYPES = {
+    SubtitleFormat.SRT: "application/x-subrip",
+    SubtitleFormat.VTT: "text/vtt",
+    SubtitleFormat.ASS: "text/x-ssa",
+    SubtitleFormat.TTML: "application/ttml+xml",
+    SubtitleFormat.JSON: "application/json",
+    SubtitleFormat.TXT: "text/plain",
+}
+SUBTITLE_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind: {} for kind in SUBTITLE_MEDIA_TYPES.values()}}
+}
+"""The response of a route that returns a subtitle file, for the OpenAPI document."""
 
 
-class WordAnswer(BaseModel):
-    """A word and when it is said, in seconds."""
+class WordResponse(BaseModel):
+    """A word and its times in seconds."""
 
     word: str
     start: float
     end: float
 
 
-class SegmentAnswer(BaseModel):
+class SegmentResponse(BaseModel):
     """A sentence or phrase, with Whisper's figures.
 
     `tokens` is always empty and `temperature` always 0: a segment is made of words, which may come from
@@ -41,23 +58,23 @@ class SegmentAnswer(BaseModel):
 
 
 def text_of(transcript: Transcript) -> str:
-    """All that was said, in one line."""
+    """Return the whole text in one line."""
     return "".join(segment.text for segment in transcript.segments).strip()
 
 
 def subtitles_of(transcript: Transcript, format: SubtitleFormat, options: SubtitleOptions) -> str:
-    """The transcript as a subtitle file, cut into cues as the pipeline cuts them."""
+    """Return the transcript as a subtitle file, cut into cues as the pipeline cuts them."""
     return render(build_cues(transcript, options), transcript, format)
 
 
-def segments_of(transcript: Transcript) -> list[SegmentAnswer]:
-    """Every segment, numbered from 0."""
+def segments_of(transcript: Transcript) -> list[SegmentResponse]:
+    """Return every segment, numbered from 0."""
     return [segment_of(number, segment) for number, segment in enumerate(transcript.segments)]
 
 
-def segment_of(number: int, segment: Segment) -> SegmentAnswer:
-    """One segment with its number."""
-    return SegmentAnswer(
+def segment_of(number: int, segment: Segment) -> SegmentResponse:
+    """Return one segment with its number."""
+    return SegmentResponse(
         id=number,
         seek=round(segment.start_s * FRAMES_PER_S),
         start=segment.start_s,
@@ -69,11 +86,11 @@ def segment_of(number: int, segment: Segment) -> SegmentAnswer:
     )
 
 
-def word_of(word: Word) -> WordAnswer:
-    """One word, without the space before it."""
-    return WordAnswer(word=word.text.strip(), start=word.start_s, end=word.end_s)
+def word_of(word: Word) -> WordResponse:
+    """Return one word, without the space before it."""
+    return WordResponse(word=word.text.strip(), start=word.start_s, end=word.end_s)
 
 
 def language_name(code: str) -> str:
-    """A language by Whisper's English name; `undetermined` where nobody speaks."""
+    """Return a language's English name, as Whisper has it; `undetermined` where nobody speaks."""
     return LANGUAGES.get(code, "undetermined")

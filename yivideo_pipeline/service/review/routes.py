@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RESPONSE
 from yivideo_pipeline.service.review.versions import (
     Differences,
     Review,
@@ -25,7 +26,6 @@ from yivideo_pipeline.service.review.versions import (
     save,
 )
 from yivideo_pipeline.service.review.video import SOUND, Reviewed, Subtitled, find_video, require_subtitles
-from yivideo_pipeline.service.workflows.runs import MEDIA_TYPES, SUBTITLE_FILE
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.storage.edits import TimedText
 from yivideo_pipeline.subtitles.delivery import title_of
@@ -69,7 +69,7 @@ def subtitle_file(subtitles: Subtitled, kind: SubtitleFormat, version: str) -> R
     name = quote(f"{title_of(subtitles.video.path)}.{subtitles.language}.{kind}")
     return Response(
         text.encode(),
-        media_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
+        media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",
         headers={
             "Content-Disposition": f"attachment; filename*=utf-8''{name}",
             "X-Content-Type-Options": "nosniff",
@@ -130,7 +130,7 @@ def sound(key: Key, shared: Shared) -> FileResponse:
     return FileResponse(lent.__enter__(), media_type="audio/wav", headers=NOT_SNIFFED, background=given_back)
 
 
-@router.get("/{key:path}/subtitles.{kind}", response_class=Response, responses=SUBTITLE_FILE)
+@router.get("/{key:path}/subtitles.{kind}", response_class=Response, responses=SUBTITLE_RESPONSE)
 def subtitles(
     key: Key,
     kind: SubtitleFormat,

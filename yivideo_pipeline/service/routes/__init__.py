@@ -1,1 +1,1 @@
-"""The routes of the API, a module for each kind of client."""
+"""The routes of the speech, model and health APIs, a module for each kind of client."""

@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import Progress
 from yivideo_pipeline.service.dependencies import Shared
-from yivideo_pipeline.service.jobs import Emit, choose_options, start_hearing, transcribe
+from yivideo_pipeline.service.jobs import Emit, override_options, start_speech_job, transcribe
 from yivideo_pipeline.service.responses import (
-    SegmentAnswer,
-    WordAnswer,
+    SegmentResponse,
+    WordResponse,
     language_name,
     segment_of,
     subtitles_of,
@@ -28,8 +28,8 @@ from yivideo_pipeline.speech.types import Transcript
 router = APIRouter(tags=["whisper-asr-webservice"])
 
 
-class Output(StrEnum):
-    """What is answered."""
+class AsrOutput(StrEnum):
+    """Format of the response."""
 
     TXT = "txt"
     VTT = "vtt"
@@ -38,28 +38,28 @@ class Output(StrEnum):
     JSON = "json"
 
 
-class AsrWord(WordAnswer):
-    """A word, when it is said, and how sure the model is of it."""
+class AsrWord(WordResponse):
+    """A word, its times, and the model's confidence in it."""
 
     probability: float
 
 
-class AsrSegment(SegmentAnswer):
-    """A sentence or phrase; `words` where they were asked for."""
+class AsrSegment(SegmentResponse):
+    """A sentence or phrase, with its words where the request asks for them."""
 
     words: list[AsrWord] | None = None
 
 
-class AsrAnswer(BaseModel):
-    """All that was said, and when."""
+class AsrResponse(BaseModel):
+    """The text with its times."""
 
     text: str
     segments: list[AsrSegment]
     language: str
 
 
-class LanguageAnswer(BaseModel):
-    """The language that is spoken; `und` and `undetermined` where nobody speaks."""
+class LanguageResponse(BaseModel):
+    """The spoken language; `und` and `undetermined` where nobody speaks."""
 
     detected_language: str
     language_code: str
@@ -68,14 +68,14 @@ class LanguageAnswer(BaseModel):
 
 Encode = Annotated[
     bool,
-    Query(description="false: the sound is raw 16 kHz mono 16-bit samples; true: any audio or video file"),
+    Query(description="false: the file is raw 16 kHz mono 16-bit samples; true: any audio or video file"),
 ]
 
 
 @router.post(
     "/asr",
     response_class=JSONResponse,
-    responses={200: {"model": AsrAnswer, "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={200: {"model": AsrResponse, "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def recognize(
     audio_file: UploadFile,
@@ -83,55 +83,60 @@ async def recognize(
     request: Request,
     encode: Encode = True,
     task: Task = Task.TRANSCRIBE,
-    language: Annotated[str | None, Query(description="A code such as en; else the settings'")] = None,
-    output: Output = Output.TXT,
+    language: Annotated[
+        str | None, Query(description="A code such as en; by default that of the settings")
+    ] = None,
+    output: AsrOutput = AsrOutput.TXT,
     word_timestamps: Annotated[bool, Query(description="Whether json has words")] = False,
-    initial_prompt: Annotated[str | None, Query(description="Taken and left aside")] = None,
-    vad_filter: Annotated[bool, Query(description="Taken and left aside: silence is always cut out")] = False,
+    initial_prompt: Annotated[str | None, Query(description="Accepted and ignored")] = None,
+    vad_filter: Annotated[bool, Query(description="Accepted and ignored: silence is always cut out")] = False,
 ) -> Response:
-    """Recognize what is said, by the configured model."""
-    options = choose_options(shared.settings, task=task, language=language)
-    needs_times = output is not Output.TXT
-    do = transcribe(options, needs_times)
-    news = await start_hearing(shared, request, audio_file, options, do, is_pcm=not encode)
-    said = await news.result(request)
-    assert isinstance(said, Transcript)
-    # In a thread: hours of words take a while.
-    return await run_in_threadpool(_answer, said, output, word_timestamps, shared.settings.subtitles)
+    """Transcribe an upload with the configured model."""
+    options = override_options(shared.settings.speech.options, task=task, language=language)
+    work = transcribe(options, needs_times=output is not AsrOutput.TXT)
+    job = await start_speech_job(shared, request, audio_file, options, work, is_pcm=not encode)
+    transcript = await job.result(request)
+    assert isinstance(transcript, Transcript)
+    # In a thread, since hours of words take a while.
+    return await run_in_threadpool(_respond, transcript, output, word_timestamps, shared.settings.subtitles)
 
 
 @router.post("/detect-language")
 async def detect_language(
     audio_file: UploadFile, shared: Shared, request: Request, encode: Encode = True
-) -> LanguageAnswer:
-    """Tell which language is spoken, by speech from all over the sound."""
-    options = choose_options(shared.settings, language="auto")
-    news = await start_hearing(shared, request, audio_file, options, _detect, is_pcm=not encode)
-    found = await news.result(request)
-    assert isinstance(found, LanguageAnswer)
+) -> LanguageResponse:
+    """Detect the spoken language, by speech from all parts of the audio."""
+    options = override_options(shared.settings.speech.options, language="auto")
+    job = await start_speech_job(shared, request, audio_file, options, _detect, is_pcm=not encode)
+    found = await job.result(request)
+    assert isinstance(found, LanguageResponse)
     return found
 
 
-def _detect(engine: ResidentEngine, audio: Audio, emit: Emit) -> LanguageAnswer:
+def _detect(engine: ResidentEngine, audio: Audio, emit: Emit) -> LanguageResponse:
     code, confidence = engine.detect_language(audio, lambda fraction: emit(Progress(fraction=fraction)))
-    return LanguageAnswer(
+    return LanguageResponse(
         detected_language=language_name(code), language_code=code, confidence=round(confidence, 4)
     )
 
 
-def _answer(said: Transcript, output: Output, with_words: bool, options: SubtitleOptions) -> Response:
+def _respond(
+    transcript: Transcript, output: AsrOutput, with_words: bool, options: SubtitleOptions
+) -> Response:
     match output:
-        case Output.JSON:
-            answer = AsrAnswer(
-                text=text_of(said), segments=_segments(said, with_words), language=said.language
+        case AsrOutput.JSON:
+            body = AsrResponse(
+                text=text_of(transcript),
+                segments=_segments(transcript, with_words),
+                language=transcript.language,
             )
-            return JSONResponse(answer.model_dump(exclude_none=True))
-        case Output.TSV:
-            return PlainTextResponse(_table(said))
-    return PlainTextResponse(subtitles_of(said, SubtitleFormat(output.value), options))
+            return JSONResponse(body.model_dump(exclude_none=True))
+        case AsrOutput.TSV:
+            return PlainTextResponse(_table(transcript))
+    return PlainTextResponse(subtitles_of(transcript, SubtitleFormat(output.value), options))
 
 
-def _segments(said: Transcript, with_words: bool) -> list[AsrSegment]:
+def _segments(transcript: Transcript, with_words: bool) -> list[AsrSegment]:
     return [
         AsrSegment(
             **segment_of(number, segment).model_dump(),
@@ -141,14 +146,14 @@ def _segments(said: Transcript, with_words: bool) -> list[AsrSegment]:
             if with_words
             else None,
         )
-        for number, segment in enumerate(said.segments)
+        for number, segment in enumerate(transcript.segments)
     ]
 
 
-def _table(said: Transcript) -> str:
-    """Start, end (milliseconds) and text of each segment, with tabs between them."""
+def _table(transcript: Transcript) -> str:
+    """Return start, end (milliseconds) and text of each segment, separated by tabs."""
     rows = [
         f"{round(segment.start_s * 1000)}\t{round(segment.end_s * 1000)}\t{' '.join(segment.text.split())}\n"
-        for segment in said.segments
+        for segment in transcript.segments
     ]
     return "".join(["start\tend\ttext\n", *rows])

@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it can take work."""
+"""Whether the service is alive and ready, and its Prometheus metrics."""
 
 import time
 from typing import Literal
@@ -13,15 +13,15 @@ from yivideo_pipeline.service.metrics import Gauges
 router = APIRouter(tags=["health"])
 
 
-class Alive(BaseModel):
-    """The service lives."""
+class HealthResponse(BaseModel):
+    """The service is alive."""
 
     status: Literal["ok"] = "ok"
     uptime_s: float
 
 
-class Ready(BaseModel):
-    """Whether work can be taken; `reason` says why not."""
+class ReadinessResponse(BaseModel):
+    """Whether the service accepts work; `reason` says why not."""
 
     status: Literal["ready", "not_ready"]
     reason: str | None = None
@@ -33,26 +33,28 @@ class Ready(BaseModel):
 
 
 @router.get("/health")
-async def health(shared: Shared) -> Alive:
-    """Tell that the service lives; asks nothing of the model, so it answers at once whatever is in work."""
-    return Alive(uptime_s=round(time.time() - shared.started_at, 3))
+async def health(shared: Shared) -> HealthResponse:
+    """Report that the service is alive, at once and without asking the model."""
+    return HealthResponse(uptime_s=round(time.time() - shared.started_at, 3))
 
 
-@router.get("/health/ready", responses={503: {"model": Ready}})
-async def ready(shared: Shared, response: Response) -> Ready:
-    """Tell whether work can be taken: 503 while all places are taken or the model failed."""
-    found = shared.models.manager.health_check()
-    full = shared.admission.inside >= shared.admission.places
-    reason = "the last load or call failed" if not found.healthy else "all places are taken" if full else None
+@router.get("/health/ready", responses={503: {"model": ReadinessResponse}})
+async def ready(shared: Shared, response: Response) -> ReadinessResponse:
+    """Report whether the service accepts work: 503 while all slots are taken or the model has failed."""
+    model, admission = shared.models.manager.health_check(), shared.admission
+    is_full = admission.taken >= admission.slots
+    reason = (
+        "the last load or call failed" if not model.healthy else "all slots are taken" if is_full else None
+    )
     response.status_code = 503 if reason else 200
-    return Ready(
+    return ReadinessResponse(
         status="not_ready" if reason else "ready",
         reason=reason,
-        model=found.model,
-        device=found.device,
-        loaded=found.loaded,
-        places=shared.admission.places,
-        places_taken=shared.admission.inside,
+        model=model.model,
+        device=model.device,
+        loaded=model.loaded,
+        places=admission.slots,
+        places_taken=admission.taken,
     )
 
 
@@ -63,11 +65,11 @@ async def ready(shared: Shared, response: Response) -> Ready:
     responses={200: {"content": {"text/plain": {}}}},
 )
 def metrics(shared: Shared) -> Response:
-    """Tell all figures in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     performance = shared.performance
     performance.history.refresh_unless_busy()
-    live = CollectorRegistry()
-    live.register(
+    gauges = CollectorRegistry()
+    gauges.register(
         Gauges(
             shared.started_at,
             shared.admission,
@@ -76,5 +78,5 @@ def metrics(shared: Shared) -> Response:
             performance.alerts.standing(),
         )
     )
-    text = generate_latest(performance.counters.registry) + generate_latest(live)
+    text = generate_latest(performance.counters.registry) + generate_latest(gauges)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

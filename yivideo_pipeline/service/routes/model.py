@@ -1,4 +1,4 @@
-"""The model: what is loaded, load it anew, unload it, what it was used for."""
+"""`/api/v1/model`: what is loaded, reload, unload, and what the model was used for."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -13,34 +13,35 @@ from yivideo_pipeline.machine.gpu import BYTES_PER_MB, read_first_gpu
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.models import FIXED
+from yivideo_pipeline.service.model_host import FIXED_FIELDS
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.show import SettingChange
 
 router = APIRouter(prefix="/api/v1/model", tags=["model"])
 
 DRAIN_S = 600.0
-"""So long an unload waits for those who use the model."""
+"""An unload waits for present leases for so long at most."""
 
 
-class Memory(BaseModel):
-    """What the service takes; `gpu_mb` is null without a GPU, or where its driver does not say."""
+class ServiceMemory(BaseModel):
+    """The memory of the service; `gpu_mb` is null without a GPU, or where its driver does not report it."""
 
     rss_mb: float
     gpu_mb: float | None
 
 
-class Refusal(BaseModel):
-    """Settings that were read and refused; the ones before stay."""
+class RejectedSettings(BaseModel):
+    """Settings that a reload rejected; the ones before stay."""
 
     at: datetime
     lines: tuple[str, ...]
 
 
 class ModelInfo(BaseModel):
-    """What runs where; null while nothing is loaded.
+    """The loaded model and where it runs; null while nothing is loaded.
 
-    `steps` say how the model was made smaller when memory ran out, `configured` what the settings ask for.
+    `steps` are the ways in which the model was made smaller when memory ran out; `configured` are the options
+    of the settings.
     """
 
     loaded: bool
@@ -56,14 +57,14 @@ class ModelInfo(BaseModel):
     waiting: int
     healthy: bool
     last_error: str | None
-    memory: Memory
+    memory: ServiceMemory
     idle_unload_s: float | None
     configured: SpeechOptions
-    refused_config: Refusal | None
+    refused_config: RejectedSettings | None
 
 
 class FieldChange(BaseModel):
-    """A setting that differs; one that needs a restart stays as it is until then."""
+    """A setting that differs; one that needs a restart keeps its old value until then."""
 
     field: str
     old: str
@@ -72,7 +73,7 @@ class FieldChange(BaseModel):
     needs_restart: bool
 
 
-class ReloadAnswer(BaseModel):
+class ReloadResponse(BaseModel):
     """What differs, and whether the next request loads a model."""
 
     changes: tuple[FieldChange, ...]
@@ -81,17 +82,17 @@ class ReloadAnswer(BaseModel):
     warnings: tuple[str, ...]
 
 
-class UnloadAnswer(BaseModel):
-    """Whether there was a model to unload."""
+class UnloadResponse(BaseModel):
+    """Whether a model was unloaded."""
 
     unloaded: bool
 
 
-class UsageAnswer(BaseModel):
-    """What was done since the service started.
+class UsageResponse(BaseModel):
+    """What the model was used for since the service started.
 
-    `reloads` are those of the `loads` that came in place of another model; `leased_s` adds up all
-    requests, side by side or not; `audio_s` is the sound that was transcribed.
+    `reloads` are those of the `loads` that replaced another model; `leased_s` adds up all requests, also
+    simultaneous ones; `audio_s` is the duration of the transcribed audio.
     """
 
     loads: int
@@ -103,14 +104,14 @@ class UsageAnswer(BaseModel):
     loading_s: float
     audio_s: float
     last_used_at: datetime | None
-    memory: Memory
+    memory: ServiceMemory
 
 
 @router.get("/info")
 def info(shared: Shared) -> ModelInfo:
-    """Tell which model is loaded, where it runs, who uses it, and what the settings ask for."""
+    """Return which model is loaded, where it runs, how many use it, and the options of the settings."""
     manager, settings = shared.models.manager, shared.settings
-    health, engine, refused = manager.health_check(), manager.info(), shared.models.refused
+    health, engine, rejected = manager.health_check(), manager.info(), shared.models.rejected_config
     return ModelInfo(
         loaded=engine is not None,
         **(asdict(engine) if engine else {}),
@@ -121,22 +122,22 @@ def info(shared: Shared) -> ModelInfo:
         memory=_memory(),
         idle_unload_s=settings.service.idle_unload_s,
         configured=settings.speech.options,
-        refused_config=Refusal(at=refused.at, lines=refused.lines) if refused else None,
+        refused_config=RejectedSettings(at=rejected.at, lines=rejected.lines) if rejected else None,
     )
 
 
 @router.post("/reload")
 def reload(
     shared: Shared,
-    force: Annotated[bool, Query(description="Load the model anew though nothing asks for it")] = False,
-) -> ReloadAnswer:
-    """Read the settings again; requests in work finish with the old ones, the next ones get the new.
+    force: Annotated[bool, Query(description="Load the model again even if no change requires it")] = False,
+) -> ReloadResponse:
+    """Read the settings again; requests in progress finish with the old ones, the next ones use the new.
 
-    Settings that can't be are refused with all that is wrong with them (422), and the old ones stay.
+    Settings that are not valid are rejected with all that is wrong with them (422), and the old ones stay.
     """
     found = shared.models.reload(force)
-    return ReloadAnswer(
-        changes=tuple(map(_tell, found.changes)),
+    return ReloadResponse(
+        changes=tuple(map(_field_change, found.changes)),
         needs_load=found.needs_load,
         needs_restart=found.needs_restart,
         warnings=found.warnings,
@@ -146,9 +147,9 @@ def reload(
 @router.post("/unload")
 def unload(
     shared: Shared,
-    drain: Annotated[bool, Query(description="Wait for those who use the model now")] = False,
-) -> UnloadAnswer:
-    """Give the model's memory back; the next request loads it again. 409 while somebody uses it."""
+    drain: Annotated[bool, Query(description="Wait for the requests that use the model now")] = False,
+) -> UnloadResponse:
+    """Free the model's memory; the next request loads the model again. 409 while requests use it."""
     manager = shared.models.manager
     before = manager.usage().unloads
     try:
@@ -156,31 +157,28 @@ def unload(
     except ModelBusy as busy:
         hint = "Try again later" if drain else "Let the unload wait for them: ?drain=true"
         raise Refused(409, busy.kind, busy.message, hint) from busy
-    return UnloadAnswer(unloaded=manager.usage().unloads > before)
+    return UnloadResponse(unloaded=manager.usage().unloads > before)
 
 
 @router.get("/usage")
-def usage(shared: Shared) -> UsageAnswer:
-    """Tell how often a model was loaded, for how long it was used, and for how much sound."""
-    return UsageAnswer(**asdict(shared.models.manager.usage()), memory=_memory())
+def usage(shared: Shared) -> UsageResponse:
+    """Return how often a model was loaded, how long it was used, and for how much audio."""
+    return UsageResponse(**asdict(shared.models.manager.usage()), memory=_memory())
 
 
-def _tell(change: SettingChange) -> FieldChange:
+def _field_change(change: SettingChange) -> FieldChange:
     return FieldChange(
         field=change.field,
         old=redact(change.old),
         new=redact(change.new),
         needs_load=change.needs_reload,
-        needs_restart=change.field in FIXED,
+        needs_restart=change.field in FIXED_FIELDS,
     )
 
 
-def _memory() -> Memory:
-    return Memory(rss_mb=round(read_process_memory_bytes() / BYTES_PER_MB, 1), gpu_mb=_gpu_mb())
-
-
-def _gpu_mb() -> float | None:
-    reading = read_first_gpu()
-    if reading is None:
-        return None
-    return reading.device_memory_mb if reading.process_memory_mb is None else reading.process_memory_mb
+def _memory() -> ServiceMemory:
+    gpu = read_first_gpu()
+    gpu_mb = None
+    if gpu:  # the driver may not report the memory of a single process
+        gpu_mb = gpu.device_memory_mb if gpu.process_memory_mb is None else gpu.process_memory_mb
+    return ServiceMemory(rss_mb=round(read_process_memory_bytes() / BYTES_PER_MB, 1), gpu_mb=gpu_mb)

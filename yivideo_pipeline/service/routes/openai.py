@@ -15,31 +15,33 @@ from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.remote.protocol import Words
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
-from yivideo_pipeline.service.errors import Problem, Refused, explain
-from yivideo_pipeline.service.jobs import News, choose_options, start_hearing, transcribe
+from yivideo_pipeline.service.errors import Problem, Refused, describe_error
+from yivideo_pipeline.service.jobs import Job, override_options, start_speech_job, transcribe
 from yivideo_pipeline.service.responses import (
-    SegmentAnswer,
-    WordAnswer,
+    SegmentResponse,
+    WordResponse,
     language_name,
     segments_of,
     subtitles_of,
     text_of,
     word_of,
 )
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, Task
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, Task
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import weights_status
 
-# PART service/openai_errors.py: Errors as OpenAI's clients expect them, with the id by which our log has them.
+CONFIGURED = "whisper-1"
+"""OpenAI's name for Whisper; here it means the model of the settings."""
+
+# Errors, in OpenAI's shape.
 
 BAD_REQUEST = (415, 422)
-"""Statuses of ours for which OpenAI has 400."""
+"""Statuses of ours that are 400 in OpenAI's API."""
 
 
 class OpenAIProblem(BaseModel):
-    """Why a request was not answered; `id` stands in the service's log."""
+    """Why a request failed; `id` is in the service's log too."""
 
     message: str
     type: str
@@ -48,19 +50,19 @@ class OpenAIProblem(BaseModel):
     id: str
 
 
-class OpenAIErrorAnswer(BaseModel):
-    """The body of every answer that is an error."""
+class OpenAIErrorResponse(BaseModel):
+    """The body of every response that reports an error."""
 
     error: OpenAIProblem
 
 
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIErrorAnswer} for status in (400, 404, 409, 413, 429, 499, 500, 503)
+    status: {"model": OpenAIErrorResponse} for status in (400, 404, 409, 413, 429, 499, 500, 503)
 }
 
 
-class WrongParameter(Refused):
-    """A parameter that can't be; `param` is its name."""
+class InvalidParameter(Refused):
+    """A parameter with a value that is not allowed; `param` is its name."""
 
     def __init__(self, status: int, kind: str, param: str, message: str, hint: str = "") -> None:
         super().__init__(status, kind, message, hint)
@@ -74,20 +76,19 @@ class OpenAIRoute(APIRoute):
         """See `APIRoute`."""
         handle = super().get_route_handler()
 
-        async def answer(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             try:
                 return await handle(request)
-            except Exception as error:  # noqa: BLE001 - answered, and in the log
-                status, problem, headers = explain(error, f"{request.method} {request.url.path}")
+            except Exception as error:  # noqa: BLE001 - returned to the client and logged
+                status, problem, headers = describe_error(error, f"{request.method} {request.url.path}")
                 shown = 400 if status in BAD_REQUEST else status
-                body = OpenAIErrorAnswer(error=openai_problem(shown, problem, _param_of(error)))
+                body = OpenAIErrorResponse(error=_to_openai(shown, problem, _param_of(error)))
                 return JSONResponse(body.model_dump(), shown, headers)
 
-        return answer
+        return respond
 
 
-def openai_problem(status: int, problem: Problem, param: str | None = None) -> OpenAIProblem:
-    """Say a problem in OpenAI's words."""
+def _to_openai(status: int, problem: Problem, param: str | None = None) -> OpenAIProblem:
     if status == 429:
         kind = "rate_limit_error"
     else:
@@ -97,21 +98,20 @@ def openai_problem(status: int, problem: Problem, param: str | None = None) -> O
 
 
 def _param_of(error: Exception) -> str | None:
-    if isinstance(error, WrongParameter):
+    if isinstance(error, InvalidParameter):
         return error.param
     if isinstance(error, RequestValidationError):
         return next((str(one["loc"][1]) for one in error.errors() if len(one["loc"]) > 1), None)
     return None
 
 
-# PART service/openai_models.py: The models of the service by the names that clients of OpenAI's API give.
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=OPENAI_ERRORS)
 
-CONFIGURED = "whisper-1"
-"""OpenAI's name for Whisper: here the model of the settings."""
+# Models.
 
 
-class ModelAnswer(BaseModel):
-    """A model that can be asked for; `created` is when the service began to offer it."""
+class OpenAIModel(BaseModel):
+    """A model that requests may name; `created` is when the service started."""
 
     id: str
     object: str = "model"
@@ -119,27 +119,41 @@ class ModelAnswer(BaseModel):
     owned_by: str = "yivideo"
 
 
-class ModelList(BaseModel):
-    """Every model that can be asked for, the loaded one first."""
+class OpenAIModelList(BaseModel):
+    """Every model that requests may name, the loaded one first."""
 
     object: str = "list"
-    data: list[ModelAnswer]
+    data: list[OpenAIModel]
 
 
-def choose_model(name: str, settings: Settings) -> str:
-    """Return the model that a client names, as the settings would name it.
+@router.get("/models")
+def get_models(shared: Shared) -> OpenAIModelList:
+    """List the models that requests may name, the loaded one first."""
+    names = dict.fromkeys(_available_models(shared))
+    return OpenAIModelList(data=[OpenAIModel(id=name, created=int(shared.started_at)) for name in names])
 
-    Nothing is fetched for a request, and no folder can be named.
+
+@router.get("/models/{name:path}")
+def get_model(name: str, shared: Shared) -> OpenAIModel:
+    """Return a model if requests may name it."""
+    _resolve_model(name, shared)
+    return OpenAIModel(id=name, created=int(shared.started_at))
+
+
+def _resolve_model(name: str, shared: ServiceState) -> str:
+    """Return the model that a client names, by its name in the settings.
+
+    No weights are downloaded for a request, and a request can't name a folder.
 
     Raises:
-        WrongParameter: 404, its weights are not here.
+        InvalidParameter: 404, its weights are not here.
     """
-    configured = settings.speech.options.model_name
-    if name in (CONFIGURED, shown_name(configured)):
+    configured = shared.settings.speech.options.model_name
+    if name in (CONFIGURED, _shown_name(configured)):
         return configured
-    if name in MODELS and _is_here(name, settings):
+    if name in MODELS and _is_here(name, shared):
         return name
-    raise WrongParameter(
+    raise InvalidParameter(
         404,
         "model_not_found",
         "model",
@@ -148,35 +162,29 @@ def choose_model(name: str, settings: Settings) -> str:
     )
 
 
-def list_models(shared: ServiceState) -> ModelList:
-    """List the models whose weights are here."""
-    names = dict.fromkeys(_names(shared))
-    return ModelList(data=[ModelAnswer(id=name, created=int(shared.started_at)) for name in names])
+def _available_models(shared: ServiceState) -> Iterator[str]:
+    configured = shared.settings.speech.options.model_name
+    if loaded := shared.models.manager.info():
+        yield _shown_name(loaded.model)
+    if _is_here(configured, shared):
+        yield _shown_name(configured)
+    yield from (name for name in MODELS if _is_here(name, shared))
 
 
-def shown_name(model: str) -> str:
-    """Return what clients call a model: of a folder of ours its last part alone."""
+def _shown_name(model: str) -> str:
+    """Return what clients call a model: only the last part of a folder of ours."""
     return Path(model).name if Path(model).is_absolute() else model
 
 
-def _names(shared: ServiceState) -> Iterator[str]:
-    settings = shared.settings
-    if loaded := shared.models.manager.info():
-        yield shown_name(loaded.model)
-    if _is_here(settings.speech.options.model_name, settings):
-        yield shown_name(settings.speech.options.model_name)
-    yield from (name for name in MODELS if _is_here(name, settings))
+def _is_here(name: str, shared: ServiceState) -> bool:
+    return weights_status(name, shared.settings.cache.model_dir, offline=True).state != "missing"
 
 
-def _is_here(name: str, settings: Settings) -> bool:
-    return weights_status(name, settings.cache.model_dir, offline=True).state != "missing"
+# Transcriptions and translations.
 
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=OPENAI_ERRORS)
-
-
-class ResponseFormat(StrEnum):
-    """What is answered."""
+class OpenAIFormat(StrEnum):
+    """Format of the response."""
 
     JSON = "json"
     TEXT = "text"
@@ -188,184 +196,178 @@ class ResponseFormat(StrEnum):
 Granularity = Literal["word", "segment"]
 
 
-class SpeechForm(BaseModel):
-    """What is asked of a sound."""
+class TranslationForm(BaseModel):
+    """A request for the text of a file in English."""
 
     file: UploadFile = Field(description="An audio or video file")
     model: str = Field(max_length=200, description="One of /v1/models, or whisper-1: the configured one")
-    prompt: str | None = Field(None, description="Taken and left aside: each part is heard for itself")
-    response_format: ResponseFormat = Field(ResponseFormat.JSON, description="What is answered")
+    prompt: str | None = Field(
+        None, description="Accepted and ignored: each chunk is recognized independently"
+    )
+    response_format: OpenAIFormat = Field(OpenAIFormat.JSON, description="Format of the response")
     temperature: float = Field(
-        0.0, ge=0, le=1, description="Taken and left aside: it rises where the model is unsure"
+        0.0, ge=0, le=1, description="Accepted and ignored: it rises where the model is unsure"
     )
 
 
-class TranscriptionForm(SpeechForm):
-    """What is asked of a sound in the language that is spoken."""
+class TranscriptionForm(TranslationForm):
+    """A request for the text of a file in the spoken language."""
 
-    language: str | None = Field(None, description="A code such as en; else that of the settings")
+    language: str | None = Field(None, description="A code such as en; by default that of the settings")
     timestamp_granularities: list[Granularity] = Field(
-        [], alias="timestamp_granularities[]", description="What verbose_json tells; else segments"
+        [], alias="timestamp_granularities[]", description="What verbose_json has; by default segments"
     )
-    stream: bool = Field(False, description="Whether the text is sent while it is heard")
+    stream: bool = Field(False, description="Whether the text is sent while it is recognized")
 
 
-class TextAnswer(BaseModel):
-    """All that was said."""
+class TextResponse(BaseModel):
+    """The text."""
 
     text: str
 
 
-class VerboseAnswer(TextAnswer):
-    """All that was said, and when."""
+class VerboseResponse(TextResponse):
+    """The text with its times."""
 
     task: str
     language: str
     duration: float
-    segments: list[SegmentAnswer] | None = None
-    words: list[WordAnswer] | None = None
+    segments: list[SegmentResponse] | None = None
+    words: list[WordResponse] | None = None
 
 
-class Delta(BaseModel):
-    """The next words."""
+class TextDelta(BaseModel):
+    """The next words of a stream."""
 
     type: Literal["transcript.text.delta"] = "transcript.text.delta"
     delta: str
 
 
-class Done(BaseModel):
-    """The whole text, in which words may have been put between those that were sent."""
+class TextDone(BaseModel):
+    """The whole text at a stream's end; it may have words between those that were sent before."""
 
     type: Literal["transcript.text.done"] = "transcript.text.done"
     text: str
 
 
 MULTIPART = Form(media_type="multipart/form-data")
-ANSWERS: dict[int | str, dict[str, Any]] = {
+TEXT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": VerboseAnswer | TextAnswer,
+        "model": VerboseResponse | TextResponse,
         "content": {"text/plain": {"schema": {"type": "string"}}, "text/event-stream": {}},
     }
 }
 
 
-@router.post("/audio/transcriptions", response_class=JSONResponse, responses=ANSWERS)
+@router.post("/audio/transcriptions", response_class=JSONResponse, responses=TEXT_RESPONSES)
 async def create_transcription(
     form: Annotated[TranscriptionForm, MULTIPART], shared: Shared, request: Request
 ) -> Response:
-    """Recognize what is said.
+    """Transcribe a file in the spoken language.
 
-    A model other than the loaded one takes its place: requests in work end first, the next ones wait.
+    A model other than the loaded one replaces it: requests in progress finish first, the next ones wait.
     """
-    options = await _choose(shared, form, language=form.language)
+    options = await _options_of(form, shared, language=form.language)
     if form.stream:
         return await _stream(shared, request, form.file, options)
-    said = await _hear(shared, request, form, options)
     granularities = form.timestamp_granularities or ["segment"]
-    return await run_in_threadpool(_answer, said, options, form.response_format, shared, granularities)
+    return await _transcribe(shared, request, form, options, granularities)
 
 
-@router.post("/audio/translations", response_class=JSONResponse, responses=ANSWERS)
+@router.post("/audio/translations", response_class=JSONResponse, responses=TEXT_RESPONSES)
 async def create_translation(
-    form: Annotated[SpeechForm, MULTIPART], shared: Shared, request: Request
+    form: Annotated[TranslationForm, MULTIPART], shared: Shared, request: Request
 ) -> Response:
-    """Recognize what is said, in English."""
-    options = await _choose(shared, form, task=Task.TRANSLATE)
-    said = await _hear(shared, request, form, options)
-    return await run_in_threadpool(_answer, said, options, form.response_format, shared, ["segment"])
+    """Transcribe a file in English."""
+    options = await _options_of(form, shared, task=Task.TRANSLATE)
+    return await _transcribe(shared, request, form, options, ["segment"])
 
 
-@router.get("/models")
-def get_models(shared: Shared) -> ModelList:
-    """List the models that can be asked for, the loaded one first."""
-    return list_models(shared)
+async def _options_of(form: TranslationForm, shared: ServiceState, **given: Any) -> SpeechOptions:
+    # In a thread, since it looks for the weights on the disk.
+    model_name = await run_in_threadpool(_resolve_model, form.model, shared)
+    return override_options(shared.settings.speech.options, model_name=model_name, **given)
 
 
-@router.get("/models/{name:path}")
-def get_model(name: str, shared: Shared) -> ModelAnswer:
-    """Tell whether a model can be asked for."""
-    choose_model(name, shared.settings)
-    return ModelAnswer(id=name, created=int(shared.started_at))
-
-
-async def _choose(shared: ServiceState, form: SpeechForm, **asked: Any) -> SpeechOptions:
-    # Whether weights are here is asked of the disk.
-    model_name = await run_in_threadpool(choose_model, form.model, shared.settings)
-    return choose_options(shared.settings, model_name=model_name, **asked)
-
-
-async def _hear(
-    shared: ServiceState, request: Request, form: SpeechForm, options: SpeechOptions
-) -> Transcript:
-    needs_times = form.response_format not in (ResponseFormat.JSON, ResponseFormat.TEXT)
-    news = await start_hearing(shared, request, form.file, options, transcribe(options, needs_times))
-    said = await news.result(request)
-    assert isinstance(said, Transcript)
-    return said
-
-
-def _answer(
-    said: Transcript,
-    options: SpeechOptions,
-    format: ResponseFormat,
+async def _transcribe(
     shared: ServiceState,
+    request: Request,
+    form: TranslationForm,
+    options: SpeechOptions,
     granularities: list[Granularity],
 ) -> Response:
-    """Write the answer; in a thread, since hours of words take a while."""
+    format = form.response_format
+    work = transcribe(options, needs_times=format not in (OpenAIFormat.JSON, OpenAIFormat.TEXT))
+    job = await start_speech_job(shared, request, form.file, options, work)
+    transcript = await job.result(request)
+    assert isinstance(transcript, Transcript)
+    # In a thread, since hours of words take a while.
+    return await run_in_threadpool(
+        _respond, transcript, options.task, format, shared.settings.subtitles, granularities
+    )
+
+
+def _respond(
+    transcript: Transcript,
+    task: Task,
+    format: OpenAIFormat,
+    options: SubtitleOptions,
+    granularities: list[Granularity],
+) -> Response:
     match format:
-        case ResponseFormat.JSON:
-            return _json(TextAnswer(text=text_of(said)))
-        case ResponseFormat.TEXT:
-            return PlainTextResponse(f"{text_of(said)}\n")
-        case ResponseFormat.SRT | ResponseFormat.VTT:
-            return PlainTextResponse(
-                subtitles_of(said, SubtitleFormat(format.value), shared.settings.subtitles)
-            )
+        case OpenAIFormat.JSON:
+            return _json(TextResponse(text=text_of(transcript)))
+        case OpenAIFormat.TEXT:
+            return PlainTextResponse(f"{text_of(transcript)}\n")
+        case OpenAIFormat.SRT | OpenAIFormat.VTT:
+            return PlainTextResponse(subtitles_of(transcript, SubtitleFormat(format.value), options))
     return _json(
-        VerboseAnswer(
-            text=text_of(said),
-            task=options.task.value,
-            language=language_name(said.language),
-            duration=said.duration_s,
-            segments=segments_of(said) if "segment" in granularities else None,
-            words=[word_of(word) for word in said.words] if "word" in granularities else None,
+        VerboseResponse(
+            text=text_of(transcript),
+            task=task.value,
+            language=language_name(transcript.language),
+            duration=transcript.duration_s,
+            segments=segments_of(transcript) if "segment" in granularities else None,
+            words=[word_of(word) for word in transcript.words] if "word" in granularities else None,
         )
     )
 
 
-def _json(answer: BaseModel) -> JSONResponse:
-    return JSONResponse(answer.model_dump(exclude_none=True))
+def _json(body: BaseModel) -> JSONResponse:
+    return JSONResponse(body.model_dump(exclude_none=True))
 
 
 async def _stream(
     shared: ServiceState, request: Request, file: UploadFile, options: SpeechOptions
 ) -> StreamingResponse:
-    news = await start_hearing(shared, request, file, options, transcribe(options, needs_times=False))
-    events = news.events()
-    # What is wrong with the sound itself shows before the first news, and so has a status of its own.
+    job = await start_speech_job(shared, request, file, options, transcribe(options, needs_times=False))
+    events = job.events()
+    # Waiting for the first event lets an error of the media itself have a status of its own.
     first = await anext(events)
-    return StreamingResponse(_tell(news, first, events), media_type="text/event-stream")
+    return StreamingResponse(_server_sent_events(job, first, events), media_type="text/event-stream")
 
 
-async def _tell(news: News, first: BaseModel, events: AsyncGenerator[BaseModel]) -> AsyncGenerator[bytes]:
-    """Send words as they are heard, and the text at the end, as server-sent events."""
-    said_before = False
+async def _server_sent_events(
+    job: Job, first: BaseModel, events: AsyncGenerator[BaseModel]
+) -> AsyncGenerator[bytes]:
+    """Yield words as they are recognized, and the whole text at the end, as server-sent events."""
+    is_first_delta = True
     async with aclosing(events):
         try:
             event: BaseModel | None = first
             while event is not None:
                 if isinstance(event, Words):
                     text = "".join(word.text for word in event.words)
-                    yield _data(Delta(delta=text if said_before else text.lstrip()))
-                    said_before = True
+                    yield _data(TextDelta(delta=text.lstrip() if is_first_delta else text))
+                    is_first_delta = False
                 elif isinstance(event, Transcript):
-                    yield _data(Done(text=text_of(event)))
+                    yield _data(TextDone(text=text_of(event)))
                 else:
                     yield b": waiting\n\n"
                 event = await anext(events, None)
-        except Exception as error:  # noqa: BLE001 - told, and in the log
-            status, problem, _ = explain(error, news.where)
-            yield _data(OpenAIErrorAnswer(error=openai_problem(status, problem)))
+        except Exception as error:  # noqa: BLE001 - sent to the client and logged
+            status, problem, _ = describe_error(error, job.where)
+            yield _data(OpenAIErrorResponse(error=_to_openai(status, problem)))
 
 
 def _data(event: BaseModel) -> bytes:

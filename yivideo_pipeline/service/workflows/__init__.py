@@ -1,5 +1,5 @@
-"""Workflows: what users of the old service ask for, each of them one run of Dagster and its retries.
+"""Workflows as users of the old service request them: each is one run of Dagster, and that run's retries.
 
 Dagster's own storage is the record: a run carries its workflow's id as a tag, and so do its retries. Only
-callbacks that are still to be sent have no place there (`ledger.workflows`).
+callbacks that are still to be sent are kept elsewhere (`ledger.callbacks`).
 """

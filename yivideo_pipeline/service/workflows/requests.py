@@ -1,7 +1,6 @@
-"""What a workflow is asked by, and what of it is wrong."""
+"""Requests for workflows: their models, the steps that they name, and the launch that a valid one plans."""
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,108 +9,24 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.service.allowed_paths import require_output_folder
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.media_input import allowed_roots, resolve_allowed
-from yivideo_pipeline.service.models import Models
 from yivideo_pipeline.settings.messages import did_you_mean
 from yivideo_pipeline.settings.options import (
     OptionsT,
     SpeechOptions,
     SubtitleFormat,
+    SubtitleOptions,
     override,
 )
-from yivideo_pipeline.settings.tree import Settings
-from yivideo_pipeline.stages import STAGES, stages_before
-from yivideo_pipeline.storage.partition_keys import key_of, path_of
+from yivideo_pipeline.stages import LAST_STAGE, STAGES, stages_before
 
-# PART service/workflows/chain.py: The names that a workflow chain is made of, and the stages that they stand for.
-
-CHAIN = {
+STEPS = {
     "ffmpeg.extract_audio": ("video", "audio"),
     "whisperx.generate_subtitles": ("transcript", "alignment", "subtitles"),
     **{f"yivideo.{stage}": (stage,) for stage in STAGES},
 }
-"""What each name stands for: first those of the old service, then one for each stage."""
-
-
-def stages_of(chain: Sequence[str]) -> tuple[str, ...]:
-    """Return the stages that a chain of known names needs.
-
-    What lies before a stage is always among them: where it was made before, it is found and costs nothing,
-    and where it was not, the stage could not be made without it.
-    """
-    return max(((*stages_before(stage), stage) for name in chain for stage in CHAIN[name]), key=len)
-
-
-def problems_of(chain: Sequence[str]) -> Iterator[str]:
-    """Say which names of a chain are not known."""
-    for name in chain:
-        if name not in CHAIN:
-            yield f"{name!r} is no known step{did_you_mean(name, CHAIN)}: choose of {', '.join(CHAIN)}"
-
-
-# PART service/workflows/places.py: The video that a request names, by its path or its partition key, and the folder for its subtitles.
-
-
-def find_video(name: str, settings: Settings) -> str:
-    """Return the partition key of the video that a request names.
-
-    Args:
-        name: The file's absolute path, or its partition key.
-        settings: Say which folders are allowed.
-
-    Raises:
-        Refused: 403 where it lies outside of the allowed folders, 404 where there is no such file, 422 where
-            the name can't be one.
-    """
-    roots = settings.library.roots
-    if not name.startswith("/"):
-        try:
-            path = path_of(name, roots)
-        except ValueError as error:
-            hint = "Give the whole path of the file, or its partition key"
-            raise Refused(422, "invalid_request", f"video_path: {error}", hint) from error
-        resolve_allowed(str(path), settings)
-        return name
-    # Without `..` before links are followed: what is looked at here is what the run opens later.
-    path = Path(os.path.abspath(name))  # noqa: PTH100 - Path.resolve would follow links
-    real = resolve_allowed(str(path), settings)
-    key = key_of(path, roots)
-    # A library may be named by a path with links in it: the same video shall have one key.
-    return key_of(real, {name: root.resolve() for name, root in roots.items()}) if key[0] == "/" else key
-
-
-def key_named(name: str, settings: Settings) -> str:
-    """Return the partition key that a name would have, without a look at the disk."""
-    try:
-        return key_of(Path(name), settings.library.roots) if name.startswith("/") else name
-    except ValueError:
-        return name  # a root: no video is called so
-
-
-def check_folder(name: str, settings: Settings) -> None:
-    """Let subtitles be written to an allowed folder alone; it need not be there yet.
-
-    Raises:
-        Refused: 403 where it lies outside, 422 where it is no absolute path.
-    """
-    if "\0" in name or not Path(name).is_absolute():
-        raise Refused(
-            422, "invalid_request", "output_params.output_dir: it is not absolute", "Give a whole path"
-        )
-    try:
-        real = Path(os.path.abspath(name)).resolve()  # noqa: PTH100 - as the run reads it
-    except (OSError, RuntimeError):  # a name that is too long, links in a ring
-        real = None
-    if real is None or not any(real.is_relative_to(root.resolve()) for root in allowed_roots(settings)):
-        raise Refused(
-            403,
-            "path_not_allowed",
-            "output_params.output_dir lies outside the allowed folders",
-            "Choose one under a library root, or add it to service.roots",
-        )
-
-
+"""The stages of each step that `workflow_chain` may name: those of the old service, then one per stage."""
 
 _EXAMPLE: JsonDict = {
     "video_path": "/app/videos/223.mp4",
@@ -121,7 +36,7 @@ _EXAMPLE: JsonDict = {
 
 
 class WorkflowConfig(BaseModel):
-    """What is to be made."""
+    """What to make."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -129,19 +44,19 @@ class WorkflowConfig(BaseModel):
 
 
 class OutputParams(BaseModel):
-    """How it is made, where that differs from the settings."""
+    """How to make it, where that differs from the settings."""
 
     model_config = ConfigDict(extra="forbid")
 
     whisperx_config: dict[str, Any] = Field({}, description="Settings of `speech`, by their names")
     subtitles: dict[str, Any] = Field({}, description="Settings of `subtitles`, by their names")
     output_dir: str | None = Field(
-        None, max_length=4096, description="Folder for the subtitles; by default they lie beside the video"
+        None, max_length=4096, description="Folder for the subtitles; by default that of the video"
     )
 
 
 class WorkflowRequest(BaseModel):
-    """One video, and what is to be made of it."""
+    """One video, and what to make of it."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -151,19 +66,21 @@ class WorkflowRequest(BaseModel):
     workflow_config: WorkflowConfig
     output_params: OutputParams = OutputParams()
     callback_url: str | None = Field(
-        None, max_length=2048, description="Is told how it ended; of a host of service.callback_hosts"
+        None,
+        max_length=2048,
+        description="Receives the status when the workflow ends; its host is one of service.callback_hosts",
     )
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a valid request comes to, whichever video it names.
+class LaunchPlan:
+    """The launch that a valid request plans, whichever video it names.
 
     Attributes:
-        stages: What is made, in its order.
-        run_config: Of Dagster's run.
-        formats: Subtitle formats that will be there.
-        warnings: What is odd about the options, but works.
+        stages: The stages to make, in their order.
+        run_config: The configuration of Dagster's run.
+        formats: The subtitle formats that the run will write.
+        warnings: Options that work, but are unusual.
     """
 
     stages: tuple[str, ...]
@@ -172,49 +89,75 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def plan(request: WorkflowRequest, models: Models) -> Plan:
-    """Check all of a request, but for its video, that can be checked before a model is loaded.
+def plan_launch(
+    request: WorkflowRequest,
+    speech: SpeechOptions,
+    subtitles: SubtitleOptions,
+    allowed_folders: Sequence[Path],
+    check_speech: Callable[[SpeechOptions], tuple[str, ...]],
+) -> LaunchPlan:
+    """Validate all of a request but its video, as far as that is possible before a model is loaded.
+
+    Args:
+        request: The request.
+        speech: The speech options of the settings.
+        subtitles: The subtitle options of the settings.
+        allowed_folders: The folders that the request may name.
+        check_speech: Returns warnings about speech options on this machine; raises `ConfigValidationError`.
 
     Raises:
         Refused: 422 with a line for each thing that is wrong; 403 for a folder.
     """
-    settings, output = models.settings, request.output_params
-    chain = request.workflow_config.workflow_chain
-    lines = [f"workflow_config.workflow_chain: {line}" for line in problems_of(chain)]
-    speech = _speech_options(settings.speech.options, output.whisperx_config, lines)
-    subtitles = _options(settings.subtitles, output.subtitles, "subtitles", lines)
-    warnings = _check(models, speech, lines) if speech else ()
-    if lines or not subtitles or not speech:
+    chain, output = request.workflow_config.workflow_chain, request.output_params
+    lines = [f"workflow_config.workflow_chain: {line}" for line in _unknown_steps(chain)]
+    chosen_speech = _speech_options(speech, output.whisperx_config, lines)
+    chosen_subtitles = _options(subtitles, output.subtitles, "subtitles", lines)
+    warnings = _check(check_speech, chosen_speech, lines) if chosen_speech else ()
+    if lines or not chosen_subtitles or not chosen_speech:
         raise Refused(422, "config_validation", "\n".join(lines), "Change these values of the request")
     launch: dict[str, Any] = {
-        "speech": _given(speech, output.whisperx_config),
-        "subtitles": _given(subtitles, output.subtitles),
+        "speech": _to_launch_config(chosen_speech, output.whisperx_config),
+        "subtitles": _to_launch_config(chosen_subtitles, output.subtitles),
     }
     if output.output_dir is not None:
-        check_folder(output.output_dir, settings)
+        require_output_folder(output.output_dir, allowed_folders)
         launch["output_dir"] = output.output_dir
     stages = stages_of(chain)
-    return Plan(
+    return LaunchPlan(
         stages,
         {"resources": {"launch": {"config": launch}}},
-        subtitles.formats if "subtitles" in stages else (),
+        chosen_subtitles.formats if LAST_STAGE in stages else (),
         warnings,
     )
 
 
-def _speech_options(
-    settings: SpeechOptions, given: Mapping[str, Any], lines: list[str]
-) -> SpeechOptions | None:
+def stages_of(chain: Sequence[str]) -> tuple[str, ...]:
+    """Return the stages that a chain of known steps needs, with all that come before them.
+
+    An earlier stage that was made before is found and costs nothing; where it was not, the later stages
+    could not be made without it.
+    """
+    return max(((*stages_before(stage), stage) for step in chain for stage in STEPS[step]), key=len)
+
+
+def _unknown_steps(chain: Sequence[str]) -> Iterator[str]:
+    for step in chain:
+        if step not in STEPS:
+            yield f"{step!r} is no known step{did_you_mean(step, STEPS)}: choose of {', '.join(STEPS)}"
+
+
+def _speech_options(base: SpeechOptions, given: Mapping[str, Any], lines: list[str]) -> SpeechOptions | None:
     name = given.get("model_name")
-    # What a name stands for is looked up on the disk: nobody shall find out by it which folders there are.
+    # Validation looks a folder up on the disk, so a client could find out which folders exist.
     names_folder = isinstance(name, str) and name.strip().startswith(("/", ".", "~"))
     options = None
     if not names_folder:
-        detects = "language" in given and given["language"] is None  # null: detect, whatever the settings say
+        # An explicit null means "detect the language", whatever the settings say.
+        detects = "language" in given and given["language"] is None
         values = {**given, "language": "auto"} if detects else given
-        options = _options(settings, values, "whisperx_config", lines)
+        options = _options(base, values, "whisperx_config", lines)
         names_folder = bool(options) and Path(options.model_name).is_absolute()
-    if names_folder and name not in (None, settings.model_name):
+    if names_folder and name not in (None, base.model_name):
         lines.append(
             "output_params.whisperx_config.model_name: folders of models are named in the settings alone:"
             " choose a known name or a hub id (owner/name)"
@@ -222,26 +165,26 @@ def _speech_options(
     return options
 
 
-def _options(
-    settings: OptionsT, given: Mapping[str, Any], section: str, lines: list[str]
-) -> OptionsT | None:
-    """Return the settings with the given values in their place; None, and what is wrong as lines."""
+def _options(base: OptionsT, given: Mapping[str, Any], section: str, lines: list[str]) -> OptionsT | None:
+    """Return the options with the given values; None where these are wrong, which adds to the lines."""
     try:
-        return override(settings, given, f"output_params.{section}")
+        return override(base, given, f"output_params.{section}")
     except ConfigValidationError as error:
         lines += error.message.splitlines()
         return None
 
 
-def _check(models: Models, speech: SpeechOptions, lines: list[str]) -> tuple[str, ...]:
-    """Hold the options against this machine; returns warnings."""
+def _check(
+    check_speech: Callable[[SpeechOptions], tuple[str, ...]], speech: SpeechOptions, lines: list[str]
+) -> tuple[str, ...]:
+    """Return warnings about the options on this machine; what can't work here adds to the lines."""
     try:
-        return models.local.check(speech)
+        return check_speech(speech)
     except ConfigValidationError as error:
         lines += [f"output_params.whisperx_config.{line}" for line in error.message.splitlines()]
         return ()
 
 
-def _given(options: BaseModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the launch changes of the settings, as the launchpad writes it."""
+def _to_launch_config(options: BaseModel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given options, validated, as the run's configuration has them."""
     return options.model_dump(mode="json", include=set(given))

@@ -1,4 +1,4 @@
-"""How a workflow stands: what its runs, taken together, come to."""
+"""The status of a workflow, from its runs taken together."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -8,17 +8,18 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from yivideo_pipeline.ledger.workers import AtWork
-from yivideo_pipeline.service.workflows.runs import Run, Step, formats_of
+from yivideo_pipeline.service.workflows.results import formats_of
+from yivideo_pipeline.service.workflows.runs import RunStep, WorkflowRun
 from yivideo_pipeline.storage.artifacts import Storage
 
 WILL_RETRY_TAG = "dagster/will_retry"
-"""Dagster's: says of a failed run whether the daemon starts it again."""
-_TELLS_WITHIN_S = 5
-"""Dagster writes that tag after the failure; where it does not retry at all, it never does."""
+"""Dagster's tag of a failed run: whether the daemon retries it."""
+_WILL_RETRY_WITHIN_S = 5
+"""Dagster sets that tag after the failure; where it never retries, it sets none."""
 
 
 class WorkflowState(StrEnum):
-    """How a workflow stands as a whole."""
+    """The state of a workflow as a whole."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,7 +31,7 @@ class WorkflowState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens unless somebody asks for it."""
+        """Whether the state stays unless a client requests a retry."""
         return self in (WorkflowState.SUCCEEDED, WorkflowState.FAILED, WorkflowState.CANCELLED)
 
 
@@ -45,9 +46,9 @@ _STAGE_STATES = {"SUCCESS": "succeeded", "FAILURE": "failed", "SKIPPED": "skippe
 
 
 class StageStatus(BaseModel):
-    """How one stage stands: pending, running, succeeded, failed, skipped or interrupted.
+    """The status of one stage: pending, running, succeeded, failed, skipped or interrupted.
 
-    `progress` is how much of it is done, 0 to 1, as far as its worker has said it.
+    `progress` is how much of it is done, 0 to 1, as far as its worker has reported it.
     """
 
     name: str
@@ -60,7 +61,7 @@ class StageStatus(BaseModel):
 
 
 class WorkflowError(BaseModel):
-    """Why it failed, by the kind of the error, and what to do."""
+    """Why a workflow failed: the stage, the kind of error, and what to do."""
 
     stage: str | None
     kind: str
@@ -68,8 +69,8 @@ class WorkflowError(BaseModel):
     hint: str
 
 
-class Links(BaseModel):
-    """Where to go on; all but Dagster's are paths of this service."""
+class WorkflowLinks(BaseModel):
+    """Related addresses; all but Dagster's are paths of this service."""
 
     status: str
     subtitles: dict[str, str]
@@ -77,7 +78,7 @@ class Links(BaseModel):
 
 
 class WorkflowSummary(BaseModel):
-    """One workflow of many; `attempts` counts its runs, `video` is the partition key."""
+    """A workflow in a list; `attempts` counts its runs, `video` is the partition key."""
 
     workflow_id: str
     state: WorkflowState
@@ -87,11 +88,11 @@ class WorkflowSummary(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     seconds: float | None
-    links: Links
+    links: WorkflowLinks
 
 
 class WorkflowStatus(WorkflowSummary):
-    """How a workflow stands; `stage` is what it is at, `progress` what is done of all stages, 0 to 1."""
+    """The status of a workflow: `stage` is the present one, `progress` the share of all stages, 0 to 1."""
 
     stage: str | None
     progress: float
@@ -99,24 +100,24 @@ class WorkflowStatus(WorkflowSummary):
     error: WorkflowError | None
 
 
-def state_of(runs: Sequence[Run]) -> WorkflowState:
-    """Return how a workflow stands, by its runs, the latest last."""
+def state_of(runs: Sequence[WorkflowRun]) -> WorkflowState:
+    """Return the state of a workflow, by its runs, the latest last."""
     latest = runs[-1]
     if latest.status != "FAILURE":
         return _STATES.get(latest.status, WorkflowState.QUEUED)
     will_retry = latest.tags.get(WILL_RETRY_TAG)
-    if will_retry is None and time.time() - (latest.ended_at or 0) < _TELLS_WITHIN_S:
+    if will_retry is None and time.time() - (latest.ended_at or 0) < _WILL_RETRY_WITHIN_S:
         return WorkflowState.RUNNING
     return WorkflowState.RETRYING if will_retry == "true" else WorkflowState.FAILED
 
 
-def summarize(runs: Sequence[Run], dagster_url: str) -> WorkflowSummary:
-    """Tell the main things of a workflow."""
+def summarize(runs: Sequence[WorkflowRun], dagster_url: str) -> WorkflowSummary:
+    """Return the summary of a workflow for a list."""
     first, latest, state = runs[0], runs[-1], state_of(runs)
     started_at = next((run.started_at for run in runs if run.started_at), None)
     ended_at = latest.ended_at if state.is_final else None
     return WorkflowSummary(
-        workflow_id=first.workflow,
+        workflow_id=first.workflow_id,
         state=state,
         video=first.video,
         attempts=len(runs),
@@ -124,53 +125,54 @@ def summarize(runs: Sequence[Run], dagster_url: str) -> WorkflowSummary:
         started_at=_time(started_at),
         ended_at=_time(ended_at),
         seconds=_seconds(started_at, ended_at),
-        links=links_of(first.workflow, (), latest.run_id, dagster_url),
+        links=links_of(first.workflow_id, (), latest.run_id, dagster_url),
     )
 
 
 def describe(
-    runs: Sequence[Run], storage: Storage, dagster_url: str, at_work: AtWork | None = None
+    runs: Sequence[WorkflowRun], storage: Storage, dagster_url: str, at_work: AtWork | None = None
 ) -> WorkflowStatus:
-    """Tell all of a workflow.
+    """Return the whole status of a workflow.
 
     Args:
         runs: Its runs, with details, the oldest first.
         storage: Where its subtitles are.
         dagster_url: Dagster's address, for links.
-        at_work: What is done about its video now.
+        at_work: What a worker does for its video now.
     """
     summary = summarize(runs, dagster_url)
-    wanted, is_over = runs[0].stages, summary.state.is_final
     steps = _latest_steps(runs)
-    ours = at_work if at_work and at_work.run_id in {run.run_id for run in runs} else None
-    stages = [_stage(name, steps.get(name), is_over, ours) for name in wanted]
+    own_work = at_work if at_work and at_work.run_id in {run.run_id for run in runs} else None
+    stages = [
+        _stage_status(name, steps.get(name), summary.state.is_final, own_work) for name in runs[0].stages
+    ]
     summary.links = links_of(summary.workflow_id, formats_of(storage, runs), runs[-1].run_id, dagster_url)
     done = sum(stage.progress for stage in stages)
     failure = runs[-1].failure
     return WorkflowStatus(
         **summary.model_dump(),
-        stage=_current(stages, summary.state),
+        stage=_present_stage(stages, summary.state),
         progress=round(done / len(stages), 3) if stages else 0.0,
         stages=stages,
         error=WorkflowError(**vars(failure)) if failure else None,
     )
 
 
-def links_of(workflow: str, formats: Iterable[str], run_id: str, dagster_url: str) -> Links:
-    """Return where to go on from a workflow."""
-    return Links(
-        status=f"/v1/workflows/status/{workflow}",
-        subtitles={kind: f"/v1/workflows/{workflow}/subtitles/{kind}" for kind in formats},
+def links_of(workflow_id: str, formats: Iterable[str], run_id: str, dagster_url: str) -> WorkflowLinks:
+    """Return the addresses that are related to a workflow."""
+    return WorkflowLinks(
+        status=f"/v1/workflows/status/{workflow_id}",
+        subtitles={format: f"/v1/workflows/{workflow_id}/subtitles/{format}" for format in formats},
         dagster_run=f"{dagster_url}/runs/{run_id}",
     )
 
 
-def _latest_steps(runs: Sequence[Run]) -> dict[str, Step]:
-    """Return each stage's last step; a retry leaves out what its parent finished."""
+def _latest_steps(runs: Sequence[WorkflowRun]) -> dict[str, RunStep]:
+    """Return each stage's last step; a retry has none for the stages that its parent finished."""
     return {step.stage: step for run in runs for step in run.steps}
 
 
-def _stage(name: str, step: Step | None, is_over: bool, at_work: AtWork | None) -> StageStatus:
+def _stage_status(name: str, step: RunStep | None, is_over: bool, at_work: AtWork | None) -> StageStatus:
     if step is None or step.status is None:
         return StageStatus(name=name, state="pending")
     state = _STAGE_STATES[step.status]
@@ -188,8 +190,8 @@ def _stage(name: str, step: Step | None, is_over: bool, at_work: AtWork | None) 
     )
 
 
-def _current(stages: Sequence[StageStatus], state: WorkflowState) -> str | None:
-    """Return the stage that is at work, or that it stopped at."""
+def _present_stage(stages: Sequence[StageStatus], state: WorkflowState) -> str | None:
+    """Return the stage that is running, or at which the workflow stopped."""
     if state in (WorkflowState.QUEUED, WorkflowState.SUCCEEDED):
         return None
     return next((stage.name for stage in stages if stage.state not in ("succeeded", "skipped")), None)
@@ -199,5 +201,5 @@ def _time(at: float | None) -> datetime | None:
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
-def _seconds(begin: float | None, end: float | None) -> float | None:
-    return None if begin is None or end is None else round(end - begin, 3)
+def _seconds(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(end - start, 3)

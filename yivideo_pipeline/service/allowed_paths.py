@@ -1,0 +1,127 @@
+"""The files, folders and videos that a request may name: only those under the allowed folders.
+
+Links are followed before a path is judged, and outside of the allowed folders a request never learns whether
+a file exists.
+"""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from yivideo_pipeline.service.errors import SEE_DOCS, Refused
+from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
+from yivideo_pipeline.storage.partition_keys import key_of, path_of
+
+log = logging.getLogger(__name__)
+
+
+def resolve_file(name: str, allowed: Sequence[Path]) -> Path:
+    """Return the file that a request names, with all links followed.
+
+    Args:
+        name: The file's absolute path.
+        allowed: The allowed folders.
+
+    Raises:
+        Refused: 422 where the path is not absolute, 403 where it lies outside, 404 where it is no file.
+    """
+    if "\0" in name or not Path(name).is_absolute():
+        raise Refused(422, "invalid_request", "The path is not absolute", "Give the whole path of the file")
+    real = _resolve_inside(Path(name), allowed)
+    if real is None:
+        raise Refused(
+            403,
+            "path_not_allowed",
+            "The file lies outside the allowed folders",
+            "Put it under a library root, or add its folder to service.roots",
+        )
+    if not real.is_file():
+        raise Refused(404, "not_found", "There is no such file", "Check the path")
+    return real
+
+
+def resolve_video(name: str, roots: Mapping[str, Path], allowed: Sequence[Path]) -> str:
+    """Return the partition key of the video that a request names.
+
+    Args:
+        name: The file's absolute path, or its partition key.
+        roots: The library's folders by name.
+        allowed: The allowed folders.
+
+    Raises:
+        Refused: 403 where the file lies outside, 404 where there is no such file, 422 where the name is
+            neither a path nor a key.
+    """
+    if not name.startswith("/"):
+        try:
+            path = path_of(name, roots)
+        except ValueError as error:
+            hint = "Give the whole path of the file, or its partition key"
+            raise Refused(422, "invalid_request", f"video_path: {error}", hint) from error
+        resolve_file(str(path), allowed)
+        return name
+    # Without `..` before links are followed: the file that is checked here is the one that the run opens.
+    path = Path(os.path.abspath(name))  # noqa: PTH100 - Path.resolve would follow links
+    real = resolve_file(str(path), allowed)
+    key = key_of(path, roots)
+    # The library may be reached by a path with links in it: a video must have the same key either way.
+    return key_of(real, {name: root.resolve() for name, root in roots.items()}) if key[0] == "/" else key
+
+
+def name_to_key(name: str, roots: Mapping[str, Path]) -> str:
+    """Return the partition key that a path or key stands for, without looking at the disk."""
+    try:
+        return key_of(Path(name), roots) if name.startswith("/") else name
+    except ValueError:
+        return name  # a root itself, which is no video's name
+
+
+def require_output_folder(name: str, allowed: Sequence[Path]) -> None:
+    """Refuse a folder for subtitles outside the allowed folders; it need not exist yet.
+
+    Raises:
+        Refused: 422 where the path is not absolute, 403 where it lies outside.
+    """
+    if "\0" in name or not Path(name).is_absolute():
+        raise Refused(
+            422, "invalid_request", "output_params.output_dir: it is not absolute", "Give a whole path"
+        )
+    path = Path(os.path.abspath(name))  # noqa: PTH100 - as the run reads it
+    if _resolve_inside(path, allowed) is None:
+        raise Refused(
+            403,
+            "path_not_allowed",
+            "output_params.output_dir lies outside the allowed folders",
+            "Choose one under a library root, or add it to service.roots",
+        )
+
+
+def require_model_folder(name: str, configured: str, allowed: Sequence[Path], field: str) -> None:
+    """Refuse a model's folder that lies outside the allowed folders.
+
+    Args:
+        name: A model's name, hub id, or the whole path of its folder.
+        configured: The model of the settings, which is always allowed.
+        allowed: The allowed folders, that of the weights among them.
+        field: The request's field that names it.
+
+    Raises:
+        Refused: 422, with the message for a folder that does not exist.
+    """
+    folder = Path(name)
+    if name == configured or not folder.is_absolute():
+        return
+    if _resolve_inside(folder, allowed) is None:
+        log.info("refused the model folder %s: it is neither in cache.model_dir nor in service.roots", name)
+        message = f"{field}: Value error, {NO_MODEL_FOLDER}"
+        raise Refused(422, "invalid_request", message, SEE_DOCS)
+
+
+def _resolve_inside(path: Path, allowed: Sequence[Path]) -> Path | None:
+    """Return a path with all links followed; None where it leads out of the allowed folders."""
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # too long, a ring of links, or text that is no path
+        return None
+    return real if any(real.is_relative_to(root.resolve()) for root in allowed) else None
