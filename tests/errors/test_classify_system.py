@@ -41,7 +41,7 @@ def caught(action, *args, **kwargs) -> BaseException:
         "cuDNN failed with status CUDNN_STATUS_ALLOC_FAILED",
     ],
 )
-def test_gpu_memory_that_ran_out_is_told_by_the_words_of_the_libraries(message):
+def test_exhausted_gpu_memory_is_recognized_by_the_libraries_messages(message):
     """No GPU here: the texts are those that CTranslate2 and torch raise."""
     found = classify(RuntimeError(message))
     assert isinstance(found, MemoryExhausted)
@@ -94,7 +94,7 @@ def write_to_a_full_disk():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_a_full_disk_is_told_and_retryable():
+def test_a_full_disk_is_recognized_and_retryable():
     found = classify(caught(write_to_a_full_disk), video="a.mp4")
     assert isinstance(found, DiskFull)
     assert found.retryable

@@ -1,4 +1,4 @@
-"""Retries: what is tried again, how often, after which waits."""
+"""Retries: which errors are retried, how often, after which waits."""
 
 import asyncio
 import itertools
@@ -93,7 +93,7 @@ def test_the_contracts_decorator_works_as_written():
         max_attempts=3, base_delay=0.0, strategy=RetryStrategy.EXPONENTIAL, retryable_exceptions=[ValueError]
     )
     def transcribe(path: str) -> str:
-        """Keep the name and the words of what is decorated."""
+        """Keep the name and the docstring of the decorated function."""
         return path + work()
 
     assert transcribe("a:") == "a:done"
@@ -157,17 +157,17 @@ def test_ctrl_c_during_a_wait_ends_the_attempts():
     assert work.calls == 1
 
 
-def test_each_failed_attempt_is_told_with_its_wait_before_the_next(caplog):
-    told, slept = [], []
+def test_each_failed_attempt_is_reported_with_the_wait_before_the_next(caplog):
+    reported, slept = [], []
     errors = [ServiceUnreachable("first"), ServiceUnreachable("second")]
     options = RetryOptions(max_attempts=4, base_delay_s=3, jitter=0)
     work = retry_by(
         options,
-        on_retry=lambda attempt, error, wait_s: told.append((attempt, error, wait_s)),
+        on_retry=lambda attempt, error, wait_s: reported.append((attempt, error, wait_s)),
         sleep=slept.append,
     )(Flaky(*errors).__call__)
     assert work() == "done"
-    assert told == [(1, errors[0], 3), (2, errors[1], 6)]
+    assert reported == [(1, errors[0], 3), (2, errors[1], 6)]
     assert slept == [3, 6]
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert "Attempt 1 of 4" in caplog.text

@@ -7,6 +7,7 @@ import pytest
 from yivideo_pipeline.errors.statistics import ErrorStatistics
 from yivideo_pipeline.errors.tree import (
     DiskFull,
+    ErrorType,
     MediaError,
     NoAudioStream,
     Severity,
@@ -80,30 +81,30 @@ def test_old_slices_are_forgotten_so_that_memory_stays_bounded():
 
 def test_callbacks_are_chosen_by_kind_by_class_and_by_the_librarys_class():
     statistics = ErrorStatistics()
-    told: list[tuple[str, str]] = []
+    called: list[tuple[str, str]] = []
 
     def note(name):
-        return lambda error: told.append((name, error.kind))
+        return lambda error: called.append((name, error.kind))
 
     statistics.on("disk", note("kind"))
     statistics.on(SystemFault, note("class"))
     statistics.on(OSError, note("library"))
     statistics.record(OSError(28, "No space left on device"))
     statistics.record(MediaError("not asked for"))
-    assert told == [("kind", "disk"), ("class", "disk"), ("library", "disk")]
+    assert called == [("kind", "disk"), ("class", "disk"), ("library", "disk")]
 
 
-def test_a_callback_that_raises_is_logged_and_disturbs_nobody(caplog):
+def test_a_callback_that_raises_is_logged_and_affects_no_other(caplog):
     statistics = ErrorStatistics()
-    told: list[YivideoError] = []
+    called: list[YivideoError] = []
 
     def broken(error):
         raise RuntimeError("my own fault")
 
     statistics.on(MediaError, broken)
-    statistics.on(MediaError, told.append)
+    statistics.on(MediaError, called.append)
     found = statistics.record(MediaError("x"))
-    assert told == [found]
+    assert called == [found]
     assert "my own fault" in caplog.text
 
 
@@ -113,6 +114,15 @@ def test_a_callback_may_use_the_statistics_itself():
     statistics.on("media", lambda error: seen.append(statistics.by_kind()["media"]))
     statistics.record(MediaError("x"))
     assert seen == [1]
+
+
+def test_callbacks_are_chosen_by_the_contracts_type():
+    statistics = ErrorStatistics()
+    called: list[YivideoError] = []
+    statistics.on(ErrorType.DISK, called.append)
+    found = statistics.record(DiskFull("a"))
+    assert called == [found]
+    assert statistics.by_kind()[ErrorType.DISK] == 1
 
 
 def test_a_kind_that_does_not_exist_is_refused():

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from yivideo_pipeline.errors.tree import ErrorContext, MemoryExhausted, YivideoError
+from yivideo_pipeline.errors.tree import ErrorContext, ErrorType, MemoryExhausted, WhisperXError, YivideoError
 
 
 def every_class(root=YivideoError):
@@ -40,3 +40,21 @@ def test_a_secret_in_a_message_or_hint_is_never_kept():
     error = YivideoError("No access with hf_Ab1Cd2Ef3Gh4Ij5Kl6", "Try https://me:pw@hub.example/x")
     assert "hf_Ab1" not in repr(error)
     assert "pw@" not in repr(error)
+
+
+def test_the_types_are_the_kinds_of_the_tree():
+    assert set(ErrorType) == {cls.kind for cls in every_class()}
+
+
+@pytest.mark.parametrize("cls", every_class(), ids=lambda cls: cls.__name__)
+def test_a_kind_is_plain_text_that_any_serializer_accepts(cls):
+    assert type(cls.kind) is str
+
+
+def test_the_contracts_types_and_base_class_are_there():
+    names = ("system", "memory", "disk", "model", "model_load", "model_inference", "config",
+             "config_validation", "task", "task_timeout", "task_cancelled")  # fmt: skip
+    assert [ErrorType(name).value for name in names] == list(names)
+    assert MemoryExhausted.kind == ErrorType.MEMORY
+    with pytest.raises(WhisperXError):
+        raise MemoryExhausted("Full")

@@ -1,4 +1,4 @@
-"""What libraries raise, said in terms of the error tree."""
+"""Translates what libraries raise into the error tree."""
 
 import asyncio
 import concurrent.futures
@@ -6,8 +6,9 @@ import errno
 import socket
 from typing import Any
 
+from yivideo_pipeline.errors.device_errors import device_error
+from yivideo_pipeline.errors.origin import Rule, class_names, detail, explain, with_causes
 from yivideo_pipeline.errors.redact import MASK, redact
-from yivideo_pipeline.errors.signatures import Rule, class_names, detail, device_error, explain, with_causes
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     ConfigValidationError,
@@ -24,7 +25,99 @@ from yivideo_pipeline.errors.tree import (
     YivideoError,
 )
 
-# PART errors/disk.py: Files and folders: what the operating system says about them.
+
+def classify(
+    error: BaseException,
+    *,
+    video: str | None = None,
+    stage: str | None = None,
+    second: float | None = None,
+) -> YivideoError:
+    """Turn any error into one of the tree, with its context filled in and the original as its cause.
+
+    An error of the tree is returned itself. An error that no rule knows is classified by what it was
+    raised from; failing that, it is a `SystemFault`, which is not retried.
+
+    Args:
+        error: What was raised.
+        video: The partition or path of the video.
+        stage: The stage that failed.
+        second: How far into the video the stage was.
+    """
+    for candidate in with_causes(error):
+        if isinstance(candidate, YivideoError):
+            return candidate.within(video, stage, second)
+        found = _first_match(candidate)
+        if found is not None:
+            break
+    else:
+        found = SystemFault(f"Unexpected {type(error).__name__}: {detail(error)}")
+    found.__cause__ = error
+    return found.within(video, stage, second)
+
+
+def _first_match(error: BaseException) -> YivideoError | None:
+    return next((found for rule in _RULES if (found := rule(error)) is not None), None)
+
+
+def _cancelled(error: BaseException) -> YivideoError | None:
+    cancellations = (KeyboardInterrupt, asyncio.CancelledError, concurrent.futures.CancelledError)
+    # By name, since this layer does not know Dagster. FFmpeg's ExitError comes from an interrupt callback.
+    by_name = {"dagster.DagsterExecutionInterruptedError", "av.ExitError"}
+    if isinstance(error, cancellations) or by_name & class_names(error):
+        return TaskCancelled("The work was cancelled", "Start it again: finished stages are not repeated.")
+    return None
+
+
+def _timed_out(error: BaseException) -> YivideoError | None:
+    if isinstance(error, TimeoutError) or "subprocess.TimeoutExpired" in class_names(error):
+        return TaskTimeout(explain("The work took longer than its limit", error))
+    return None
+
+
+# Settings: pydantic and YAML, one readable line for each field
+
+_SECRET_FIELDS = ("token", "secret", "password", "key")
+_HINT = "Change it in config.yml, in the environment or in the request."
+
+
+def config_error(error: BaseException) -> YivideoError | None:
+    """Return the error for settings that break their own rules, or for a file that can't be parsed."""
+    names = class_names(error)
+    if "pydantic_core.ValidationError" in names:
+        return ConfigValidationError("\n".join(_field_lines(error)), _HINT)
+    if "yaml.YAMLError" in names:
+        return ConfigError(_yaml_line(error), "Correct the file's YAML: indentation, colons, quotes.")
+    return None
+
+
+def _field_lines(error: Any) -> list[str]:
+    """Return one line for each wrong field of a pydantic ValidationError."""
+    return [_field_line(entry) for entry in error.errors(include_url=False, include_context=False)]
+
+
+def _field_line(entry: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in entry["loc"]) or "settings"
+    if entry["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting"
+    line = f"{path}: {entry['msg'].removeprefix('Value error, ')}"
+    given = entry["input"]
+    # A missing field's input is the whole section around it: nothing to show.
+    if entry["type"] == "missing" or not isinstance(given, (str, int, float, bool, type(None))):
+        return line
+    is_secret = any(word in path.lower() for word in _SECRET_FIELDS)
+    return f"{line} (given: {MASK if is_secret else redact(repr(given))})"
+
+
+def _yaml_line(error: BaseException) -> str:
+    """Return what is wrong and where; never the line itself, which might hold a token."""
+    problem = getattr(error, "problem", None) or "not readable as YAML"
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}, column {mark.column + 1} of {mark.name}" if mark else ""
+    return f"The settings file is not valid YAML: {problem}{where}"
+
+
+# Files and folders: what the operating system reports about them
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HINTS = {
@@ -44,7 +137,7 @@ _HINTS = {
 
 
 def disk_error(error: BaseException) -> YivideoError | None:
-    """Full disks, and files or folders that can't be used."""
+    """Return the error for a full disk, or for a file or folder that can't be used."""
     code = error.errno if isinstance(error, OSError) else None
     if code in _FULL or _says_full(error):
         return DiskFull(
@@ -53,7 +146,7 @@ def disk_error(error: BaseException) -> YivideoError | None:
         )
     if code in _HINTS:
         return DiskError(explain("A file or folder can't be used", error), _HINTS[code])
-    # Raised by hand, such errors carry no errno.
+    # Errors raised by hand carry no errno.
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
         return DiskError(
             explain("A file or folder can't be used", error), "Check the path and its permissions."
@@ -62,24 +155,24 @@ def disk_error(error: BaseException) -> YivideoError | None:
 
 
 def _says_full(error: BaseException) -> bool:
-    """Rust and SQLite report a full disk as text alone."""
+    """Return whether the message reports a full disk, which is all that Rust and SQLite give."""
     text = str(error).lower()
     if isinstance(error, RuntimeError):
         return "no space left on device" in text
     return "sqlite3.OperationalError" in class_names(error) and "disk is full" in text
 
 
-# PART errors/pyav.py: PyAV: what FFmpeg says of a video, told apart from what it says of the disk or the machine.
+# PyAV: errors of the video, apart from those of the disk or the machine
 
 _NOT_THE_VIDEO = (MemoryError, TimeoutError, ConnectionError)
 
 
 def media_error(error: BaseException) -> YivideoError | None:
-    """An error of PyAV as one of the video's, or of the disk that it lies on."""
+    """Return the error of the video, or of the disk that it lies on, that an error of PyAV means."""
     names = class_names(error)
     if "av.FFmpegError" not in names or isinstance(error, _NOT_THE_VIDEO):
         return None
-    # FFmpeg's demuxers say EIO for a file that is too short; the disk itself is seldom to blame.
+    # FFmpeg's demuxers report EIO for a file that is too short; the disk itself is seldom the cause.
     if getattr(error, "errno", None) != errno.EIO:
         on_disk = disk_error(error)
         if on_disk is not None:
@@ -104,49 +197,7 @@ def media_error(error: BaseException) -> YivideoError | None:
     )
 
 
-# PART errors/validation.py: Settings: what pydantic and YAML say of them, one readable line for each field.
-
-_SECRET_FIELDS = ("token", "secret", "password", "key")
-_HINT = "Change it in config.yml, in the environment or in the request."
-
-
-def config_error(error: BaseException) -> YivideoError | None:
-    """Settings that break their own rules, or a settings file that can't be parsed."""
-    names = class_names(error)
-    if "pydantic_core.ValidationError" in names:
-        return ConfigValidationError("\n".join(_field_lines(error)), _HINT)
-    if "yaml.YAMLError" in names:
-        return ConfigError(_yaml_line(error), "Correct the file's YAML: indentation, colons, quotes.")
-    return None
-
-
-def _field_lines(error: Any) -> list[str]:
-    """One line for each wrong field of a pydantic ValidationError."""
-    return [_field_line(entry) for entry in error.errors(include_url=False, include_context=False)]
-
-
-def _field_line(entry: dict[str, Any]) -> str:
-    path = ".".join(str(part) for part in entry["loc"]) or "settings"
-    if entry["type"] == "extra_forbidden":
-        return f"{path}: there is no such setting"
-    line = f"{path}: {entry['msg'].removeprefix('Value error, ')}"
-    given = entry["input"]
-    # A missing field's input is the whole section around it: nothing to show.
-    if entry["type"] == "missing" or not isinstance(given, (str, int, float, bool, type(None))):
-        return line
-    is_secret = any(word in path.lower() for word in _SECRET_FIELDS)
-    return f"{line} (given: {MASK if is_secret else redact(repr(given))})"
-
-
-def _yaml_line(error: BaseException) -> str:
-    """What is wrong and where; never the line itself, which might hold a token."""
-    problem = getattr(error, "problem", None) or "not readable as YAML"
-    mark = getattr(error, "problem_mark", None)
-    where = f" at line {mark.line + 1}, column {mark.column + 1} of {mark.name}" if mark else ""
-    return f"The settings file is not valid YAML: {problem}{where}"
-
-
-# PART errors/network.py: Connections: refused, broken, unresolved, too slow, or answered with an error.
+# Connections: refused, broken, unresolved, too slow, or answered with an error
 
 # huggingface_hub 2 brings its own httpx under the name httpx2.
 _TRANSPORT_ERRORS = {
@@ -166,7 +217,7 @@ _ERRNOS = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOW
 
 
 def network_error(error: BaseException) -> YivideoError | None:
-    """A service that can't be reached, or that answers with an error."""
+    """Return the error for a service that can't be reached, or that answers with an error."""
     names = class_names(error)
     if names & _STATUS_ERRORS:
         return _refused_by_service(error)
@@ -182,7 +233,7 @@ def network_error(error: BaseException) -> YivideoError | None:
 
 
 def unreachable(error: BaseException) -> ServiceUnreachable:
-    """The error of a service that does not answer now but may later."""
+    """Return the error for a service that does not answer now but may later."""
     return ServiceUnreachable(
         explain("A service on the network does not answer", error),
         "Check the connection and any proxy, then try again.",
@@ -190,14 +241,14 @@ def unreachable(error: BaseException) -> ServiceUnreachable:
 
 
 def status_of(error: BaseException) -> int | None:
-    """HTTP status of the answer that an error carries, whichever client raised it."""
+    """Return the HTTP status of the response that an error carries, whichever client raised it."""
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", getattr(error, "code", None))
     return status if isinstance(status, int) else None
 
 
 def is_passing(status: int | None) -> bool:
-    """Whether an HTTP status is likely to go away by itself: too many requests, or a failing server."""
+    """Return whether an HTTP status is likely to pass: too many requests, or a failing server."""
     return status is not None and (status in (408, 425, 429) or status >= 500)
 
 
@@ -208,20 +259,19 @@ def _refused_by_service(error: BaseException) -> YivideoError:
 
 
 def _is_socket_timeout(error: BaseException) -> bool:
-    """A socket's timeout is the built-in TimeoutError, told from a task's by its words alone."""
+    """Return whether a TimeoutError is a socket's; only its message distinguishes it from a task's."""
     return isinstance(error, TimeoutError) and (
         error.args == ("timed out",) or "operation timed out" in str(error)
     )
 
 
 def _is_xet_failure(error: BaseException) -> bool:
-    """The hub's chunk store is asked by a Rust library that raises bare RuntimeErrors (hf_xet 1.8)."""
+    """Return whether the hub's chunk store failed: its Rust client raises bare RuntimeErrors (hf_xet 1.8)."""
     return isinstance(error, RuntimeError) and "CAS Client Error" in str(error)
 
 
-# PART errors/hub.py: The Hugging Face hub: weights that are missing, withheld or out of reach.
-#
-# Class names are those of huggingface_hub 0.27 to 2.4 (`huggingface_hub/errors.py`).
+# The Hugging Face hub: weights that are missing, withheld or out of reach. Class names are those of
+# huggingface_hub 0.27 to 2.4 (`huggingface_hub/errors.py`).
 
 _PLACE_WEIGHTS = (
     "Put the weights into the model cache or name a local folder, or go online once to fetch them."
@@ -230,7 +280,7 @@ _CHECK_NAME = "Check the model's name; a private model also needs HF_TOKEN."
 
 
 def hub_error(error: BaseException) -> YivideoError | None:
-    """What went wrong in getting weights from the hub."""
+    """Return the error for weights that could not be fetched from the hub."""
     names = class_names(error)
 
     def raised_as(*classes: str) -> bool:
@@ -238,12 +288,12 @@ def hub_error(error: BaseException) -> YivideoError | None:
 
     if raised_as("OfflineModeIsEnabled"):
         return ModelLoadError(
-            explain("The weights are not here and offline mode forbids to fetch them", error),
+            explain("The weights are not on this machine and offline mode forbids to fetch them", error),
             f"{_PLACE_WEIGHTS} Offline mode ends when HF_HUB_OFFLINE is unset.",
         )
     if raised_as("LocalEntryNotFoundError", "RevisionResolutionError"):
         return _not_cached(error)
-    # Gated is a kind of "repository not found", so it is asked for first.
+    # A gated repository is a kind of "repository not found", so it is checked first.
     if raised_as("GatedRepoError"):
         return ModelLoadError(
             explain("The model's owner grants access on request only", error),
@@ -264,8 +314,8 @@ def hub_error(error: BaseException) -> YivideoError | None:
 
 
 def _not_cached(error: BaseException) -> YivideoError:
-    """Not in the cache: because the network failed, or because nobody was to ask it."""
-    # with_causes yields the error itself first, and that one is no network error.
+    """Return the error for weights that are not cached: the network failed, or was not to be used."""
+    # with_causes yields the error itself first, which is no network error.
     for cause in list(with_causes(error))[1:]:
         if network_error(cause) is not None:
             return unreachable(cause)
@@ -282,55 +332,6 @@ def _refused_by_hub(error: BaseException) -> YivideoError:
             "Set HF_TOKEN to a valid token that may read it.",
         )
     return ModelLoadError(explain("The hub can't deliver the model", error), _CHECK_NAME)
-
-
-def classify(
-    error: BaseException,
-    *,
-    video: str | None = None,
-    stage: str | None = None,
-    second: float | None = None,
-) -> YivideoError:
-    """Turn any error into one of the tree, with its context filled in and the original as its cause.
-
-    An error of the tree comes back itself. An error that no rule knows is judged by what it was
-    raised from; failing that, it is a `SystemFault` that is not worth retrying.
-
-    Args:
-        error: What was raised.
-        video: The partition or path that was being worked on.
-        stage: The stage that failed.
-        second: How far into the video the stage had come.
-    """
-    for candidate in with_causes(error):
-        if isinstance(candidate, YivideoError):
-            return candidate.within(video, stage, second)
-        found = _first_match(candidate)
-        if found is not None:
-            break
-    else:
-        found = SystemFault(f"Unexpected {type(error).__name__}: {detail(error)}")
-    found.__cause__ = error
-    return found.within(video, stage, second)
-
-
-def _first_match(error: BaseException) -> YivideoError | None:
-    return next((found for rule in _RULES if (found := rule(error)) is not None), None)
-
-
-def _cancelled(error: BaseException) -> YivideoError | None:
-    cancellations = (KeyboardInterrupt, asyncio.CancelledError, concurrent.futures.CancelledError)
-    # Dagster's own, by name: this layer does not know Dagster. FFmpeg's ExitError is an interrupt callback.
-    by_name = {"dagster.DagsterExecutionInterruptedError", "av.ExitError"}
-    if isinstance(error, cancellations) or by_name & class_names(error):
-        return TaskCancelled("The work was cancelled", "Start it again: finished stages are not repeated.")
-    return None
-
-
-def _timed_out(error: BaseException) -> YivideoError | None:
-    if isinstance(error, TimeoutError) or "subprocess.TimeoutExpired" in class_names(error):
-        return TaskTimeout(explain("The work took longer than its limit", error))
-    return None
 
 
 # The order matters: hub errors are OSErrors too, PyAV's derive from the built-in ones, and a

@@ -1,4 +1,4 @@
-"""Secrets are taken out of every text that a person or a log may see."""
+"""Removes secrets from text that a user or a log may see."""
 
 import re
 
@@ -26,7 +26,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 def redact(text: str) -> str:
     """Replace tokens, bearer headers, credentials in URLs and named secrets by `***`.
 
-    Applying it twice changes nothing more.
+    A second application changes nothing.
     """
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)

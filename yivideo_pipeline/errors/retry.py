@@ -1,7 +1,6 @@
-"""Trying again: which errors, how often, after how long.
+"""Retries: which errors, how often, and after how long.
 
-tenacity runs the attempts; the waits come from `delays`, which every other place that retries
-shares.
+tenacity runs the attempts; the waits come from `delays`, which all code that retries shares.
 """
 
 import logging
@@ -16,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import tenacity
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.signatures import detail
+from yivideo_pipeline.errors.origin import detail
 from yivideo_pipeline.errors.tree import TaskCancelled
 
 logger = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 OnRetry = Callable[[int, BaseException, float], None]
-"""Told, before each wait, the number of the failed attempt, its error, and the wait in seconds."""
+"""Called before each wait with the number of the failed attempt, its error, and the wait in seconds."""
 
 
 class RetryStrategy(StrEnum):
@@ -41,15 +40,15 @@ class RetryStrategy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RetryOptions:
-    """How often and after what waits something is tried again.
+    """How often something is attempted, and how long the waits between attempts are.
 
     Args:
         max_attempts: Attempts in all, the first included, 1 to 100.
         base_delay_s: The unit of the waits, in seconds.
         max_delay_s: No wait is longer, in seconds.
         strategy: How the waits grow: d d d d, d 2d 3d 4d, d 2d 4d 8d, or d d 2d 3d.
-        jitter: Share of a wait by which it is made longer or shorter by chance, 0 to 1, so that
-            many workers don't come back at one moment.
+        jitter: Random share by which a wait is longer or shorter, 0 to 1, so that many workers
+            don't retry at the same moment.
 
     Raises:
         ValueError: A number is outside its bounds, or the strategy is unknown.
@@ -62,7 +61,7 @@ class RetryOptions:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        # The settings layer has an enum of its own with the same values.
+        # The settings hold it as text.
         object.__setattr__(self, "strategy", RetryStrategy(self.strategy))
         if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
             raise ValueError(f"max_attempts must be 1 to {MAX_ATTEMPTS}, not {self.max_attempts}")
@@ -73,18 +72,18 @@ class RetryOptions:
 
 
 class Retried(Protocol[P, R_co]):
-    """A function that retries; `statistics["attempt_number"]` says how many attempts the last call took."""
+    """A function that retries; `statistics["attempt_number"]` is the number of attempts of the last call."""
 
     __name__: str
     statistics: dict[str, Any]
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function, again where an attempt fails."""
+        """Call the function, and retry it if an attempt fails."""
         ...
 
 
 def delays(options: RetryOptions) -> Iterator[float]:
-    """Seconds to wait before each further attempt, without jitter: `max_attempts - 1` of them."""
+    """Yield the seconds to wait before each further attempt, without jitter: `max_attempts - 1` of them."""
     multiples: dict[RetryStrategy, Iterator[int]] = {
         RetryStrategy.FIXED: repeat(1),
         RetryStrategy.LINEAR: count(1),
@@ -106,7 +105,7 @@ def with_retry(
     on_retry: OnRetry | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> Callable[[Callable[P, R_co]], Retried[P, R_co]]:
-    """Decorate a function, sync or async, so that it is tried again when it fails.
+    """Decorate a function, sync or async, so that it is retried when it fails.
 
     The error of the last attempt is raised itself. A cancellation is never retried.
 
@@ -114,12 +113,12 @@ def with_retry(
         max_attempts: Attempts in all.
         base_delay: Unit of the waits, in seconds.
         strategy: How the waits grow.
-        retryable_exceptions: Classes to retry; unset: whatever `classify` calls retryable.
+        retryable_exceptions: Classes to retry; None: errors that `classify` finds retryable.
         max_delay: Longest wait, in seconds.
-        jitter: Share of chance in each wait, 0 to 1.
-        on_retry: Told of each failed attempt that will be followed by another; what it raises ends
-            the attempts.
-        sleep: Waits in place of `time.sleep`, or as a coroutine function in place of `asyncio.sleep`.
+        jitter: Random share of each wait, 0 to 1.
+        on_retry: Called for each failed attempt that another one follows; what it raises ends the
+            attempts.
+        sleep: Replaces `time.sleep`, or as a coroutine function `asyncio.sleep`.
 
     Raises:
         ValueError: An argument is outside its bounds.
@@ -135,7 +134,7 @@ def retry_by(
     on_retry: OnRetry | None = None,
     sleep: Callable[[float], Any] | None = None,
 ) -> Callable[[Callable[P, R_co]], Retried[P, R_co]]:
-    """Do what `with_retry` does, with options that come from the settings."""
+    """Decorate a function as `with_retry` does, with options that come from the settings."""
     # tenacity asks for a wait after the last attempt too, and does not use it.
     schedule = (*delays(options), 0.0)
     listed = None if retryable_exceptions is None else tuple(retryable_exceptions)
@@ -149,7 +148,7 @@ def retry_by(
         if error is None:
             return
         logger.warning(
-            "Attempt %d of %d failed (%s); trying again in %.1f s",
+            "Attempt %d of %d failed (%s); retrying in %.1f s",
             state.attempt_number, options.max_attempts, detail(error), state.upcoming_sleep,
         )  # fmt: skip
         if on_retry:
@@ -158,7 +157,7 @@ def retry_by(
     settings: dict[str, Any] = {
         "stop": tenacity.stop_after_attempt(options.max_attempts),
         "wait": wait,
-        "retry": tenacity.retry_if_exception(lambda error: _worth_retrying(error, listed)),
+        "retry": tenacity.retry_if_exception(lambda error: _is_retryable(error, listed)),
         "before_sleep": before_sleep,
         "reraise": True,
     }
@@ -168,8 +167,8 @@ def retry_by(
     return tenacity.retry(**settings)
 
 
-def _worth_retrying(error: BaseException, listed: tuple[type[BaseException], ...] | None) -> bool:
-    # KeyboardInterrupt, SystemExit and the like are no Exceptions.
+def _is_retryable(error: BaseException, listed: tuple[type[BaseException], ...] | None) -> bool:
+    # KeyboardInterrupt, SystemExit and the like are not Exceptions.
     if not isinstance(error, Exception):
         return False
     found = classify(error)

@@ -1,4 +1,4 @@
-"""Which errors happen, how often, and whether they become more."""
+"""Statistics over errors: how many of which kind, their trend, and callbacks for them."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import ErrorContext, Severity, YivideoError
+from yivideo_pipeline.errors.tree import ErrorContext, ErrorType, Severity, YivideoError
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class ErrorRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
+class ErrorTrend:
     """Errors in the last window, and in the window before it."""
 
     current: int
@@ -37,12 +37,12 @@ class Trend:
 
     @property
     def change(self) -> int:
-        """How many more there are than before; negative where there are fewer."""
+        """Errors more than in the window before; negative if there are fewer."""
         return self.current - self.previous
 
 
 class ErrorStatistics:
-    """Counts errors by kind and severity, keeps the last ones, and calls those who asked. Thread-safe.
+    """Counts errors by kind and severity, keeps the last ones, and calls callbacks. Thread-safe.
 
     Args:
         window_s: Length of the window that `trend` compares with the one before, in seconds.
@@ -59,12 +59,12 @@ class ErrorStatistics:
         self._kinds: Counter[str] = Counter()
         self._severities: Counter[Severity] = Counter()
         self._recent: deque[ErrorRecord] = deque(maxlen=recent)
-        # Counts by slice of time rather than single times: memory stays bounded in a storm of errors.
+        # Counts by slice of time rather than single times: memory stays bounded however many errors come.
         self._buckets: dict[int, Counter[str]] = {}
         self._callbacks: list[tuple[str | type[BaseException], ErrorCallback]] = []
 
     def record(self, error: BaseException) -> YivideoError:
-        """Classify and count an error, then call whoever asked for its kind or class.
+        """Classify and count an error, then call the callbacks for its kind or class.
 
         Returns:
             The error in terms of the tree.
@@ -85,36 +85,36 @@ class ErrorStatistics:
     def on(self, wanted: str | type[BaseException], callback: ErrorCallback) -> None:
         """Call `callback` for each error of a kind or class, subclasses included.
 
-        A class may be of the tree or of a library. A callback that raises is logged and disturbs
-        nothing else.
+        A class may be of the tree or of a library. An error that a callback raises is logged, and
+        affects nothing else.
 
         Raises:
-            ValueError: No error has this kind.
+            ValueError: There is no such kind.
         """
-        if isinstance(wanted, str) and wanted not in (known := _kinds_of(YivideoError)):
-            raise ValueError(f"No error is of kind {wanted!r}; there are {', '.join(sorted(known))}")
+        if isinstance(wanted, str) and wanted not in set(ErrorType):
+            raise ValueError(f"There is no kind {wanted!r}: choose one of {', '.join(sorted(ErrorType))}")
         with self._lock:
             self._callbacks.append((wanted, callback))
 
     def by_kind(self) -> dict[str, int]:
-        """How many errors of each kind there were in all."""
+        """Return the number of errors of each kind."""
         with self._lock:
             return dict(self._kinds)
 
     def by_severity(self) -> dict[Severity, int]:
-        """How many errors of each severity there were in all."""
+        """Return the number of errors of each severity."""
         with self._lock:
             return dict(self._severities)
 
     def recent(self) -> tuple[ErrorRecord, ...]:
-        """The last errors, oldest first."""
+        """Return the last errors, oldest first."""
         with self._lock:
             return tuple(self._recent)
 
-    def trend(self, kind: str | None = None) -> Trend:
+    def trend(self, kind: str | None = None) -> ErrorTrend:
         """Compare the last window with the one before, for one kind or for all.
 
-        Windows begin at a sixtieth of their length.
+        The windows move in steps of a sixtieth of their length.
         """
         newest = self._bucket(self._clock())
         current = previous = 0
@@ -126,7 +126,7 @@ class ErrorStatistics:
                     current += number
                 elif age < 2 * BUCKETS_PER_WINDOW:
                     previous += number
-        return Trend(current, previous)
+        return ErrorTrend(current, previous)
 
     def _bucket(self, time_s: float) -> int:
         return int(time_s // self._bucket_s)
@@ -142,12 +142,8 @@ def _matches(wanted: str | type[BaseException], found: YivideoError, original: B
     return isinstance(found, wanted) or isinstance(original, wanted)
 
 
-def _kinds_of(error: type[YivideoError]) -> set[str]:
-    return {error.kind}.union(*(_kinds_of(child) for child in error.__subclasses__()))
-
-
 def _call_safely(callback: ErrorCallback, error: YivideoError) -> None:
     try:
         callback(error)
-    except Exception:  # somebody else's code must not turn one error into two
+    except Exception:  # a fault of the caller's code must not hide the error
         logger.exception("A callback for errors of kind %s failed", error.kind)

@@ -1,28 +1,28 @@
-"""The error tree.
+"""The error tree: every error that the pipeline raises for a reason it knows.
 
 YivideoError
-├── SystemFault            the machine
-│   ├── MemoryExhausted    host or GPU memory (retryable: a smaller batch may fit)
-│   ├── DeviceLost         the GPU stopped answering (retryable: in a fresh process)
-│   ├── DiskError          a folder that can't be read or written
-│   │   └── DiskFull       (retryable: space may come back)
-│   └── ServiceUnreachable a hub or service that does not answer (retryable)
+├── SystemFault                 the machine, not the video
+│   ├── MemoryExhausted         host or GPU memory (retryable: a smaller batch may fit)
+│   ├── DeviceLost              the GPU stopped answering (retryable: in a fresh process)
+│   ├── DiskError               a file or folder that can't be read or written
+│   │   └── DiskFull            (retryable: space may become free)
+│   └── ServiceUnreachable      a hub or service that does not answer (retryable)
 ├── ModelError
-│   ├── ModelLoadError     weights missing, damaged or unloadable
-│   ├── ModelInferenceError
-│   └── ModelBusy          an unload asked for while the model is leased
+│   ├── ModelLoadError          weights that are missing, damaged or can't be loaded
+│   ├── ModelInferenceError     the model failed on an input (retryable)
+│   └── ModelBusy               an unload while the model is leased
 ├── ConfigError
 │   └── ConfigValidationError
-├── MediaError             the file itself
-│   ├── UnreadableMedia    no container or codec that can be read
-│   ├── RefusedMedia       a format that would open other files or sockets
+├── MediaError                  the file itself
+│   ├── UnreadableMedia         no known container or codec
+│   ├── RefusedMedia            a format that would open other files or sockets
 │   ├── NoAudioStream
-│   └── TruncatedMedia     nothing can be read before it breaks off
+│   └── TruncatedMedia          the file ends before anything can be read
 └── TaskError
-    ├── TaskTimeout        (retryable)
+    ├── TaskTimeout             (retryable)
     ├── TaskCancelled
-    ├── CheckFailed        what a stage made is not fit to work on
-    └── WorkerKilled       the process was killed in the middle of it
+    ├── CheckFailed             what a stage made is not fit for the next stage
+    └── WorkerKilled            the process was killed while it worked
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -34,8 +34,35 @@ from yivideo_pipeline.errors.redact import redact
 MemoryDevice = Literal["host", "gpu"]
 
 
+class ErrorType(StrEnum):
+    """The kinds of errors, one for each branch of the tree that is told apart."""
+
+    UNKNOWN = "unknown"
+    SYSTEM = "system"
+    MEMORY = "memory"
+    DEVICE_LOST = "device_lost"
+    DISK = "disk"
+    SERVICE = "service"
+    MODEL = "model"
+    MODEL_LOAD = "model_load"
+    MODEL_INFERENCE = "model_inference"
+    MODEL_BUSY = "model_busy"
+    CONFIG = "config"
+    CONFIG_VALIDATION = "config_validation"
+    MEDIA = "media"
+    MEDIA_UNREADABLE = "media_unreadable"
+    MEDIA_REFUSED = "media_refused"
+    MEDIA_NO_AUDIO = "media_no_audio"
+    MEDIA_TRUNCATED = "media_truncated"
+    TASK = "task"
+    TASK_TIMEOUT = "task_timeout"
+    TASK_CANCELLED = "task_cancelled"
+    CHECK_FAILED = "check_failed"
+    WORKER_KILLED = "worker_killed"
+
+
 class Severity(StrEnum):
-    """How much an error matters to the person who reads of it."""
+    """How much an error matters to the user."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -53,17 +80,18 @@ class ErrorContext:
 
 
 class YivideoError(Exception):
-    """An error with a kind, a severity, a word on retrying and on what to do.
-
-    Args:
-        message: One line that says what happened.
-        hint: What the person can do about it, if anything.
-        context: Where it happened.
+    """An error with a kind, a severity, a hint, and whether a retry may help.
 
     It survives pickling, since Dagster's steps cross processes. Message and hint never hold a secret.
+    `kind` is the plain text of an `ErrorType`, since Dagster does not serialize enums that it doesn't know.
+
+    Args:
+        message: One line on what happened.
+        hint: What the user can do about it, if anything.
+        context: Where it happened.
     """
 
-    kind: ClassVar[str] = "unknown"
+    kind: ClassVar[str] = ErrorType.UNKNOWN.value
     severity: ClassVar[Severity] = Severity.HIGH
     retryable: ClassVar[bool] = False
 
@@ -72,24 +100,24 @@ class YivideoError(Exception):
 
     @property
     def message(self) -> str:
-        """One line that says what happened."""
+        """One line on what happened."""
         return self.args[0]
 
     @property
     def hint(self) -> str:
-        """What the person can do about it; empty where nothing is known."""
+        """What the user can do about it; empty where nothing is known."""
         return self.args[1]
 
     @property
     def context(self) -> ErrorContext:
-        """Which video, which stage, how far in."""
+        """Which video, which stage, how far into the video."""
         return self.args[2]
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
     def within(self, video: str | None = None, stage: str | None = None, second: float | None = None) -> Self:
-        """Fill in what the context does not say yet; returns itself, so that it can be raised."""
+        """Fill in what the context lacks; returns the error itself, so that it can be raised."""
         given = {"video": video, "stage": stage, "second": second}
         known = {k: v for k, v in asdict(self.context).items() if v is not None}
         self.args = (self.message, self.hint, replace(ErrorContext(), **{**given, **known}))
@@ -99,7 +127,7 @@ class YivideoError(Exception):
 class SystemFault(YivideoError):
     """The machine, not the video: memory, disk, network, or something unforeseen."""
 
-    kind = "system"
+    kind = ErrorType.SYSTEM.value
     severity = Severity.CRITICAL
 
 
@@ -107,13 +135,13 @@ class MemoryExhausted(SystemFault):
     """Host or GPU memory ran out; a smaller batch or compute type may fit.
 
     Args:
-        message: One line that says what happened.
-        hint: What the person can do about it.
+        message: One line on what happened.
+        hint: What the user can do about it.
         context: Where it happened.
         device: Whose memory it was.
     """
 
-    kind = "memory"
+    kind = ErrorType.MEMORY.value
     retryable = True
 
     def __init__(
@@ -128,20 +156,20 @@ class MemoryExhausted(SystemFault):
 
 
 class DeviceLost(SystemFault):
-    """The GPU failed or vanished; only a fresh process can use it again."""
+    """The GPU failed or disappeared; only a fresh process can use it again."""
 
-    kind = "device_lost"
+    kind = ErrorType.DEVICE_LOST.value
     retryable = True
 
 
 class DiskError(SystemFault):
     """A file or folder that can't be read or written."""
 
-    kind = "disk"
+    kind = ErrorType.DISK.value
 
 
 class DiskFull(DiskError):
-    """No space left on the device, or a quota reached."""
+    """No space is left on the device, or a quota is reached."""
 
     retryable = True
 
@@ -149,109 +177,113 @@ class DiskFull(DiskError):
 class ServiceUnreachable(SystemFault):
     """A model hub or another service does not answer."""
 
-    kind = "service"
+    kind = ErrorType.SERVICE.value
     severity = Severity.MEDIUM
     retryable = True
 
 
 class ModelError(YivideoError):
-    """The model: its weights, its loading, its inference."""
+    """The model: its weights, loading or inference."""
 
-    kind = "model"
+    kind = ErrorType.MODEL.value
 
 
 class ModelLoadError(ModelError):
     """The weights are missing, damaged, or can't be loaded on this device."""
 
-    kind = "model_load"
+    kind = ErrorType.MODEL_LOAD.value
 
 
 class ModelInferenceError(ModelError):
     """The model failed on an input."""
 
-    kind = "model_inference"
+    kind = ErrorType.MODEL_INFERENCE.value
     retryable = True
 
 
 class ModelBusy(ModelError):
-    """An unload was asked for while somebody holds a lease."""
+    """An unload was requested while the model is leased."""
 
-    kind = "model_busy"
+    kind = ErrorType.MODEL_BUSY.value
     severity = Severity.LOW
 
 
 class ConfigError(YivideoError):
     """A setting, or the file it stands in."""
 
-    kind = "config"
+    kind = ErrorType.CONFIG.value
     severity = Severity.MEDIUM
 
 
 class ConfigValidationError(ConfigError):
-    """Settings that contradict themselves or this machine."""
+    """Settings that contradict each other or do not fit this machine."""
 
-    kind = "config_validation"
+    kind = ErrorType.CONFIG_VALIDATION.value
 
 
 class MediaError(YivideoError):
-    """The file itself: it will not get better by trying again."""
+    """The file itself: a retry will not help."""
 
-    kind = "media"
+    kind = ErrorType.MEDIA.value
     severity = Severity.MEDIUM
 
 
 class UnreadableMedia(MediaError):
-    """Neither container nor codec can be read."""
+    """The container or the codec can't be read."""
 
-    kind = "media_unreadable"
+    kind = ErrorType.MEDIA_UNREADABLE.value
 
 
 class RefusedMedia(MediaError):
-    """A playlist or another format that would make us open other files or sockets."""
+    """A playlist or another format that would open other files or sockets."""
 
-    kind = "media_refused"
+    kind = ErrorType.MEDIA_REFUSED.value
 
 
 class NoAudioStream(MediaError):
-    """There is nothing to transcribe in this file."""
+    """The file has no sound to transcribe."""
 
-    kind = "media_no_audio"
+    kind = ErrorType.MEDIA_NO_AUDIO.value
 
 
 class TruncatedMedia(MediaError):
-    """The file breaks off before anything can be read."""
+    """The file ends before anything can be read."""
 
-    kind = "media_truncated"
+    kind = ErrorType.MEDIA_TRUNCATED.value
 
 
 class TaskError(YivideoError):
     """The work itself, not its input."""
 
-    kind = "task"
+    kind = ErrorType.TASK.value
 
 
 class TaskTimeout(TaskError):
     """A stage took longer than its limit."""
 
-    kind = "task_timeout"
+    kind = ErrorType.TASK_TIMEOUT.value
     retryable = True
 
 
 class TaskCancelled(TaskError):
-    """Somebody asked for the work to stop."""
+    """The user or Dagster stopped the work."""
 
-    kind = "task_cancelled"
+    kind = ErrorType.TASK_CANCELLED.value
     severity = Severity.LOW
 
 
 class CheckFailed(TaskError):
-    """What a stage made did not pass a check that the stages after it rely on."""
+    """What a stage made did not pass a check that the next stages rely on."""
 
-    kind = "check_failed"
+    kind = ErrorType.CHECK_FAILED.value
 
 
 class WorkerKilled(TaskError):
-    """The process at work on a video was killed, more often than is tried again."""
+    """The process that worked on a video was killed, more often than it is retried."""
 
-    kind = "worker_killed"
+    kind = ErrorType.WORKER_KILLED.value
     severity = Severity.CRITICAL
+
+
+WhisperXError = YivideoError
+"""The base class, under the name that users of the service before this one know."""

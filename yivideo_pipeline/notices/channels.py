@@ -1,4 +1,4 @@
-"""The ways by which notices go out, as the settings name them."""
+"""The channels by which notices are sent: a webhook and mail."""
 
 import hashlib
 import logging
@@ -14,163 +14,47 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from yivideo_pipeline.errors.classify import is_passing
+from yivideo_pipeline.errors.origin import MAX_DETAIL_CHARS, detail
 from yivideo_pipeline.errors.redact import MASK
-from yivideo_pipeline.errors.signatures import MAX_DETAIL_CHARS, detail
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.settings.sections import NoticeSettings
 
-# PART notices/mail.py: Notices as plain mail, one to all receivers.
-
 TIMEOUT_S = 5.0
-"""For connecting, and for each answer of the server."""
+"""For connecting, and for each reply after that."""
+
+_URL_HINT = "Correct notices.webhook_url, or YIVIDEO_NOTICES__WEBHOOK_URL"
 
 log = logging.getLogger(__name__)
 
 
-class Mail:
-    """Hands each notice to a mail server.
+class Channel(Protocol):
+    """A way to send notices to people."""
 
-    Args:
-        settings: With `smtp_host`, `mail_from` and `mail_to`.
-        timeout_s: Longest wait for each answer of the server, in seconds.
-    """
-
-    name = "mail"
-
-    def __init__(self, settings: NoticeSettings, timeout_s: float = TIMEOUT_S) -> None:
-        self._settings = settings
-        self._timeout_s = timeout_s
+    name: str
 
     def send(self, notice: Notice) -> None:
-        """Send a notice to all receivers at once.
-
-        A receiver whom the server refuses while it takes another is only told of in the log.
+        """Send one notice, in one attempt.
 
         Raises:
-            ServiceUnreachable: no answer, or a server that asks to come back later.
-            ConfigError: it refuses the login, the sender or all receivers, or the encryption does not fit.
+            ServiceUnreachable: It may succeed later.
+            ConfigError: It will not, until the settings are changed.
         """
-        try:
-            message = write_mail(notice, self._settings)
-            with self._connect() as server:
-                refused = server.send_message(message)
-        # These are no plain OSErrors, which all of smtplib's are too.
-        except (smtplib.SMTPException, OSError, ValueError, MessageError) as error:
-            # Its cause is left out: what a server says of a login may hold the password.
-            raise self._explained(error) from None
-        if refused:
-            log.warning("The mail server refused some receivers (%s)", _replies(refused))
-
-    def _connect(self) -> smtplib.SMTP:
-        """Return a connection, encrypted and logged in as the settings say."""
-        to = self._settings
-        host, port = to.smtp_host or "", to.smtp_port
-        if to.smtp_security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                host, port, timeout=self._timeout_s, context=ssl.create_default_context()
-            )
-        else:
-            server = smtplib.SMTP(host, port, timeout=self._timeout_s)
-        try:
-            if to.smtp_security == "starttls":
-                server.starttls(context=ssl.create_default_context())
-            if to.smtp_user:
-                server.login(to.smtp_user, to.smtp_password.get_secret_value() if to.smtp_password else "")
-        except BaseException:
-            server.close()
-            raise
-        return server
-
-    def _explained(self, error: Exception) -> YivideoError:
-        if isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500:
-            return ConfigError(
-                f"The mail server refused the login ({error.smtp_code})",
-                "Correct notices.smtp_user and notices.smtp_password",
-            )
-        broken_off = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-        if isinstance(error, ssl.SSLError) and not broken_off:
-            return ConfigError(
-                f"The mail server's encryption does not fit ({self._shown(error)})",
-                "Correct notices.smtp_security, notices.smtp_port or the server's certificate",
-            )
-        code = _code_of(error)
-        if isinstance(error, smtplib.SMTPNotSupportedError | ValueError | MessageError) or code >= 500:
-            return ConfigError(
-                f"The mail can't be sent as it is set ({self._shown(error)})",
-                "Correct notices.smtp_*, notices.mail_from and notices.mail_to",
-            )
-        return ServiceUnreachable(f"The mail server does not take mail now ({self._shown(error)})")
-
-    def _shown(self, error: Exception) -> str:
-        said = _said(error)
-        secret = self._settings.smtp_password
-        return said.replace(secret.get_secret_value(), MASK) if secret and secret.get_secret_value() else said
+        ...
 
 
-def write_mail(notice: Notice, settings: NoticeSettings) -> EmailMessage:
-    """Write a notice as a mail.
-
-    Raises:
-        ValueError: an address of the settings is none.
-    """
-    message = EmailMessage()
-    message["Subject"] = f"[yivideo] {notice.subject}"
-    message["From"] = settings.mail_from
-    message["To"] = ", ".join(settings.mail_to)
-    message["Date"] = format_datetime(datetime.fromtimestamp(notice.at, UTC))
-    message["Message-ID"] = _message_id(notice, settings.mail_from or "")
-    message["Auto-Submitted"] = "auto-generated"  # no answers by machines, such as "out of office"
-    message.set_content("\n".join([*notice.body, *(["", notice.url] if notice.url else [])]))
-    return message
-
-
-def _message_id(notice: Notice, sender: str) -> str:
-    # The same notice has the same id: should it be sent again, since the first answer was lost, mailboxes
-    # can tell.
-    told = hashlib.sha256(f"{notice.fingerprint}\n{notice.at}".encode()).hexdigest()[:32]
-    return f"<{told}@{parseaddr(sender)[1].rpartition('@')[2] or 'yivideo'}>"
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, smtplib.SMTPResponseException):
-        return _reply(error.smtp_code, error.smtp_error)
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return _replies(error.recipients)
-    return detail(error)
-
-
-def _replies(refused: Mapping[str, tuple[int, bytes]]) -> str:
-    return "; ".join(f"{receiver}: {_reply(*reply)}" for receiver, reply in sorted(refused.items()))
-
-
-def _reply(code: int, text: bytes | str) -> str:
-    words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return " ".join(f"{code} {words}".split())[:MAX_DETAIL_CHARS]
-
-
-def _code_of(error: Exception) -> int:
-    """The server's reply code; 0 where it gave none."""
-    if isinstance(error, smtplib.SMTPResponseException):
-        return error.smtp_code
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        # One that may be taken later is worth coming back.
-        return min(code for code, _ in error.recipients.values())
-    return 0
-
-
-# PART notices/webhook.py: Notices posted as JSON to an address that is itself the secret.
-
-"""For connecting, and for each wait after that."""
-
-_CORRECT = "Correct notices.webhook_url, or YIVIDEO_NOTICES__WEBHOOK_URL"
+def channels_of(settings: NoticeSettings) -> tuple[Channel, ...]:
+    """Return the channels that the settings configure: the webhook, then mail."""
+    webhook = (Webhook(settings.webhook_url),) if settings.webhook_url else ()
+    mail = (Mail(settings),) if settings.mail_to else ()
+    return webhook + mail
 
 
 class Webhook:
-    """Posts each notice to one address.
+    """Posts each notice as JSON to one address, which is itself the secret.
 
     Args:
-        url: The address; it shows up nowhere else.
+        url: The address; it appears in no log and no error.
         timeout_s: Longest wait for the receiver, in seconds.
     """
 
@@ -181,26 +65,28 @@ class Webhook:
         self._timeout_s = timeout_s
 
     def send(self, notice: Notice) -> None:
-        """Post a notice; the answer's text is not read.
+        """Post a notice; the body of the response is not read.
 
         Raises:
-            ServiceUnreachable: no answer, or a server in trouble.
-            ConfigError: the address is none, or refuses the notice.
+            ServiceUnreachable: The server does not answer, or fails.
+            ConfigError: The address is invalid, or the server refuses the notice.
         """
         import httpx
 
-        logging.getLogger("httpx").addFilter(_without_address)
+        logging.getLogger("httpx").addFilter(_mask_address)
         url = self._url.get_secret_value()
-        # Causes are left out: they hold the request, and that its address.
+        # The causes are left out: they hold the request, which holds the address.
         try:
             with httpx.stream("POST", url, json=message_of(notice), timeout=self._timeout_s) as response:
                 status = response.status_code
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise ConfigError("The webhook's address is no http or https address", _CORRECT) from None
+            raise ConfigError(
+                "The webhook's address is not an http or https address", _URL_HINT
+            ) from None
         except httpx.TransportError as error:
             reason = detail(error).replace(url, MASK)
             raise ServiceUnreachable(f"The webhook does not answer ({reason})") from None
-        _check(status)
+        _raise_for_status(status)
 
 
 def message_of(notice: Notice) -> dict[str, Any]:
@@ -218,19 +104,21 @@ def message_of(notice: Notice) -> dict[str, Any]:
     }
 
 
-def _check(status: int) -> None:
+def _raise_for_status(status: int) -> None:
     if 200 <= status < 300:
         return
     if is_passing(status):
-        raise ServiceUnreachable(f"The webhook is in trouble (HTTP {status})")
+        raise ServiceUnreachable(f"The webhook's server fails (HTTP {status})")
     if 300 <= status < 400:
-        # Whoever answers could send the notices anywhere.
-        raise ConfigError(f"The webhook has moved (HTTP {status}), and no redirect is followed", _CORRECT)
-    raise ConfigError(f"The webhook refused the notice (HTTP {status})", _CORRECT)
+        # A redirect could send the notices anywhere.
+        raise ConfigError(
+            f"The webhook has moved (HTTP {status}), and redirects are not followed", _URL_HINT
+        )
+    raise ConfigError(f"The webhook refused the notice (HTTP {status})", _URL_HINT)
 
 
-def _without_address(record: logging.LogRecord) -> bool:
-    """Keep the address out of the line that httpx logs of each request."""
+def _mask_address(record: logging.LogRecord) -> bool:
+    """Keep the address out of the line that httpx logs for each request."""
     import httpx
 
     args = record.args if isinstance(record.args, tuple) else ()
@@ -239,23 +127,132 @@ def _without_address(record: logging.LogRecord) -> bool:
     return True
 
 
-class Channel(Protocol):
-    """A way to tell people."""
+class Mail:
+    """Sends each notice as one plain mail to all receivers, through a mail server.
 
-    name: str
+    Args:
+        settings: With `smtp_host`, `mail_from` and `mail_to`.
+        timeout_s: Longest wait for each reply of the server, in seconds.
+    """
+
+    name = "mail"
+
+    def __init__(self, settings: NoticeSettings, timeout_s: float = TIMEOUT_S) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
 
     def send(self, notice: Notice) -> None:
-        """Send one notice, in one attempt.
+        """Send a notice to all receivers at once.
+
+        If the server refuses some receivers but accepts others, that is only logged.
 
         Raises:
-            ServiceUnreachable: it may go better later.
-            ConfigError: it will not, before the settings are changed.
+            ServiceUnreachable: The server does not reply, or asks to try later.
+            ConfigError: The server refuses the login, the sender or all receivers, or encryption fails.
         """
-        ...
+        try:
+            message = write_mail(notice, self._settings)
+            with self._connect() as server:
+                refused = server.send_message(message)
+        # SMTPException is an OSError, but ValueError and MessageError are not.
+        except (smtplib.SMTPException, OSError, ValueError, MessageError) as error:
+            # The cause is left out: a server's reply to a login may hold the password.
+            raise self._explain(error) from None
+        if refused:
+            log.warning("The mail server refused some receivers (%s)", _replies(refused))
+
+    def _connect(self) -> smtplib.SMTP:
+        """Return a connection, encrypted and logged in as the settings say."""
+        settings = self._settings
+        host, port = settings.smtp_host or "", settings.smtp_port
+        if settings.smtp_security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                host, port, timeout=self._timeout_s, context=ssl.create_default_context()
+            )
+        else:
+            server = smtplib.SMTP(host, port, timeout=self._timeout_s)
+        try:
+            if settings.smtp_security == "starttls":
+                server.starttls(context=ssl.create_default_context())
+            if settings.smtp_user:
+                password = settings.smtp_password
+                server.login(settings.smtp_user, password.get_secret_value() if password else "")
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+    def _explain(self, error: Exception) -> YivideoError:
+        if isinstance(error, smtplib.SMTPAuthenticationError) and error.smtp_code >= 500:
+            return ConfigError(
+                f"The mail server refused the login ({error.smtp_code})",
+                "Correct notices.smtp_user and notices.smtp_password",
+            )
+        broken_off = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+        if isinstance(error, ssl.SSLError) and not broken_off:
+            return ConfigError(
+                f"The encrypted connection to the mail server failed ({self._redacted(error)})",
+                "Correct notices.smtp_security, notices.smtp_port or the server's certificate",
+            )
+        code = _code_of(error)
+        if isinstance(error, smtplib.SMTPNotSupportedError | ValueError | MessageError) or code >= 500:
+            return ConfigError(
+                f"The mail can't be sent with these settings ({self._redacted(error)})",
+                "Correct notices.smtp_*, notices.mail_from and notices.mail_to",
+            )
+        return ServiceUnreachable(f"The mail server does not accept mail now ({self._redacted(error)})")
+
+    def _redacted(self, error: Exception) -> str:
+        text = _text_of(error)
+        secret = self._settings.smtp_password
+        return text.replace(secret.get_secret_value(), MASK) if secret and secret.get_secret_value() else text
 
 
-def channels_of(settings: NoticeSettings) -> tuple[Channel, ...]:
-    """Return the channels that are set; none where nobody is to be told."""
-    webhook = (Webhook(settings.webhook_url),) if settings.webhook_url else ()
-    mail = (Mail(settings),) if settings.mail_to else ()
-    return webhook + mail
+def write_mail(notice: Notice, settings: NoticeSettings) -> EmailMessage:
+    """Return a notice as a mail.
+
+    Raises:
+        ValueError: An address in the settings is invalid.
+    """
+    message = EmailMessage()
+    message["Subject"] = f"[yivideo] {notice.subject}"
+    message["From"] = settings.mail_from
+    message["To"] = ", ".join(settings.mail_to)
+    message["Date"] = format_datetime(datetime.fromtimestamp(notice.at, UTC))
+    message["Message-ID"] = _message_id(notice, settings.mail_from or "")
+    message["Auto-Submitted"] = "auto-generated"  # prevents automatic replies such as "out of office"
+    message.set_content("\n".join([*notice.body, *(["", notice.url] if notice.url else [])]))
+    return message
+
+
+def _message_id(notice: Notice, sender: str) -> str:
+    # The same notice has the same id, so that mailboxes recognize it if it is sent again after a lost reply.
+    digest = hashlib.sha256(f"{notice.fingerprint}\n{notice.at}".encode()).hexdigest()[:32]
+    return f"<{digest}@{parseaddr(sender)[1].rpartition('@')[2] or 'yivideo'}>"
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _reply(error.smtp_code, error.smtp_error)
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return _replies(error.recipients)
+    return detail(error)
+
+
+def _replies(refused: Mapping[str, tuple[int, bytes]]) -> str:
+    return "; ".join(f"{receiver}: {_reply(*reply)}" for receiver, reply in sorted(refused.items()))
+
+
+def _reply(code: int, text: bytes | str) -> str:
+    decoded = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return " ".join(f"{code} {decoded}".split())[:MAX_DETAIL_CHARS]
+
+
+def _code_of(error: Exception) -> int:
+    """Return the server's reply code; 0 where it gave none."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        # If one of them may be accepted later, it is worth trying again.
+        return min(code for code, _ in error.recipients.values())
+    return 0

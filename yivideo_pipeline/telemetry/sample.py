@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from yivideo_pipeline.telemetry.measure import StageMetrics
 
 
-class PerformanceSample(BaseModel):
+class PerformanceMetrics(BaseModel):
     """One operation that ended: when, how long, how heavy, and whether it succeeded.
 
     `timestamp` is the operation's end as Unix time; `duration` and `audio_duration` are seconds;

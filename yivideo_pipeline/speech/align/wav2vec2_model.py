@@ -1,6 +1,6 @@
-"""WhisperX's wav2vec2 weights: which model a language has, whether it is to be had, and loading it.
+"""WhisperX's wav2vec2 models: which one a language has, whether its weights can be had, loading, running.
 
-WhisperX takes its models from two places: torchaudio's (a file below the model folder) and the
+WhisperX takes its models from two places: torchaudio (a file below the model folder) and the
 Hugging Face hub (its cache layout below the model folder). Only loading imports torch.
 """
 
@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.signatures import explain
+from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ModelLoadError, SystemFault, YivideoError
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech import weight_sources
-from yivideo_pipeline.speech.runtime import quiet_libraries
+from yivideo_pipeline.speech.quiet import quiet_libraries
 from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.speech.words import spoken_characters
 
 if TYPE_CHECKING:
     import torch
-
-# PART speech/wav2vec2/acoustic.py: An acoustic model of letters: sound in, log probabilities of letters for each 20 ms out.
 
 # wav2vec2's convolutions see 400 samples at a time and move on by 320 (arXiv:2006.11477).
 WINDOW = 400
@@ -37,13 +35,28 @@ FRAME_S = STRIDE / SAMPLE_RATE_HZ
 _BLANKS = ("[pad]", "<pad>")
 _SEPARATOR = "|"
 
+NOT_INSTALLED = "WhisperX is not installed"
+_OFFLINE = "its weights are not on this machine, and downloads are switched off (hub.offline)"
+# As in torchaudio.pipelines: the address of its bundles, and the file of each that WhisperX uses.
+_TORCHAUDIO_URL = "https://download.pytorch.org/torchaudio/models"
+_TORCHAUDIO_FILES = {
+    "WAV2VEC2_ASR_BASE_960H": "wav2vec2_fairseq_base_ls960_asr_ls960.pth",
+    "VOXPOPULI_ASR_BASE_10K_DE": "wav2vec2_voxpopuli_base_10k_asr_de.pt",
+    "VOXPOPULI_ASR_BASE_10K_ES": "wav2vec2_voxpopuli_base_10k_asr_es.pt",
+    "VOXPOPULI_ASR_BASE_10K_FR": "wav2vec2_voxpopuli_base_10k_asr_fr.pt",
+    "VOXPOPULI_ASR_BASE_10K_IT": "wav2vec2_voxpopuli_base_10k_asr_it.pt",
+}
+_HUB_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
+# Repositories have one or both of these; transformers reads the first that it finds.
+_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+
 
 @dataclass(frozen=True)
 class Letter:
-    """A letter to be found in the sound: its class in the model, and the index of its word.
+    """A letter to find in the sound: its class in the model, and the index of its word.
 
     Without a class it is a wildcard, for a word that the model has no letters for; without a word
-    it is the space between two.
+    it is the space between two words.
     """
 
     id: int | None
@@ -52,16 +65,16 @@ class Letter:
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The letters that a model knows, in lower case, with their classes, and CTC's blank."""
+    """The lower-case letters that a model knows with their classes, and CTC's blank."""
 
     ids: Mapping[str, int]
     blank: int
 
     def spell(self, words: Sequence[str]) -> list[Letter]:
-        """The words' letters, as far as the model knows them; none where it knows none at all.
+        """Return the words' letters that the model knows; an empty list where it knows none at all.
 
-        A word of unknown letters (a number, another script) becomes a wildcard: the sound of it is
-        then not taken for its neighbours'.
+        A word of unknown letters (a number, another script) becomes a wildcard, so that its sound is
+        not assigned to its neighbours.
         """
         separator = self.ids.get(_SEPARATOR)
         letters: list[Letter] = []
@@ -77,14 +90,14 @@ class Alphabet:
 
 
 def read_alphabet(dictionary: Mapping[str, int]) -> Alphabet:
-    """The alphabet in WhisperX's metadata: blank is the padding's class, else class 0."""
+    """Return the alphabet of WhisperX's metadata: blank is the padding's class, else class 0."""
     blank = next((dictionary[name] for name in _BLANKS if name in dictionary), 0)
     ids = {char: id for char, id in dictionary.items() if len(char) == 1 and id != blank}
     return Alphabet(ids, blank)
 
 
 class AcousticModel:
-    """A wav2vec2 model as `whisperx.load_align_model` gives it.
+    """A wav2vec2 model as `whisperx.load_align_model` returns it.
 
     Args:
         model: The torch module, in evaluation mode.
@@ -98,10 +111,10 @@ class AcousticModel:
         self._is_torchaudio = metadata["type"] == "torchaudio"
 
     def log_probabilities(self, sounds: Sequence[np.ndarray]) -> "list[torch.Tensor]":
-        """Log probability of each class in each frame of each sound: (frames, classes), where the model is.
+        """Return log probabilities of the classes for each sound: (frames, classes), on the model's device.
 
         Args:
-            sounds: float32 in -1..1, 16 kHz; padded to the longest, so best of similar length.
+            sounds: float32 in -1..1, 16 kHz; padded to the longest, so they should be of similar length.
         """
         import torch
 
@@ -123,7 +136,7 @@ class AcousticModel:
         return self._model(waves, lengths=counts if len(counts) > 1 else None)[0]
 
     def _run_hub(self, waves: "torch.Tensor", counts: "torch.Tensor") -> "torch.Tensor":
-        """Padding is masked for the models that were trained so: those with layer normalization."""
+        """Run a model of the hub; those with layer normalization were trained with masked padding."""
         import torch
 
         if len(counts) == 1 or self._model.config.feat_extract_norm != "layer":
@@ -133,30 +146,17 @@ class AcousticModel:
 
 
 def _normalize(sound: np.ndarray) -> np.ndarray:
-    """Zero mean and unit variance, as the hub's feature extractors prepare sound (transformers)."""
+    """Scale to zero mean and unit variance, as the hub's feature extractors do (transformers)."""
     return (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
 
 
-NOT_INSTALLED = "WhisperX is not installed"
-_OFFLINE = "its weights are not on this machine, and asking for them is switched off (hub.offline)"
-# As torchaudio.pipelines has them: where its bundles lie, and the file of each that WhisperX uses.
-_TORCHAUDIO_URL = "https://download.pytorch.org/torchaudio/models"
-_TORCHAUDIO_FILES = {
-    "WAV2VEC2_ASR_BASE_960H": "wav2vec2_fairseq_base_ls960_asr_ls960.pth",
-    "VOXPOPULI_ASR_BASE_10K_DE": "wav2vec2_voxpopuli_base_10k_asr_de.pt",
-    "VOXPOPULI_ASR_BASE_10K_ES": "wav2vec2_voxpopuli_base_10k_asr_es.pt",
-    "VOXPOPULI_ASR_BASE_10K_FR": "wav2vec2_voxpopuli_base_10k_asr_fr.pt",
-    "VOXPOPULI_ASR_BASE_10K_IT": "wav2vec2_voxpopuli_base_10k_asr_it.pt",
-}
-_HUB_FILES = ("config.json", "preprocessor_config.json", "vocab.json")
-# Repositories have one or both of these; transformers reads the first it finds.
-_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+# Finding, fetching and loading a language's model.
 
 
 def wav2vec2_status(
     language: str, model_dir: Path, *, token: str | None = None, offline: bool = False
 ) -> WeightsStatus:
-    """Tell within 2 s whether `load_acoustic_model` would succeed, without downloading or importing torch.
+    """Return within 2 s whether `load_acoustic_model` would succeed, without a download or torch.
 
     Args:
         language: Whisper's code of the language.
@@ -184,8 +184,8 @@ def wav2vec2_status(
     return WeightsStatus("fetchable", f"{name} from {'torchaudio' if file else 'the Hugging Face hub'}")
 
 
-def not_to_be_had(status: WeightsStatus) -> ModelLoadError:
-    """The error that says why there is no aligner, and what to do."""
+def explain_missing(status: WeightsStatus) -> ModelLoadError:
+    """Return the error that says why the aligner is missing, and what to do."""
     install = "Run `make install-whisperx`, or set" if status.reason == NOT_INSTALLED else "Set"
     return ModelLoadError(
         f"The aligner wav2vec2 can't be had: {status.reason.rstrip('.')}",
@@ -196,16 +196,16 @@ def not_to_be_had(status: WeightsStatus) -> ModelLoadError:
 def load_acoustic_model(
     language: str, device: str, model_dir: Path, *, token: str | None = None, offline: bool = False
 ) -> AcousticModel:
-    """Load the model that WhisperX aligns a language with, downloading it if it is not there yet.
+    """Load the model that WhisperX aligns a language with, after downloading it where it is missing.
 
     Raises:
-        ModelLoadError: There is none, it can't be had, or it can't be loaded.
-        ServiceUnreachable: Where it lies does not answer.
+        ModelLoadError: The language has no model, or it can't be had or loaded.
+        ServiceUnreachable: The download server does not answer.
     """
     status = wav2vec2_status(language, model_dir, token=token, offline=offline)
     name = _find_name(language)
     if name is None or status.state == "missing":
-        raise not_to_be_had(status)
+        raise explain_missing(status)
     with quiet_libraries():
         try:
             if status.state == "fetchable":
@@ -216,7 +216,7 @@ def load_acoustic_model(
 
 
 def _explain(name: str, model_dir: Path, error: Exception) -> YivideoError:
-    # WhisperX raises its own error while it handles the one that says what is wrong.
+    # WhisperX raises its own error while it handles the one that names the cause.
     cause = error.__cause__ or error.__context__ or error
     known = classify(cause, stage="load")
     if type(known) is not SystemFault:
@@ -230,7 +230,7 @@ def _explain(name: str, model_dir: Path, error: Exception) -> YivideoError:
 def _load(language: str, device: str, model_dir: Path) -> tuple[Any, dict[str, Any]]:
     import whisperx
 
-    # It prints what goes wrong before it raises; stdout is for results.
+    # WhisperX prints errors before it raises them; stdout is for results.
     with contextlib.redirect_stdout(io.StringIO()):
         return whisperx.load_align_model(language, device, model_dir=str(model_dir), model_cache_only=True)
 
@@ -243,7 +243,7 @@ def _find_name(language: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _model_names(whisperx: Path) -> dict[str, str]:
-    """WhisperX's model for each language, read from its source: importing it would cost 10 to 20 s."""
+    """Return WhisperX's model for each language, read from its source: importing it takes 10 to 20 s."""
     tree = ast.parse((whisperx / "alignment.py").read_text(encoding="utf-8"))
     tables = {
         target.id: node.value
