@@ -1,26 +1,26 @@
 import socket
 
 import pytest
-from receivers import Hook, Mailbox, receive_mails, receive_posts
+from servers import MailServer, WebhookReceiver, serve_mail, serve_webhook
 
 from yivideo_pipeline.ledger.outbox import Notice
 
 
 @pytest.fixture
 def hook():
-    with receive_posts(Hook()) as hook:
+    with serve_webhook(WebhookReceiver()) as hook:
         yield hook
 
 
 @pytest.fixture
 def mailbox():
-    with receive_mails(Mailbox()) as box:
+    with serve_mail(MailServer()) as box:
         yield box
 
 
 @pytest.fixture
 def closed_port():
-    """A port that nobody listens on."""
+    """A port that no server listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]

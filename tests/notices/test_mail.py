@@ -1,4 +1,4 @@
-"""Mail reaches a server over plain, upgraded and encrypted connections; what it refuses is told rightly."""
+"""Mail reaches a server over plain, upgraded and encrypted connections; refusals are reported rightly."""
 
 import datetime
 import ipaddress
@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from receivers import Mailbox, receive_mails
+from servers import MailServer, serve_mail
 
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.notices.channels import Mail
@@ -30,7 +30,7 @@ def mail(port: int, timeout_s: float = 5.0, **changes) -> Mail:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """A certificate of 127.0.0.1 that nobody trusts yet, with its key, as a PEM file."""
+    """A certificate of 127.0.0.1 that is not trusted yet, with its key, as a PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
@@ -80,7 +80,7 @@ def test_the_login_is_made_with_the_settings_password(mailbox, notice):
     assert len(mailbox.mails) == 1
 
 
-def test_a_refused_login_is_the_settings_fault_and_keeps_the_password(mailbox, notice, caplog):
+def test_a_refused_login_is_a_fault_of_the_settings_and_hides_the_password(mailbox, notice, caplog):
     mailbox.password = "offen"
     with caplog.at_level(logging.DEBUG), pytest.raises(ConfigError, match="refused the login") as caught:
         mail(mailbox.port, smtp_user="me", smtp_password="geheim").send(notice)
@@ -98,7 +98,7 @@ def test_a_refused_login_is_the_settings_fault_and_keeps_the_password(mailbox, n
         ("MAIL'S END", "452 no room"),
     ],
 )
-def test_a_server_that_asks_to_come_back_is_asked_again(mailbox, notice, command, reply):
+def test_a_server_that_asks_to_try_later_is_worth_retrying(mailbox, notice, command, reply):
     mailbox.replies = {command: [reply] * 2}
     with pytest.raises(ServiceUnreachable, match=reply):
         mail(mailbox.port).send(notice)
@@ -108,46 +108,46 @@ def test_a_server_that_asks_to_come_back_is_asked_again(mailbox, notice, command
     ("command", "reply"),
     [("MAIL", "550 not from you"), ("RCPT", "550 nobody here"), ("MAIL'S END", "554 is spam")],
 )
-def test_a_server_that_will_never_take_it_is_not_asked_again(mailbox, notice, command, reply):
+def test_a_server_that_refuses_for_good_is_not_worth_retrying(mailbox, notice, command, reply):
     mailbox.replies = {command: [reply] * 2}
     with pytest.raises(ConfigError, match=reply):
         mail(mailbox.port).send(notice)
 
 
-def test_one_refused_receiver_does_not_keep_it_from_the_others(mailbox, notice, caplog):
+def test_one_refused_receiver_does_not_keep_the_mail_from_the_others(mailbox, notice, caplog):
     mailbox.replies = {"RCPT": ["550 nobody here"]}
     mail(mailbox.port).send(notice)
     assert len(mailbox.mails) == 1
     assert "refused some receivers (a@here.example: 550 nobody here)" in caplog.text
 
 
-def test_a_refused_connection_is_worth_trying_again(closed_port, notice):
-    with pytest.raises(ServiceUnreachable, match="does not take mail now"):
+def test_a_refused_connection_is_worth_retrying(closed_port, notice):
+    with pytest.raises(ServiceUnreachable, match="does not accept mail now"):
         mail(closed_port).send(notice)
 
 
-def test_a_server_that_keeps_silent_is_not_waited_for(notice):
+def test_a_silent_server_is_not_waited_for(notice):
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ServiceUnreachable):
         mail(silent.getsockname()[1], timeout_s=0.1).send(notice)
 
 
-def test_an_address_that_is_none_is_the_settings_fault(mailbox, notice):
-    with pytest.raises(ConfigError, match="as it is set"):
+def test_an_invalid_address_is_a_fault_of_the_settings(mailbox, notice):
+    with pytest.raises(ConfigError, match="with these settings"):
         mail(mailbox.port, mail_from="a\nBcc: all@there.example").send(notice)
     assert mailbox.mails == []
 
 
 @pytest.mark.parametrize(("security", "at_once"), [("starttls", False), ("tls", True)])
-def test_mail_goes_encrypted_to_a_server_that_is_trusted(monkeypatch, certificate, notice, security, at_once):
+def test_mail_is_sent_encrypted_to_a_trusted_server(monkeypatch, certificate, notice, security, at_once):
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with receive_mails(Mailbox(certificate=certificate, tls_at_once=at_once)) as box:
+    with serve_mail(MailServer(certificate=certificate, tls_at_once=at_once)) as box:
         mail(box.port, smtp_security=security).send(notice)
         assert len(box.mails) == 1
 
 
 @pytest.mark.parametrize(("security", "at_once"), [("starttls", False), ("tls", True)])
-def test_a_server_that_nobody_vouches_for_gets_no_mail(certificate, notice, security, at_once):
-    with receive_mails(Mailbox(password="offen", certificate=certificate, tls_at_once=at_once)) as box:
+def test_an_untrusted_server_gets_no_mail(certificate, notice, security, at_once):
+    with serve_mail(MailServer(password="offen", certificate=certificate, tls_at_once=at_once)) as box:
         with pytest.raises(ConfigError, match="certificate verify failed") as caught:
             mail(box.port, smtp_security=security, smtp_user="me", smtp_password="offen").send(notice)
         assert "notices.smtp_security" in caught.value.hint

@@ -1,4 +1,4 @@
-"""The outbox is emptied channel by channel: tried again where it may help, never sent twice."""
+"""The outbox is emptied channel by channel: retried where it may help, never sent twice."""
 
 import logging
 import time
@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from yivideo_pipeline.errors.retry import RetryOptions
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.outbox import Notice, Outbox
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.notices.channels import Webhook, channels_of
 from yivideo_pipeline.notices.sending import send_waiting
 from yivideo_pipeline.settings.sections import NoticeSettings
@@ -18,7 +18,7 @@ AT_ONCE = RetryOptions(max_attempts=3, base_delay_s=0, jitter=0)
 
 @pytest.fixture
 def outbox(home):
-    outbox = Outbox(open_ledger(home))
+    outbox = open_ledger(home).outbox
     for name in ("first", "second"):
         outbox.post(Notice("asks", name, (), name), 3600)
     return outbox
@@ -33,16 +33,16 @@ def test_every_notice_is_sent_once(outbox, hook):
     webhook = Webhook(SecretStr(hook.url))
     assert str(send_waiting(outbox, webhook, AT_ONCE, 60)) == "webhook: 2 sent"
     assert str(send_waiting(outbox, webhook, AT_ONCE, 60)) == "webhook: 0 sent"
-    assert [said["subject"] for _, said in hook.requests] == ["first", "second"]
+    assert [body["subject"] for _, body in hook.requests] == ["first", "second"]
 
 
-def test_a_server_that_fails_once_is_asked_again_at_once(outbox, hook):
+def test_a_server_that_fails_once_is_retried_at_once(outbox, hook):
     hook.statuses = [500, 503, 200]
     assert send_waiting(outbox, Webhook(SecretStr(hook.url)), AT_ONCE, 60).sent == 2
-    assert [said["subject"] for _, said in hook.requests] == ["first"] * 3 + ["second"]
+    assert [body["subject"] for _, body in hook.requests] == ["first"] * 3 + ["second"]
 
 
-def test_a_refused_notice_is_not_tried_again_and_does_not_keep_the_next(outbox, hook):
+def test_a_refused_notice_is_not_retried_and_does_not_block_the_next(outbox, hook):
     hook.statuses = [401]
     done = send_waiting(outbox, Webhook(SecretStr(hook.url)), AT_ONCE, 60)
     assert (done.sent, len(done.failures)) == (1, 1)
@@ -52,7 +52,7 @@ def test_a_refused_notice_is_not_tried_again_and_does_not_keep_the_next(outbox, 
     assert (waiting.notice.subject, waiting.attempts) == ("first", 1)
 
 
-def test_a_channel_that_is_down_is_asked_for_one_notice_only(outbox, hook):
+def test_a_channel_that_is_down_is_tried_with_one_notice_only(outbox, hook):
     hook.statuses = [500] * 9
     done = send_waiting(outbox, Webhook(SecretStr(hook.url)), AT_ONCE, 60)
     assert (done.sent, len(done.failures)) == (0, 1)
@@ -66,21 +66,21 @@ def test_a_dead_mail_server_does_not_stop_the_webhook(outbox, hook, closed_port,
         done = [send_waiting(outbox, channel, AT_ONCE, 60) for channel in (mail, webhook)]
     assert [one.sent for one in done] == [0, 2]
     assert "Attempt 1 of 3 failed" in caplog.text
-    assert "A notice could not be sent by mail: The mail server does not take mail now" in caplog.text
+    assert "A notice could not be sent by mail: The mail server does not accept mail now" in caplog.text
 
 
-def test_what_the_webhook_sent_the_mail_still_sends(outbox, hook, mailbox):
+def test_each_channel_sends_every_notice(outbox, hook, mailbox):
     webhook, mail = channels_of(settings(webhook_url=hook.url, smtp_port=mailbox.port))
     assert [send_waiting(outbox, channel, AT_ONCE, 60).sent for channel in (webhook, mail)] == [2, 2]
     assert [got["Subject"] for got in mailbox.mails] == ["[yivideo] first", "[yivideo] second"]
 
 
-def test_no_notice_is_begun_when_the_time_is_over(outbox, hook):
+def test_no_notice_is_started_when_the_time_is_over(outbox, hook):
     assert send_waiting(outbox, Webhook(SecretStr(hook.url)), AT_ONCE, 0).sent == 0
     assert hook.requests == []
 
 
-def test_what_nobody_foresaw_is_told_and_does_not_keep_the_next(outbox):
+def test_an_unexpected_error_is_reported_and_does_not_block_the_next_notice(outbox):
     seen = []
 
     class Odd:

@@ -80,9 +80,7 @@ class Webhook:
             with httpx.stream("POST", url, json=message_of(notice), timeout=self._timeout_s) as response:
                 status = response.status_code
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise ConfigError(
-                "The webhook's address is not an http or https address", _URL_HINT
-            ) from None
+            raise ConfigError("The webhook's address is not an http or https address", _URL_HINT) from None
         except httpx.TransportError as error:
             reason = detail(error).replace(url, MASK)
             raise ServiceUnreachable(f"The webhook does not answer ({reason})") from None
@@ -111,9 +109,7 @@ def _raise_for_status(status: int) -> None:
         raise ServiceUnreachable(f"The webhook's server fails (HTTP {status})")
     if 300 <= status < 400:
         # A redirect could send the notices anywhere.
-        raise ConfigError(
-            f"The webhook has moved (HTTP {status}), and redirects are not followed", _URL_HINT
-        )
+        raise ConfigError(f"The webhook has moved (HTTP {status}), and redirects are not followed", _URL_HINT)
     raise ConfigError(f"The webhook refused the notice (HTTP {status})", _URL_HINT)
 
 

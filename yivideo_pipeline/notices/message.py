@@ -1,4 +1,4 @@
-"""What notices say of failed runs and of videos that were set aside."""
+"""The texts of notices about failed runs and quarantined videos."""
 
 import hashlib
 import shlex
@@ -19,25 +19,25 @@ from yivideo_pipeline.ledger.outbox import Notice
 
 SUBJECT_CHARS = 200
 LISTED = 20
-"""Videos that a notice names; the run's page has all."""
+"""A notice names at most so many videos; the run's page has all."""
 
 _NOT_THE_VIDEO = (
     ConfigError, ConfigValidationError, DeviceLost, DiskError, MemoryExhausted, ModelLoadError,
     ServiceUnreachable,
 )  # fmt: skip
 NOT_THE_VIDEO = frozenset(error.kind for error in _NOT_THE_VIDEO)
-"""Kinds of errors that strike one video after the other: the trouble is the same one."""
+"""Kinds of errors that hit one video after the other: they are all the same problem."""
 
 
-def tell_failed_run(run_id: str, failures: Sequence[StageFailure], ui_url: str) -> Notice:
-    """Write the notice of a failed run.
+def failed_run_notice(run_id: str, failures: Sequence[StageFailure], ui_url: str) -> Notice:
+    """Return the notice of a failed run.
 
-    What is wrong with the machine is the same trouble whichever video it strikes: a full disk is told
-    once, not for each of a thousand videos.
+    A fault of the machine is the same problem whichever video it hits: a full disk is reported once, not for
+    each of a thousand videos.
 
     Args:
         run_id: The run, for the link.
-        failures: What failed in it; one at least.
+        failures: What failed in it; at least one.
         ui_url: Address of Dagster's UI.
     """
     first = failures[0]
@@ -47,35 +47,32 @@ def tell_failed_run(run_id: str, failures: Sequence[StageFailure], ui_url: str) 
         f"{where}: {first.message}"[:SUBJECT_CHARS]
         if len(failures) == 1
         else f"{len(failures)} videos failed in a run",
-        tuple(_list(failures)),
-        _fingerprint("run_failure", {_trouble(failed) for failed in failures}),
+        tuple(_list_failures(failures)),
+        _fingerprint("run_failure", {_problem(failed) for failed in failures}),
         Severity.HIGH,
         _page_of(run_id, ui_url),
     )
 
 
-def tell_quarantined(entries: Sequence[Quarantined], ui_url: str) -> Notice:
-    """Write the notice of videos that were set aside; one at least."""
+def quarantine_notice(entries: Sequence[Quarantined], ui_url: str) -> Notice:
+    """Return the notice of quarantined videos; at least one."""
     first = entries[0]
     one = len(entries) == 1
     release = f"yivideo quarantine release {shlex.quote(first.key)}" if one else "yivideo quarantine"
-    advice = (
-        "They are not tried again by themselves, until their files change."
-        f" To take them up again: `{release}`"
-    )
+    advice = f"They are not processed again until their files change or you release them: `{release}`"
     return Notice(
         "quarantine",
-        f"{first.key} was set aside: {first.failure.message}"[:SUBJECT_CHARS]
+        f"{first.key} was quarantined: {first.failure.message}"[:SUBJECT_CHARS]
         if one
-        else f"{len(entries)} videos set aside",
-        (*_list([entry.failure for entry in entries]), "", advice),
+        else f"{len(entries)} videos quarantined",
+        (*_list_failures([entry.failure for entry in entries]), "", advice),
         _fingerprint("quarantine", {f"{entry.key} {entry.since}" for entry in entries}),
         Severity.MEDIUM,
         _page_of(first.failure.run_id, ui_url) if one else ui_url,
     )
 
 
-def _list(failures: Sequence[StageFailure]) -> Iterable[str]:
+def _list_failures(failures: Sequence[StageFailure]) -> Iterable[str]:
     for failed in failures[:LISTED]:
         attempts = f", {failed.attempts} attempts" if failed.attempts > 1 else ""
         yield f"{failed.key}"
@@ -85,13 +82,13 @@ def _list(failures: Sequence[StageFailure]) -> Iterable[str]:
         yield f"and {len(failures) - LISTED} more"
 
 
-def _trouble(failed: StageFailure) -> str:
+def _problem(failed: StageFailure) -> str:
     key = "" if failed.kind in NOT_THE_VIDEO else failed.key
     return f"{failed.kind} {failed.stage} {key}"
 
 
-def _fingerprint(kind: str, troubles: set[str]) -> str:
-    return f"{kind}:{hashlib.sha256(chr(10).join(sorted(troubles)).encode()).hexdigest()[:32]}"
+def _fingerprint(kind: str, problems: set[str]) -> str:
+    return f"{kind}:{hashlib.sha256(chr(10).join(sorted(problems)).encode()).hexdigest()[:32]}"
 
 
 def _page_of(run_id: str, ui_url: str) -> str:

@@ -1,4 +1,4 @@
-"""Sends what waits in the outbox, each channel for itself."""
+"""Sends the notices that wait in the outbox, each channel independently."""
 
 import logging
 import time
@@ -12,12 +12,12 @@ from yivideo_pipeline.notices.channels import Channel
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 5.0
-"""Between two attempts at once; what needs longer rests in the outbox meanwhile."""
+"""Longest wait between two attempts in one round; after that the notice stays in the outbox."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What a channel did: how many notices it sent, and why it failed with others."""
+class SendResult:
+    """How many notices a channel sent, and why it failed to send others."""
 
     channel: str
     sent: int
@@ -28,16 +28,16 @@ class Sent:
         return f"{self.channel}: {self.sent} sent{failed}"
 
 
-def send_waiting(outbox: Outbox, channel: Channel, retry: RetryOptions, seconds: float) -> Sent:
+def send_waiting(outbox: Outbox, channel: Channel, retry: RetryOptions, seconds: float) -> SendResult:
     """Send the notices that wait for a channel, the oldest first.
 
-    One that was sent while the answer was lost, or the process ended right then, is sent again.
+    A notice is sent again if the reply to it was lost, or the process ended right then.
 
     Args:
         outbox: Where they wait.
-        channel: What sends them.
-        retry: How often a channel that does not answer is asked, with what waits.
-        seconds: No further notice is begun after so long.
+        channel: The channel that sends them.
+        retry: How often and after which waits an unreachable channel is retried.
+        seconds: No further notice is started after so long.
     """
     options = replace(retry, max_delay_s=min(retry.max_delay_s, LONGEST_WAIT_S))
     send = retry_by(options)(channel.send)
@@ -48,7 +48,7 @@ def send_waiting(outbox: Outbox, channel: Channel, retry: RetryOptions, seconds:
             break
         try:
             send(waiting.notice)
-        except Exception as error:  # noqa: BLE001 - noted, and told; the other channel goes on
+        except Exception as error:  # noqa: BLE001 - noted and logged; the other channel continues
             found = classify(error)
             log.warning("A notice could not be sent by %s: %s", channel.name, found)
             outbox.mark_failed(waiting, channel.name, str(found), time.time(), channel_down=found.retryable)
@@ -58,4 +58,4 @@ def send_waiting(outbox: Outbox, channel: Channel, retry: RetryOptions, seconds:
         else:
             outbox.mark_sent(waiting, channel.name, time.time())
             sent += 1
-    return Sent(channel.name, sent, tuple(failures))
+    return SendResult(channel.name, sent, tuple(failures))

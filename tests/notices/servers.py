@@ -1,4 +1,4 @@
-"""A web server and a mail server for tests: on real sockets, and answering as they are told."""
+"""A web server and a mail server for tests, on real sockets, with replies of the test's choice."""
 
 import base64
 import json
@@ -17,8 +17,8 @@ from socket import socket
 
 
 @dataclass
-class Hook:
-    """A webhook's receiver: answers with `statuses` in turn, then with 200."""
+class WebhookReceiver:
+    """The receiver of a webhook: replies with `statuses` in turn, then with 200."""
 
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
@@ -32,11 +32,11 @@ class Hook:
 
 
 @contextmanager
-def receive_posts(hook: Hook) -> Generator[Hook]:
+def serve_webhook(hook: WebhookReceiver) -> Generator[WebhookReceiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            hook.requests.append((self.path, said))
+            notice = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            hook.requests.append((self.path, notice))
             time.sleep(hook.silent_s)
             self.send_response(hook.statuses.pop(0) if hook.statuses else 200)
             for name, value in hook.headers.items():
@@ -45,18 +45,18 @@ def receive_posts(hook: Hook) -> Generator[Hook]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing on stderr."""
+            """Log nothing."""
 
-    with _served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+    with _running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
         hook.port = port
         yield hook
 
 
 @dataclass
-class Mailbox:
-    """A mail server: answers a command by `replies` in turn where it has some, else takes everything.
+class MailServer:
+    """A mail server: answers a command with `replies` in turn where it has some, else accepts everything.
 
-    With a certificate and its key (PEM files) it offers STARTTLS, or speaks TLS from the start.
+    With a certificate and its key (a PEM file) it offers STARTTLS, or speaks TLS from the start.
     """
 
     replies: dict[str, list[str]] = field(default_factory=dict)
@@ -70,40 +70,40 @@ class Mailbox:
 
 
 @contextmanager
-def receive_mails(box: Mailbox) -> Generator[Mailbox]:
+def serve_mail(box: MailServer) -> Generator[MailServer]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            conversation = _Conversation(box, self.request)
+            conversation = _SmtpSession(box, self.request)
             try:
-                conversation.hold()
+                conversation.run()
             except OSError:
                 box.commands.append("BROKEN OFF")
             finally:
-                conversation.end()
+                conversation.close()
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _served(Server(("127.0.0.1", 0), Handler)) as port:
+    with _running(Server(("127.0.0.1", 0), Handler)) as port:
         box.port = port
         yield box
 
 
-class _Conversation:
-    def __init__(self, box: Mailbox, connection: socket) -> None:
+class _SmtpSession:
+    def __init__(self, box: MailServer, connection: socket) -> None:
         self._box = box
         self._connection = connection
         self._lines = connection.makefile("rb")
 
-    def hold(self) -> None:
+    def run(self) -> None:
         if self._box.tls_at_once:
             self._encrypt()
-        self._say(self._reply_to("CONNECT", "220 ready"))
+        self._send(self._reply_to("CONNECT", "220 ready"))
         while line := self._lines.readline().decode().strip():
             command = line.split()[0].upper()
             self._box.commands.append(command)
             answer = getattr(self, f"_{command.lower()}", None)
-            self._say(self._reply_to(command, answer(line) if answer else "250 ok"))
+            self._send(self._reply_to(command, answer(line) if answer else "250 ok"))
             if command == "QUIT":
                 return
             if command == "DATA":
@@ -111,15 +111,15 @@ class _Conversation:
             if command == "STARTTLS":
                 self._encrypt()
 
-    def end(self) -> None:
+    def close(self) -> None:
         self._lines.close()
         self._connection.close()
 
     def _reply_to(self, command: str, usual: str) -> str:
-        told = self._box.replies.get(command)
-        return told.pop(0) if told else usual
+        replies = self._box.replies.get(command)
+        return replies.pop(0) if replies else usual
 
-    def _say(self, reply: str) -> None:
+    def _send(self, reply: str) -> None:
         self._connection.sendall(reply.encode() + b"\r\n")
 
     def _encrypt(self) -> None:
@@ -137,10 +137,10 @@ class _Conversation:
         return "220 go on"
 
     def _auth(self, line: str) -> str:
-        said = base64.b64decode(line.split()[2]).decode().split("\0")
-        if said[2] == self._box.password:
+        login = base64.b64decode(line.split()[2]).decode().split("\0")
+        if login[2] == self._box.password:
             return "235 welcome"
-        return f"535 {said[2]} is not the password"  # a server that can't keep a secret
+        return f"535 {login[2]} is not the password"  # a server that can't keep a secret
 
     def _rcpt(self, line: str) -> str:
         self._box.receivers.append(line.partition("<")[2].partition(">")[0])
@@ -159,11 +159,11 @@ class _Conversation:
         reply = self._reply_to("MAIL'S END", "250 taken")
         if reply.startswith("250"):
             self._box.mails.append(message_from_bytes(b"".join(lines), policy=policy.default))
-        self._say(reply)
+        self._send(reply)
 
 
 @contextmanager
-def _served(server: socketserver.TCPServer) -> Generator[int]:
+def _running(server: socketserver.TCPServer) -> Generator[int]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
