@@ -1,11 +1,12 @@
-"""A person can see whether notices arrive, before anything fails."""
+"""The user sees whether notices arrive, before anything fails."""
 
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from command import run, settings
+
+from tests.cli.command import run, settings
 
 
 @pytest.fixture
@@ -37,14 +38,14 @@ def received():
     server.server_close()
 
 
-def test_without_a_channel_it_says_what_to_set(environment):
+def test_without_a_channel_it_names_the_settings_to_set(environment):
     ended = run(environment, "notify")
     assert ended.returncode == 2
-    assert "Nobody is to be told." in ended.stderr
+    assert "No channel for notices is set." in ended.stderr
     assert "notices.webhook_url" in ended.stderr
 
 
-def test_a_trial_is_sent_by_each_channel_and_a_dead_one_is_told(environment, received):
+def test_a_test_notice_is_sent_by_each_channel_and_a_dead_one_is_reported(environment, received):
     port, paths = received
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -59,6 +60,6 @@ def test_a_trial_is_sent_by_each_channel_and_a_dead_one_is_told(environment, rec
         ended = run({**environment, **channels}, "notify")
     assert ended.returncode == 1
     assert ended.stdout.splitlines()[0] == "webhook: sent"
-    assert ended.stdout.splitlines()[1].startswith("mail: The mail server does not take mail now")
+    assert ended.stdout.splitlines()[1].startswith("mail: The mail server does not accept mail now")
     assert "geheim" not in ended.stdout + ended.stderr
     assert paths == ["/geheim"]

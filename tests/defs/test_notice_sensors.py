@@ -138,10 +138,10 @@ def test_videos_set_aside_are_told_once(bench, watch, received):
     for key in ("a.mp4", "b.mp4"):
         failed = failures.note_failure(key, "audio", "root", DiskFull("The disk is full"), 3)
         failures.quarantine(key, failed, 10, 20)
-    assert watch.tick("tell_quarantined").skip_message == "Will be told: 2 videos set aside"
+    assert watch.tick("tell_quarantined").skip_message == "Will be told: 2 videos quarantined"
     assert watch.tick("tell_quarantined").skip_message == "No further video was set aside"
     watch.tick("send_notices")
-    assert subjects(received) == ["2 videos set aside"]
+    assert subjects(received) == ["2 videos quarantined"]
 
 
 def test_a_dead_channel_is_told_in_the_tick_without_its_address(bench, watch):

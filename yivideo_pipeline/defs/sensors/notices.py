@@ -9,7 +9,7 @@ from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.notices.channels import channels_of
-from yivideo_pipeline.notices.message import tell_failed_run, tell_quarantined
+from yivideo_pipeline.notices.message import failed_run_notice, quarantine_notice
 from yivideo_pipeline.notices.sending import send_waiting
 from yivideo_pipeline.settings.tree import Settings
 
@@ -49,7 +49,7 @@ def _tell_run_failures(settings: Settings) -> dg.SensorDefinition:
             return None
         known = ledger.failures.failed_in(run.root_run_id or run.run_id)
         failures = list(known.values()) or _failures_by_events(context)
-        notice = tell_failed_run(run.run_id, failures, settings.notices.ui_url)
+        notice = failed_run_notice(run.run_id, failures, settings.notices.ui_url)
         posted = ledger.outbox.post(notice, settings.notices.repeat_after_h * 3600)
         context.log.info(f"{'Will be told' if posted else 'Told not long ago'}: {notice.subject}")
         return None
@@ -73,7 +73,7 @@ def _tell_quarantined(settings: Settings) -> dg.SensorDefinition:
         new = [entry for entry in ledger.failures.quarantined().values() if entry.since > seen]
         if not new:
             return dg.SkipReason("No further video was set aside")
-        notice = tell_quarantined(new, settings.notices.ui_url)
+        notice = quarantine_notice(new, settings.notices.ui_url)
         ledger.outbox.post(notice, settings.notices.repeat_after_h * 3600)
         context.update_cursor(repr(max(entry.since for entry in new)))
         return dg.SkipReason(f"Will be told: {notice.subject}")
