@@ -6,12 +6,15 @@ library reads them at import, and again around each test.
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from yivideo_pipeline.speech.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,3 +82,15 @@ def tiny_weights(model_dir: Path) -> "Weights":
     from yivideo_pipeline.speech.weights import find_weights
 
     return find_weights("tiny.en", model_dir)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator["Browser"]:
+    """Chromium, for a module with the marks `NEEDS_CHROMIUM`.
+
+    Not of the whole session: while Playwright runs, no other test of the process can use asyncio.run.
+    """
+    from tests.browser import run_chromium
+
+    with run_chromium() as chromium:
+        yield chromium

@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from tests.make_history import STAGES
 from tests.service.logged_work import HINT, log_failures, log_videos, wait_for
-from tests.service.serving import SAMPLES, run_server
+from tests.service.server import SAMPLES, run_server
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.service.performance import operations

@@ -1,1 +1,1 @@
-"""Review: a video with its subtitles, which a person corrects."""
+"""Review: a video with its subtitles, which a user corrects."""

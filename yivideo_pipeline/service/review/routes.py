@@ -1,115 +1,64 @@
-"""`/api/v1/review`: what the review page needs of one video, and what it saves.
+"""`/api/v1/review`: what the review page loads and saves, and the files that it plays and offers.
 
 A video's key is one part of the address, percent-encoded as a whole (`/` may stay as it is).
 """
 
+import gzip
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
+from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
-from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RESPONSE
 from yivideo_pipeline.service.review.versions import (
     Differences,
     Review,
-    Saved,
+    SavedVersion,
     SaveRequest,
     check_cues,
-    differences,
-    packed,
+    find_differences,
     review_of,
     save,
 )
-from yivideo_pipeline.service.review.video import SOUND, Reviewed, Subtitled, find_video, require_subtitles
+from yivideo_pipeline.service.review.video import (
+    AUDIO_FILE,
+    ReviewedSubtitles,
+    ReviewedVideo,
+    find_video,
+    media_type_of,
+    require_subtitles,
+)
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.storage.edits import TimedText
 from yivideo_pipeline.subtitles.delivery import title_of
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
 
-# PART service/review/files.py: The files that the review hands out: the video's type, and its subtitles in any format.
-
-_WEB_CODECS = {"vp8", "vp9", "av1", "opus", "vorbis"}
-_TYPES = {
-    "mov": "mp4", "mpegts": "mp2t", "avi": "x-msvideo", "asf": "x-ms-wmv", "flv": "x-flv", "mpeg": "mpeg",
-    "ogg": "ogg",
-}  # fmt: skip
-
-
-def media_type_of(info: MediaInfo) -> str:
-    """Return the content type of a video by what it holds, whatever its name says."""
-    container = info.container.split(",")[0]
-    kind = "video" if info.video_stream else "audio"
-    if container == "matroska":
-        codecs = {stream.codec for stream in info.streams if stream.kind in ("video", "audio")}
-        return f"{kind}/webm" if codecs <= _WEB_CODECS else f"{kind}/x-matroska"
-    return f"{kind}/{_TYPES[container]}" if container in _TYPES else "application/octet-stream"
-
-
-def subtitle_file(subtitles: Subtitled, kind: SubtitleFormat, version: str) -> Response:
-    """Return the subtitles of a video as a file to download.
-
-    Args:
-        subtitles: Whose.
-        kind: The format.
-        version: `standing`, `machine`, or the number of a version that was saved.
-
-    Raises:
-        Refused: 404 where no such version was saved.
-    """
-    texts = _texts(subtitles, version)
-    cues = time_cues(subtitles.machine if texts is None else texts, subtitles.heard)
-    said = subtitles.heard if texts is None else as_transcript(cues, subtitles.heard)
-    text = render(cues, said, kind, title_of(subtitles.video.path))
-    name = quote(f"{title_of(subtitles.video.path)}.{subtitles.language}.{kind}")
-    return Response(
-        text.encode(),
-        media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",
-        headers={
-            "Content-Disposition": f"attachment; filename*=utf-8''{name}",
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-        },
-    )
-
-
-def _texts(subtitles: Subtitled, version: str) -> tuple[TimedText, ...] | None:
-    """The cues of an edited version; None for the machine's."""
-    if version == "machine":
-        return None
-    if version == "standing":
-        return subtitles.edited
-    edit = subtitles.edits.find(subtitles.artifact.video_hash, subtitles.language, int(version))
-    if edit is None:
-        raise Refused(404, "not_found", f"There is no version {version}", "Versions are counted from 1")
-    return edit.cues
-
-
 router = APIRouter(prefix="/api/v1/review", tags=["review"])
 
 Key = Annotated[str, Path(max_length=8192, description="The video's partition key")]
 NOT_SNIFFED = {"X-Content-Type-Options": "nosniff"}
+GZIP_LEVEL = 4
+MIN_GZIP_BYTES = 1400
+"""A response that fits into one packet is not compressed."""
+
 _FILE = {"content": {kind: {} for kind in ("video/*", "audio/*", "application/octet-stream")}}
 IN_PARTS: dict[int | str, dict[str, Any]] = {
     200: _FILE,
     206: {"description": "A part of the file", **_FILE},
-    416: {"description": "It has no such part", "content": {"text/plain": {}}},
+    416: {"description": "The file has no such part", "content": {"text/plain": {}}},
 }
-
-
-def _find(key: str, shared: ServiceState) -> Reviewed:
-    return find_video(key, shared.storage, shared.settings)
 
 
 @router.head("/{key:path}/media", include_in_schema=False)
 @router.get("/{key:path}/media", response_class=FileResponse, responses=IN_PARTS)
 def media(key: Key, shared: Shared) -> FileResponse:
-    """The video's own file, whole or in parts."""
+    """Return the video's own file, whole or in parts."""
     video = _find(key, shared)
     if video.info is None or video.file is None:
         raise Refused(
@@ -121,13 +70,13 @@ def media(key: Key, shared: Shared) -> FileResponse:
 @router.head("/{key:path}/sound", include_in_schema=False)
 @router.get("/{key:path}/sound", response_class=FileResponse, responses=IN_PARTS)
 def sound(key: Key, shared: Shared) -> FileResponse:
-    """The sound that was transcribed, as WAV: for what a browser can't play."""
-    audio = _find(key, shared).made("audio")
-    if audio is None or SOUND not in audio.files:
-        raise Refused(404, "no_media", "The sound of this video was not kept", "Process the video again")
-    lent = shared.storage.local_copy(audio, SOUND)
-    given_back = BackgroundTask(lent.__exit__, None, None, None)
-    return FileResponse(lent.__enter__(), media_type="audio/wav", headers=NOT_SNIFFED, background=given_back)
+    """Return the audio that was transcribed as WAV, for videos that a browser can't play."""
+    audio = _find(key, shared).artifact("audio")
+    if audio is None or AUDIO_FILE not in audio.files:
+        raise Refused(404, "no_media", "The video's audio was not kept", "Process the video again")
+    copy = shared.storage.local_copy(audio, AUDIO_FILE)
+    after = BackgroundTask(copy.__exit__, None, None, None)
+    return FileResponse(copy.__enter__(), media_type="audio/wav", headers=NOT_SNIFFED, background=after)
 
 
 @router.get("/{key:path}/subtitles.{kind}", response_class=Response, responses=SUBTITLE_RESPONSE)
@@ -137,41 +86,97 @@ def subtitles(
     shared: Shared,
     version: Annotated[
         str,
-        Query(pattern=r"^(standing|machine|[1-9][0-9]{0,8})$", description="A number: one that was saved"),
+        Query(
+            pattern=r"^(standing|machine|[1-9][0-9]{0,8})$", description="A number: a version that was saved"
+        ),
     ] = "standing",
 ) -> Response:
-    """The subtitles as a file, in any format: the version that stands, the machine's or an earlier one."""
-    return subtitle_file(require_subtitles(_find(key, shared)), kind, version)
+    """Return the subtitles in any format: the current version, the machine's or an earlier one."""
+    return _subtitle_file(require_subtitles(_find(key, shared)), kind, version)
 
 
 @router.get("/{key:path}/differences", response_model=Differences)
 def show_differences(key: Key, shared: Shared, request: Request) -> Response:
-    """Where the version edited by hand differs from the machine's."""
+    """Return where the version edited by hand differs from the machine's."""
     found = require_subtitles(_find(key, shared))
-    return packed(Differences(differences=differences(found)), request)
+    return _compressed(Differences(differences=find_differences(found)), request)
 
 
 @router.put("/{key:path}/cues")
-def save_cues(key: Key, body: SaveRequest, shared: Shared, request: Request) -> Saved:
-    """Save all cues as a version edited by hand; no run ever puts its own in their place."""
+def save_cues(key: Key, body: SaveRequest, shared: Shared, request: Request) -> SavedVersion:
+    """Save all cues as a version edited by hand, which no run replaces."""
     found = require_subtitles(_find(key, shared))
-    return save(found, check_cues(body.cues, found.end_ms), body.version, _from(request))
+    return save(found, check_cues(body.cues, found.end_ms), body.version, _client(request))
 
 
 @router.delete("/{key:path}/edits")
-def back_to_machine(
+def restore_machine_version(
     key: Key, shared: Shared, request: Request, version: Annotated[int, Query(ge=1, le=10**9)]
-) -> Saved:
-    """Go back to the machine's subtitles; the versions edited by hand are kept."""
-    return save(require_subtitles(_find(key, shared)), None, version, _from(request))
+) -> SavedVersion:
+    """Restore the machine's subtitles; the versions edited by hand are kept."""
+    return save(require_subtitles(_find(key, shared)), None, version, _client(request))
 
 
-# The last one: a key may have slashes in it, so this address takes all that the others leave.
+# The last route: a key may contain slashes, so this path matches all that the others do not.
 @router.get("/{key:path}", response_model=Review)
 def review(key: Key, shared: Shared, request: Request) -> Response:
-    """All that the page shows: how far the video is, its cues with their words, what was edited."""
-    return packed(review_of(_find(key, shared)), request)
+    """Return all that the page shows: the stages that are done, the cues with their words, the edits."""
+    return _compressed(review_of(_find(key, shared)), request)
 
 
-def _from(request: Request) -> str:
+def _find(key: str, shared: ServiceState) -> ReviewedVideo:
+    return find_video(key, shared.storage, shared.settings)
+
+
+def _client(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _subtitle_file(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: str) -> Response:
+    """Return the subtitles as a file to download.
+
+    Args:
+        subtitles: The subtitles.
+        kind: The format.
+        version: `standing` for the current version, `machine`, or the number of a version that was saved.
+
+    Raises:
+        Refused: 404 if no such version was saved.
+    """
+    edited = _edited_cues(subtitles, version)
+    cues = time_cues(subtitles.machine if edited is None else edited, subtitles.transcript)
+    transcript = subtitles.transcript if edited is None else as_transcript(cues, subtitles.transcript)
+    title = title_of(subtitles.video.path)
+    text = render(cues, transcript, kind, title)
+    name = quote(f"{title}.{subtitles.language}.{kind}")
+    return Response(
+        text.encode(),
+        media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",
+        headers={
+            "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+            "Cache-Control": "no-store",
+            **NOT_SNIFFED,
+        },
+    )
+
+
+def _edited_cues(subtitles: ReviewedSubtitles, version: str) -> tuple[TimedText, ...] | None:
+    """Return the cues of an edited version; None for the machine's."""
+    if version == "machine":
+        return None
+    if version == "standing":
+        return subtitles.edited
+    edit = subtitles.edits.find(subtitles.artifact.video_hash, subtitles.language, int(version))
+    if edit is None:
+        raise Refused(404, "not_found", f"There is no version {version}", "Versions are counted from 1")
+    return edit.cues
+
+
+def _compressed(content: BaseModel, request: Request) -> Response:
+    """Return JSON, compressed if the client accepts that: a long transcript has several megabytes."""
+    data = content.model_dump_json().encode()
+    headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+    if "gzip" in request.headers.get("accept-encoding", "") and len(data) > MIN_GZIP_BYTES:
+        headers["Content-Encoding"] = "gzip"
+        data = gzip.compress(data, GZIP_LEVEL)
+    return Response(data, media_type="application/json", headers=headers)

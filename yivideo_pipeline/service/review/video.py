@@ -1,4 +1,4 @@
-"""One video as it can be reviewed: what the stages made of it, and its files."""
+"""One video as it is reviewed: the artifacts of its stages, its file, and its subtitles."""
 
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -15,46 +15,59 @@ from yivideo_pipeline.storage.edits import Edit, Edits, TimedText
 from yivideo_pipeline.storage.partition_keys import path_of, place_of
 from yivideo_pipeline.subtitles.cues import build_cues
 
-SOUND = "audio.wav"
+AUDIO_FILE = "audio.wav"
+
+_WEB_CODECS = {"vp8", "vp9", "av1", "opus", "vorbis"}
+_MEDIA_TYPES = {
+    "mov": "mp4", "mpegts": "mp2t", "avi": "x-msvideo", "asf": "x-ms-wmv", "flv": "x-flv", "mpeg": "mpeg",
+    "ogg": "ogg",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Reviewed:
-    """What is known of one video; each part is read when it is asked for."""
+class ReviewedVideo:
+    """One video; its artifacts are read when they are asked for.
+
+    Attributes:
+        key: Its partition key.
+        path: Where its file is, or was.
+        storage: Keeps its artifacts and edits.
+        options: The subtitle options of artifacts that hold none, since an older version made them.
+    """
 
     key: str
     path: Path
     storage: Storage
-    settings: Settings
-    _seen: dict[str, Artifact | None] = field(default_factory=dict)
+    options: SubtitleOptions
+    _artifacts: dict[str, Artifact | None] = field(default_factory=dict)
 
-    def made(self, stage: str) -> Artifact | None:
-        """Return what a stage made last."""
-        if stage not in self._seen:
-            self._seen[stage] = self.storage.recall(self.key, stage)
-        return self._seen[stage]
+    def artifact(self, stage: str) -> Artifact | None:
+        """Return the last artifact of a stage."""
+        if stage not in self._artifacts:
+            self._artifacts[stage] = self.storage.recall(self.key, stage)
+        return self._artifacts[stage]
 
     @cached_property
     def info(self) -> MediaInfo | None:
-        """What the file holds; None where no run has looked yet."""
-        video = self.made("video")
+        """The contents of the file; None if no run has inspected it yet."""
+        video = self.artifact("video")
         return MediaInfo.model_validate(video.document) if video else None
 
     @cached_property
     def file(self) -> Path | None:
-        """The video's file; None where it is gone, or is not the one that was processed."""
+        """The video's file; None if it is gone, or is not the one that was processed."""
         if self.info is None or not self.path.is_file():
             return None
         return self.path if self.path.stat().st_size == self.info.size_bytes else None
 
 
 @dataclass(frozen=True)
-class Subtitled:
-    """The subtitles of one video: the machine's, and what somebody made of them by hand."""
+class ReviewedSubtitles:
+    """The subtitles of one video: the machine version, and the version that was edited by hand."""
 
-    video: Reviewed
+    video: ReviewedVideo
     artifact: Artifact
-    heard: Transcript
+    transcript: Transcript
 
     @property
     def language(self) -> str:
@@ -63,82 +76,94 @@ class Subtitled:
 
     @property
     def options(self) -> SubtitleOptions:
-        """By which words became cues; of older runs nobody noted it, and the settings stand in."""
-        told = self.artifact.document.get("options")
-        return SubtitleOptions.model_validate(told) if told else self.video.settings.subtitles
+        """The options by which words became cues."""
+        noted = self.artifact.document.get("options")
+        return SubtitleOptions.model_validate(noted) if noted else self.video.options
 
     @cached_property
     def machine(self) -> tuple[TimedText, ...]:
-        """The machine's cues."""
-        told = self.artifact.document.get("cues")
-        return _cut(self.heard, self.options) if told is None else tuple(TimedText(*cue) for cue in told)
+        """The cues of the machine version."""
+        noted = self.artifact.document.get("cues")
+        if noted is None:  # an older version of the pipeline kept no cues
+            return _build_cues(self.transcript, self.options)
+        return tuple(TimedText(*cue) for cue in noted)
 
     @cached_property
     def latest(self) -> Edit | None:
-        """What was saved last by hand, if anything ever was."""
+        """The version that was saved last, if any was."""
         return self.edits.latest(self.artifact.video_hash, self.language)
 
     @property
     def edits(self) -> Edits:
-        """Where edited versions are kept."""
+        """Keeps the edited versions."""
         return Edits(self.video.storage)
 
     @property
     def edited(self) -> tuple[TimedText, ...] | None:
-        """The cues that stand in place of the machine's; None where the machine's do."""
+        """The edited cues, which replace the machine's; None while the machine version is current."""
         return self.latest.cues if self.latest else None
 
     @property
     def version(self) -> int:
-        """The number of the version saved last; 0 where none was."""
+        """The number of the version that was saved last; 0 if none was."""
         return self.latest.version if self.latest else 0
 
     @property
     def end_ms(self) -> int:
-        """Where the video ends; the machine shows its last words a little beyond it sometimes."""
+        """The end of the video; the machine's last cue may end a little later."""
         info = self.video.info
-        length_s = max(self.heard.duration_s, (info.duration_s if info else None) or 0.0)
+        length_s = max(self.transcript.duration_s, (info.duration_s if info else None) or 0.0)
         return max(round(length_s * 1000), *(cue.end_ms for cue in self.machine[-1:]), 0)
 
 
-def find_video(key: str, storage: Storage, settings: Settings) -> Reviewed:
-    """Return a video by its partition key: one that a run has seen, or one of the library.
+def find_video(key: str, storage: Storage, settings: Settings) -> ReviewedVideo:
+    """Return a video by its partition key: one that a run has inspected, or one of the library.
 
     Raises:
         Refused: 404 for any other name.
     """
-    unknown = Refused(404, "not_found", "There is no such video", "The library lists those there are")
+    unknown = Refused(404, "not_found", "There is no such video", "The library lists all videos")
     try:
         path = path_of(key, settings.library.roots)
     except ValueError as error:
         raise unknown from error
-    video = Reviewed(key, path, storage, settings)
-    if video.info is None and not _waits_in_library(key, path, settings):
+    video = ReviewedVideo(key, path, storage, settings.subtitles)
+    if video.info is None and not _is_in_library(key, path, settings):
         raise unknown
     return video
 
 
-def find_subtitles(video: Reviewed) -> Subtitled | None:
-    """Return the subtitles of a video; None as long as there are none of its present content."""
-    artifact, timed = video.made("subtitles"), video.made("alignment")
-    if artifact is None or timed is None or artifact.video_hash != timed.video_hash:
+def find_subtitles(video: ReviewedVideo) -> ReviewedSubtitles | None:
+    """Return the subtitles of a video; None while there are none of its present content."""
+    subtitles, alignment = video.artifact("subtitles"), video.artifact("alignment")
+    if subtitles is None or alignment is None or subtitles.video_hash != alignment.video_hash:
         return None
-    return Subtitled(video, artifact, Transcript.model_validate(timed.document))
+    return ReviewedSubtitles(video, subtitles, Transcript.model_validate(alignment.document))
 
 
-def require_subtitles(video: Reviewed) -> Subtitled:
+def require_subtitles(video: ReviewedVideo) -> ReviewedSubtitles:
     """Return the subtitles of a video.
 
     Raises:
-        Refused: 409 as long as there are none.
+        Refused: 409 while there are none.
     """
     subtitles = find_subtitles(video)
     if subtitles is None:
-        raise Refused(409, "not_processed", "There are no subtitles of this video yet", "Wait for its run")
+        raise Refused(409, "not_processed", "The video has no subtitles yet", "Wait for its run")
     return subtitles
 
 
-def _waits_in_library(key: str, path: Path, settings: Settings) -> bool:
+def media_type_of(info: MediaInfo) -> str:
+    """Return the media type of a video by its contents, whatever its file name says."""
+    container = info.container.split(",")[0]
+    kind = "video" if info.video_stream else "audio"
+    if container == "matroska":
+        codecs = {stream.codec for stream in info.streams if stream.kind in ("video", "audio")}
+        return f"{kind}/webm" if codecs <= _WEB_CODECS else f"{kind}/x-matroska"
+    return f"{kind}/{_MEDIA_TYPES[container]}" if container in _MEDIA_TYPES else "application/octet-stream"
+
+
+def _is_in_library(key: str, path: Path, settings: Settings) -> bool:
     if key.startswith("/") or "\0" in str(path) or not path.is_file():
         return False
     root, below = place_of(key, settings.library.roots)
@@ -148,5 +173,5 @@ def _waits_in_library(key: str, path: Path, settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _cut(heard: Transcript, options: SubtitleOptions) -> tuple[TimedText, ...]:
-    return tuple(TimedText(cue.start_ms, cue.end_ms, cue.text) for cue in build_cues(heard, options))
+def _build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[TimedText, ...]:
+    return tuple(TimedText(cue.start_ms, cue.end_ms, cue.text) for cue in build_cues(transcript, options))

@@ -1,31 +1,21 @@
-"""What a person sees in Chromium of the dashboard and the library."""
+"""The dashboard and the library in Chromium."""
 
-import os
-import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright import sync_api as playwright
-from serving import SAMPLES, run_server
-from shelves import BROKEN, CHINESE, GOOD, ODD, TALK, run_filled
-from workflow_stack import run_stack
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
-]
+from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
+from tests.service.pages.filled_library import BROKEN, CHINESE, GOOD, ODD, TALK
+from tests.service.server import SAMPLES, run_server
+from tests.service.workflow_stack import run_stack
 
-ALONE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+pytestmark = NEEDS_CHROMIUM
+
 PATIENCE_MS = 90_000
 KEY = "a long enough key"
 REFUSED = "Failed to load resource"
 """Chromium's own line for any answer that is an error."""
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""Folder that pictures for the documentation are written to (`make pictures`)."""
-# The share of text and ground in the brightness of each other, as WCAG 2 reckons it.
+# All texts whose contrast with their background is below 4.5, as WCAG 2 defines it.
 CONTRAST = """() => {
   const number = (text) => text.match(/[\\d.]+/g).map(Number);
   const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
@@ -40,7 +30,7 @@ CONTRAST = """() => {
   const poor = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !element.checkVisibility() || element.closest(".unseen, .skip")) continue;
+    if (!own || !element.checkVisibility() || element.closest(".visually-hidden, .skip")) continue;
     const [a, b] = [light(number(getComputedStyle(element).color)), light(ground(element))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${element.textContent.trim()}`);
@@ -49,36 +39,18 @@ CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory, model_dir, tiny_weights):
-    with run_filled(tmp_path_factory.mktemp("pages"), model_dir) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ALONE)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def open_page(browser):
-    """Opens pages that must ask nobody but their own server, and meet no error in their scripts."""
+    """Opens pages that must send requests to their own server only, and cause no error."""
     opened, problems = [], []
 
-    def open_one(
-        address: str, path: str, width: int = 1280, expected: str = "", **options
-    ) -> playwright.Page:
+    def open_one(address: str, path: str, width: int = 1280, expected: str = "", **options):
         context = browser.new_context(
             base_url=address, viewport={"width": width, "height": 900}, locale="en-GB", **options
         )
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("request", lambda request: problems.extend(_foreign(request.url, address)))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda line: problems.extend(_wrong(line, expected)))
+        problems.append(watch(page, address, expected=expected))
         opened.append(context)
         page.goto(path)
         return page
@@ -86,22 +58,7 @@ def open_page(browser):
     yield open_one
     for context in opened:
         context.close()
-    assert problems == []
-
-
-def _foreign(url: str, address: str) -> list[str]:
-    return [url] if urlsplit(url).netloc not in ("", urlsplit(address).netloc) else []
-
-
-def _wrong(line: playwright.ConsoleMessage, expected: str) -> list[str]:
-    is_wrong = line.type == "error" and not (expected and line.text.startswith(expected))
-    return [line.text] if is_wrong else []
-
-
-def keep_picture(page, name: str) -> None:
-    if SCREENSHOTS:
-        page.wait_for_timeout(1500)  # what moves comes to rest
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+    assert not any(problems), problems
 
 
 def row(page, name: str):
@@ -119,7 +76,7 @@ def test_the_dashboard_shows_what_was_really_processed(filled, open_page):
     assert done.inner_text() == str(len(GOOD))
     assert page.locator("#stages tbody tr").count() == 5
     assert "breaks off" in page.locator("#failures").inner_text()
-    for name in ("Throughput", "Time a video", "Operations", "Memory and processor"):
+    for name in ("Throughput", "Processing time per video", "Operations", "Memory and CPU"):
         chart = page.get_by_role("img", name=name)
         chart.wait_for()
         assert ":" in chart.get_attribute("aria-label"), "it says the latest figures"
@@ -130,7 +87,7 @@ def test_the_dashboard_shows_what_was_really_processed(filled, open_page):
 def test_behind_each_chart_there_is_a_table(filled, open_page):
     page = open_page(filled.url, "/?since=1h")
     figure = page.locator("[data-chart=success]")
-    figure.get_by_text("As a table").click()
+    figure.get_by_text("Show as table").click()
     cells = figure.locator("tbody td:nth-child(2)")
     cells.first.wait_for()
     assert sum(int(text) for text in cells.all_inner_texts()) == len(GOOD) + 1
@@ -203,7 +160,7 @@ def test_the_language_can_be_switched_and_keeps_the_search(filled, open_page):
     page = open_page(filled.url, "/library?q=harbour")
     page.get_by_role("link", name="中文").click()
     page.get_by_role("heading", name="视频库").wait_for()
-    assert page.get_by_label("搜索名称").input_value() == "harbour"
+    assert page.get_by_label("按名称搜索").input_value() == "harbour"
     assert page.locator("#rows tr").count() == 1
     page.goto("/")
     page.get_by_text("中位耗时").wait_for()
@@ -212,7 +169,7 @@ def test_the_language_can_be_switched_and_keeps_the_search(filled, open_page):
 def test_the_keyboard_reaches_the_content_at_once_and_the_menus(filled, open_page):
     page = open_page(filled.url, "/library")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
     menu = row(page, TALK).locator("summary")
@@ -248,9 +205,9 @@ def test_subtitles_are_downloaded_from_the_menu(filled, open_page):
 def test_a_file_is_sent_while_dagster_is_away_and_the_page_says_so(filled, open_page):
     page = open_page(filled.url, "/library", expected=REFUSED)
     page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
-    told = page.locator("#uploads .told")
+    status = page.locator("#uploads .status")
     page.get_by_text("but was not started: Dagster does not answer").first.wait_for()
-    assert "yivideo up" in told.inner_text()
+    assert "yivideo up" in status.inner_text()
     sent = filled.home / "inbox" / "harbour-15s.mp4"
     assert sent.read_bytes() == (SAMPLES / "harbour-15s.mp4").read_bytes()
 
@@ -260,15 +217,15 @@ def test_a_video_that_is_sent_is_followed_until_its_subtitles_are_there(
 ):
     with run_stack(tmp_path, model_dir) as stack:
         page = open_page(stack.server.url, "/library")
-        page.get_by_text("Nothing is here yet").wait_for()
+        page.get_by_text("There are no videos yet").wait_for()
         page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
         page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
-        page.get_by_text("harbour-15s.mp4: the subtitles are there").wait_for()
+        page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
         line = row(page, "harbour-15s.mp4")
         line.get_by_text("Done").wait_for()
         line.locator("summary").click()
         line.get_by_role("button", name="Process again").click()
         line.get_by_role("progressbar").wait_for()
         line.get_by_text("Done").wait_for()
-        page.close()  # it asks as long as it is open
+        page.close()  # an open page goes on sending requests
     assert (tmp_path / "inbox" / "harbour-15s.en.srt").is_file()

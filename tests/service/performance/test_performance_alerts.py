@@ -4,13 +4,12 @@ import time
 
 import pandas as pd
 import pytest
-from serving import run_server
 from sqlalchemy import text
-from worked import wait_for
 
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.samples import MachineSample
+from tests.service.logged_work import wait_for
+from tests.service.server import run_server
+from yivideo_pipeline.ledger import Ledger, open_ledger
+from yivideo_pipeline.ledger.service_samples import MachineSample
 from yivideo_pipeline.service.performance.alerts import AlertBook, find
 from yivideo_pipeline.settings.sections import AlertSettings
 
@@ -34,7 +33,7 @@ def looked(ledger: Ledger) -> int:
 
 def test_an_alert_starts_once_and_ends_once_also_over_restarts(tmp_path, model_dir):
     home = tmp_path / "home"
-    ledger = Ledger(open_ledger(home))
+    ledger = open_ledger(home)
     with run_server(home, model_dir, None, **{LIMIT: "0"}) as server, server.client() as client:
         [alert] = wait_for(lambda: alerts(client))
         assert alert["name"] == "memory" and alert["threshold"] == 0
@@ -89,7 +88,7 @@ def test_a_moments_peak_of_memory_is_no_alert():
 
 
 def test_an_alert_that_comes_again_is_told_again(tmp_path, caplog):
-    ledger = Ledger(open_ledger(tmp_path))
+    ledger = open_ledger(tmp_path)
     book = AlertBook(lambda: ledger)
     finding = find(works(*[1000.0] * 5), [], AlertSettings())
     for found in (finding, finding, [], [], finding):

@@ -1,29 +1,23 @@
-"""What a person does on the review page, in Chromium, with real runs of the command before and after."""
+"""The review page in Chromium, with real runs of the command before and after the edits."""
 
 import os
 import shutil
 import subprocess
 import time
 from fractions import Fraction
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import av
 import pytest
-from desk import Desk
-from playwright import sync_api as playwright
-from serving import PROGRAM, SAMPLES, run_server
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
-]
+from tests.browser import NEEDS_CHROMIUM, watch
+from tests.service.review.fake_pipeline import FakePipeline
+from tests.service.server import PROGRAM, SAMPLES, run_server
+
+pytestmark = NEEDS_CHROMIUM
 
 KEY = "港口 #1/harbour talk.mp4"
 PATIENCE_MS = 60_000
-ALONE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--mute-audio", "--autoplay-policy=no-user-gesture-required")  # fmt: skip
 NOW = "document.getElementById('video').currentTime"
 SHOWN = "[...document.getElementById('video').textTracks[0].activeCues ?? []].map(cue => cue.text).join()"
 
@@ -67,14 +61,14 @@ def home(tmp_path_factory, model_dir, tiny_weights):
     process(home, model_dir, home / "inbox" / KEY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YIVIDEO_HOME", str(home))
-        desk = Desk()
+        pipeline = FakePipeline()
     make_unplayable(home / "inbox" / "odd.avi")
-    desk.run("odd.avi")
-    desk.add("waiting.mp4")
-    desk.add("both.mp4")
-    desk.run("both.mp4")
+    pipeline.run("odd.avi")
+    pipeline.add("waiting.mp4")
+    pipeline.add("both.mp4")
+    pipeline.run("both.mp4")
     yield home
-    desk.instance.dispose()
+    pipeline.instance.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -83,30 +77,15 @@ def server(home, model_dir):
         yield server
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ALONE)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(server, browser):
-    """A page that asks nobody but our service, breaks no rule of its own, and has nothing to complain of."""
+    """A page that must send requests to its own server only, and cause no error or warning."""
     page = browser.new_page(viewport={"width": 1400, "height": 900}, base_url=server.url, locale="en-US")
     page.set_default_timeout(PATIENCE_MS)
-    hosts, complaints = set(), []
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    page.on("pageerror", lambda error: complaints.append(str(error)))  # Playwright takes no built-in
-    page.on(
-        "console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None
-    )
-    page.complaints = complaints
+    page.problems = watch(page, server.url, console=("error", "warning"))
     yield page
     page.close()
-    assert hosts == {urlsplit(server.url).netloc}
-    assert not complaints
+    assert page.problems == []
 
 
 def open_review(page, key: str) -> None:
@@ -127,10 +106,10 @@ def test_the_video_plays_with_its_subtitles_and_the_spoken_word_is_lit(page):
     open_review(page, KEY)
     page.keyboard.press("Space")
     until(page, f"{NOW} > 1.5 && {SHOWN}.length > 0")
-    page.locator("#cues .lit").wait_for()
+    page.locator("#cues .spoken-word").wait_for()
     page.keyboard.press("Space")
     until(page, "document.getElementById('video').paused")
-    spoken = page.locator("#cues li.spoken .said-text").inner_text()
+    spoken = page.locator("#cues li.spoken .cue-text").inner_text()
     assert page.evaluate(SHOWN).replace("\n", " ") == spoken
 
 
@@ -142,7 +121,7 @@ def test_a_click_on_a_word_jumps_there(page, server):
     word = page.locator("#cues li").last.locator("[data-word]").last
     word.click()
     assert page.evaluate(NOW) == pytest.approx(start_ms / 1000, abs=0.01)
-    until(page, "document.querySelector('#cues li:last-child .lit:last-of-type') !== null")
+    until(page, "document.querySelector('#cues li:last-child .spoken-word:last-of-type') !== null")
 
 
 def test_search_counts_its_hits_and_goes_from_one_to_the_next(page):
@@ -174,7 +153,7 @@ def test_what_is_edited_and_saved_is_there_later_beside_the_video_and_after_anot
     page.get_by_text("Edited by hand").first.wait_for()
     first = page.locator("#cues li").first
     first.locator("[data-word]").first.wait_for()
-    assert first.locator(".said-text").inner_text() == "Corrected <b>by hand</b> & kept"
+    assert first.locator(".cue-text").inner_text() == "Corrected <b>by hand</b> & kept"
     subtitles = (home / "inbox" / KEY).with_name("harbour talk.en.srt")
     saved = subtitles.read_bytes()
     assert b"00:00:00,123 -->" in saved
@@ -182,7 +161,7 @@ def test_what_is_edited_and_saved_is_there_later_beside_the_video_and_after_anot
     assert "edited by hand" in process(home, model_dir, home / "inbox" / KEY)
     assert subtitles.read_bytes() == saved
     assert [path.name for path in subtitles.parent.glob("*.srt")] == [subtitles.name]
-    page.get_by_role("button", name="Show difference").click()
+    page.get_by_role("button", name="Show differences").click()
     page.get_by_role("dialog").get_by_text("& kept").wait_for()
 
 
@@ -213,7 +192,7 @@ def test_a_time_that_can_not_be_is_said_and_not_taken(page):
     open_review(page, "both.mp4")
     page.keyboard.press("Enter")
     page.get_by_label("End", exact=True).fill("0:00.001")
-    page.get_by_text("It has to end after it starts").wait_for()
+    page.get_by_text("The end has to be after the start").wait_for()
     page.keyboard.press("Control+Enter")
     assert page.locator(".cue-form").is_visible()
     page.keyboard.press("Escape")
@@ -230,12 +209,12 @@ def test_what_somebody_saved_in_between_is_not_lost_and_neither_is_what_was_type
         page.keyboard.press("Enter")
         page.get_by_label("Text").fill("mine")
         page.keyboard.press("Control+s")
-        page.get_by_role("button", name="Save mine over it").click()
+        page.get_by_role("button", name="Overwrite with mine").click()
         page.get_by_text("Saved as version 2").wait_for()
         assert client.get(address).json()["cues"][0]["text"] == "mine"
         assert "theirs" in client.get(f"{address}/subtitles.srt?version=1").text
     # A refused request is written to the console by the browser itself.
-    assert page.complaints.pop().endswith("409 (Conflict)")
+    assert page.problems.pop().endswith("409 (Conflict)")
 
 
 def test_a_video_that_no_browser_plays_is_heard(page):
@@ -255,5 +234,5 @@ def test_a_video_that_waits_says_so_in_chinese_too(page):
 def test_a_video_that_is_not_there_is_a_page_that_says_so(page):
     answer = page.goto("/review/none.mp4")
     assert answer.status == 404
-    page.get_by_text("There is no such video").wait_for()
-    assert page.complaints.pop().endswith("404 (Not Found)")
+    page.get_by_text("Video not found").wait_for()
+    assert page.problems.pop().endswith("404 (Not Found)")

@@ -1,4 +1,4 @@
-"""The review's API, of a real service, over what a real run of the pipeline left in its home."""
+"""The review API of a real service, over artifacts that a run of the pipeline has left in its home."""
 
 import gzip
 import json
@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from desk import Desk
-from serving import run_server
+
+from tests.service.review.fake_pipeline import FakePipeline
+from tests.service.server import run_server
 
 TALK = "talk.mp4"
 ODD = "课程 #1/100%25 & <b>.mp4"
@@ -16,23 +17,23 @@ FORMATS = ("srt", "vtt", "ass", "ttml", "json", "txt")
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    home = tmp_path_factory.mktemp("desk")
+def pipeline(tmp_path_factory):
+    home = tmp_path_factory.mktemp("review")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YIVIDEO_HOME", str(home))
-        desk = Desk()
-    assert desk.add("课程 #1/100% & <b>.mp4") == ODD
-    desk.add(TALK)
-    desk.add("waiting.mp4")
+        pipeline = FakePipeline()
+    assert pipeline.add("课程 #1/100% & <b>.mp4") == ODD
+    pipeline.add(TALK)
+    pipeline.add("waiting.mp4")
     for key in (TALK, ODD):
-        desk.run(key)
-    yield desk
-    desk.instance.dispose()
+        pipeline.run(key)
+    yield pipeline
+    pipeline.instance.dispose()
 
 
 @pytest.fixture(scope="module")
-def client(desk, model_dir):
-    with run_server(desk.inbox.parent, model_dir) as server, server.client() as client:
+def client(pipeline, model_dir):
+    with run_server(pipeline.inbox.parent, model_dir) as server, server.client() as client:
         yield client
 
 
@@ -104,8 +105,8 @@ def test_no_other_file_is_handed_out(client, key, rest):
     assert refused.json()["error"]["kind"] == "not_found"
 
 
-def test_the_video_comes_whole_and_in_parts(client, desk):
-    video = (desk.inbox / TALK).read_bytes()
+def test_the_video_comes_whole_and_in_parts(client, pipeline):
+    video = (pipeline.inbox / TALK).read_bytes()
     whole = client.get(at(TALK, "/media"))
     assert (whole.status_code, whole.content) == (200, video)
     assert whole.headers["content-type"] == "video/mp4"
@@ -128,9 +129,9 @@ def test_a_part_that_is_not_there_is_refused(client):
     assert answer.headers["content-range"].startswith("bytes */")
 
 
-def test_head_says_the_size_alone(client, desk):
+def test_head_says_the_size_alone(client, pipeline):
     answer = client.head(at(TALK, "/media"))
-    assert int(answer.headers["content-length"]) == (desk.inbox / TALK).stat().st_size
+    assert int(answer.headers["content-length"]) == (pipeline.inbox / TALK).stat().st_size
     assert answer.content == b""
 
 
@@ -140,13 +141,13 @@ def test_the_sound_comes_as_wav_in_parts(client):
     assert answer.headers["content-type"] == "audio/wav"
 
 
-def test_a_file_that_was_put_in_the_videos_place_is_not_handed_out(client, desk, tmp_path):
-    key = desk.add("replaced.mp4")
-    desk.run(key)
+def test_a_file_that_was_put_in_the_videos_place_is_not_handed_out(client, pipeline, tmp_path):
+    key = pipeline.add("replaced.mp4")
+    pipeline.run(key)
     secret = tmp_path / "secret"
     secret.write_text("not a video")
-    (desk.inbox / "replaced.mp4").unlink()
-    (desk.inbox / "replaced.mp4").symlink_to(secret)
+    (pipeline.inbox / "replaced.mp4").unlink()
+    (pipeline.inbox / "replaced.mp4").symlink_to(secret)
     refused = client.get(at(key, "/media"))
     assert (refused.status_code, refused.json()["error"]["kind"]) == (404, "no_media")
     assert client.get(at(key)).json()["media"]["is_there"] is False
@@ -164,9 +165,9 @@ def test_the_machines_subtitles_come_in_each_format(client, kind):
     )
 
 
-def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, desk):
-    key = desk.add("saved.mp4")
-    machine = desk.run(key, subtitles={"formats": ["srt", "vtt"]}).files[0].read_text()
+def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, pipeline):
+    key = pipeline.add("saved.mp4")
+    machine = pipeline.run(key, subtitles={"formats": ["srt", "vtt"]}).files[0].read_text()
     version, cues = cues_of(client, key)
     cues[0]["text"] = "Typed <i>by hand</i>\r\n  & twice "
     saved = put(client, key, version, cues).json()
@@ -180,39 +181,39 @@ def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, desk):
     assert told["cues"][0]["text"] == "Typed <i>by hand</i>\n& twice"
     assert {word[4] for word in told["cues"][0]["words"]} == {"interpolated"}
     assert {word[4] for word in told["cues"][1]["words"]} == {"aligned"}
-    assert "Typed" in (desk.inbox / "saved.en.srt").read_text()
-    assert "&lt;i&gt;by hand" in (desk.inbox / "saved.en.vtt").read_text()
+    assert "Typed" in (pipeline.inbox / "saved.en.srt").read_text()
+    assert "&lt;i&gt;by hand" in (pipeline.inbox / "saved.en.vtt").read_text()
     for kind in FORMATS:
         assert "& twice" in client.get(at(key, f"/subtitles.{kind}")).text.replace("&amp;", "&")
     assert client.get(at(key, "/subtitles.srt?version=machine")).text == machine
     assert "Typed" in client.get(at(key, "/subtitles.srt?version=1")).text
     (difference,) = client.get(at(key, "/differences")).json()["differences"]
     assert difference["edited"][0]["text"] == "Typed <i>by hand</i>\n& twice"
-    again = desk.run(key, subtitles={"formats": ["srt"], "max_chars_per_line": 20})
+    again = pipeline.run(key, subtitles={"formats": ["srt"], "max_chars_per_line": 20})
     assert "Typed" in again.files[0].read_text()
     assert client.get(at(key)).json()["edited"]["machine_changed"] is True
 
 
-def test_back_at_the_machines_version_the_files_are_its_own_and_nothing_is_lost(client, desk):
-    key = desk.add("back.mp4")
-    machine = desk.run(key).files[0].read_bytes()
+def test_back_at_the_machines_version_the_files_are_its_own_and_nothing_is_lost(client, pipeline):
+    key = pipeline.add("back.mp4")
+    machine = pipeline.run(key).files[0].read_bytes()
     put(client, key, 0, [{"start_ms": 0, "end_ms": 900, "text": "mine"}])
     back = client.delete(at(key, "/edits?version=1")).json()
     assert (back["version"], back["edited"]) == (2, None)
-    assert (desk.inbox / "back.en.srt").read_bytes() == machine
+    assert (pipeline.inbox / "back.en.srt").read_bytes() == machine
     assert client.get(at(key)).json()["edited"] is None
     assert "mine" in client.get(at(key, "/subtitles.srt?version=1")).text
 
 
-def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, desk):
-    key = desk.add("both.mp4")
-    desk.run(key)
+def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, pipeline):
+    key = pipeline.add("both.mp4")
+    pipeline.run(key)
     cue = {"start_ms": 0, "end_ms": 900, "text": "first"}
     assert put(client, key, 0, [cue]).status_code == 200
     refused = put(client, key, 0, [cue | {"text": "second"}])
     assert (refused.status_code, refused.json()["error"]["kind"]) == (409, "edit_conflict")
     assert "version 1" in refused.json()["error"]["message"]
-    assert "first" in (desk.inbox / "both.en.srt").read_text()
+    assert "first" in (pipeline.inbox / "both.en.srt").read_text()
     assert client.delete(at(key, "/edits?version=7")).status_code == 409
 
 
@@ -221,7 +222,7 @@ def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, desk):
     [
         ([(500, 500, "a")], "ends before it starts"),
         ([(0, 900, "a"), (899, 1500, "b")], "Cue 2 starts before cue 1 ends"),
-        ([(0, 999_000, "a")], "beyond the end"),
+        ([(0, 999_000, "a")], "after the end of the video"),
         ([(0, 900, " \n\t")], "no text"),
         ([(0, 900, "a" * 1001)], "1000"),
         ([(-1, 900, "a")], "greater than or equal"),
@@ -249,9 +250,9 @@ def test_a_page_of_another_site_can_not_save(client):
     assert refused.status_code == 403
 
 
-def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, desk, tmp_path):
-    key = desk.add("elsewhere.mp4")
-    desk.run(key, output_dir=tmp_path / "out")
+def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, pipeline, tmp_path):
+    key = pipeline.add("elsewhere.mp4")
+    pipeline.run(key, output_dir=tmp_path / "out")
     (tmp_path / "out" / "elsewhere.en.srt").unlink()
     (tmp_path / "out").rmdir()
     saved = put(client, key, 0, [{"start_ms": 0, "end_ms": 900, "text": "kept"}]).json()
@@ -259,10 +260,10 @@ def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, des
     assert client.get(at(key)).json()["cues"][0]["text"] == "kept"
 
 
-def test_what_an_older_run_left_without_its_cues_is_cut_anew(client, desk):
-    key = desk.add("old.mp4")
-    desk.run(key)
-    storage = desk.resources["storage"]
+def test_what_an_older_run_left_without_its_cues_is_cut_anew(client, pipeline):
+    key = pipeline.add("old.mp4")
+    pipeline.run(key)
+    storage = pipeline.resources["storage"]
     manifest = storage.files.folder / storage.recall(key, "subtitles").folder / "manifest.json"
     before = client.get(at(key)).json()["cues"]
     told = json.loads(manifest.read_text())

@@ -1,10 +1,10 @@
 """What the real service tells of a GPU: here a stand-in for the driver's library, compiled from C."""
 
 import pytest
-from serving import run_server
-from worked import wait_for
 
 from tests.machine.stand_in_driver import build_driver
+from tests.service.logged_work import wait_for
+from tests.service.server import run_server
 
 MB = 2**20
 

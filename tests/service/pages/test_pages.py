@@ -7,12 +7,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from reading import Page
-from serving import SAMPLES, run_server
-from shelves import BROKEN, CHINESE, GOOD, NO_DAGSTER, ODD, TALK, run_filled
 
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
+from tests.service.pages.filled_library import BROKEN, CHINESE, GOOD, NO_DAGSTER, ODD, TALK
+from tests.service.pages.html_page import HtmlPage
+from tests.service.server import SAMPLES, run_server
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.service.pages.uploads import clean_name
 
 pytestmark = pytest.mark.model
@@ -21,12 +20,6 @@ KEY = "a long enough key"
 HTML = {"Accept": "text/html"}
 PAGES = ("/", "/library")
 VIDEO = (SAMPLES / "harbour-15s.mp4").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory, model_dir, tiny_weights):
-    with run_filled(tmp_path_factory.mktemp("pages"), model_dir) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +55,7 @@ def owner(locked):
 
 def rows(text: str) -> dict[str, str]:
     """The list's rows by the video's name, as text."""
-    found = [element for element in Page(text).all("tr") if "data-key" in element.attributes]
+    found = [element for element in HtmlPage(text).all("tr") if "data-key" in element.attributes]
     return {row.get("data-name"): re.sub(r"\s+", " ", row.text).strip() for row in found}
 
 
@@ -72,7 +65,7 @@ def rows(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_page_is_whole_for_those_who_do_not_see_it(client, path, language):
-    page = Page(client.get(path, params={"lang": language}).text)
+    page = HtmlPage(client.get(path, params={"lang": language}).text)
     assert page.problems() == []
     assert page.all("html")[0].get("lang") == language
 
@@ -83,7 +76,7 @@ def test_who_looks_by_a_browser_gets_errors_as_a_page_and_scripts_get_json(clien
     told = client.get(path).json()["error"]
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
-    assert "这里没有内容" in page.text
+    assert "未找到" in page.text
     assert told["message"] in page.text
     assert "<b>x" not in page.text
 
@@ -94,20 +87,20 @@ def test_the_library_tells_of_what_was_processed(client):
     talk = found[TALK]
     assert "Done" in talk
     assert re.search(r"0:1\d en \d+ 20\d\d-", talk), talk
-    assert "Set aside" in found[BROKEN]
+    assert "Quarantined" in found[BROKEN]
     assert "breaks off" in found[BROKEN]
     assert "record it again" in found[BROKEN], "it says what to do"
 
 
 def test_odd_names_are_shown_as_they_are_and_make_no_html(client):
-    page = Page(client.get("/library").text)
+    page = HtmlPage(client.get("/library").text)
     names = {element.get("data-name") for element in page.all("tr")}
     assert {TALK, ODD, CHINESE, "caf\ufffd.mp4"} <= names
     assert not page.all("b")
 
 
 def test_the_subtitles_of_each_video_can_be_downloaded_by_its_links(client):
-    page = Page(client.get("/library").text)
+    page = HtmlPage(client.get("/library").text)
     links = [link.get("href") for link in page.all("a") if link.get("href").endswith(".srt")]
     assert len(links) == len(GOOD)
     for link in links:
@@ -117,7 +110,7 @@ def test_the_subtitles_of_each_video_can_be_downloaded_by_its_links(client):
 
 
 def test_the_link_to_dagster_names_the_partition(client):
-    page = Page(client.get("/library", params={"q": "caf"}).text)
+    page = HtmlPage(client.get("/library", params={"q": "caf"}).text)
     (link,) = (link.get("href") for link in page.all("a") if "/assets/" in link.get("href"))
     assert link == f"{NO_DAGSTER}/assets/subtitles?view=partitions&partition=caf%25E9.mp4"
 
@@ -128,7 +121,7 @@ def test_the_link_to_dagster_names_the_partition(client):
         ({"q": "HARBOUR"}, {TALK}),
         ({"q": "产品"}, {CHINESE}),
         ({"q": "<b>"}, {ODD}),
-        ({"state": "aside"}, {BROKEN}),
+        ({"state": "quarantined"}, {BROKEN}),
         ({"state": "running"}, set()),
         (
             {"state": "no such", "page": "no number", "sort": "'"},
@@ -142,7 +135,7 @@ def test_the_list_is_searched_and_filtered(client, asked, names):
 
 
 def test_what_is_searched_for_stands_in_the_field_and_in_the_links_and_makes_no_html(client):
-    page = Page(client.get("/library", params={"q": '"><script>x', "sort": "name"}).text)
+    page = HtmlPage(client.get("/library", params={"q": '"><script>x', "sort": "name"}).text)
     (search,) = (element for element in page.all("input") if element.get("name") == "q")
     assert search.get("value") == '"><script>x'
     chips = [link.get("href") for link in page.all("a") if link.get("href").startswith("/library?")]
@@ -160,7 +153,7 @@ def test_what_is_searched_for_stands_in_the_field_and_in_the_links_and_makes_no_
     ],
 )
 def test_the_browsers_language_counts_where_none_was_chosen(client, header, language):
-    page = Page(client.get("/library", headers={"Accept-Language": header}).text)
+    page = HtmlPage(client.get("/library", headers={"Accept-Language": header}).text)
     assert page.all("html")[0].get("lang") == language
 
 
@@ -198,11 +191,11 @@ def test_the_description_of_the_api_may_run_its_own_script(client):
 
 @pytest.mark.parametrize("path", [*PAGES, "/docs"])
 def test_pages_name_no_other_host(client, filled, path):
-    page = Page(client.get(path).text) if path != "/docs" else client.get(path).text
+    page = HtmlPage(client.get(path).text) if path != "/docs" else client.get(path).text
     named = (
         {element.get("src") for element in page.all("script", "img")}
         | {one.get("href") for one in page.all("link")}
-        if isinstance(page, Page)
+        if isinstance(page, HtmlPage)
         else set(re.findall(r'(?:src|href)="([^"]+)"', page))
     )
     assert {urlsplit(address).netloc for address in named} <= {"", urlsplit(filled.url).netloc}
@@ -218,7 +211,7 @@ def test_without_the_key_a_browser_is_led_to_the_login_and_sees_nothing_else(str
     assert stranger.get("/library/videos").status_code == 401
     assert stranger.put("/library/upload", params={"name": "a.mp4"}, content=VIDEO).status_code == 401
     assert stranger.get("/static/frame.css").status_code == 200
-    page = Page(stranger.get("/login").text)
+    page = HtmlPage(stranger.get("/login").text)
     assert page.problems() == []
     assert not page.all("nav")
 
@@ -269,8 +262,8 @@ def test_without_a_key_there_is_no_login(client):
 # Release
 
 
-def test_a_video_that_is_set_aside_is_released_once(filled, client):
-    ledger = Ledger(open_ledger(filled.home))
+def test_a_quarantined_video_is_released_once(filled, client):
+    ledger = open_ledger(filled.home)
     before = ledger.failures.find_quarantined(BROKEN)
     assert before
     assert client.post("/library/release", json={"key": BROKEN}).json() == {"key": BROKEN}
@@ -337,7 +330,7 @@ def test_a_client_that_goes_away_leaves_nothing(locked):
             assert time.monotonic() < deadline, "the upload did not begin"
             time.sleep(0.02)
         (part,) = names(locked) - before
-        assert part.startswith("."), "the watch passes over it"
+        assert part.startswith("."), "the watch skips it"
     while names(locked) != before:
         assert time.monotonic() < deadline, names(locked)
         time.sleep(0.02)
@@ -361,7 +354,7 @@ def test_a_library_whose_folder_is_gone_says_so(locked, owner):
     try:
         answer = owner.put("/library/upload", params={"name": "a.mp4"}, content=VIDEO)
         assert answer.status_code == 503
-        assert answer.json()["error"]["message"] == "The library's folder is not there"
+        assert answer.json()["error"]["message"] == "The library's folder does not exist"
     finally:
         (locked.home / "away").rename(inbox(locked))
 

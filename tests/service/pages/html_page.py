@@ -1,4 +1,4 @@
-"""Reads a page as a program that reads it aloud does."""
+"""Parses HTML, and finds problems of accessibility in it."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -21,7 +21,7 @@ class Element:
         return self.attributes.get(name) or ""
 
 
-class Page(HTMLParser):
+class HtmlPage(HTMLParser):
     """All elements of a page, in order."""
 
     def __init__(self, text: str) -> None:
@@ -50,7 +50,7 @@ class Page(HTMLParser):
         return [element for element in self.elements if element.tag in tags]
 
     def problems(self) -> list[str]:
-        """What somebody who does not see the page would miss, or who uses no mouse."""
+        """What a user would miss who does not see the page, or uses no mouse."""
         ids = [element.get("id") for element in self.elements if element.get("id")]
         labelled = {label.get("for") for label in self.all("label")}
         levels = [int(element.tag[1]) for element in self.all("h1", "h2", "h3", "h4")]

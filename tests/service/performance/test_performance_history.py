@@ -5,14 +5,14 @@ from itertools import combinations
 import dagster as dg
 import numpy as np
 import pytest
-from make_history import STAGES, log_stage, log_video
-
-from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.collect import collect
+
+from tests.make_history import STAGES, log_stage, log_video
+from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger import samples as requests_module
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.samples import RequestSample, RunEntry
+from yivideo_pipeline.ledger.samples import RunEntry
+from yivideo_pipeline.ledger.service_samples import RequestSample
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.insights import compare
@@ -22,7 +22,7 @@ NOON = 1_795_348_800.0
 
 @pytest.fixture
 def ledger(home):
-    return Ledger(open_ledger(home))
+    return open_ledger(home)
 
 
 @pytest.fixture

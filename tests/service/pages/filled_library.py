@@ -1,4 +1,4 @@
-"""A home whose library was filled by real processing, names that are hard to show among its videos."""
+"""A home with a library of processed videos, some with names that are hard to show."""
 
 import os
 from collections.abc import Generator
@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 
-from serving import SAMPLES, Server, run_server
-
 from tests.cli.command import run, settings
+from tests.service.server import SAMPLES, Server, run_server
 
 TALK = "harbour talk.mp4"
 ODD = '<b>"bold" & it\'s</b>.mp4'.replace("/", "∕")
@@ -16,18 +15,18 @@ CHINESE = "产品介绍.mp4"
 NO_UTF8 = os.fsdecode(b"caf\xe9.mp4")
 BROKEN = "broken.mp4"
 NO_DAGSTER = "http://127.0.0.1:9"
-"""Nobody answers at this port."""
+"""No server listens on this port."""
 GOOD = (TALK, ODD, CHINESE, NO_UTF8)
 
 
 @contextmanager
-def run_filled(home: Path, model_dir: Path) -> Generator[Server]:
-    """Process the videos by the command, then run the service on the same home."""
+def run_filled_server(home: Path, model_dir: Path) -> Generator[Server]:
+    """Process the videos by the command, then run the service on the same home until the block ends."""
     inbox = home / "inbox"
     inbox.mkdir(parents=True)
     for name in GOOD:
         copyfile(SAMPLES / "harbour-15s.mp4", inbox / name)
     (inbox / BROKEN).write_bytes((SAMPLES / "harbour-15s.mp4").read_bytes()[:2000])
-    run(settings(home, model_dir), "process", inbox)  # the broken one fails: all others are there
+    run(settings(home, model_dir), "process", inbox)  # the broken one alone fails
     with run_server(home, model_dir, YIVIDEO_SERVICE__DAGSTER_URL=NO_DAGSTER) as server:
         yield server

@@ -1,19 +1,19 @@
-"""A home with processed videos, for a service to answer for."""
+"""The pipeline with a fake speech engine, which fills a home with processed videos for a service."""
 
 from hashlib import sha256
 from shutil import copyfile
 
 import dagster as dg
-from fakes import FakeSpeech
-from serving import SAMPLES
 
+from tests.fakes import FakeSpeech
+from tests.service.server import SAMPLES
 from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.settings.load import load_settings
 
 
-class Desk:
-    """The pipeline on a fake engine, in the home that YIVIDEO_HOME names."""
+class FakePipeline:
+    """Runs the pipeline in this process, in the home that YIVIDEO_HOME names."""
 
     def __init__(self) -> None:
         settings = load_settings()
@@ -24,11 +24,11 @@ class Desk:
         self.processor = Processor(self.instance, self.resources)
 
     def add(self, path: str) -> str:
-        """Put a video of its own content into the inbox; returns its key."""
+        """Put a video with content of its own into the inbox; return its key."""
         target = self.inbox / path
         target.parent.mkdir(parents=True, exist_ok=True)
         copyfile(SAMPLES / "harbour-15s.mp4", target)
-        with target.open("ab") as file:  # a box that players pass over: edits belong to a content
+        with target.open("ab") as file:  # a box that players skip: edits belong to the content
             file.write(b"\0\0\0\x18free" + sha256(path.encode()).digest()[:16])
         return self.resources["library"].key_of(target)
 

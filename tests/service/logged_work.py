@@ -1,4 +1,4 @@
-"""A home in which work was done, as Dagster knows it; and looking until something is to be seen."""
+"""Work that is logged in a home's Dagster instance, as if it had been done there."""
 
 import threading
 import time
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from make_history import log_video
 
+from tests.make_history import log_video
 from yivideo_pipeline.defs.instance import open_instance
 
 HINT = "Lower the batch"

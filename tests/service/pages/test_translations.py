@@ -1,0 +1,90 @@
+"""The pages' texts: complete in both languages, and none missing that a page or its script asks for."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.library.decisions import Reason
+from yivideo_pipeline.service import pages
+from yivideo_pipeline.service.pages.dashboard import CHARTS
+from yivideo_pipeline.service.pages.translations import LANGUAGES, MESSAGES, Texts, load_sections
+from yivideo_pipeline.service.pages.video_list import SORT_ORDERS, STATES
+from yivideo_pipeline.service.performance.alerts import AlertName
+
+ENGLISH, CHINESE = load_sections("en"), load_sections("zh")
+SERVICE = Path(pages.__file__).parents[1]
+PAGES = {
+    "dashboard": (
+        "pages/dashboard.py",
+        "templates/dashboard.html",
+        "static/dashboard.js",
+        "static/charts.js",
+    ),
+    "library": ("templates/library.html", "templates/videos.html", "static/library.js"),
+    "review": (
+        "templates/review.html",
+        *(f"static/review/{path.name}" for path in (SERVICE / "static/review").iterdir()),
+    ),
+    "login": ("templates/login.html",),
+    "error": ("templates/error.html",),
+}
+
+
+def test_both_languages_have_the_same_texts():
+    assert CHINESE.keys() - ENGLISH.keys() == {MESSAGES}
+    assert ENGLISH.keys() <= CHINESE.keys()
+    for section, texts in ENGLISH.items():
+        assert list(texts) == list(CHINESE[section]), section
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_is_empty(language):
+    assert all(text.strip() for texts in load_sections(language).values() for text in texts.values())
+
+
+def test_a_text_has_the_same_placeholders_in_both_languages():
+    for section, texts in ENGLISH.items():
+        for name, text in texts.items():
+            assert placeholders(text) == placeholders(CHINESE[section][name]), name
+
+
+def test_no_section_hides_a_text_of_the_frame_or_a_message():
+    shared = ENGLISH["frame"].keys() | CHINESE[MESSAGES].keys()
+    for section in ENGLISH.keys() - {"frame"}:
+        assert not shared & ENGLISH[section].keys(), section
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_every_text_that_it_asks_for_and_no_other(page):
+    source = "\n".join((SERVICE / name).read_text() for name in ("templates/frame.html", *PAGES[page]))
+    asked = set(re.findall(r"""\bt\(["'`]([\w.]+)["'`]""", source))
+    assert asked <= Texts("en", page).table.keys()
+    quoted = set(re.findall(r"""["'`]([\w.]+)["'`]""", source))
+    prefixes = (*re.findall(r"""["'`](\w+\.)""", source), *(f"{chart}." for chart in CHARTS))
+    assert [name for name in ENGLISH[page] if name not in quoted and not name.startswith(prefixes)] == []
+
+
+def test_every_state_order_reason_and_alert_has_its_text():
+    names = {f"state.{state}" for state in STATES} | {f"sort.{order}" for order in SORT_ORDERS}
+    assert names <= ENGLISH["library"].keys()
+    messages = {f"reason.{reason.name}" for reason in Reason} | {
+        f"alert.{one}" for one in get_args(AlertName)
+    }
+    assert messages <= CHINESE[MESSAGES].keys()
+
+
+def test_every_kind_of_error_has_a_name_in_chinese():
+    ours = {kind for kind in _all_kinds(YivideoError) if kind.__module__ == YivideoError.__module__}
+    kinds = {kind.kind for kind in ours} - {"unknown", "task", "model_busy"}
+    assert {f"kind.{kind}" for kind in kinds} <= CHINESE[MESSAGES].keys()
+
+
+def placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+def _all_kinds(tree: type[YivideoError]) -> set[type[YivideoError]]:
+    return {tree}.union(*(_all_kinds(kind) for kind in tree.__subclasses__()))
