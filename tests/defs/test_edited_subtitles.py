@@ -2,15 +2,15 @@
 
 import dagster as dg
 
-from yivideo_pipeline.storage.edits import Edits, TimedText
+from yivideo_pipeline.storage.edits import EditedCue, Edits
 from yivideo_pipeline.storage.partition_keys import encode_key
 
-BY_HAND = [TimedText(0, 1500, "Typed by hand"), TimedText(2000, 3000, "& twice")]
+BY_HAND = [EditedCue(0, 1500, "Typed by hand"), EditedCue(2000, 3000, "& twice")]
 
 
 def save(bench, cues=BY_HAND, key: str = "talk.mp4"):
     storage = bench.resources["storage"]
-    artifact = storage.recall(key, "subtitles")
+    artifact = storage.find_latest(key, "subtitles")
     edits = Edits(storage)
     latest = edits.latest(artifact.video_hash, "en")
     return edits.save(artifact.video_hash, "en", cues, over=latest.version if latest else 0)
@@ -40,7 +40,7 @@ def test_another_model_makes_its_own_and_still_delivers_what_was_typed(bench):
     assert "transcript" not in again.reused
     assert again.files[0].read_bytes() == before
     storage = bench.resources["storage"]
-    made = storage.recall("talk.mp4", "subtitles")
+    made = storage.find_latest("talk.mp4", "subtitles")
     assert b"quick" in storage.read(made, "subtitles.srt"), "the machine's version is kept beside it"
 
 

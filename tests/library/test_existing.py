@@ -158,7 +158,7 @@ def test_subtitles_that_we_wrote_for_this_video_do_not_count(library):
     video = library.add("talk.mp4")
     subtitles = video.with_name("talk.en.srt")
     subtitles.write_text("ours")
-    library.storage.note_delivery(subtitles, "its hash", "talk.mp4")
+    library.storage.record_delivery(subtitles, "its hash", "talk.mp4")
     assert [item.key for item in library.settle().take] == ["talk.mp4"]
 
 
@@ -166,5 +166,5 @@ def test_subtitles_that_we_wrote_for_another_video_count(library):
     video = library.add("talk.mp4")
     subtitles = video.with_name("talk.srt")
     subtitles.write_text("ours")
-    library.storage.note_delivery(subtitles, "its hash", "other.mp4")
+    library.storage.record_delivery(subtitles, "its hash", "other.mp4")
     assert library.settle().decisions["talk.mp4"].reason is Reason.SUBTITLED

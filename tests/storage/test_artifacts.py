@@ -64,17 +64,17 @@ def test_files_without_a_manifest_are_nothing_yet(tmp_path):
 
 def test_a_partition_recalls_what_its_stage_made_last(storage):
     saved = save(storage)
-    assert storage.recall("talks/a.mp4", "audio") is None
-    storage.remember("talks/a.mp4", saved)
-    assert storage.recall("talks/a.mp4", "audio") == saved
-    assert storage.recall("talks/b.mp4", "audio") is None
-    assert storage.recall("talks/a.mp4", "video") is None
+    assert storage.find_latest("talks/a.mp4", "audio") is None
+    storage.record_latest("talks/a.mp4", saved)
+    assert storage.find_latest("talks/a.mp4", "audio") == saved
+    assert storage.find_latest("talks/b.mp4", "audio") is None
+    assert storage.find_latest("talks/a.mp4", "video") is None
 
 
 def test_a_name_with_undecodable_bytes_can_be_recorded(storage):
     name = os.fsdecode(b"/x/caf\xe9.en.srt")
-    storage.note_delivery(name, "abc", "caf%E9.mp4")
-    assert storage.delivery(name) == ("abc", "caf%E9.mp4")
+    storage.record_delivery(name, "abc", "caf%E9.mp4")
+    assert storage.find_delivery(name) == ("abc", "caf%E9.mp4")
 
 
 def test_the_manifest_is_readable_json(tmp_path):

@@ -1,10 +1,10 @@
 import pytest
 
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.edits import EditConflict, Edits, TimedText
+from yivideo_pipeline.storage.edits import EditConflict, EditedCue, Edits
 
 VIDEO = "a1" * 32
-CUES = [TimedText(0, 900, "First line\nsecond — 第二"), TimedText(1000, 2000, "</script>")]
+CUES = [EditedCue(0, 900, "First line\nsecond — 第二"), EditedCue(1000, 2000, "</script>")]
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def edits(tmp_path):
 def test_what_was_saved_is_read_as_it_was_typed(edits):
     saved = edits.save(VIDEO, "en", CUES, over=0, by="127.0.0.1", based_on="c0ffee")
     assert saved.version == 1
-    assert edits.standing(VIDEO, "en") == saved
-    assert edits.standing(VIDEO, "en").cues == tuple(CUES)
+    assert edits.active(VIDEO, "en") == saved
+    assert edits.active(VIDEO, "en").cues == tuple(CUES)
 
 
 def test_every_version_is_kept(edits):
@@ -39,14 +39,14 @@ def test_who_saves_over_a_version_that_is_no_longer_the_latest_is_refused(edits)
 def test_going_back_to_the_machines_is_a_version_and_loses_none(edits):
     first = edits.save(VIDEO, "en", CUES, over=0)
     edits.save(VIDEO, "en", None, over=1)
-    assert edits.standing(VIDEO, "en") is None
+    assert edits.active(VIDEO, "en") is None
     assert edits.latest(VIDEO, "en").version == 2
     assert edits.find(VIDEO, "en", 1) == first
 
 
 def test_all_cues_deleted_is_not_the_machines_version(edits):
     edits.save(VIDEO, "en", [], over=0)
-    assert edits.standing(VIDEO, "en").cues == ()
+    assert edits.active(VIDEO, "en").cues == ()
 
 
 def test_languages_and_videos_stay_apart(edits):
@@ -58,4 +58,4 @@ def test_languages_and_videos_stay_apart(edits):
 def test_edits_are_kept_on_a_remote_root_too(tmp_path):
     edits = Edits(Storage("memory://edits-of-test", tmp_path))
     saved = edits.save(VIDEO, "en", CUES, over=0)
-    assert edits.standing(VIDEO, "en") == saved
+    assert edits.active(VIDEO, "en") == saved

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
-from yivideo_pipeline.storage.edits import TimedText
+from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.edited import as_transcript, clean_lines, split_words, time_cues
 from yivideo_pipeline.subtitles.writers import render
@@ -27,8 +27,8 @@ def transcript(text: str, language: str) -> Transcript:
     )  # fmt: skip
 
 
-def texts_of(cues) -> list[TimedText]:
-    return [TimedText(cue.start_ms, cue.end_ms, cue.text) for cue in cues]
+def texts_of(cues) -> list[EditedCue]:
+    return [EditedCue(cue.start_ms, cue.end_ms, cue.text) for cue in cues]
 
 
 @pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (CHINESE, "zh")])
@@ -42,7 +42,7 @@ def test_the_machines_cues_get_the_machines_words_back(text, language):
 
 def test_words_that_stay_keep_their_times_and_the_new_one_lies_between_them():
     heard = transcript(ENGLISH, "en")
-    (cue,) = time_cues([TimedText(0, 2000, "The old keeper lit\nthe lamp.")], heard)
+    (cue,) = time_cues([EditedCue(0, 2000, "The old keeper lit\nthe lamp.")], heard)
     words = {word.text.strip(): word for word in cue.words}
     kept = {word.text.strip(): word for word in heard.words}
     assert list(words) == ["The", "old", "keeper", "lit", "the", "lamp."]
@@ -54,7 +54,7 @@ def test_words_that_stay_keep_their_times_and_the_new_one_lies_between_them():
 
 def test_a_corrected_mark_leaves_the_word_as_it_was_heard():
     heard = transcript(ENGLISH, "en")
-    (cue,) = time_cues([TimedText(0, 2000, "the keeper lit the lamp,")], heard)
+    (cue,) = time_cues([EditedCue(0, 2000, "the keeper lit the lamp,")], heard)
     assert [word.source for word in cue.words] == ["aligned"] * 5
     assert cue.words[-1].text == " lamp,"
 
@@ -63,25 +63,25 @@ def test_of_repeated_words_each_cue_gets_its_own():
     heard = transcript(ENGLISH, "en")
     starts = [word.start_s for word in heard.words if word.text.strip().startswith(("No", "no"))]
     cues = time_cues(
-        [TimedText(round(start * 1000), round(start * 1000) + 350, "no") for start in starts], heard
+        [EditedCue(round(start * 1000), round(start * 1000) + 350, "no") for start in starts], heard
     )
     assert [cue.words[0].start_s for cue in cues] == starts
 
 
 def test_a_character_typed_into_chinese_text_is_laid_out_between_its_neighbours():
-    (cue,) = time_cues([TimedText(0, 6000, "今天的天气很好，\n我们去看海。")], transcript(CHINESE, "zh"))
+    (cue,) = time_cues([EditedCue(0, 6000, "今天的天气很好，\n我们去看海。")], transcript(CHINESE, "zh"))
     assert [word.text for word in cue.words if word.source == "interpolated"] == ["的"]
 
 
 def test_a_cue_where_nothing_was_heard_is_laid_out_over_its_time():
-    (cue,) = time_cues([TimedText(15_000, 17_000, "[door slams]")], transcript(ENGLISH, "en"))
+    (cue,) = time_cues([EditedCue(15_000, 17_000, "[door slams]")], transcript(ENGLISH, "en"))
     assert (cue.words[0].start_s, round(cue.words[-1].end_s, 6)) == (15, 17)
 
 
 @pytest.mark.parametrize("kind", list(SubtitleFormat))
 def test_every_format_says_what_was_typed(kind):
     heard = transcript(ENGLISH, "en")
-    cues = time_cues([TimedText(1234, 2345, "Quite\nanother lamp."), TimedText(3000, 4000, "Ça va ?")], heard)
+    cues = time_cues([EditedCue(1234, 2345, "Quite\nanother lamp."), EditedCue(3000, 4000, "Ça va ?")], heard)
     told = render(cues, as_transcript(cues, heard), kind)
     assert "another lamp." in told.replace("\\N", "\n")
     assert "Ça va ?" in told
@@ -103,7 +103,7 @@ def test_the_words_joined_are_the_text_in_one_line(typed):
 @given(st.lists(st.text(min_size=1, max_size=20).map(clean_lines).filter(bool), max_size=5))
 def test_the_words_of_any_cue_are_in_order_and_say_its_text(texts):
     cues = time_cues(
-        [TimedText(n * 500, n * 500 + 400, text) for n, text in enumerate(texts)], transcript(ENGLISH, "en")
+        [EditedCue(n * 500, n * 500 + 400, text) for n, text in enumerate(texts)], transcript(ENGLISH, "en")
     )
     for cue, text in zip(cues, texts, strict=True):
         assert all(word.start_s <= word.end_s for word in cue.words)

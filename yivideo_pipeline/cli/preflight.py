@@ -253,7 +253,7 @@ def _require_space_for_audio(
         require_space([*other_needs, _audio_of(videos, folder)])
     except DiskFull:
         # What was decoded before is not decoded again; looking it up is slow, so it is done only now.
-        left = [video for video in videos if storage.recall(video.key, "audio") is None]
+        left = [video for video in videos if storage.find_latest(video.key, "audio") is None]
         require_space([*other_needs, _audio_of(left, folder)])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
 from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.artifacts import canonical_json
+from yivideo_pipeline.storage.stage_keys import canonical_json
 
 TRANSCRIPT_OPTIONS = {"language", "compute_type", "use_faster_whisper", "beam_size", "zh_script"}
 """What changes the text, beside the weights. Device, batch size and threads change its price alone; the

@@ -11,7 +11,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.stages import GPU_POOL
-from yivideo_pipeline.storage.file_store import scratch_folder
+from yivideo_pipeline.storage.scratch import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"
 """Host, process id and start time of the process that runs a run.

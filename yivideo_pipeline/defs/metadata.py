@@ -10,9 +10,9 @@ import dagster as dg
 from yivideo_pipeline.defs.previews import TIMELINE_WORDS, draw_timeline, draw_waveform, image
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.speech.types import Transcript, Word
-from yivideo_pipeline.storage.delivery import Delivered
 from yivideo_pipeline.storage.edits import Edit
 from yivideo_pipeline.storage.partition_keys import encode_key
+from yivideo_pipeline.storage.sidecars import DeliveredFile
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 
 TEXT_WORDS = 1500
@@ -85,7 +85,7 @@ def alignment_facts(transcript: Transcript) -> Facts:
 
 
 def subtitle_facts(
-    document: Mapping[str, Any], delivered: Sequence[Delivered], edit: Edit | None = None
+    document: Mapping[str, Any], delivered: Sequence[DeliveredFile], edit: Edit | None = None
 ) -> Facts:
     """Where the files are, the first cues, the quality; and whether a version edited by hand stands there."""
     quality = document["quality"]

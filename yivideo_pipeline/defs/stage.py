@@ -21,7 +21,8 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
+from yivideo_pipeline.storage.artifacts import Artifact, Storage
+from yivideo_pipeline.storage.stage_keys import stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
 # PART defs/results.py: What a stage hands over when it is done with a video, and what is told of it.
@@ -199,7 +200,7 @@ class Stage:
 
     def find(self, stage: str) -> Artifact | None:
         """Return what another stage made last for this video, if it is still there."""
-        return self.tools.storage.recall(self.partition_key, stage)
+        return self.tools.storage.find_latest(self.partition_key, stage)
 
     def input(self, stage: str, of: Artifact | None = None) -> Artifact:
         """Return what an upstream stage made last for this video.
@@ -267,7 +268,7 @@ class Stage:
             if artifact is None:
                 artifact = self._make(video_hash, key, make)
         kept = Kept(artifact, reused, measurement.summary())
-        self.tools.storage.remember(self.partition_key, artifact)
+        self.tools.storage.record_latest(self.partition_key, artifact)
         verb = "reused from" if reused else "made as"
         self._log.info(
             f"{self.name} of {self.partition_key} {verb} {artifact.folder} in {kept.metrics.wall_s:.2f} s"

@@ -258,7 +258,7 @@ class Inspection:
         return Stamp(found.st_size, found.st_mtime_ns)
 
     def _is_own(self, sidecar: Sidecar) -> bool:
-        delivery = self._storage.delivery(self._path.with_name(sidecar.name))
+        delivery = self._storage.find_delivery(self._path.with_name(sidecar.name))
         return delivery is not None and delivery[1] == self.record.key
 
 

@@ -3,10 +3,10 @@
     videos/<content hash>/<stage>-<key>/manifest.json       written last: without it there is nothing
                                            <files>
     refs/<hash of the partition key>/<stage>.json           what this partition's stage made last
-                                     places.json            the folders its subtitles were delivered to
-    refs/delivered/<hash of the path>.json                  what was written for the person, and where
+                                     places.json            the folders that its subtitles were delivered to
+    refs/delivered/<hash of the path>.json                  what was delivered to the user, and where
 
-Two videos of the same content share their artifacts, whatever they are called.
+Two videos of the same content share their artifacts, whatever their names are.
 """
 
 import hashlib
@@ -20,36 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.storage.file_store import FileStore
-
-# PART storage/stage_keys.py: The key of what a stage makes: the same key is never computed twice.
-
-
-def canonical_json(value: Any) -> str:
-    """One spelling for equal values: sorted names, no spaces, text as it is.
-
-    Raises:
-        TypeError: the value holds something that JSON has no word for.
-        ValueError: it holds a number that is not finite.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def stage_key(
-    stage: str, code_version: str, inputs: Mapping[str, str], options: Mapping[str, Any] | None = None
-) -> str:
-    """Name what a stage makes from all that decides it: 32 hexadecimal characters.
-
-    Args:
-        stage: The stage's name.
-        code_version: Changed by hand whenever the stage's code makes something else.
-        inputs: The content hash of each thing that the stage reads. It is the content and not the
-            key of the stage before, so that an upstream stage that ran anew but made the same thing
-            sets nothing in motion.
-        options: Only those that change the result: a batch size or a device is none of them.
-    """
-    decides = {"stage": stage, "code": code_version, "inputs": dict(inputs), "options": dict(options or {})}
-    return hashlib.sha256(canonical_json(decides).encode("utf-8")).hexdigest()[:32]
-
+from yivideo_pipeline.storage.stage_keys import canonical_json
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +30,8 @@ class Artifact:
     """What one stage made of one video.
 
     `document` is the result itself (JSON), `files` the SHA-256 of each file that belongs to it.
-    `content` is the SHA-256 of both, and nothing else. `made_by` says how it came about (model,
-    device, seconds): it may differ between two makings of the same thing.
+    `content` is the SHA-256 of both, and of nothing else. `made_by` is how it was made (model, device,
+    seconds), which may differ for the same result.
     """
 
     video_hash: str
@@ -74,7 +45,7 @@ class Artifact:
 
     @property
     def folder(self) -> str:
-        """Where it lies under the storage root."""
+        """Its folder under the storage root."""
         return _folder(self.video_hash, self.stage, self.key)
 
 
@@ -85,18 +56,18 @@ class Storage:
         self.files = FileStore(root, work_dir)
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """Lend an empty local folder to make an artifact's files in."""
+        """Lend an empty local folder for an artifact's files."""
         return self.files.scratch()
 
     def find(self, video_hash: str, stage: str, key: str) -> Artifact | None:
-        """Return what was made under this key, complete; else None."""
+        """Return the complete artifact of a key, None where there is none."""
         folder = _folder(video_hash, stage, key)
         manifest = self._read_json(f"{folder}/manifest.json")
         if manifest is None:
             return None
         missing = [name for name in manifest["files"] if not self.files.exists(f"{folder}/{name}")]
         if missing:
-            log.warning("%s lacks %s: it is made anew", folder, ", ".join(missing))
+            log.warning("%s lacks %s: it is made again", folder, ", ".join(missing))
             return None
         return Artifact(**manifest)
 
@@ -109,15 +80,15 @@ class Storage:
         files: Mapping[str, Path] | None = None,
         made_by: Mapping[str, Any] | None = None,
     ) -> Artifact:
-        """Keep what a stage made; the files are moved, not copied.
+        """Store what a stage made; the files are moved, not copied.
 
         Args:
             video_hash: Content hash of the video.
             stage: The stage's name.
-            key: Its `stage_keys.stage_key`.
+            key: As `stage_key` returns it.
             document: The result, as JSON.
-            files: Local files by the name they shall have, from a `scratch` folder.
-            made_by: How it came about; no part of the content.
+            files: Local files from a `scratch` folder, by the name that they get.
+            made_by: How it was made; not part of the content.
         """
         digests = {name: _sha256_of(path) for name, path in (files or {}).items()}
         content = hashlib.sha256(_bytes(canonical_json([document, digests]))).hexdigest()
@@ -134,7 +105,7 @@ class Storage:
         """Return the bytes of one of an artifact's files.
 
         Raises:
-            FileNotFoundError: somebody removed it.
+            FileNotFoundError: It was removed.
         """
         data = self.files.read(f"{artifact.folder}/{name}")
         if data is None:
@@ -142,38 +113,38 @@ class Storage:
         return data
 
     def local_copy(self, artifact: Artifact, name: str) -> AbstractContextManager[Path]:
-        """Lend one of an artifact's files as a local path, to map into memory or to hand to a library."""
+        """Lend one of an artifact's files as a local path, to map into memory or to pass to a library."""
         return self.files.local_copy(f"{artifact.folder}/{name}")
 
-    def remember(self, partition_key: str, artifact: Artifact) -> None:
-        """Note that this is what the partition's stage made last."""
+    def record_latest(self, partition_key: str, artifact: Artifact) -> None:
+        """Record that this is what the partition's stage made last."""
         made = {"partition_key": partition_key, "video_hash": artifact.video_hash, "key": artifact.key}
         self._write_json(f"refs/{_name(partition_key)}/{artifact.stage}.json", made)
 
-    def recall(self, partition_key: str, stage: str) -> Artifact | None:
+    def find_latest(self, partition_key: str, stage: str) -> Artifact | None:
         """Return what the partition's stage made last, if it is still there."""
         made = self._read_json(f"refs/{_name(partition_key)}/{stage}.json")
         return self.find(made["video_hash"], stage, made["key"]) if made else None
 
-    def note_place(self, partition_key: str, folder: str) -> None:
-        """Note that the partition's subtitles were delivered to a folder; empty: beside the video."""
-        folders = self.places(partition_key)
+    def record_delivery_folder(self, partition_key: str, folder: str) -> None:
+        """Record that the partition's subtitles were delivered to a folder; empty: beside the video."""
+        folders = self.delivery_folders(partition_key)
         if folder not in folders:
             record = {"partition_key": partition_key, "folders": [*folders, folder]}
             self._write_json(f"refs/{_name(partition_key)}/places.json", record)
 
-    def places(self, partition_key: str) -> list[str]:
+    def delivery_folders(self, partition_key: str) -> list[str]:
         """Return the folders that the partition's subtitles were delivered to; empty: beside the video."""
         record = self._read_json(f"refs/{_name(partition_key)}/places.json")
         return record["folders"] if record else []
 
-    def note_delivery(self, path: Path, content: str, source: str) -> None:
-        """Note that we wrote this file for a person: its SHA-256, and the partition it belongs to."""
+    def record_delivery(self, path: Path, content: str, source: str) -> None:
+        """Record that we delivered this file: its SHA-256, and the partition that it belongs to."""
         record = {"path": str(path), "content": content, "source": source}
         self._write_json(f"refs/delivered/{_name(str(path))}.json", record)
 
-    def delivery(self, path: Path) -> tuple[str, str] | None:
-        """Return (SHA-256, partition) of what we last wrote to this path, or None."""
+    def find_delivery(self, path: Path) -> tuple[str, str] | None:
+        """Return (SHA-256, partition) of what we last delivered to this path, or None."""
         record = self._read_json(f"refs/delivered/{_name(str(path))}.json")
         return (record["content"], record["source"]) if record else None
 
@@ -195,7 +166,7 @@ def _name(text: str) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    # File names may hold bytes that are no UTF-8; Python carries them as surrogate escapes.
+    # File names may hold bytes that are not UTF-8; Python represents them as surrogate escapes.
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,10 +1,10 @@
-"""Subtitles edited by hand, kept apart from what the stages make: no run ever writes here.
+"""Subtitles edited by the user, kept apart from what the stages make: no run ever writes here.
 
     edits/<content hash>/<language>/<version>.json          every version, as it was saved
                                     current.json            the latest of them
 
 They belong to the video's content, as artifacts do, and to the language of the text. Going back to the
-machine's subtitles is a version too: one without cues. So nothing that a person typed is ever lost.
+machine's subtitles is a version too: one without cues. So nothing that the user typed is ever lost.
 """
 
 import json
@@ -17,8 +17,8 @@ from typing import NamedTuple
 from yivideo_pipeline.storage.artifacts import Storage
 
 
-class TimedText(NamedTuple):
-    """One cue as a person edits it: when it is shown, in milliseconds, and its lines."""
+class EditedCue(NamedTuple):
+    """One cue as the user edits it: when it is shown, in milliseconds, and its lines."""
 
     start_ms: int
     end_ms: int
@@ -29,22 +29,22 @@ class TimedText(NamedTuple):
 class Edit:
     """One saved version.
 
-    `cues` are None where somebody went back to the machine's. `by` says from where it was saved,
-    `based_on` is the content of the machine's subtitles at that time.
+    `cues` are None where the user went back to the machine's. `by` is the address that saved it,
+    `based_on` the content of the machine's subtitles at that time.
     """
 
     version: int
     saved_at: str
     by: str
     based_on: str
-    cues: tuple[TimedText, ...] | None
+    cues: tuple[EditedCue, ...] | None
 
 
 class EditConflict(Exception):
-    """Somebody saved in between; `current` is what stands now."""
+    """Another version was saved in between; `current` is the latest."""
 
     def __init__(self, current: Edit | None) -> None:
-        super().__init__("Somebody saved in between")
+        super().__init__("Another version was saved in between")
         self.current = current
 
 
@@ -55,15 +55,16 @@ class Edits:
         self._files = storage.files
 
     def lock(self, video_hash: str) -> AbstractContextManager[object]:
-        """Hold what stands of a video, against all processes of this machine, while files are made of it."""
-        return self._files.lock(f"edits-{video_hash[:2]}")  # the files stay: 256 of them, not one a video
+        """Lock a video's versions against all processes of this machine, while files are made of them."""
+        # Lock files stay: 256 of them, not one for each video.
+        return self._files.lock(f"edits-{video_hash[:2]}")
 
     def latest(self, video_hash: str, language: str) -> Edit | None:
-        """Return the version saved last, also one that went back to the machine's; None without any."""
+        """Return the version saved last, even if it went back to the machine's; None without any."""
         return self._read(f"{_folder(video_hash, language)}/current.json")
 
-    def standing(self, video_hash: str, language: str) -> Edit | None:
-        """Return the version that stands in place of the machine's; None where the machine's does."""
+    def active(self, video_hash: str, language: str) -> Edit | None:
+        """Return the version that replaces the machine's; None where the machine's is used."""
         edit = self.latest(video_hash, language)
         return edit if edit and edit.cues is not None else None
 
@@ -75,24 +76,24 @@ class Edits:
         self,
         video_hash: str,
         language: str,
-        cues: Iterable[TimedText] | None,
+        cues: Iterable[EditedCue] | None,
         *,
         over: int,
         by: str = "",
         based_on: str = "",
     ) -> Edit:
-        """Keep a new version.
+        """Save a new version.
 
         Args:
             video_hash: Content hash of the video.
             language: Of the text.
             cues: In order; None goes back to the machine's.
-            over: The version that the person had before them; 0 where there was none.
-            by: From where it is saved.
+            over: The version that the user edited; 0 where there was none.
+            by: The address that saves it.
             based_on: Content of the machine's subtitles.
 
         Raises:
-            EditConflict: another version has been saved since; nothing was kept.
+            EditConflict: Another version has been saved since; nothing was saved.
         """
         folder = _folder(video_hash, language)
         with self.lock(video_hash):
@@ -110,9 +111,9 @@ class Edits:
         data = self._files.read(name)
         if data is None:
             return None
-        told = json.loads(data)
-        cues = told.pop("cues")
-        return Edit(**told, cues=None if cues is None else tuple(TimedText(*cue) for cue in cues))
+        values = json.loads(data)
+        cues = values.pop("cues")
+        return Edit(**values, cues=None if cues is None else tuple(EditedCue(*cue) for cue in cues))
 
 
 def _folder(video_hash: str, language: str) -> str:

@@ -1,9 +1,6 @@
-"""Whole files under one root, local or remote: a reader never sees half of one."""
+"""Whole files under one root, local or remote: no reader ever sees half a file."""
 
-import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -12,43 +9,7 @@ from uuid import uuid4
 from filelock import FileLock
 from upath import UPath
 
-# PART storage/scratch.py: Folders for work in progress, which a killed writer may leave behind and the next one removes.
-
-_LOCK = ".in-use"
-
-
-@contextmanager
-def scratch_folder(parent: Path) -> Generator[Path]:
-    """Lend an empty folder under `parent`, removed at the end; remove what dead processes left there.
-
-    A folder in use holds a locked file. The kernel drops the lock when its process ends, however it
-    ends, so that an unlocked folder is nobody's.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix="work-", dir=parent))
-    try:
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Named only once it is locked: a sweep never meets it in between.
-            (folder / ".lock").rename(folder / _LOCK)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep(parent: Path) -> list[Path]:
-    """Remove the scratch folders of processes that are gone; returns what was removed."""
-    removed = []
-    for lock_file in parent.glob(f"work-*/{_LOCK}"):
-        try:
-            with lock_file.open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(lock_file.parent, ignore_errors=True)
-                removed.append(lock_file.parent)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # in use, or another process swept it first
-    return removed
+from yivideo_pipeline.storage.scratch import scratch_folder
 
 
 class FileStore:
@@ -72,28 +33,28 @@ class FileStore:
         self._work_dir = work_dir
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """Lend an empty local folder for work in progress; it is gone afterwards."""
+        """Lend an empty local folder for work in progress; it is removed afterwards."""
         return scratch_folder(self._work_dir)
 
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """Hold a name against all other processes of this machine that ask for the same one."""
+        """Lock a name against all other processes of this machine."""
         folder = self._work_dir.parent / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")
 
     def exists(self, name: str) -> bool:
-        """Tell whether a file of this name is there."""
+        """Return whether there is a file of this name."""
         return (self.root / name).is_file()
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None where there is none of that name."""
+        """Return a file's bytes, or None where there is no such file."""
         try:
             return (self.root / name).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file as a whole, replacing one of the same name."""
+        """Write a whole file, replacing one of the same name."""
         with self.scratch() as work:
             (work / "data").write_bytes(data)
             self.put(name, work / "data")
@@ -127,6 +88,6 @@ class FileStore:
 
 
 def _flush(path: Path) -> None:
-    # Without it a power cut could leave a renamed file whose content never reached the disk.
+    # Without it a power failure could leave a renamed file whose content never reached the disk.
     with path.open("rb") as file:
         os.fsync(file.fileno())

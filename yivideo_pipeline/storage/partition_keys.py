@@ -1,10 +1,10 @@
-"""Partition keys: readable names for videos that can be turned back into paths without a table.
+"""Partition keys: readable names for videos, which can be turned back into paths without a table.
 
 A key is the video's path relative to its library root, with `/` between folders. What Dagster
-forbids in a key (`...` and control characters), `%` itself and bytes that are no UTF-8 are
-percent-encoded; all else, Chinese or spaces among it, stays readable. Videos of any but the first
-root carry the root's name in front (`archive:2024/talk.mp4`); a video outside all roots has its
-absolute path as key, which is what starts with `/`.
+forbids in a key (`...` and control characters), `%` itself and bytes that are not UTF-8 are
+percent-encoded; everything else, such as Chinese or spaces, stays readable. Keys of videos in any but
+the first root begin with the root's name (`archive:2024/talk.mp4`); the key of a video outside all
+roots is its absolute path, which begins with `/`.
 """
 
 import os
@@ -17,17 +17,17 @@ ROOT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _DOTS = r"\.{3,}"
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
-_UNDECODABLE = "\udc80-\udcff"  # how Python spells bytes that are no UTF-8
+_UNDECODABLE = "\udc80-\udcff"  # how Python represents bytes that are not UTF-8
 _FORBIDDEN = re.compile(f"{_DOTS}|[%{_CONTROLS}{_UNDECODABLE}]")
 
 
 def encode_key(text: str) -> str:
-    """Percent-encode what may not stand in a key."""
+    """Percent-encode what a key may not contain."""
     return _FORBIDDEN.sub(lambda found: _percent(found.group()), text)
 
 
 def decode_key(key: str) -> str:
-    """Undo `encode_key`; bytes that are no UTF-8 come back as Python's surrogate escapes."""
+    """Undo `encode_key`; bytes that are not UTF-8 become Python's surrogate escapes."""
     return unquote_to_bytes(key.encode("utf-8")).decode("utf-8", "surrogateescape")
 
 
@@ -36,12 +36,12 @@ def key_of(path: Path, roots: Mapping[str, Path]) -> str:
 
     Args:
         path: The video, absolute or relative to the working folder; it need not exist.
-        roots: Library roots by name; the first is the one that keys don't name.
+        roots: Library roots by name; keys don't name the first.
 
     Raises:
-        ValueError: the path is a library root itself.
+        ValueError: The path is a library root itself.
     """
-    # Links are kept: a library of links to videos is a library of those names.
+    # Links are not resolved: a library of links to videos has the links' names.
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
     containing = {name: root for name, root in roots.items() if absolute.is_relative_to(_absolute(root))}
     if not containing:
@@ -58,8 +58,8 @@ def key_below(name: str, relative: str, roots: Mapping[str, Path]) -> str:
     key = encode_key(relative)
     if name != next(iter(roots)):
         return f"{name}:{key}"
-    # A colon in the first folder's name could be taken for the end of a root's name, maybe of one
-    # that is added only later.
+    # A colon in the first folder's name could be taken for the end of a root's name, even of a root
+    # that is added later.
     first, slash, rest = key.partition("/")
     return first.replace(":", "%3A") + slash + rest
 
@@ -68,7 +68,7 @@ def path_of(key: str, roots: Mapping[str, Path]) -> Path:
     """Return the path that a partition key stands for; the file need not exist.
 
     Raises:
-        ValueError: the key is empty, names a root that is not there, or would lead out of its root.
+        ValueError: The key is empty, names a missing root, or would lead out of its root.
     """
     if key.startswith("/"):
         return Path(decode_key(key))
@@ -80,7 +80,7 @@ def place_of(key: str, roots: Mapping[str, Path]) -> tuple[str, Path]:
     """Return the root, by name, that a partition key lies in, and the path relative to it.
 
     Raises:
-        ValueError: the key is empty, names a root that is not there, or would lead out of its root.
+        ValueError: The key is empty, names a missing root, or would lead out of its root.
     """
     first = next(iter(roots), None)
     name, colon, rest = key.partition(":")

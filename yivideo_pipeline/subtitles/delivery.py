@@ -12,8 +12,8 @@ from pathlib import Path
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
-from yivideo_pipeline.storage.delivery import Delivered, deliver
 from yivideo_pipeline.storage.edits import Edit, Edits
+from yivideo_pipeline.storage.sidecars import DeliveredFile, deliver_file
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
 
@@ -22,7 +22,7 @@ from yivideo_pipeline.subtitles.writers import render
 class Handover:
     """The files as the person finds them, and the edited version that stands in them, if any."""
 
-    files: tuple[Delivered, ...]
+    files: tuple[DeliveredFile, ...]
     edit: Edit | None
 
 
@@ -57,13 +57,13 @@ def hand_over(
     language = subtitles.document["language"]
     edits = Edits(storage)
     with edits.lock(subtitles.video_hash):
-        edit = edits.standing(subtitles.video_hash, language)
+        edit = edits.active(subtitles.video_hash, language)
         data = _edited_files(subtitles, edit, heard, video) if edit else _machine_files(storage, subtitles)
         files = tuple(
-            deliver(storage, partition_key, video, f".{language}.{kind}", content, folder)
+            deliver_file(storage, partition_key, video, f".{language}.{kind}", content, folder)
             for kind, content in data.items()
         )
-        storage.note_place(partition_key, str(folder) if folder else "")
+        storage.record_delivery_folder(partition_key, str(folder) if folder else "")
     return Handover(files, edit)
 
 

@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from itertools import groupby
 
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
-from yivideo_pipeline.storage.edits import TimedText
+from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.tokens import NEVER_FIRST, NEVER_LAST, clean_text, is_sounding, is_spaceless
 
@@ -18,7 +18,7 @@ REACH_S = 1.0
 """How far outside of its cue a word is looked for: somebody may have moved an end."""
 
 
-def time_cues(texts: Sequence[TimedText], transcript: Transcript) -> tuple[Cue, ...]:
+def time_cues(texts: Sequence[EditedCue], transcript: Transcript) -> tuple[Cue, ...]:
     """Find the words of each cue.
 
     Args:
@@ -97,7 +97,7 @@ def _first(starts: Sequence[float], ms: int) -> int:
     return bisect_left(starts, (ms - 0.5) / 1000)
 
 
-def _match(cue: TimedText, heard: Sequence[Word]) -> Iterator[Word]:
+def _match(cue: EditedCue, heard: Sequence[Word]) -> Iterator[Word]:
     """Yield the cue's words: those that were heard as they were heard, the others in the time between."""
     texts = split_words(cue.text)
     blocks = SequenceMatcher(

@@ -264,7 +264,7 @@ def test_what_an_older_run_left_without_its_cues_is_cut_anew(client, pipeline):
     key = pipeline.add("old.mp4")
     pipeline.run(key)
     storage = pipeline.resources["storage"]
-    manifest = storage.files.folder / storage.recall(key, "subtitles").folder / "manifest.json"
+    manifest = storage.files.folder / storage.find_latest(key, "subtitles").folder / "manifest.json"
     before = client.get(at(key)).json()["cues"]
     told = json.loads(manifest.read_text())
     del told["document"]["cues"], told["document"]["options"]

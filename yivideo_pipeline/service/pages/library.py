@@ -144,7 +144,7 @@ def _language_and_score(video: KnownVideo, storage: Storage) -> tuple[str | None
     """Return both, from the artifact if the video was processed so recently that the history lacks them."""
     if video.made_at is None or video.score is not None:
         return video.language, video.score
-    made = storage.recall(video.key, "subtitles")
+    made = storage.find_latest(video.key, "subtitles")
     return (made.document["language"], made.document["quality"]["score"]) if made else (None, None)
 
 

@@ -37,7 +37,7 @@ from yivideo_pipeline.service.performance.system import (
     read_system,
 )
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.file_store import scratch_folder
+from yivideo_pipeline.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +137,7 @@ def _listed(values: "pd.Series") -> list[float | None]:
     return [None if value != value else round(float(value), 4) for value in values]
 
 
-# PART service/performance/export.py: Samples as a file, in the names of `telemetry.sample.PerformanceSample` and some more.
+# PART service/performance/export.py: Samples as a file, in the names of `telemetry.sample.PerformanceMetrics` and some more.
 
 Format = Literal["json", "csv", "parquet"]
 MEDIA_TYPES: dict[Format, str] = {

@@ -34,7 +34,7 @@ from yivideo_pipeline.service.review.video import (
     require_subtitles,
 )
 from yivideo_pipeline.settings.options import SubtitleFormat
-from yivideo_pipeline.storage.edits import TimedText
+from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.delivery import title_of
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
@@ -160,7 +160,7 @@ def _subtitle_file(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: 
     )
 
 
-def _edited_cues(subtitles: ReviewedSubtitles, version: str) -> tuple[TimedText, ...] | None:
+def _edited_cues(subtitles: ReviewedSubtitles, version: str) -> tuple[EditedCue, ...] | None:
     """Return the cues of an edited version; None for the machine's."""
     if version == "machine":
         return None

@@ -20,7 +20,7 @@ from yivideo_pipeline.service.review.video import (
 )
 from yivideo_pipeline.speech.types import WordSource
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.edits import Edit, EditConflict, TimedText
+from yivideo_pipeline.storage.edits import Edit, EditConflict, EditedCue
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.delivery import Handover, hand_over
 from yivideo_pipeline.subtitles.edited import clean_lines, time_cues
@@ -173,7 +173,7 @@ def review_of(video: ReviewedVideo) -> Review:
     return _with_subtitles(review, subtitles) if subtitles else review
 
 
-def check_cues(cues: Sequence[PlainCue], end_ms: int) -> list[TimedText]:
+def check_cues(cues: Sequence[PlainCue], end_ms: int) -> list[EditedCue]:
     """Return cues as they are saved: with clean text, and checked for order and times.
 
     Args:
@@ -183,7 +183,7 @@ def check_cues(cues: Sequence[PlainCue], end_ms: int) -> list[TimedText]:
     Raises:
         Refused: 422 with the first problems.
     """
-    clean = [TimedText(cue.start_ms, cue.end_ms, clean_lines(cue.text)) for cue in cues]
+    clean = [EditedCue(cue.start_ms, cue.end_ms, clean_lines(cue.text)) for cue in cues]
     problems = list(_problems_of(clean, end_ms))
     if problems:
         more = len(problems) - SHOWN_PROBLEMS
@@ -192,7 +192,7 @@ def check_cues(cues: Sequence[PlainCue], end_ms: int) -> list[TimedText]:
     return clean
 
 
-def save(subtitles: ReviewedSubtitles, cues: Sequence[TimedText] | None, over: int, by: str) -> SavedVersion:
+def save(subtitles: ReviewedSubtitles, cues: Sequence[EditedCue] | None, over: int, by: str) -> SavedVersion:
     """Save a version, and write the delivered files anew.
 
     Args:
@@ -243,7 +243,7 @@ def _edited_version(subtitles: ReviewedSubtitles) -> EditedVersion | None:
     return EditedVersion(saved_at=edit.saved_at, by=edit.by, machine_changed=changed)
 
 
-def _plain_cues(cues: Sequence[TimedText]) -> list[PlainCue]:
+def _plain_cues(cues: Sequence[EditedCue]) -> list[PlainCue]:
     # Without validation: the machine may make longer texts than a user may send.
     return [PlainCue.model_construct(**cue._asdict()) for cue in cues]
 
@@ -294,7 +294,7 @@ def _media_of(video: ReviewedVideo, audio_codec: str | None) -> MediaFile | None
     )
 
 
-def _problems_of(cues: Sequence[TimedText], end_ms: int) -> Iterator[str]:
+def _problems_of(cues: Sequence[EditedCue], end_ms: int) -> Iterator[str]:
     for number, cue in enumerate(cues, 1):
         if not cue.text:
             yield f"Cue {number} has no text; delete it instead"
@@ -311,7 +311,7 @@ def _deliver(subtitles: ReviewedSubtitles) -> tuple[list[Handover], list[str]]:
     """Write the files to all folders of earlier deliveries; a file that can't be written is a warning."""
     video = subtitles.video
     handed, warnings = [], []
-    for folder in video.storage.places(video.key) or [""]:
+    for folder in video.storage.delivery_folders(video.key) or [""]:
         if not (Path(folder) if folder else video.path.parent).is_dir():
             continue  # the user has removed the folder and the files in it
         try:

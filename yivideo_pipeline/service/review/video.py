@@ -11,7 +11,7 @@ from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
-from yivideo_pipeline.storage.edits import Edit, Edits, TimedText
+from yivideo_pipeline.storage.edits import Edit, EditedCue, Edits
 from yivideo_pipeline.storage.partition_keys import path_of, place_of
 from yivideo_pipeline.subtitles.cues import build_cues
 
@@ -44,7 +44,7 @@ class ReviewedVideo:
     def artifact(self, stage: str) -> Artifact | None:
         """Return the last artifact of a stage."""
         if stage not in self._artifacts:
-            self._artifacts[stage] = self.storage.recall(self.key, stage)
+            self._artifacts[stage] = self.storage.find_latest(self.key, stage)
         return self._artifacts[stage]
 
     @cached_property
@@ -81,12 +81,12 @@ class ReviewedSubtitles:
         return SubtitleOptions.model_validate(noted) if noted else self.video.options
 
     @cached_property
-    def machine(self) -> tuple[TimedText, ...]:
+    def machine(self) -> tuple[EditedCue, ...]:
         """The cues of the machine version."""
         noted = self.artifact.document.get("cues")
         if noted is None:  # an older version of the pipeline kept no cues
             return _build_cues(self.transcript, self.options)
-        return tuple(TimedText(*cue) for cue in noted)
+        return tuple(EditedCue(*cue) for cue in noted)
 
     @cached_property
     def latest(self) -> Edit | None:
@@ -99,7 +99,7 @@ class ReviewedSubtitles:
         return Edits(self.video.storage)
 
     @property
-    def edited(self) -> tuple[TimedText, ...] | None:
+    def edited(self) -> tuple[EditedCue, ...] | None:
         """The edited cues, which replace the machine's; None while the machine version is current."""
         return self.latest.cues if self.latest else None
 
@@ -173,5 +173,5 @@ def _is_in_library(key: str, path: Path, settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[TimedText, ...]:
-    return tuple(TimedText(cue.start_ms, cue.end_ms, cue.text) for cue in build_cues(transcript, options))
+def _build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[EditedCue, ...]:
+    return tuple(EditedCue(cue.start_ms, cue.end_ms, cue.text) for cue in build_cues(transcript, options))

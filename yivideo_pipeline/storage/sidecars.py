@@ -1,7 +1,7 @@
-"""Delivery: subtitle files beside the video or in a folder, never over a file that is not ours.
+"""Writes subtitle files beside the video or into a folder, never over a file that is not ours.
 
-Ours is a file whose bytes are the ones we last wrote there. What a person or another program wrote or
-changed is left alone, and so is what we wrote for another video of the same name.
+A file is ours if its bytes are the ones that we last wrote there. What the user or another program wrote
+or changed is left alone, and so is what we wrote for another video of the same name.
 """
 
 import errno
@@ -19,20 +19,20 @@ _USUAL_NAME_MAX_BYTES = 255
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """A file where the person finds it, and what is worth saying about its name."""
+class DeliveredFile:
+    """A file where the user finds it, and warnings about its name."""
 
     path: Path
     warnings: tuple[str, ...] = ()
 
 
-def deliver(
+def deliver_file(
     storage: Storage, source: str, video: Path, suffix: str, data: bytes, output_dir: Path | None = None
-) -> Delivered:
-    """Write one subtitle file for a video under the first name that we may use.
+) -> DeliveredFile:
+    """Write one subtitle file for a video, under the first name that is free or ours.
 
     Args:
-        storage: Keeps the record of what was delivered.
+        storage: Holds the record of what was delivered.
         source: The video's partition key; it owns the file from now on.
         video: The video; the file's name begins with its stem.
         suffix: The rest of the name, such as `.en.srt`.
@@ -40,7 +40,7 @@ def deliver(
         output_dir: Folder to write to, made where it is missing; without it the video's own.
 
     Raises:
-        DiskError: the folder can't be made or written to.
+        DiskError: The folder can't be made or written to.
     """
     folder = output_dir or video.parent
     try:
@@ -54,28 +54,28 @@ def deliver(
                 if shortened:
                     warnings.append(f"The name was too long for this folder: {path.name} was shortened")
                 _write(storage, source, path, data)
-                return Delivered(path.absolute(), tuple(warnings))
+                return DeliveredFile(path.absolute(), tuple(warnings))
             if blocker not in warnings:
                 warnings.append(blocker)
     except OSError as error:
         raise _in_plain_words(error, folder) from error
-    raise AssertionError("the names never end")
+    raise AssertionError("there is always another name")
 
 
 def _stems(video: Path) -> Iterator[str]:
     yield video.stem
-    yield video.name  # tells talk.mp4 from talk.mkv in one output folder
+    yield video.name  # distinguishes talk.mp4 from talk.mkv in one output folder
     yield f"{video.stem}.yivideo"
     for number in count(2):
         yield f"{video.stem}.yivideo-{number}"
 
 
 def _blocker(storage: Storage, path: Path, source: str, data: bytes) -> str | None:
-    """Say why a name may not be used; None where it may."""
+    """Return why a name may not be used; None where it may."""
     if not os.path.lexists(path):
         return None
     there = path.read_bytes() if path.is_file() else None
-    record = storage.delivery(path.absolute())
+    record = storage.find_delivery(path.absolute())
     if there is None or record is None or record[0] != hashlib.sha256(there).hexdigest():
         if there == data:
             return None
@@ -87,18 +87,18 @@ def _blocker(storage: Storage, path: Path, source: str, data: bytes) -> str | No
 
 def _write(storage: Storage, source: str, path: Path, data: bytes) -> None:
     if not path.is_file() or path.read_bytes() != data:
-        # A fixed name, short enough for any folder: what a killed writer left is written over.
+        # A fixed name, short enough for any folder: what a killed process left is overwritten.
         part = path.with_name(f".yivideo-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}.part")
         try:
             part.write_bytes(data)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-    storage.note_delivery(path.absolute(), hashlib.sha256(data).hexdigest(), source)
+    storage.record_delivery(path.absolute(), hashlib.sha256(data).hexdigest(), source)
 
 
 def _fit(folder: Path, stem: str, suffix: str, name_max: int) -> tuple[Path, bool]:
-    """Shorten the stem, between characters, until the name fits; says whether it did."""
+    """Return the path with its stem cut between characters until the name fits, and whether it was cut."""
     room = name_max - len(os.fsencode(suffix))
     if len(os.fsencode(stem)) <= room:
         return folder / f"{stem}{suffix}", False
@@ -113,7 +113,7 @@ def _name_max_bytes(folder: Path) -> int:
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (OSError, ValueError):
-        return _USUAL_NAME_MAX_BYTES  # not every file system says
+        return _USUAL_NAME_MAX_BYTES  # not every file system reports it
 
 
 def _in_plain_words(error: OSError, folder: Path) -> Exception:
