@@ -129,7 +129,7 @@ def test_a_folder_for_requests_without_a_name_is_refused(config):
     with pytest.raises(ConfigError) as caught:
         load_settings(config("service: {roots: ['/tv', '']}"), {})
     assert "service.roots" in str(caught.value)
-    assert "is no folder of this machine" in str(caught.value)
+    assert "is not a folder of this machine" in str(caught.value)
 
 
 def test_the_file_is_found_by_variable_and_in_home(tmp_path):
@@ -163,20 +163,20 @@ retry: {strategy: often}
         " choose fixed, linear, exponential or fibonacci",
     ]
     assert [line for line in lines if line in expected] == expected
-    assert any(line.startswith("config.yml line 4, whisperx_service.devise: is no known key"
+    assert any(line.startswith("config.yml line 4, whisperx_service.devise: is not a known key"
                                " (did you mean device?)") for line in lines)  # fmt: skip
     assert len(lines) == 6
 
 
 def test_an_unknown_section_gets_the_nearest_name(config):
     (line,) = refusal(config("libary: {roots: {a: b}}"))
-    assert line.startswith("libary (config.yml): is no known key (did you mean library?)")
+    assert line.startswith("libary (config.yml): is not a known key (did you mean library?)")
 
 
 def test_a_variable_that_matches_nothing_is_refused_with_the_nearest_name(config):
     lines = refusal(config(""), {"YIVIDEO_SPEECH__DEVISE": "cpu"})
     assert lines == [
-        "YIVIDEO_SPEECH__DEVISE: is no known setting (did you mean YIVIDEO_SPEECH__DEVICE?):"
+        "YIVIDEO_SPEECH__DEVISE: is not a known setting (did you mean YIVIDEO_SPEECH__DEVICE?):"
         " correct or remove it"
     ]
 
@@ -188,7 +188,7 @@ def test_variables_of_ours_that_are_no_settings_are_let_through(config):
 def test_fields_that_contradict_each_other_name_their_sources(config):
     lines = refusal(config("speech: {model_name: tiny.en}"), {"YIVIDEO_SPEECH__LANGUAGE": "zh"})
     assert lines == [
-        "speech (config.yml, YIVIDEO_SPEECH__LANGUAGE): model tiny.en knows English alone:"
+        "speech (config.yml, YIVIDEO_SPEECH__LANGUAGE): model tiny.en supports English only:"
         " choose model_name tiny, or language en"
     ]
 
@@ -269,11 +269,11 @@ def test_the_keys_of_speech_stand_in_the_section_itself(config):
     speech = load_settings(file, {}).speech
     assert (speech.options.language, speech.service_required) == ("zh", True)
     assert refusal(config("speech: {options: {language: zh}}\n"))[0].endswith(
-        "options is no known key: write its keys in the section itself"
+        "options is not a known key: write its keys in the section itself"
     )
     (line,) = refusal(config("speech: {service_ulr: x}\n"))
     assert line.startswith(
-        "config.yml line 1, speech.service_ulr: is no known key (did you mean service_url?)"
+        "config.yml line 1, speech.service_ulr: is not a known key (did you mean service_url?)"
     )
     assert "choose one of model_name, language" in line
     assert line.endswith("zh_script, service_url, service_required")

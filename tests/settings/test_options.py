@@ -42,7 +42,7 @@ def test_languages_go_by_code_name_or_regional_tag(given, code):
 
 def test_an_unknown_language_gets_the_nearest_name():
     assert refusal(language="germn") == (
-        "language: 'germn' is no language that Whisper knows (did you mean german?):"
+        "language: 'germn' is not a language that Whisper knows (did you mean german?):"
         " give a code such as zh or en, or auto"
     )
 
@@ -50,7 +50,7 @@ def test_an_unknown_language_gets_the_nearest_name():
 def test_an_unknown_model_gets_the_nearest_name_and_the_list():
     line = refusal(model_name="lage-v2")
     assert line.startswith(
-        "model_name: 'lage-v2' is no known model (did you mean large-v2?): choose one of tiny,"
+        "model_name: 'lage-v2' is not a known model (did you mean large-v2?): choose one of tiny,"
     )
 
 
@@ -63,7 +63,7 @@ def test_a_model_may_be_a_folder_or_a_hub_id_but_not_a_folder_that_is_not_there(
 @pytest.mark.parametrize(("model", "other"), [("tiny.en", "tiny"), ("distil-large-v3", "large-v3")])
 def test_an_english_model_refuses_another_language(model, other):
     assert refusal(model_name=model, language="zh") == (
-        f"model {model} knows English alone: choose model_name {other}, or language en"
+        f"model {model} supports English only: choose model_name {other}, or language en"
     )
     assert SpeechOptions(model_name=model, language="en")
     assert SpeechOptions(model_name=model)
@@ -109,13 +109,13 @@ def test_values_that_are_refused_name_each_field_below_its_section():
         override(SpeechOptions(), {"batch_size": 0, "modle_name": "tiny"}, "launch", hint="Change the launch")
     lines = caught.value.message.splitlines()
     assert lines[0] == "launch.batch_size: 0 is not allowed: must be at least 1"
-    assert lines[1].startswith("launch.modle_name: is no known key (did you mean model_name?)")
+    assert lines[1].startswith("launch.modle_name: is not a known key (did you mean model_name?)")
     assert caught.value.hint == "Change the launch"
 
 
 def test_values_that_do_not_go_with_the_others_are_refused():
     base = SpeechOptions(language="zh")
-    with pytest.raises(ConfigValidationError, match=r"^model tiny\.en knows English alone"):
+    with pytest.raises(ConfigValidationError, match=r"^model tiny\.en supports English only"):
         override(base, {"model_name": "tiny.en"})
 
 

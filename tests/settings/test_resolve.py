@@ -163,8 +163,8 @@ def test_a_model_of_unknown_size_is_not_judged_by_memory():
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        ("tiny.en", "knows English alone"),
-        ("distil-large-v3", "knows English alone"),
+        ("tiny.en", "supports English only"),
+        ("distil-large-v3", "supports English only"),
         ("turbo", "never learned"),
     ],
 )

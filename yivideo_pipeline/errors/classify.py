@@ -315,7 +315,7 @@ def hub_error(error: BaseException) -> YivideoError | None:
 
 def _not_cached(error: BaseException) -> YivideoError:
     """Return the error for weights that are not cached: the network failed, or was not to be used."""
-    # with_causes yields the error itself first, which is no network error.
+    # with_causes yields the error itself first, which is not a network error.
     for cause in list(with_causes(error))[1:]:
         if network_error(cause) is not None:
             return unreachable(cause)

@@ -30,7 +30,7 @@ def nest_inline(model: type[BaseModel], data: Any) -> Any:
     for name, inner in _inline_fields(model).items():
         given = {key: nested.pop(key) for key in inner.model_fields if key in nested}
         if name in nested and not (isinstance(nested[name], inner) and not given):
-            raise ValueError(f"{name} is no known key: write its keys in the section itself")
+            raise ValueError(f"{name} is not a known key: write its keys in the section itself")
         nested.setdefault(name, given)
     return nested
 

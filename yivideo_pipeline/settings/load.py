@@ -129,7 +129,9 @@ def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
         if path is not None:
             values[path] = Given(environ[name], name, name)
         elif name not in OTHER_VARIABLES:
-            problems.append(f"{name}: is no known setting{did_you_mean(name, known)}: correct or remove it")
+            problems.append(
+                f"{name}: is not a known setting{did_you_mean(name, known)}: correct or remove it"
+            )
     return values, problems
 
 

@@ -48,7 +48,7 @@ def _describe_error(details: ErrorDetails, model: type[BaseModel], path: KeyPath
     if kind == "extra_forbidden":
         owner = find_model(model, path[:-1])
         known = list(dict.fromkeys(path[0] for path in list_fields(owner))) if owner else []
-        return f"is no known key{did_you_mean(path[-1], known)}: choose one of {', '.join(known)}"
+        return f"is not a known key{did_you_mean(path[-1], known)}: choose one of {', '.join(known)}"
     if kind == "value_error":
         return str(context["error"])
     given = "" if is_secret(model, path) else f"{details['input']!r} is not allowed: "

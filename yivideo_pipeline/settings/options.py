@@ -96,7 +96,7 @@ def _check_model(name: str) -> str:
     if "/" in name or name.startswith((".", "~")):
         raise NoModelFolder(name)
     raise ValueError(
-        f"{name!r} is no known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
+        f"{name!r} is not a known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
         " a folder, or a hub id (owner/name)"
     )
 
@@ -113,7 +113,7 @@ def _check_language(value: Any) -> Any:
     if code is None:
         known = [*LANGUAGES, *LANGUAGES.values()]
         raise ValueError(
-            f"{value!r} is no language that Whisper knows{did_you_mean(value, known)}:"
+            f"{value!r} is not a language that Whisper knows{did_you_mean(value, known)}:"
             " give a code such as zh or en, or auto"
         )
     return code
@@ -169,7 +169,7 @@ class SpeechOptions(BaseModel):
             several = self.model_name.removeprefix("distil-").removesuffix(".en")
             other = several if several in MODELS else "large-v3"
             raise ValueError(
-                f"model {self.model_name} knows English alone: choose model_name {other}, or language en"
+                f"model {self.model_name} supports English only: choose model_name {other}, or language en"
             )
         if self.language == "yue" and not facts.cantonese:
             raise ValueError(

@@ -85,7 +85,7 @@ def _check_task(options: SpeechOptions) -> list[OptionFinding]:
     if options.task is not Task.TRANSLATE or facts is None:
         return []
     if facts.english_only:
-        message = f"model {facts.name} knows English alone and can't translate: choose large-v3 or medium"
+        message = f"model {facts.name} supports English only and can't translate: choose large-v3 or medium"
     elif facts.turbo:
         message = f"model {facts.name} never learned to translate and mostly won't: choose large-v3 or medium"
     else:

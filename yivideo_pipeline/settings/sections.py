@@ -33,13 +33,13 @@ _WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\
 
 def _check_url(url: str | None) -> str | None:
     if url is not None and not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url!r} is no address: write it as http://127.0.0.1:8788")
+        raise ValueError(f"{url!r} is not an address: write it as http://127.0.0.1:8788")
     return url.rstrip("/") if url else url
 
 
 def _check_folder(path: Path) -> Path:
     if not path.is_absolute():  # the settings anchor relative ones under home: what is left has no name
-        raise ValueError(f"{str(path)!r} is no folder of this machine: give its path")
+        raise ValueError(f"{str(path)!r} is not a folder of this machine: give its path")
     return path
 
 
@@ -48,7 +48,7 @@ def _check_zone(name: str | None) -> str | None:
         if name is not None:
             ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"{name} is no time zone: use a name such as Europe/Berlin") from None
+        raise ValueError(f"{name} is not a time zone: use a name such as Europe/Berlin") from None
     return name
 
 

@@ -90,7 +90,7 @@ class Settings(Section):
 
 
 def _anchor(value: Any, folder: Path) -> Any:
-    """Make a path absolute under a folder; URLs stay, and validation refuses what is no path."""
+    """Make a path absolute under a folder; URLs stay, and validation refuses what is not a path."""
     if isinstance(value, dict):
         return {name: _anchor(path, folder) for name, path in value.items()}
     if isinstance(value, list | tuple):

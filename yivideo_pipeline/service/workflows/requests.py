@@ -143,7 +143,7 @@ def stages_of(chain: Sequence[str]) -> tuple[str, ...]:
 def _unknown_steps(chain: Sequence[str]) -> Iterator[str]:
     for step in chain:
         if step not in STEPS:
-            yield f"{step!r} is no known step{did_you_mean(step, STEPS)}: choose of {', '.join(STEPS)}"
+            yield f"{step!r} is not a known step{did_you_mean(step, STEPS)}: choose one of {', '.join(STEPS)}"
 
 
 def _speech_options(base: SpeechOptions, given: Mapping[str, Any], lines: list[str]) -> SpeechOptions | None:
