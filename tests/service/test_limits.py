@@ -2,14 +2,14 @@
 
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from serving import Server, run_server
+
+from tests.service.server import Server, run_server, wait_until
 
 MB = 1024 * 1024
 BOUNDARY = "----part"
@@ -95,13 +95,6 @@ def test_an_upload_waits_under_the_home_and_not_in_memory_or_the_systems_folder(
         sending.join()
     assert answers[0].status_code == 415
     wait_until(lambda: not spooled(server))
-
-
-def wait_until(found: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not found():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def spooled(server: Server) -> list[int]:

@@ -1,11 +1,11 @@
 """Prometheus figures of the real service."""
 
 import pytest
-from make_history import STAGES
 from prometheus_client.parser import text_string_to_metric_families
-from serving import SAMPLES, run_server
-from worked import log_failures, log_videos, wait_for
 
+from tests.make_history import STAGES
+from tests.service.logged_work import log_failures, log_videos
+from tests.service.server import SAMPLES, run_server, wait_until
 from yivideo_pipeline.service.performance.alerts import ALERTS
 
 
@@ -96,7 +96,7 @@ def test_the_models_work_is_counted(client, tiny_weights):
     with (SAMPLES / "harbour-15s.mp4").open("rb") as file:
         sent = client.post("/v1/audio/transcriptions", files={"file": file}, data={"model": "whisper-1"})
     assert sent.status_code == 200
-    figures = wait_for(lambda: (now := read(client))["yivideo_leases", ()] == 0 and now)
+    figures = wait_until(lambda: (now := read(client))["yivideo_leases", ()] == 0 and now)
     assert value(figures, "yivideo_model_loads_total") == 1
     assert value(figures, "yivideo_model_loaded") == 1
     assert value(figures, "yivideo_audio_seconds_total") > 15

@@ -18,8 +18,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from serving import SAMPLES
-from workflow_stack import PATIENCE_S, Stack, run_stack
+
+from tests.service.server import SAMPLES
+from tests.service.workflow_stack import PATIENCE_S, Stack, run_stack
 
 pytestmark = pytest.mark.model
 

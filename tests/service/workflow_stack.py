@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import psutil
-from serving import SAMPLES, Server, free_port, run_server
 
 from tests.cli.command import settings
+from tests.service.server import SAMPLES, Server, free_port, run_server
 from yivideo_pipeline.defs.instance import open_instance
 
 ROOT = SAMPLES.parents[1]

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.errors.tree import ConfigValidationError, TaskCancelled
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.remote.protocol import Failed, Progress, Waiting, Words
+from yivideo_pipeline.remote.protocol import FailedEvent, ProgressEvent, WaitingEvent, WordsEvent
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused, describe_failure
 from yivideo_pipeline.settings.options import SpeechOptions, override
@@ -84,16 +84,16 @@ class Job:
         threading.Thread(target=copy_context().run, args=(run,), name="request", daemon=True).start()
 
     async def events(self) -> AsyncGenerator[BaseModel]:
-        """Yield the work's events, its result last, and `Waiting` now and then; raise what the work raised.
+        """Yield the work's events, its result last; raise what the work raised.
 
-        The work ends when the generator is closed.
+        A `WaitingEvent` stands in where the work sends none for a while. The work ends when the generator is closed.
         """
         try:
             while True:
                 try:
                     event = await asyncio.wait_for(self._events.get(), HEARTBEAT_S)
                 except TimeoutError:
-                    event = Waiting()
+                    event = WaitingEvent()
                 if event is None:
                     return
                 if isinstance(event, BaseException):
@@ -110,7 +110,9 @@ class Job:
                     yield event.model_dump_json().encode() + b"\n"
             except Exception as error:  # noqa: BLE001 - sent to the client and logged
                 _, problem = describe_failure(error, self.where)
-                event = Failed(id=problem.id, kind=problem.kind, message=problem.message, hint=problem.hint)
+                event = FailedEvent(
+                    id=problem.id, kind=problem.kind, message=problem.message, hint=problem.hint
+                )
                 yield event.model_dump_json().encode() + b"\n"
 
     async def result(self, request: Request) -> BaseModel:
@@ -119,7 +121,7 @@ class Job:
         Raises:
             Refused: The client went away, so nobody sees this status.
         """
-        last: BaseModel = Waiting()
+        last: BaseModel = WaitingEvent()
         async with aclosing(self.events()) as events:
             async for event in events:
                 if await request.is_disconnected():
@@ -200,10 +202,10 @@ def transcribe(options: SpeechOptions, needs_times: bool) -> SpeechWork:
 
     def work(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
         def on_progress(fraction: float) -> None:
-            emit(Progress(fraction=fraction))
+            emit(ProgressEvent(fraction=fraction))
 
         transcript = engine.transcribe(
-            audio, options, on_progress, lambda words: emit(Words(words=tuple(words)))
+            audio, options, on_progress, lambda words: emit(WordsEvent(words=tuple(words)))
         )
         return engine.align(audio, transcript, options, on_progress) if needs_times else transcript
 
