@@ -14,12 +14,12 @@ from pathlib import Path
 import dagster as dg
 from sqlalchemy import insert
 
-from yivideo_pipeline.defs.cache_keys import recipes
+from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.files import FILES, ROOTS
-from yivideo_pipeline.ledger.materializations import MADE
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.files import FileRecord, RootRecord
+from yivideo_pipeline.ledger.materializations import Materialization
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
@@ -49,14 +49,14 @@ def fill(settings: Settings, count: int) -> list[str]:
 
 def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
     now = time.time()
-    known = recipes(settings, LocalSpeech(settings).revision(settings.speech.options))
+    known = cache_keys(settings.speech.options, settings.subtitles, LocalSpeech(settings).revision(settings.speech.options))
     with open_ledger(settings.home).begin() as connection:
-        connection.execute(insert(FILES), list(_files(root, keys, now)))
+        connection.execute(insert(FileRecord), list(_files(root, keys, now)))
         connection.execute(
-            insert(ROOTS), {"name": "inbox", "videos": len(keys), "seen_at": now, "mounts": "[]"}
+            insert(RootRecord), {"name": "inbox", "videos": len(keys), "seen_at": now, "mounts": "[]"}
         )
         connection.execute(
-            insert(MADE),
+            insert(Materialization),
             [
                 {
                     "key": key, "stage": stage, "stage_key": "", "recipe": known[stage], "chosen": False,

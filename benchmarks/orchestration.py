@@ -30,7 +30,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "samples" / "harbour-15s.mp4"

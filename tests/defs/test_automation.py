@@ -12,10 +12,10 @@ from yivideo_pipeline.defs.automation import SENSOR
 from yivideo_pipeline.defs.cache_keys import recipes
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.ledger.failures import Failed
-from yivideo_pipeline.ledger.materializations import MADE, Made
+from yivideo_pipeline.ledger.failures import StageFailure
+from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 SUBTITLES = dg.AssetKey("subtitles")
@@ -42,12 +42,12 @@ class Shelf:
 
     def note(self, keys: list[str], made_by: Mapping[str, str], *, chosen: bool = False) -> None:
         rows = [
-            asdict(Made(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False))
+            asdict(Materialization(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False))
             for key in keys
             for stage in STAGES
         ]
         with self.ledger.engine.begin() as connection:
-            connection.execute(MADE.insert().prefix_with("OR REPLACE"), rows)
+            connection.execute(Materialization.insert().prefix_with("OR REPLACE"), rows)
 
     def tick(self) -> dict[str, set[str | None]]:
         """Look at the conditions of all assets once, as the sensor does; returns what is requested."""
@@ -147,7 +147,7 @@ def test_a_video_that_was_taken_out_is_not_asked_for(few):
 
 
 def test_a_video_that_is_set_aside_is_not_asked_for(few):
-    failed = Failed(KEYS[0], "subtitles", "run", "disk", "No room", "", attempts=3, at=1.0)
+    failed = StageFailure(KEYS[0], "subtitles", "run", "disk", "No room", "", attempts=3, at=1.0)
     few.ledger.failures.quarantine(KEYS[0], failed, size_bytes=1, mtime_ns=1)
     assert few.tick() == {"subtitles": set(KEYS[1:3])}
 

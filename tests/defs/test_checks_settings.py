@@ -8,7 +8,7 @@ from yivideo_pipeline.defs.checks import CHECKS, Subject, blocked_by, evaluate, 
 from yivideo_pipeline.errors.tree import CheckFailed, ConfigValidationError
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import CheckSettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.types import Word
 
 SILENT = Subject(make_audio(peak_pct=0), video=make_info())

@@ -16,7 +16,7 @@ from yivideo_pipeline.defs.reports.assets import DAY_S, videos_so_far
 from yivideo_pipeline.errors.tree import MemoryExhausted
 from yivideo_pipeline.history import collect as events
 from yivideo_pipeline.history.tables import with_days
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import JOB, MODEL_TAG, TRIGGER_TAG, VIDEOS
 
 SAMPLE_60S = SAMPLE.with_name("lighthouse-60s.mkv")

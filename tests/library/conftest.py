@@ -11,7 +11,7 @@ from yivideo_pipeline.library.scan import Listing
 from yivideo_pipeline.library.watch import Watch, open_watch
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import override
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"

@@ -1,7 +1,7 @@
 import pytest
 
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 
 
 @pytest.fixture

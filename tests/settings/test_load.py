@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SubtitleFormat
-from yivideo_pipeline.settings.tree import find_home
+from yivideo_pipeline.settings.settings import find_home
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,8 +1,8 @@
 """Settings shown to the user, and compared."""
 
 from yivideo_pipeline.settings.key_paths import list_fields
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import describe_settings, diff_settings
-from yivideo_pipeline.settings.tree import Settings
 
 
 def test_every_setting_is_shown_with_its_source_and_a_description(load, tmp_path):

@@ -264,7 +264,7 @@ def _report_unforeseen(error: Exception) -> Exit:
     known = classify(error)
     try:
         if log_path() is None:
-            from yivideo_pipeline.settings.tree import find_home
+            from yivideo_pipeline.settings.settings import find_home
 
             open_log(Path(os.environ.get("YIVIDEO_HOME") or find_home()))
     except YivideoError as unlogged:

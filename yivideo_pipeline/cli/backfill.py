@@ -17,17 +17,24 @@ from rich.console import Console
 from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console, print_json, printable
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
-from yivideo_pipeline.defs.backfills.schedules import PAUSED, count_videos, orders_by_hand, say_reasons
-from yivideo_pipeline.defs.backfills.selection import LeftOut, Reason, Selection, Wish, select
-from yivideo_pipeline.defs.cache_keys import recipes
-from yivideo_pipeline.defs.dagster_internals import daemon_runs, launch, take_back_scheduled
+from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, withdraw_scheduled
+from yivideo_pipeline.defs.backfills.requests import count_videos, describe_reasons, requests_by_hand
+from yivideo_pipeline.defs.backfills.selection import (
+    BackfillFilter,
+    BackfillReason,
+    LeftOut,
+    Selection,
+    select_videos,
+)
+from yivideo_pipeline.defs.backfills.tick import PAUSED
+from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import HubSettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import stages_from
 
@@ -41,7 +48,7 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=
 
 @dataclass(frozen=True)
 class BackfillRequest:
-    """What the command line asks for; `reasons` are names of `Reason`."""
+    """What the command line asks for; `reasons` are names of `BackfillReason`."""
 
     reasons: Sequence[str]
     since: str | None
@@ -51,16 +58,16 @@ class BackfillRequest:
     yes: bool
     as_json: bool
 
-    def wish(self) -> Wish:
+    def wish(self) -> BackfillFilter:
         """Return the filter for the videos; by default that of the nightly schedule.
 
         Raises:
             WrongUsage: `since` is not a time.
         """
-        reasons = frozenset(Reason(name) for name in self.reasons)
+        reasons = frozenset(BackfillReason(name) for name in self.reasons)
         if not reasons and self.since is None and self.match is None:
-            reasons = frozenset({Reason.MISSING, Reason.FAILED})
-        return Wish(reasons, parse_since(self.since) if self.since else None, self.match)
+            reasons = frozenset({BackfillReason.MISSING, BackfillReason.FAILED})
+        return BackfillFilter(reasons, parse_since(self.since) if self.since else None, self.match)
 
 
 def launch_backfill(request: BackfillRequest) -> Exit:
@@ -74,7 +81,7 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     ledger = ledger_of(settings.home)
     console = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
-        selection = select(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
+        selection = select_videos(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
         estimate = Estimator(ledger.materializations, selection.registered, settings.speech.options).total(
             selection.videos
         )
@@ -94,7 +101,7 @@ def pause_schedules(config: Path | None) -> Exit:
     settings = load_settings(config)
     ledger_of(settings.home).flags.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
     with open_instance(settings.home) as instance:
-        canceled = take_back_scheduled(instance)
+        canceled = withdraw_scheduled(instance)
     open_console().print(
         "Paused: no schedule launches a backfill until `yivideo backfill --resume`."
         + (f" Their backfills that had not begun ({canceled}) are canceled for now." if canceled else "")
@@ -140,16 +147,16 @@ def parse_since(text: str) -> float:
         ) from None
 
 
-def _recipes(settings: Settings, wish: Wish) -> Mapping[str, str]:
+def _recipes(settings: Settings, wish: BackfillFilter) -> Mapping[str, str]:
     """Return the cache keys of today's code and settings, as far as nothing has to be downloaded for them."""
-    if not wish.wants(Reason.STALE):
+    if not wish.wants(BackfillReason.STALE):
         return {}
     options = settings.speech.options
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        return recipes(settings, LocalSpeech(offline).revision(options))
+        return cache_keys(options, settings.subtitles, LocalSpeech(offline).revision(options))
     except ModelLoadError as error:
-        if Reason.STALE in wish.reasons:
+        if BackfillReason.STALE in wish.reasons:
             raise ModelLoadError(
                 f"Which videos are stale is not known without the weights of {options.model_name}",
                 "`yivideo process` fetches them; --missing and --failed don't need them",
@@ -174,7 +181,7 @@ def _launch(instance: "dg.DagsterInstance", selection: Selection, ui_url: str) -
         LaunchedBackfill(
             order.backfill_id, f"{pages}/{order.backfill_id}", len(order.keys), tuple(order.stages)
         )
-        for order in orders_by_hand(instance, selection)
+        for order in requests_by_hand(instance, selection)
         if launch(instance, order)
     ]
 
@@ -189,7 +196,7 @@ def _print_pause(console: Console, ledger: Ledger) -> None:
 def print_plan(console: Console, selection: Selection, estimate: Estimate) -> None:
     """Print which videos would be processed, from which stage on, and how long it takes."""
     if selection.videos:
-        console.print(f"{count_videos(len(selection.videos))} to process: {say_reasons(selection)}.")
+        console.print(f"{count_videos(len(selection.videos))} to process: {describe_reasons(selection)}.")
         for video in selection.videos[:_SHOWN]:
             console.print(f"  {video.reason}: {printable(video.key)}")
         if len(selection.videos) > _SHOWN:

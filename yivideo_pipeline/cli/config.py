@@ -15,8 +15,8 @@ from yivideo_pipeline.cli.console import (
 from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.resolve import check_machine
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import describe_settings, diff_settings
-from yivideo_pipeline.settings.tree import Settings
 
 
 def show(config: Path | None, *, as_json: bool) -> Exit:

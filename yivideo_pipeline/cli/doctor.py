@@ -35,7 +35,7 @@ from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.options import Aligner, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import check_machine
 from yivideo_pipeline.settings.sections import HubSettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.weights import weights_status
 from yivideo_pipeline.storage.artifacts import Storage
 

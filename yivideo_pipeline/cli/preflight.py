@@ -23,7 +23,7 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.remote.client import RemoteSpeech
 from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.weights import WeightsStatus

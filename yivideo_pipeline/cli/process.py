@@ -31,7 +31,7 @@ from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import differences
 from yivideo_pipeline.settings.sections import HubSettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 

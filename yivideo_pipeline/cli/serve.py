@@ -13,7 +13,7 @@ from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import ServiceSettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.runtime import limit_arenas
 
 if TYPE_CHECKING:

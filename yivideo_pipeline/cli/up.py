@@ -22,7 +22,7 @@ from yivideo_pipeline.cli.single_instance import MARK, end_leftovers, single_ins
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import LOCATION
 
 HOST = "127.0.0.1"
@@ -145,9 +145,9 @@ class Programs:
 
     def service_answers(self) -> bool:
         """Return whether the service answers."""
-        from yivideo_pipeline.remote.client import Service
+        from yivideo_pipeline.remote.client import ServiceClient
 
-        return Service(self.service_url).answers()
+        return ServiceClient(self.service_url).answers()
 
     def _addresses(self, settings: Settings) -> dict[str, str]:
         """Return where the programs find each other, unless the user's settings say so themselves."""

@@ -27,7 +27,7 @@ from yivideo_pipeline.library.decisions import Action, Reason
 from yivideo_pipeline.library.outcome import Explanation
 from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -124,10 +124,10 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
 def _stages(made: Mapping[str, Materialization], settings: Settings) -> tuple[StageAccount, ...]:
     if not made:
         return ()
-    from yivideo_pipeline.defs.cache_keys import recipes
+    from yivideo_pipeline.defs.cache_keys import cache_keys
 
     revision = _revision(settings.speech.options.model_name, settings.cache.model_dir)
-    now = recipes(settings, revision or "")
+    now = cache_keys(settings.speech.options, settings.subtitles, revision or "")
     content = made["video"].video_hash if "video" in made else None
     accounts = []
     for stage, recipe in now.items():

@@ -15,7 +15,7 @@ from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions, SubtitleOptions, override
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
@@ -58,9 +58,9 @@ SubtitleConfig = overrides_of(SubtitleOptions, "SubtitleConfig")
 
 @dataclass(frozen=True)
 class Listener:
-    """Told the stage and how much of it is done, 0 to 1; by default nobody listens."""
+    """A callback for the progress of each stage, given its name and the done fraction, 0 to 1."""
 
-    tell: Callable[[str, float], None] = lambda stage, fraction: None
+    on_progress: Callable[[str, float], None] = lambda stage, fraction: None
 
 
 class Launch(dg.ConfigurableResource):
@@ -129,7 +129,7 @@ class SpeechResource(Protocol):
         """Return the revision of the weights that the options name, without loading them."""
         ...
 
-    def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
+    def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         """Return what times the words of this transcript where the models run; never `auto`.
 
         Raises:
@@ -157,7 +157,7 @@ def build_resources(
     Args:
         settings: The process's settings.
         speech: In place of the models that the settings name.
-        listener: Told how far each stage is.
+        listener: Called with the progress of each stage.
     """
     return {
         "launch": Launch(settings=settings, listener=listener or Listener()),

@@ -22,7 +22,7 @@ from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
 
 from yivideo_pipeline.library.decisions import Decision, Reason, printable_name
 from yivideo_pipeline.settings.sections import LibrarySettings
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 _UNFINISHED_ENDINGS = (

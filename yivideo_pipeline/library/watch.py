@@ -20,7 +20,7 @@ from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_
 from yivideo_pipeline.library.ignore import absolute_roots, own_folders, rules_of_roots
 from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResult, WatchAlert
 from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, place_of
 

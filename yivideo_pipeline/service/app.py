@@ -23,7 +23,7 @@ from yivideo_pipeline.service.performance import routes as performance
 from yivideo_pipeline.service.review import routes as review
 from yivideo_pipeline.service.routes import asr_webservice, health, model, openai, speech
 from yivideo_pipeline.service.workflows import routes as workflows
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.storage.artifacts import Storage
 

@@ -13,8 +13,8 @@ from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.media_input import MediaInput
 from yivideo_pipeline.service.model_host import ModelHost
-from yivideo_pipeline.service.performance.monitor import Performance
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 
 
@@ -58,9 +58,9 @@ class ServiceState:
         return open_ledger(self.settings.home)
 
     @cached_property
-    def performance(self) -> Performance:
+    def performance(self) -> PerformanceMonitor:
         """The performance of the pipeline and of the service."""
-        return Performance(
+        return PerformanceMonitor(
             self.settings.home, lambda: self.settings.alerts, self.admission, lambda: self.ledger
         )
 

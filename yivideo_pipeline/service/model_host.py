@@ -17,8 +17,8 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, YivideoError
 from yivideo_pipeline.settings.environment import apply_environment
 from yivideo_pipeline.settings.load import config_places, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import SettingChange, diff_settings
-from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.loading import LocalSpeech, load_engine
 from yivideo_pipeline.speech.manager import ModelManager

@@ -5,7 +5,7 @@ import sys
 from collections.abc import MutableMapping
 
 from yivideo_pipeline.errors.tree import DiskError
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 
 
 def apply_environment(settings: Settings, environ: MutableMapping[str, str] | None = None) -> None:

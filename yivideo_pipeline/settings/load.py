@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
 from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
 from yivideo_pipeline.settings.messages import did_you_mean, explain
-from yivideo_pipeline.settings.tree import Settings, find_home
+from yivideo_pipeline.settings.settings import Settings, find_home
 
 PREFIX = "YIVIDEO_"
 OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS", "YIVIDEO_WHISPERX"})

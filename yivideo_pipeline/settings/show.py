@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from yivideo_pipeline.settings.key_paths import describe_field, get_value, list_fields
 from yivideo_pipeline.settings.options import LOAD_FIELDS
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.settings import Settings
 
 _RELOADING = {("cache", "model_dir")} | {("speech", name) for name in LOAD_FIELDS}
 
