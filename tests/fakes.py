@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.speech.engine import EngineInfo, Heard, Progress
+from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 
 REVISION = "fake-1"
@@ -46,14 +46,14 @@ class FakeEngine:
         audio: Audio,
         options: SpeechOptions,
         progress: Progress | None = None,
-        heard: Heard | None = None,
+        on_words: OnWords | None = None,
     ) -> Transcript:
         if progress:
             progress(0.5)
         language = "en" if options.language == "auto" else options.language
         words = tuple(_words(audio, language))
-        if heard:
-            heard(words)
+        if on_words:
+            on_words(words)
         segments = tuple(_segment(words[i : i + 9]) for i in range(0, len(words), 9))
         return Transcript(
             language=language,
@@ -97,8 +97,8 @@ class FakeSpeech:
     def revision(self, options: SpeechOptions) -> str:
         return f"{options.model_name}-{self.weights}"
 
-    def aligner(self, options: SpeechOptions, said: Transcript) -> Aligner:
-        return Aligner.WAV2VEC2 if said.words else Aligner.ATTENTION
+    def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
+        return Aligner.WAV2VEC2 if transcript.words else Aligner.ATTENTION
 
     @contextmanager
     def engine(self, options: SpeechOptions, background: bool = False) -> Generator[FakeEngine]:

@@ -8,7 +8,7 @@ import numpy as np
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
-from yivideo_pipeline.speech.align.text import TimedText
+from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import Span, Word
@@ -60,13 +60,13 @@ def make_passage(
 ) -> Passage:
     """A recognized chunk; word times are on the chunk's clock."""
     times = np.array([[start, end] for _, start, end in words], float).reshape(-1, 2)
-    heard = np.array([True] * len(words) if timed is None else timed, bool)
-    text = TimedText(tuple(word for word, _, _ in words), times, np.full(len(words), 0.9), heard)
+    has_time = np.array([True] * len(words) if timed is None else timed, bool)
+    text = WordTimings(tuple(word for word, _, _ in words), times, np.full(len(words), 0.9), has_time)
     return Passage(Chunk(pieces), text, avg_logprob, 0.01)
 
 
 def spoken_words(words: list[tuple[str, float, float]], avg_logprob: float = -0.2) -> list[SpokenWord]:
-    """Words on the sound's own clock, all of one passage whose chunk ends 0.2 s beside them."""
+    """Words on the sound's own clock, all of one passage whose chunk ends 0.2 s around them."""
     first, last = (words[0][1], words[-1][2]) if words else (0.0, 0.0)
     chunk = (Span(start_s=max(0.0, first - 0.2), end_s=last + 0.2),)
     passage = make_passage(words, chunk, avg_logprob=avg_logprob)

@@ -1,4 +1,4 @@
-"""Requests that share one model: common batches, turns, faults of one's own."""
+"""Requests that share one model: shared batches, fair turns, isolated failures."""
 
 import threading
 import time
@@ -11,15 +11,15 @@ import pytest
 
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.speech.batching import Batcher, in_background
-from yivideo_pipeline.speech.runtime import HeldModel, Placement, next_smaller
+from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 
-ONE_WORKER = Placement("cpu", "int8", batch_size=4, threads=1)
+ONE_WORKER = DeviceConfig("cpu", "int8", batch_size=4, threads=1)
 PATIENCE_S = 20
 
 
 @dataclass(frozen=True)
 class Echo:
-    """Work that is equal for equal languages; what it was given is noted."""
+    """A batch function, equal for equal languages, that records its groups."""
 
     language: str
     groups: list[list[str]] = field(compare=False, default_factory=list)
@@ -35,8 +35,8 @@ class Echo:
         return [item.upper() for item in items]
 
 
-def batcher(place: Placement = ONE_WORKER) -> Batcher:
-    return Batcher(HeldModel(place, lambda _: object(), next_smaller))
+def batcher(config: DeviceConfig = ONE_WORKER) -> Batcher:
+    return Batcher(ModelRuntime(config, lambda _: object(), smaller_config))
 
 
 def requests(shared: Batcher, first: Echo, *later: Callable[[], object]) -> list:
@@ -46,7 +46,7 @@ def requests(shared: Batcher, first: Echo, *later: Callable[[], object]) -> list
         assert first.began.wait(PATIENCE_S)
         for count, request in enumerate(later, 2):
             futures.append(pool.submit(request))
-            wait_until(lambda count=count: len(shared._line) == count)
+            wait_until(lambda count=count: len(shared._queue) == count)
         first.gate.set()
         return [future.exception(PATIENCE_S) or future.result() for future in futures]
 
@@ -67,7 +67,7 @@ def test_short_requests_share_a_batch():
 
 
 def test_workers_share_what_would_fit_into_one_batch():
-    shared, work = batcher(Placement("cpu", "int8", batch_size=8, threads=2)), Echo("en")
+    shared, work = batcher(DeviceConfig("cpu", "int8", batch_size=8, threads=2)), Echo("en")
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(shared.map, ["a", "b", "c", "d"], work)
         wait_until(lambda: len(work.groups) == 2)
@@ -76,7 +76,7 @@ def test_workers_share_what_would_fit_into_one_batch():
     assert work.groups[0] == ["a", "b"]
 
 
-def test_what_is_wanted_otherwise_gets_a_batch_of_its_own():
+def test_requests_with_different_functions_share_no_batch():
     shared, english = batcher(), Echo("en")
     chinese = Echo("zh", gate=english.gate)
     found = requests(shared, english, lambda: shared.map(["a"], english), lambda: shared.map(["b"], chinese))
@@ -93,15 +93,15 @@ def test_a_long_request_does_not_keep_a_short_one_waiting():
 
 
 def test_the_background_comes_after_all_others():
-    shared, work = batcher(Placement("cpu", "int8", 1, 1)), Echo("en")
+    shared, work = batcher(DeviceConfig("cpu", "int8", 1, 1)), Echo("en")
 
     def later() -> list[str]:
         with in_background():
             return shared.map(["backfill 1", "backfill 2"], work)
 
-    requests(shared, work, later, lambda: shared.map(["person 1", "person 2"], work))
+    requests(shared, work, later, lambda: shared.map(["user 1", "user 2"], work))
     assert [item for group in work.groups for item in group] == [
-        "first", "person 1", "person 2", "backfill 1", "backfill 2",
+        "first", "user 1", "user 2", "backfill 1", "backfill 2",
     ]  # fmt: skip
 
 
@@ -116,10 +116,10 @@ def test_one_that_breaks_the_batch_fails_alone():
     assert found[3] == ["B"]
 
 
-def test_who_goes_away_leaves_the_line():
-    shared, permits, groups = batcher(Placement("cpu", "int8", 1, 1)), threading.Semaphore(1), []
+def test_a_request_that_is_given_up_leaves_the_queue():
+    shared, permits, groups = batcher(DeviceConfig("cpu", "int8", 1, 1)), threading.Semaphore(1), []
 
-    class GoneError(Exception):
+    class GivenUpError(Exception):
         pass
 
     def work(model: object, items: list[str]) -> list[str]:
@@ -129,33 +129,33 @@ def test_who_goes_away_leaves_the_line():
 
     def leave(items, results) -> None:
         permits.release()
-        raise GoneError
+        raise GivenUpError
 
-    with pytest.raises(GoneError):
+    with pytest.raises(GivenUpError):
         shared.map([f"sound {i}" for i in range(50)], work, leave)
-    assert not shared._line
+    assert not shared._queue
     assert len(groups) <= 3
     permits.release()
     assert shared.map(["next"], work) == ["next"]
 
 
-def test_who_waits_is_told_so(monkeypatch):
-    monkeypatch.setattr("yivideo_pipeline.speech.batching.PATIENCE_S", 0.01)
-    shared, work, told = batcher(), Echo("en"), []
+def test_a_request_that_waits_is_told_so(monkeypatch):
+    monkeypatch.setattr("yivideo_pipeline.speech.batching.HEARTBEAT_S", 0.01)
+    shared, work, reported = batcher(), Echo("en"), []
 
     def listen(items, results) -> None:
-        told.append((list(items), list(results)))
-        if len(told) == 3:
+        reported.append((list(items), list(results)))
+        if len(reported) == 3:
             work.gate.set()
 
     assert shared.map(["sound"], work, listen) == ["SOUND"]
-    assert told[:3] == [([], [])] * 3
-    assert told[-1] == (["sound"], ["SOUND"])
+    assert reported[:3] == [([], [])] * 3
+    assert reported[-1] == (["sound"], ["SOUND"])
 
 
 @pytest.mark.parametrize("background", [False, True])
 def test_no_thread_outlives_the_work(background):
-    shared, work = batcher(Placement("cpu", "int8", 4, 4)), Echo("en")
+    shared, work = batcher(DeviceConfig("cpu", "int8", 4, 4)), Echo("en")
     work.gate.set()
     with in_background() if background else nullcontext():
         assert shared.map(list("abcdefgh"), work) == list("ABCDEFGH")

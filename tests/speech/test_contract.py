@@ -12,7 +12,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.contract import from_whisperx, to_whisperx
-from yivideo_pipeline.speech.engine import Heard, Progress
+from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 
@@ -20,8 +20,8 @@ SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s
 OPTIONS = SpeechOptions(model_name="tiny", language="zh", batch_size=4)
 
 
-class Heard(FakeEngine):
-    """A fake engine that keeps what it was given."""
+class RecordingEngine(FakeEngine):
+    """A fake engine that records its calls."""
 
     def __init__(self, options: SpeechOptions) -> None:
         super().__init__(options)
@@ -33,7 +33,7 @@ class Heard(FakeEngine):
         audio: Audio,
         options: SpeechOptions,
         progress: Progress | None = None,
-        heard: Heard | None = None,
+        on_words: OnWords | None = None,
     ) -> Transcript:
         self.samples.append(np.array(audio.samples))
         self.options.append(options)
@@ -41,12 +41,12 @@ class Heard(FakeEngine):
 
 
 @pytest.fixture
-def engine() -> Heard:
-    return Heard(OPTIONS)
+def engine() -> RecordingEngine:
+    return RecordingEngine(OPTIONS)
 
 
 @pytest.fixture
-def manager(engine: Heard) -> Iterator[ModelManager]:
+def manager(engine: RecordingEngine) -> Iterator[ModelManager]:
     manager = ModelManager(lambda options: engine, options=lambda: OPTIONS)
     yield manager
     manager.close()
@@ -80,7 +80,7 @@ def test_the_options_have_the_contracts_names(manager: ModelManager) -> None:
     assert config.use_faster_whisper is True
 
 
-def test_samples_reach_the_engine_as_they_are(manager: ModelManager, engine: Heard) -> None:
+def test_samples_reach_the_engine_as_they_are(manager: ModelManager, engine: RecordingEngine) -> None:
     audio = np.array([0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5], np.float32).repeat(16_000)
     with manager.get_models() as (asr_model, *_):
         asr_model.transcribe(audio)
@@ -90,7 +90,7 @@ def test_samples_reach_the_engine_as_they_are(manager: ModelManager, engine: Hea
 
 @pytest.mark.parametrize("path", [SAMPLE, str(SAMPLE)])
 def test_a_video_can_be_named_in_place_of_samples(
-    manager: ModelManager, engine: Heard, path: Path | str
+    manager: ModelManager, engine: RecordingEngine, path: Path | str
 ) -> None:
     with manager.get_models() as (asr_model, *_):
         result = asr_model.transcribe(path)
@@ -105,7 +105,7 @@ def test_a_file_without_sound_is_refused_in_a_clear_line(manager: ModelManager, 
         asr_model.transcribe(text)
 
 
-def test_batch_and_language_can_be_given_to_the_call(manager: ModelManager, engine: Heard) -> None:
+def test_batch_and_language_can_be_given_to_the_call(manager: ModelManager, engine: RecordingEngine) -> None:
     with manager.get_models() as (asr_model, *_):
         asr_model.transcribe(make_sound(), batch_size=2, language="en")
         asr_model.transcribe(make_sound())
@@ -122,11 +122,11 @@ def test_a_batch_or_language_that_cannot_be_is_refused(manager: ModelManager, ch
 def test_the_align_model_gives_the_segments_their_final_times(manager: ModelManager) -> None:
     audio = make_sound()
     with manager.get_models() as (asr_model, align_model, align_metadata, _):
-        heard = asr_model.transcribe(audio)
-        aligned = align_model.align(heard["segments"], audio, heard["language"])
+        result = asr_model.transcribe(audio)
+        aligned = align_model.align(result["segments"], audio, result["language"])
     assert align_metadata == {"language": "zh", "type": "auto"}
     assert [word["word"] for word in aligned["word_segments"]] == [
-        word["word"] for word in heard["word_segments"]
+        word["word"] for word in result["word_segments"]
     ]
     assert {word["source"] for word in aligned["word_segments"]} == {"aligned"}
     assert aligned["word_segments"][0]["end"] == 0.45
@@ -136,9 +136,9 @@ def test_the_align_model_gives_the_segments_their_final_times(manager: ModelMana
 def test_silence_is_a_result_without_segments(manager: ModelManager) -> None:
     audio = make_sound(level=0.0)
     with manager.get_models() as (asr_model, align_model, *_):
-        heard = asr_model.transcribe(audio)
-        assert heard == {"segments": [], "word_segments": [], "language": "zh"}
-        assert align_model.align(heard["segments"], audio)["segments"] == []
+        result = asr_model.transcribe(audio)
+        assert result == {"segments": [], "word_segments": [], "language": "zh"}
+        assert align_model.align(result["segments"], audio)["segments"] == []
 
 
 def test_metadata_names_no_language_where_each_sound_has_its_own() -> None:

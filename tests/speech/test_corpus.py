@@ -172,7 +172,7 @@ def test_chinese_is_translated_into_english_words_in_order(base, clips, tmp_path
     audio = write_wav(tmp_path / "a.wav", read_samples(clip.path))
     told = []
     translated = base.transcribe(
-        audio, SpeechOptions(model_name="base", task=Task.TRANSLATE), heard=told.extend
+        audio, SpeechOptions(model_name="base", task=Task.TRANSLATE), on_words=told.extend
     )
     assert translated.language == "en"
     assert text(translated).isascii() and len(translated.words) > 5

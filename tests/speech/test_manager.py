@@ -1,4 +1,4 @@
-"""The manager under threads that really race; an engine that is gone is seen by its weak reference."""
+"""The manager under threads that really race; weak references show which engines still exist."""
 
 import gc
 import random
@@ -27,22 +27,23 @@ from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.speech.engine import Heard, Progress, ResidentEngine
-from yivideo_pipeline.speech.loading import load_engine, shared_manager
+from yivideo_pipeline.speech.engine import OnWords, Progress, ResidentEngine
+from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import Weights
 from yivideo_pipeline.speech.whisper import Whisper
 
 PATIENCE_S = 30
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
+SAMPLE, LONG_SAMPLE = SAMPLES / "harbour-15s.mp4", SAMPLES / "lighthouse-60s.mkv"
 TINY = SpeechOptions(model_name="tiny")
 BASE = SpeechOptions(model_name="base")
 SMALL = SpeechOptions(model_name="small")
 
 
 class Loader:
-    """Makes fake engines; remembers what for, and how many of them were ever there at once."""
+    """Makes fake engines; records their options, and how many of them existed at once."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -64,7 +65,7 @@ class Loader:
 
 
 class Lessee:
-    """A thread that leases, and keeps the lease until it is told to end it."""
+    """A thread that leases, and keeps the lease until `end`."""
 
     def __init__(self, pool: ThreadPoolExecutor, manager: ModelManager, options: SpeechOptions) -> None:
         self.has_lease = threading.Event()
@@ -107,16 +108,16 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that can be seen, whenever it comes."""
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll until a condition holds."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0)
 
 
-def until_waiting(manager: ModelManager, count: int) -> None:
-    until(lambda: manager.health_check().waiting == count)
+def wait_for_queue(manager: ModelManager, count: int) -> None:
+    wait_until(lambda: manager.health_check().waiting == count)
 
 
 def make_sound(folder: Path, seconds: float = 3.0) -> Audio:
@@ -188,7 +189,7 @@ def test_users_of_the_old_model_finish_first_and_it_is_gone_before_the_new_one_l
 ) -> None:
     old = [Lessee(pool, manager, TINY).begin() for _ in range(3)]
     new = Lessee(pool, manager, BASE)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     assert [lessee.end() for lessee in old[:2]] == ["tiny", "tiny"]
     assert loader.asked == ["tiny"]
     assert old[2].end() == "tiny"
@@ -215,9 +216,9 @@ def test_leases_of_the_old_model_do_not_overtake_a_waiting_exchange(
 ) -> None:
     first = Lessee(pool, manager, TINY).begin()
     exchange = Lessee(pool, manager, BASE)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     late = Lessee(pool, manager, TINY)
-    until_waiting(manager, 2)
+    wait_for_queue(manager, 2)
     assert not late.has_lease.is_set()
     first.end()
     exchange.begin()
@@ -232,7 +233,7 @@ def test_a_thread_leases_again_what_it_has_though_an_exchange_waits(
 ) -> None:
     with manager.lease(TINY):
         exchange = Lessee(pool, manager, BASE)
-        until_waiting(manager, 1)
+        wait_for_queue(manager, 1)
         with manager.lease(TINY) as again:
             assert again.describe().model == "tiny"
             assert manager.health_check().leases == 2
@@ -256,7 +257,7 @@ def test_a_failed_load_reaches_all_who_wait_for_it_and_the_next_lease_tries_agai
     loader.may_finish.clear()
     loader.errors.append(RuntimeError("File model.bin is incomplete: failed to read a buffer"))
     lessees = [Lessee(pool, manager, TINY) for _ in range(5)]
-    until_waiting(manager, 5)
+    wait_for_queue(manager, 5)
     loader.may_finish.set()
     errors = [lessee.error() for lessee in lessees]
     assert all(isinstance(error, ModelLoadError) for error in errors)
@@ -272,9 +273,9 @@ def test_a_failed_load_leaves_those_alone_who_wait_for_another_model(
     loader.may_finish.clear()
     loader.errors.append(MemoryExhausted("The GPU's memory is exhausted", device="gpu"))
     failing = Lessee(pool, manager, SMALL)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     other = Lessee(pool, manager, TINY)
-    until_waiting(manager, 2)
+    wait_for_queue(manager, 2)
     loader.may_finish.set()
     assert isinstance(failing.error(), MemoryExhausted)
     assert other.end() == "tiny"
@@ -286,7 +287,7 @@ def test_an_interrupted_load_is_left_to_the_next_in_line(
     loader.may_finish.clear()
     loader.errors.append(KeyboardInterrupt())
     lessees = [Lessee(pool, manager, TINY) for _ in range(2)]
-    until_waiting(manager, 2)
+    wait_for_queue(manager, 2)
     for lessee in lessees:
         lessee.may_end.set()
     loader.may_finish.set()
@@ -299,7 +300,7 @@ def test_health_is_told_while_a_model_loads(
 ) -> None:
     loader.may_finish.clear()
     lessee = Lessee(pool, manager, TINY)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     assert not manager.health_check().loaded
     with pytest.raises(ModelBusy, match="in use"):
         manager.unload()
@@ -347,9 +348,9 @@ def test_a_draining_unload_waits_and_later_leases_load_again(
 ) -> None:
     lessee = Lessee(pool, manager, TINY).begin()
     unload = pool.submit(manager.unload, drain=True)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     late = Lessee(pool, manager, TINY)
-    until_waiting(manager, 2)
+    wait_for_queue(manager, 2)
     assert not unload.done()
     lessee.end()
     unload.result(PATIENCE_S)
@@ -378,7 +379,7 @@ def test_an_idle_model_is_unloaded_by_itself(loader: Loader) -> None:
         weakref.finalize(engine, gone.set)
         del engine
     assert gone.wait(PATIENCE_S)
-    until(lambda: manager.usage().unloads == 1)
+    wait_until(lambda: manager.usage().unloads == 1)
     manager.close()
 
 
@@ -407,7 +408,7 @@ def test_a_new_idle_time_holds_for_a_model_that_is_idle_already(loader: Loader) 
         pass
     assert manager.health_check().loaded
     manager.unload_after(0.01)
-    until(lambda: manager.usage().unloads == 1)
+    wait_until(lambda: manager.usage().unloads == 1)
     manager.close()
 
 
@@ -417,7 +418,7 @@ def test_a_renewed_model_is_loaded_for_the_next_lease_while_those_of_now_keep_th
     lessee = Lessee(pool, manager, TINY).begin()
     manager.renew()
     following = Lessee(pool, manager, TINY)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     assert loader.asked == ["tiny"]
     assert lessee.end() == "tiny"
     following.begin()
@@ -450,7 +451,7 @@ def test_a_closed_manager_waits_for_its_leases_and_turns_others_away(
     manager = ModelManager(loader, idle_unload_s=3600)
     lessee = Lessee(pool, manager, TINY).begin()
     waiting = Lessee(pool, manager, BASE)
-    until_waiting(manager, 1)
+    wait_for_queue(manager, 1)
     closing = pool.submit(manager.close)
     assert isinstance(waiting.error(), ModelError)
     assert not closing.done()
@@ -507,7 +508,7 @@ def test_health_is_poor_from_a_failed_load_to_the_next_that_succeeds(
 
 
 class BrokenEngine(FakeEngine):
-    """Fails as it is told to."""
+    """Raises the given error."""
 
     def __init__(self, options: SpeechOptions, error: YivideoError) -> None:
         super().__init__(options)
@@ -518,7 +519,7 @@ class BrokenEngine(FakeEngine):
         audio: Audio,
         options: SpeechOptions,
         progress: Progress | None = None,
-        heard: Heard | None = None,
+        on_words: OnWords | None = None,
     ) -> Transcript:
         raise self.error
 
@@ -603,8 +604,8 @@ def test_a_real_model_transcribes_is_unloaded_and_gone(
     others = find_models()
     manager = ModelManager(load)
     with manager.lease(options) as engine:
-        said = engine.transcribe(start, options)
-    assert "fishing boats" in "".join(segment.text for segment in said.segments)
+        transcript = engine.transcribe(start, options)
+    assert "fishing boats" in "".join(segment.text for segment in transcript.segments)
     (model,) = find_models() - others
     assert engines[0]() is not None
     manager.unload()
@@ -614,18 +615,33 @@ def test_a_real_model_transcribes_is_unloaded_and_gone(
     manager.close()
 
 
+@pytest.mark.model
+def test_a_changed_batch_size_is_used_without_a_reload(
+    tiny_weights: Weights, model_dir: Path, tmp_path: Path
+) -> None:
+    whole = decode_audio(
+        LONG_SAMPLE, tmp_path / "whole.wav", choose_audio_stream(probe(LONG_SAMPLE), "en")
+    ).audio
+    sound = write_wav(tmp_path / "start.wav", whole.read(0, 20 * 16_000))
+    manager = ModelManager(lambda options: load_engine(options, model_dir, offline=True))
+    for batch_size in (8, 1):
+        options = SpeechOptions(
+            model_name=tiny_weights.model_name, language="en", device=Device.CPU, batch_size=batch_size
+        )
+        with manager.lease(options) as engine:
+            transcript = engine.transcribe(sound, options)
+            assert engine.describe().batch_size == batch_size
+        assert "lighthouse" in "".join(segment.text for segment in transcript.segments).lower()
+    assert manager.usage().loads == 1
+    manager.close()
+
+
 def find_models() -> set[int]:
     return {id(found) for found in gc.get_objects() if type(found) is Whisper}
 
 
-def test_a_process_shares_one_manager_of_the_same_weights(tmp_path: Path) -> None:
-    start = threading.Barrier(8)
-
-    def get(_: int) -> ModelManager:
-        start.wait(PATIENCE_S)
-        return shared_manager(tmp_path, offline=True)
-
-    with ThreadPoolExecutor(8) as pool:
-        managers = set(pool.map(get, range(8)))
-    assert len(managers) == 1
-    assert shared_manager(tmp_path / "other", offline=True) not in managers
+def test_a_note_of_the_lease_comes_before_the_engines_steps(manager: ModelManager) -> None:
+    with manager.lease(TINY, note="the service did not answer") as engine:
+        assert engine.describe().steps == ("the service did not answer",)
+    with manager.lease(TINY) as engine:
+        assert engine.describe().steps == ()

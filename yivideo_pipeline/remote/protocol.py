@@ -1,4 +1,4 @@
-"""What goes over the wire between runs and the service: calls as JSON, answers as lines of JSON."""
+"""The protocol between runs and the service: calls as JSON, answers as lines of JSON."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,77 +10,77 @@ from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript, Word
 
 
-class _Message(BaseModel):
+class _WireModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sound(_Message):
-    """A sound on a disk that the service can read, and when it starts on the video's clock."""
+class SharedAudio(_WireModel):
+    """A sound file that the service can read, and when it starts on the video's clock."""
 
     path: str
     offset_s: float = 0.0
 
 
-class TranscribeCall(_Message):
-    """Recognize what is said in a sound; `sound` is left out where the sound itself is sent along."""
+class TranscribeCall(_WireModel):
+    """Request to transcribe a sound; `sound` is absent where the sound itself is uploaded."""
 
-    sound: Sound | None = None
-    offset_s: float = Field(0.0, description="Where the sound is sent along: when it starts")
+    sound: SharedAudio | None = None
+    offset_s: float = Field(0.0, description="Of an uploaded sound: when it starts")
     options: SpeechOptions = SpeechOptions()
-    background: bool = Field(False, description="Whether everybody else goes first")
+    background: bool = Field(False, description="Whether all other requests have priority")
 
 
 class AlignCall(TranscribeCall):
-    """Give the words of a transcript their final times."""
+    """Request to give the words of a transcript their final times."""
 
     transcript: Transcript
 
 
-class DescribeCall(_Message):
-    """Ask what options come to at the service."""
+class DescribeCall(_WireModel):
+    """Request to resolve options at the service."""
 
     options: SpeechOptions
-    language: str | None = Field(None, description="Of a transcript's words, to know what would time them")
+    language: str | None = Field(None, description="Of a transcript's words; resolves the aligner too")
 
 
-class Description(_Message):
-    """What options come to at the service: warnings, the weights' revision, what times words."""
+class OptionsDescription(_WireModel):
+    """Options resolved at the service: warnings, the weights' revision, the aligner."""
 
     warnings: tuple[str, ...]
     revision: str
     aligner: str | None
 
 
-class Waiting(_Message):
-    """The work is not done yet; told again and again, so that a silent line is a dead one."""
+class WaitingEvent(_WireModel):
+    """The work is not done yet; sent repeatedly, so that a silent connection is a dead one."""
 
     event: Literal["waiting"] = "waiting"
 
 
-class Progress(_Message):
-    """How much is done, 0 to 1."""
+class ProgressEvent(_WireModel):
+    """The share of the work that is done, 0 to 1."""
 
     event: Literal["progress"] = "progress"
     fraction: float
 
 
-class Words(_Message):
+class WordsEvent(_WireModel):
     """Words of the next part of the sound."""
 
     event: Literal["words"] = "words"
     words: tuple[Word, ...]
 
 
-class Result(_Message):
-    """The end: the transcript, and what made it."""
+class ResultEvent(_WireModel):
+    """The end of successful work: the transcript, and the engine that made it."""
 
     event: Literal["result"] = "result"
     transcript: Transcript
     engine: EngineInfo
 
 
-class Failed(_Message):
-    """The other end: what went wrong."""
+class FailedEvent(_WireModel):
+    """The end of failed work: the error."""
 
     event: Literal["error"] = "error"
     id: str
@@ -89,12 +89,14 @@ class Failed(_Message):
     hint: str = ""
 
 
-Event = Annotated[Waiting | Progress | Words | Result | Failed, Field(discriminator="event")]
-event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
+SpeechEvent = Annotated[
+    WaitingEvent | ProgressEvent | WordsEvent | ResultEvent | FailedEvent, Field(discriminator="event")
+]
+event_adapter: TypeAdapter[SpeechEvent] = TypeAdapter(SpeechEvent)
 
 
 def error_of(kind: str, message: str, hint: str) -> YivideoError:
-    """Return the error of the tree that a kind names, as it was raised at the other side."""
+    """Return the error of the tree that a kind names, as the service raised it."""
     return _classes().get(kind, YivideoError)(message, hint)
 
 

@@ -1,4 +1,4 @@
-"""From timed chunks to segments: words on the video's clock, grouped into sentences."""
+"""From recognized chunks to a transcript: words on one clock, sentences, the wanted Chinese script."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from yivideo_pipeline.settings.options import ZhScript
-from yivideo_pipeline.speech.align.text import TimedText
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task, ZhScript
+from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.types import Segment, Word
+from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 from yivideo_pipeline.speech.words import spoken_characters
 
+CHINESE = frozenset({"zh", "yue"})
 MIN_WORD_S = 0.02
-SENTENCE_PAUSE_S = 1.5  # so long a pause ends a segment without a full stop
+SENTENCE_PAUSE_S = 1.5  # a longer pause ends a segment without a full stop
 MAX_SEGMENT_S = 30.0
 _SENTENCE_END = re.compile(r"[.?!。？！…][\"'”’)\]」』）】》]*$")
 _ABBREVIATION = re.compile(
@@ -27,29 +29,103 @@ _ABBREVIATION = re.compile(
 
 @dataclass(frozen=True)
 class Passage:
-    """What was recognized in one chunk: its words timed, and how sure the model was."""
+    """The text recognized in one chunk: its timed words, and how sure the model was."""
 
     chunk: Chunk
-    timed: TimedText
+    timed: WordTimings
     avg_logprob: float
     no_speech_prob: float
 
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word on the sound's own clock and the passage that it came from."""
+    """A word on the sound's own clock and the passage that it comes from."""
 
     word: Word
     passage: Passage
 
 
+def assemble_transcript(
+    audio: Audio,
+    options: SpeechOptions,
+    spans: tuple[Span, ...],
+    spoken: list[SpokenWord],
+    language: tuple[str, float],
+    *,
+    model: str,
+    revision: str,
+) -> Transcript:
+    """Return the transcript of words: in sentences, on the video's clock, in the wanted script.
+
+    Args:
+        audio: The sound.
+        options: The wanted script, and whether the words are a translation.
+        spans: The intervals of the voice activity detector, on the sound's own clock.
+        spoken: At least one word; all in order of time.
+        language: Code and probability of the spoken language.
+        model: The model's name, for people.
+        revision: Identifies its weights.
+    """
+    segments = build_segments(spoken, audio.offset_s)
+    code = TRANSLATED if options.task is Task.TRANSLATE else language[0]
+    if code in CHINESE:
+        segments = [convert_segment(segment, options.zh_script) for segment in segments]
+    empty = empty_transcript(audio, options, spans, "", model=model, revision=revision)
+    return empty.model_copy(
+        update={
+            "language": code,
+            "language_probability": round(language[1], 4),
+            "segments": tuple(segments),
+            "empty_reason": None,
+        }
+    )
+
+
+def empty_transcript(
+    audio: Audio, options: SpeechOptions, spans: tuple[Span, ...], reason: str, *, model: str, revision: str
+) -> Transcript:
+    """Return a transcript without words, and why it has none; arguments as for `assemble_transcript`."""
+    return Transcript(
+        language="und" if options.language == "auto" else options.language,
+        language_probability=0.0,
+        duration_s=audio.duration_s,
+        segments=(),
+        speech_spans=tuple(
+            Span(start_s=span.start_s + audio.offset_s, end_s=span.end_s + audio.offset_s) for span in spans
+        ),
+        model=model,
+        revision=revision,
+        aligner="attention",
+        empty_reason=reason,
+    )
+
+
+def order_words(passages: Sequence[Passage | None]) -> list[SpokenWord]:
+    """Return every word of the passages in order of time, on the sound's own clock."""
+    found = [item for passage in passages if passage for item in build_words(passage)]
+    return sorted(found, key=lambda item: item.word.start_s)
+
+
+def words_on_video(
+    passages: Sequence[Passage | None], audio: Audio, options: SpeechOptions, language: str
+) -> list[Word]:
+    """Return the words of passages in order of time, on the video's clock and in the wanted script."""
+    shift = audio.offset_s
+    words = [
+        item.word.model_copy(update={"start_s": item.word.start_s + shift, "end_s": item.word.end_s + shift})
+        for item in order_words(passages)
+    ]
+    is_chinese = options.task is Task.TRANSCRIBE and language in CHINESE
+    return convert_words(words, options.zh_script) if is_chinese else words
+
+
 def build_words(passage: Passage) -> list[SpokenWord]:
-    """The passage's words on the sound's own clock, in order, each with a positive length."""
+    """Return the passage's words on the sound's own clock, in order, each with a positive length."""
     timed = passage.timed
     letters = np.array([len(spoken_characters(text)) for text in timed.words])
     times, interpolated = spread_untimed(timed.times, timed.timed, letters)
     words = []
-    for text, (start, end), confidence, guessed in zip(
+    for text, (start, end), confidence, is_interpolated in zip(
         timed.words, times, timed.confidences, interpolated, strict=True
     ):
         start_s, end_s = passage.chunk.to_source(start, end)
@@ -58,7 +134,7 @@ def build_words(passage: Passage) -> list[SpokenWord]:
             start_s=start_s,
             end_s=end_s,
             confidence=round(float(confidence), 4),
-            source="interpolated" if guessed else "attention",
+            source="interpolated" if is_interpolated else "attention",
         )
         words.append(SpokenWord(word, passage))
     return words
@@ -69,16 +145,16 @@ def spread_untimed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give words without a time of their own a share of the time around them.
 
-    They fill the gap they stand in. Where there is none, they share the next word's time (the
-    last words: the word before's), each by its letters.
+    They fill the gap between their neighbours. Where there is none, they share the next word's time
+    (the last words share the previous word's), each by its number of letters.
 
     Args:
         times: Start and end in seconds, shape (n, 2), in order.
-        timed: Which words were heard, bool, shape (n,).
+        timed: Which words have a time of their own, bool, shape (n,).
         letters: How many letters each word has, shape (n,).
 
     Returns:
-        Times in which every word has its part and none overlaps the next, and which words were
+        Times in which every word has a part and none overlaps the next, and which words were
         interpolated.
     """
     known = timed & (times[:, 1] - times[:, 0] >= MIN_WORD_S)
@@ -92,7 +168,7 @@ def spread_untimed(
         left = spread[before, 1] if before >= 0 else times[first, 0]
         right = spread[after, 0] if after < len(times) else max(left, times[-1, 1])
         if right - left < MIN_WORD_S * (last - first):
-            # A neighbour gives of its time, never takes: where its share would be larger it keeps its own.
+            # A neighbour gives up time and never gains any: where its share would be larger it keeps its own.
             if after < len(times):
                 wide = _share(left, spread[after, 1], weights[first : last + 1])
                 if wide[-2] > right:
@@ -107,7 +183,7 @@ def spread_untimed(
 
 
 def _share(left: float, right: float, weights: np.ndarray) -> np.ndarray:
-    """Edges of parts between two times, each as large as its weight says, shape (n + 1,)."""
+    """Return the edges of parts between two times, proportional to their weights, shape (n + 1,)."""
     return left + (right - left) * np.concatenate([[0], np.cumsum(weights) / np.sum(weights)])
 
 
@@ -127,7 +203,7 @@ def build_segments(spoken: list[SpokenWord], offset_s: float) -> list[Segment]:
 
 
 def _without_overlap(spoken: list[SpokenWord]) -> list[SpokenWord]:
-    """End each word where the next begins at the latest; chunks are timed without their neighbours."""
+    """End each word where the next begins, at the latest: chunks are timed without their neighbours."""
     ends = [item.word.start_s for item in spoken[1:]] + [float("inf")]
     return [
         SpokenWord(item.word.model_copy(update={"end_s": min(item.word.end_s, end)}), item.passage)
@@ -165,9 +241,7 @@ def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
     return bool(_SENTENCE_END.search(last.text)) and not _ABBREVIATION.search(last.text)
 
 
-# PART speech/chinese.py: Chinese in the wanted script, character by character, so that word times stay.
-
-CHINESE = frozenset({"zh", "yue"})
+# Chinese in the wanted script, character by character, so that the word times stay.
 
 
 @lru_cache(maxsize=2)
@@ -178,16 +252,16 @@ def _converter(script: ZhScript) -> Any:
 
 
 def convert_segment(segment: Segment, script: ZhScript) -> Segment:
-    """The segment in simplified or traditional characters, with the same words at the same times."""
+    """Return the segment in simplified or traditional characters, with the same words at the same times."""
     words = tuple(convert_words(segment.words, script))
     return segment.model_copy(update={"text": "".join(word.text for word in words), "words": words})
 
 
 def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
-    """The words of a sentence in simplified or traditional characters, at the same times.
+    """Return the words of a sentence in simplified or traditional characters, at the same times.
 
     The whole sentence is converted, since one simplified character can stand for several traditional
-    ones; where that changes the number of characters, each word is converted for itself.
+    ones; where that changes the number of characters, each word is converted by itself.
     """
     convert = _converter(script).convert
     before = "".join(word.text for word in words)

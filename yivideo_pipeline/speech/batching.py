@@ -1,7 +1,7 @@
-"""Many requests, one model: their items are joined in common batches, in fair turns.
+"""Joins the items of many requests to one model in shared batches, in fair turns.
 
-A request is one call that has work done on a list of items. What two requests want done alike (equal
-`work`) may share a batch, so that many short sounds cost about what one long one does.
+A request is one call that has a function applied to a list of items. Requests with equal functions
+may share a batch, so that many short sounds cost about as much as one long sound.
 """
 
 import threading
@@ -13,21 +13,21 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
-from yivideo_pipeline.speech.runtime import HeldModel, Placement
+from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime
 
 Model = TypeVar("Model")
 Item = TypeVar("Item")
 
-PATIENCE_S = 1.0
-"""A request that waits for results is told so often that it still waits."""
+HEARTBEAT_S = 1.0
+"""How often `on_done` is called for a request that still waits."""
 
 _sizes: Counter[int] = Counter()
-_counting = threading.Lock()
+_sizes_lock = threading.Lock()
 _background: ContextVar[bool] = ContextVar("background", default=False)
 
 
-class Work(Protocol):
-    """What is done with a group of items; works that are equal can be done in one group."""
+class BatchFunction(Protocol):
+    """Processes a group of items with the model; requests whose functions are equal share groups."""
 
     def __call__(self, model: Any, items: list[Any], /) -> list[Any]:
         """Return one result an item, in order."""
@@ -35,18 +35,18 @@ class Work(Protocol):
 
 
 OnDone = Callable[[Sequence[Any], Sequence[Any]], None]
-"""Told the items that are done and their results; of no items, that the request still waits."""
+"""Receives finished items and their results; no items while the request waits."""
 
 
 def batch_sizes() -> dict[int, int]:
-    """Return how many batches of each size this process has worked on."""
-    with _counting:
+    """Return how many batches of each size this process has run."""
+    with _sizes_lock:
         return dict(_sizes)
 
 
 @contextmanager
 def in_background() -> Generator[None]:
-    """Let the requests of this thread go behind all others."""
+    """Give the requests of this thread a lower priority than all others."""
     token = _background.set(True)
     try:
         yield
@@ -56,153 +56,167 @@ def in_background() -> Generator[None]:
 
 @dataclass(eq=False)
 class _Request:
-    work: Work
+    function: BatchFunction
     items: Sequence[Any]
     background: bool
-    waiting: deque[int] = field(init=False)
-    in_hand: int = 0
+    pending: deque[int] = field(init=False)
+    running: int = 0
     outbox: SimpleQueue[dict[int, Any] | BaseException] = field(default_factory=SimpleQueue)
 
     def __post_init__(self) -> None:
-        self.waiting = deque(range(len(self.items)))
+        self.pending = deque(range(len(self.items)))
 
 
 _Entry = tuple[_Request, int]
 
 
 class Batcher(Generic[Model]):
-    """Does the work of all requests in threads that end when there is none.
+    """Processes all requests in worker threads, which end when nothing is pending.
 
     Args:
-        held: The model.
-        adapt: Called with the model's place; says how large a batch may be now.
+        runtime: The model.
+        adapt: Returns the configuration with the batch size to use at present.
     """
 
     def __init__(
-        self, held: HeldModel[Placement, Model], adapt: Callable[[Placement], Placement] = lambda place: place
+        self,
+        runtime: ModelRuntime[DeviceConfig, Model],
+        adapt: Callable[[DeviceConfig], DeviceConfig] = lambda config: config,
     ) -> None:
-        self._held = held
+        self._runtime = runtime
         self._adapt = adapt
         self._changed = threading.Condition()
-        self._line: deque[_Request] = deque()
+        self._queue: deque[_Request] = deque()
         self._workers = 0
 
-    def map(self, items: Sequence[Item], work: Work, on_done: OnDone | None = None) -> list[Any]:
-        """Do work on all items; returns one result an item, in order.
+    def map(self, items: Sequence[Item], function: BatchFunction, on_done: OnDone | None = None) -> list[Any]:
+        """Process all items; returns one result an item, in order.
 
         Args:
-            items: What to work on.
-            work: Does it, given the model and a group of items.
-            on_done: Told of finished items, in this thread. What it raises ends the request.
+            items: The items to process.
+            function: Processes a group of items, given the model.
+            on_done: Receives finished items, in this thread. An exception that it raises ends the request.
 
         Raises:
-            YivideoError: what `work` raised, classified.
+            YivideoError: what `function` raised, classified.
         """
-        request = _Request(work, items, _background.get())
+        request = _Request(function, items, _background.get())
         with self._changed:
-            self._line.append(request)
-            self._hire()
+            self._queue.append(request)
+            self._start_workers()
+        results: dict[int, Any] = {}
         try:
-            return self._collect(request, on_done)
+            while len(results) < len(items):
+                try:
+                    finished = request.outbox.get(timeout=HEARTBEAT_S)
+                except Empty:
+                    finished = {}
+                if isinstance(finished, BaseException):
+                    raise finished
+                results.update(finished)
+                if on_done:
+                    on_done([items[index] for index in finished], list(finished.values()))
+            return [results[index] for index in range(len(items))]
         finally:
             self._withdraw(request)
 
-    def _collect(self, request: _Request, on_done: OnDone | None) -> list[Any]:
-        results: dict[int, Any] = {}
-        while len(results) < len(request.items):
-            try:
-                told = request.outbox.get(timeout=PATIENCE_S)
-            except Empty:
-                told = {}
-            if isinstance(told, BaseException):
-                raise told
-            results.update(told)
-            if on_done:
-                on_done([request.items[index] for index in told], list(told.values()))
-        return [results[index] for index in range(len(request.items))]
-
     def _withdraw(self, request: _Request) -> None:
-        """Take a request out of the line, once nothing of it is in work: its sound may be gone after."""
+        """Remove a request once none of its items is running: its sound may be deleted afterwards."""
         with self._changed:
-            request.waiting.clear()
-            self._changed.wait_for(lambda: not request.in_hand)
-            self._line.remove(request)
+            request.pending.clear()
+            self._changed.wait_for(lambda: not request.running)
+            self._queue.remove(request)
 
-    def _hire(self) -> None:
-        """Start threads up to what the model takes; only with the lock."""
-        place = self._adapt(self._held.place)
+    def _start_workers(self) -> None:
+        """Start as many threads as the model can use; the caller holds the lock."""
+        config = self._adapt(self._runtime.config)
         # On a GPU a second thread prepares the next group's sound while the first one computes.
-        most = place.workers + (place.device == "cuda")
-        for _ in range(min(most, sum(len(request.waiting) for request in self._line)) - self._workers):
+        most = config.workers + (config.device == "cuda")
+        for _ in range(min(most, sum(len(request.pending) for request in self._queue)) - self._workers):
             self._workers += 1
             threading.Thread(target=self._serve, name="speech", daemon=True).start()
 
     def _serve(self) -> None:
-        while True:
-            with self._changed:
-                group = self._take(self._adapt(self._held.place))
-                if not group:
-                    self._workers -= 1
-                    return
-            self._do(group)
+        """Process groups until nothing is pending."""
+        while group := self._next_group():
+            try:
+                self._deliver(group, self._process(group))
+            except BaseException as error:  # noqa: BLE001 - raised in the request's own thread
+                self._isolate_failure(group, error)
             with self._changed:
                 for request, _ in group:
-                    request.in_hand -= 1
+                    request.running -= 1
                 self._changed.notify_all()
 
-    def _take(self, place: Placement) -> list[_Entry]:
-        """The next group: an item of each request in turn that wants the same work; only with the lock."""
-        ready = [request for request in self._line if request.waiting]
-        ready.sort(key=lambda request: request.background)  # keeps the turns among equals
-        sharing = [request for request in ready if request.work == ready[0].work]
-        waiting = sum(len(request.waiting) for request in sharing)
-        # The last few are shared out: one worker would be at all of them while the others have nothing.
-        size = min(place.group_size, -(-waiting // place.workers))
-        group: list[_Entry] = []
-        while sharing and len(group) < size:
-            for request in sharing[: size - len(group)]:
-                group.append((request, request.waiting.popleft()))
-                request.in_hand += 1
-            sharing = [request for request in sharing if request.waiting]
-        # Who was served goes to the end of the line.
-        for request in dict.fromkeys(request for request, _ in group):
-            self._line.remove(request)
-            self._line.append(request)
-        return group
+    def _next_group(self) -> list[_Entry]:
+        """Take the next group: one item of each request in turn that has an equal function.
 
-    def _do(self, group: list[_Entry]) -> None:
-        """Work on a group and hand out the results; what one request's item breaks harms no other's."""
-        try:
-            results = self._work(group)
-        except BaseException as error:  # noqa: BLE001 - it is raised in the request's own thread
-            owners = dict.fromkeys(request for request, _ in group)
-            if len(owners) == 1:
-                self._fail(group[0][0], error)
-                return
-            for owner in owners:
-                self._do([entry for entry in group if entry[0] is owner])
-            return
-        for request in dict.fromkeys(request for request, _ in group):
+        Returns an empty group, and counts this worker out, when nothing is pending.
+        """
+        with self._changed:
+            config = self._adapt(self._runtime.config)
+            ready = [request for request in self._queue if request.pending]
+            if not ready:
+                self._workers -= 1
+                return []
+            ready.sort(key=lambda request: request.background)  # stable: keeps the turns among equals
+            sharing = [request for request in ready if request.function == ready[0].function]
+            pending = sum(len(request.pending) for request in sharing)
+            # The last few items are spread over the workers, so that none takes them all and others idle.
+            size = min(config.group_size, -(-pending // config.workers))
+            group: list[_Entry] = []
+            while sharing and len(group) < size:
+                for request in sharing[: size - len(group)]:
+                    group.append((request, request.pending.popleft()))
+                    request.running += 1
+                sharing = [request for request in sharing if request.pending]
+            # Requests are served in turn: those served now go to the end of the queue.
+            for request in _requests_of(group):
+                self._queue.remove(request)
+                self._queue.append(request)
+            return group
+
+    def _process(self, group: list[_Entry]) -> dict[_Entry, Any]:
+        """Run a group through the model; after a fallback only what is left runs again, in smaller parts."""
+        results: dict[_Entry, Any] = {}
+        function = group[0][0].function
+        while rest := [entry for entry in group if entry not in results]:
+            model, config = self._runtime.current()
+            size = self._adapt(config).group_size
+            try:
+                for part in (rest[at : at + size] for at in range(0, len(rest), size)):
+                    items = [request.items[index] for request, index in part]
+                    results.update(zip(part, function(model, items), strict=True))
+                    with _sizes_lock:
+                        _sizes[len(items)] += 1
+            except Exception as error:  # noqa: BLE001 - raised again unless memory ran out
+                del model
+                self._runtime.fall_back(config, error)
+        return results
+
+    def _deliver(self, group: list[_Entry], results: dict[_Entry, Any]) -> None:
+        for request in _requests_of(group):
             request.outbox.put({index: results[owner, index] for owner, index in group if owner is request})
 
-    def _work(self, group: list[_Entry]) -> dict[_Entry, Any]:
-        results: dict[_Entry, Any] = {}
-        work: Any = group[0][0].work
-
-        def do_rest(model: Model, place: Placement) -> None:
-            size = self._adapt(place).group_size
-            rest = [entry for entry in group if entry not in results]
-            for at in range(0, len(rest), size):
-                part = rest[at : at + size]
-                items = [request.items[index] for request, index in part]
-                results.update(zip(part, work(model, items), strict=True))
-                with _counting:
-                    _sizes[len(items)] += 1
-
-        self._held.run(do_rest)
-        return results
+    def _isolate_failure(self, group: list[_Entry], error: BaseException) -> None:
+        """Fail the only request of a group, or process each request's items apart: one failure affects one."""
+        owners = _requests_of(group)
+        if len(owners) == 1:
+            self._fail(owners[0], error)
+            return
+        for owner in owners:
+            own = [entry for entry in group if entry[0] is owner]
+            try:
+                self._deliver(own, self._process(own))
+            except BaseException as own_error:  # noqa: BLE001 - raised in the request's own thread
+                self._fail(owner, own_error)
 
     def _fail(self, request: _Request, error: BaseException) -> None:
         with self._changed:
-            request.waiting.clear()
+            request.pending.clear()
         request.outbox.put(error)
+
+
+def _requests_of(group: list[_Entry]) -> list[_Request]:
+    """Return the requests of a group, each once, in order."""
+    return list(dict.fromkeys(request for request, _ in group))

@@ -1,8 +1,8 @@
-"""Packing speech into encoder windows: Whisper reads 30 s at a time, full or not.
+"""Packs speech into encoder windows: Whisper always reads 30 s at a time.
 
-Long silences are cut down to a little real silence on either side, so that sparse speech costs few
-windows; what is kept is the sound itself, so that words keep their exact places. Cuts fall into
-pauses, the longer the better.
+Long silences are cut down to a little real silence on either side, so that sparse speech takes few
+windows; the sound itself is kept, so that words keep their exact times. Cuts are made in pauses,
+preferably long ones.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,13 +16,13 @@ from yivideo_pipeline.speech.types import Span
 
 WINDOW_S = 30.0
 PAD_S = 0.4  # real sound kept on either side of a span
-MIN_FILL_S = 20.0  # a cut is looked for behind this much sound
-FILL_WORTH = 0.04  # seconds of pause that a further second of fill outweighs
+MIN_FILL_S = 20.0  # a chunk is cut only after this much sound
+FILL_WORTH = 0.04  # seconds of pause that one more second of fill outweighs
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Pieces of sound, joined into one encoder window; times on the sound's own clock."""
+    """Pieces of sound joined into one encoder window; times on the sound's own clock."""
 
     pieces: tuple[Span, ...]
 
@@ -48,11 +48,11 @@ class Chunk:
         return self.pieces[-1].end_s
 
     def read(self, audio: Audio) -> np.ndarray:
-        """The chunk's samples, float32 in -1..1, shape (n,)."""
+        """Return the chunk's samples, float32 in -1..1, shape (n,)."""
         return np.concatenate([audio.slice(piece.start_s, piece.end_s) for piece in self.pieces])
 
     def sample(self, values: np.ndarray, hop_s: float, step_s: float) -> np.ndarray:
-        """Read values of the whole sound (one each `hop_s`) along the chunk, one each `step_s`."""
+        """Sample values of the whole sound (one each `hop_s`) along the chunk, one each `step_s`."""
         times = (np.arange(round(self.duration_s / step_s)) + 0.5) * step_s
         piece = np.clip(np.searchsorted(self._starts, times, side="right") - 1, 0, None)
         shifts = np.array([span.start_s for span in self.pieces]) - np.array(self._starts)
@@ -62,8 +62,8 @@ class Chunk:
     def to_source(self, start_s: float, end_s: float) -> tuple[float, float]:
         """Map a word's start and end inside the chunk to the sound's own clock.
 
-        A word lies in one piece, the one that holds most of it: one that reaches over the seam of
-        two pieces would otherwise last as long as the silence that was cut out there.
+        A word belongs to the one piece that contains most of it: a word across the seam of two
+        pieces would otherwise last as long as the silence that was cut out there.
         """
         last = max(0, bisect_left(self._starts, end_s) - 1)
         first = min(last, max(0, bisect_right(self._starts, start_s) - 1))
@@ -83,10 +83,9 @@ def plan_chunks(
     """Pack spans into chunks of at most 30 s, in order.
 
     Args:
-        spans: What the voice activity detector heard, in order.
-        probabilities: Its frame probabilities, by which speech without a pause is cut where it is
-            least sure.
-        hop_s: Seconds a probability stands for.
+        spans: The intervals of the voice activity detector, in order.
+        probabilities: Its frame probabilities; speech without a pause is cut where they are lowest.
+        hop_s: Seconds of one probability.
         duration_s: Length of the sound.
     """
     spans = tuple(part for span in spans for part in _split_long(span, probabilities, hop_s))
@@ -101,7 +100,7 @@ def plan_chunks(
 
 
 def _split_long(span: Span, probabilities: np.ndarray, hop_s: float) -> list[Span]:
-    """Cut a span that no window holds where speech is least likely, behind two thirds of a window."""
+    """Cut a span longer than a window where speech is least likely, after two thirds of a window."""
     limit = WINDOW_S - 2 * PAD_S
     parts: list[Span] = []
     start = span.start_s
@@ -114,7 +113,7 @@ def _split_long(span: Span, probabilities: np.ndarray, hop_s: float) -> list[Spa
 
 
 def _pad(spans: tuple[Span, ...], duration_s: float) -> list[Span]:
-    """Widen spans into the silence around them, neighbours sharing a short gap at its middle."""
+    """Widen spans into the silence around them; neighbours share a short gap at its middle."""
     padded = []
     for index, span in enumerate(spans):
         before = spans[index - 1].end_s if index else -PAD_S
@@ -126,7 +125,7 @@ def _pad(spans: tuple[Span, ...], duration_s: float) -> list[Span]:
 
 
 def _choose_cut(padded: list[Span], spans: tuple[Span, ...], first: int) -> int:
-    """Index of the chunk's last span: the best of those that fill the window well."""
+    """Return the index of the chunk's last span: the best of those that fill the window well."""
     filled, best, best_value = 0.0, first, float("-inf")
     for index in range(first, len(padded)):
         filled += padded[index].end_s - padded[index].start_s

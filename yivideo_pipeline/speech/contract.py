@@ -1,4 +1,4 @@
-"""The models as the owner's contract names them, on whatever engine is leased."""
+"""The models under the names of the owner's contract, and transcripts in WhisperX's shape."""
 
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -16,14 +16,117 @@ from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 
-# PART speech/whisperx_shape.py: Transcripts as the dictionaries that WhisperX makes, and back.
+AudioInput = np.ndarray | str | PathLike[str]
+"""Mono 16 kHz samples, float32 in -1..1, shape (n,); or the path of an audio or video file."""
+
+
+class AsrModel:
+    """WhisperX's recognizer: `transcribe` and its result."""
+
+    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
+        self._engine = engine
+        self._options = options
+
+    def transcribe(
+        self, audio: AudioInput, batch_size: int | None = None, language: str | None = None
+    ) -> dict[str, Any]:
+        """Recognize what was said, in WhisperX's shape; the words already have their times.
+
+        Args:
+            audio: The sound.
+            batch_size: Chunks at once; None: as the model was leased.
+            language: Code such as zh; None: as the model was leased.
+
+        Raises:
+            ConfigValidationError: the batch size or language is invalid.
+            YivideoError: see `SpeechEngine.transcribe` and the media layer.
+        """
+        options = override(self._options, {"batch_size": batch_size, "language": language})
+        with _open_sound(audio, options.language) as sound:
+            return to_whisperx(self._engine.transcribe(sound, options))
+
+
+class AlignModel:
+    """Stands for `whisperx.align`, with the aligner that the options choose."""
+
+    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
+        self._engine = engine
+        self._options = options
+
+    def align(
+        self, segments: Iterable[Mapping[str, Any]], audio: AudioInput, language: str | None = None
+    ) -> dict[str, Any]:
+        """Return the segments with every word at its final time, as `whisperx.align` does.
+
+        Args:
+            segments: The segments of a `transcribe` result.
+            audio: The sound that they were recognized in.
+            language: The result's language; None: as the model was leased.
+
+        Raises:
+            ValueError: a segment's text does not contain its words.
+            YivideoError: see `SpeechEngine.align` and the media layer.
+        """
+        options = override(self._options, {"language": language})
+        with _open_sound(audio, options.language) as sound:
+            return to_whisperx(self._engine.align(sound, self._transcript(segments, sound, options), options))
+
+    def _transcript(
+        self, segments: Iterable[Mapping[str, Any]], sound: Audio, options: SpeechOptions
+    ) -> Transcript:
+        info = self._engine.describe()
+        return Transcript(
+            language="und" if options.language == "auto" else options.language,
+            language_probability=1.0,
+            duration_s=sound.duration_s,
+            segments=from_whisperx(segments),
+            speech_spans=(),
+            model=info.model,
+            revision=info.revision,
+            aligner="attention",
+        )
+
+
+class ModelBundle(NamedTuple):
+    """The contract's four models; `model_config` are the options that the model was leased with.
+
+    `align_metadata` has the language (None: each sound's own) and the aligner; `align_model` does not
+    need them repeated.
+    """
+
+    asr_model: AsrModel
+    align_model: AlignModel
+    align_metadata: dict[str, str | None]
+    model_config: SpeechOptions
+
+
+def bundle_models(engine: SpeechEngine, options: SpeechOptions) -> ModelBundle:
+    """Return the contract's four models around a leased engine."""
+    language = None if options.language == "auto" else options.language
+    metadata = {"language": language, "type": options.aligner.value}
+    return ModelBundle(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
+
+
+@contextmanager
+def _open_sound(sound: AudioInput, language: str) -> Generator[Audio]:
+    """Lend the sound as a file that engines read."""
+    with tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
+        target = Path(folder) / "audio.wav"
+        if isinstance(sound, np.ndarray):
+            yield write_wav(target, np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16))
+        else:
+            source = Path(sound)
+            yield decode_audio(source, target, choose_audio_stream(probe(source), language)).audio
+
+
+# Transcripts as the dictionaries that WhisperX returns, and back.
 
 
 def to_whisperx(transcript: Transcript) -> dict[str, Any]:
-    """Segments with their words, all words once more, the language.
+    """Return segments with their words, all words in one list, and the language.
 
-    Beyond WhisperX's keys each word has its `source`. Every word has a time. Seconds and scores
-    have three decimals; words stand without the spaces around them.
+    In addition to WhisperX's keys each word has its `source`. Every word has a time. Seconds and scores
+    have three decimals; words have no spaces around them.
     """
     segments = [_segment(segment) for segment in transcript.segments]
     return {
@@ -34,10 +137,10 @@ def to_whisperx(transcript: Transcript) -> dict[str, Any]:
 
 
 def from_whisperx(segments: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
-    """Segments with timed words, as `to_whisperx` gives them.
+    """Return the segments with timed words that `to_whisperx` returned as dictionaries.
 
     Raises:
-        ValueError: a segment's text does not hold its words.
+        ValueError: a segment's text does not contain its words.
     """
     return tuple(
         Segment(
@@ -73,7 +176,7 @@ def _word(word: Word) -> dict[str, Any]:
 
 
 def _read_words(segment: Mapping[str, Any]) -> Iterator[Word]:
-    """The words, each with the space before it that the segment's text shows."""
+    """Yield the words, each with the space before it in the segment's text."""
     text, at = segment["text"], 0
     for word in segment["words"]:
         end = text.index(word["word"], at) + len(word["word"])
@@ -85,106 +188,3 @@ def _read_words(segment: Mapping[str, Any]) -> Iterator[Word]:
             source=word["source"],
         )
         at = end
-
-
-Sound = np.ndarray | str | PathLike[str]
-"""Mono 16 kHz samples, float32 in -1..1, shape (n,); or the path of an audio or video file."""
-
-
-class AsrModel:
-    """WhisperX's recognizer: `transcribe` and its result."""
-
-    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
-        self._engine = engine
-        self._options = options
-
-    def transcribe(
-        self, audio: Sound, batch_size: int | None = None, language: str | None = None
-    ) -> dict[str, Any]:
-        """Recognize what was said, in WhisperX's shape; the words have their times already.
-
-        Args:
-            audio: What to listen to.
-            batch_size: Chunks at once; None: as the model was leased.
-            language: Code such as zh; None: as the model was leased.
-
-        Raises:
-            ConfigValidationError: a batch size or language that can't be.
-            YivideoError: as `SpeechEngine.transcribe` and the media layer say.
-        """
-        options = override(self._options, {"batch_size": batch_size, "language": language})
-        with _open_sound(audio, options.language) as sound:
-            return to_whisperx(self._engine.transcribe(sound, options))
-
-
-class AlignModel:
-    """What `whisperx.align` does, by the aligner that the options choose."""
-
-    def __init__(self, engine: SpeechEngine, options: SpeechOptions) -> None:
-        self._engine = engine
-        self._options = options
-
-    def align(
-        self, segments: Iterable[Mapping[str, Any]], audio: Sound, language: str | None = None
-    ) -> dict[str, Any]:
-        """Return the segments with every word at its final time, as `whisperx.align` does.
-
-        Args:
-            segments: The segments of a `transcribe` result.
-            audio: The sound that they were heard in.
-            language: The result's language; None: as the model was leased.
-
-        Raises:
-            ValueError: a segment's text does not hold its words.
-            YivideoError: as `SpeechEngine.align` and the media layer say.
-        """
-        options = override(self._options, {"language": language})
-        with _open_sound(audio, options.language) as sound:
-            return to_whisperx(self._engine.align(sound, self._transcript(segments, sound, options), options))
-
-    def _transcript(
-        self, segments: Iterable[Mapping[str, Any]], sound: Audio, options: SpeechOptions
-    ) -> Transcript:
-        info = self._engine.describe()
-        return Transcript(
-            language="und" if options.language == "auto" else options.language,
-            language_probability=1.0,
-            duration_s=sound.duration_s,
-            segments=from_whisperx(segments),
-            speech_spans=(),
-            model=info.model,
-            revision=info.revision,
-            aligner="attention",
-        )
-
-
-class Models(NamedTuple):
-    """The contract's four; `model_config` are the options that the model was leased with.
-
-    `align_metadata` says the language (None: each sound's own) and the aligner; `align_model` needs
-    neither said again.
-    """
-
-    asr_model: AsrModel
-    align_model: AlignModel
-    align_metadata: dict[str, str | None]
-    model_config: SpeechOptions
-
-
-def make_models(engine: SpeechEngine, options: SpeechOptions) -> Models:
-    """Put the contract's four together around a leased engine."""
-    language = None if options.language == "auto" else options.language
-    metadata = {"language": language, "type": options.aligner.value}
-    return Models(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
-
-
-@contextmanager
-def _open_sound(sound: Sound, language: str) -> Generator[Audio]:
-    """Lend the sound as a file of the kind that engines read."""
-    with tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
-        target = Path(folder) / "audio.wav"
-        if isinstance(sound, np.ndarray):
-            yield write_wav(target, np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16))
-        else:
-            source = Path(sound)
-            yield decode_audio(source, target, choose_audio_stream(probe(source), language)).audio

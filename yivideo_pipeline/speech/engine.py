@@ -9,20 +9,20 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 
 Progress = Callable[[float], None]
-"""Told how much of the stage is done, 0 to 1; also, again and again, while it waits for its turn.
+"""Receives the share of the work that is done, 0 to 1; also called repeatedly while the work waits.
 
-What it raises ends the work.
+An exception that it raises ends the work.
 """
 
-Heard = Callable[[Sequence[Word]], None]
-"""Told the words of each part of the sound, part by part, as soon as all before it are recognized too."""
+OnWords = Callable[[Sequence[Word]], None]
+"""Receives the words of each part of the sound, in order, as soon as all earlier parts are recognized."""
 
 
 @dataclass(frozen=True)
 class EngineInfo:
     """What an engine runs and where.
 
-    `steps` are the lines that say how it was made smaller when memory ran out, in order.
+    `steps` has one line for each fallback to a smaller configuration, in order.
     """
 
     model: str
@@ -39,7 +39,7 @@ class SpeechEngine(Protocol):
     """Turns sound into a transcript, and a transcript's words into exactly timed words."""
 
     def describe(self) -> EngineInfo:
-        """What runs where, as it is now."""
+        """Return what runs where at present."""
         ...
 
     def transcribe(
@@ -47,7 +47,7 @@ class SpeechEngine(Protocol):
         audio: Audio,
         options: SpeechOptions,
         progress: Progress | None = None,
-        heard: Heard | None = None,
+        on_words: OnWords | None = None,
     ) -> Transcript:
         """Recognize what was said; each word already has a time from the model's own attention.
 
@@ -60,12 +60,12 @@ class SpeechEngine(Protocol):
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
-        """Return the transcript with every word at its final time, by the aligner the options choose."""
+        """Return the transcript with every word at its final time, by the aligner that the options choose."""
         ...
 
 
 class ResidentEngine(SpeechEngine, Protocol):
-    """An engine whose model is in this process: it can be asked for the language alone, too."""
+    """An engine whose model is in this process; it can also detect the language alone."""
 
     def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
         """Return the likeliest spoken language and its probability; `und` and 0 where nobody speaks."""

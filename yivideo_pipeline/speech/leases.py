@@ -1,4 +1,7 @@
-"""Who uses the one model of a process, and whose turn it is to change it: first come, first served."""
+"""A fair lock for the one model of a process: many share it, and it changes while nobody uses it.
+
+Apart from the manager since it knows nothing of models: it is a lock with a queue.
+"""
 
 import threading
 from collections import Counter, deque
@@ -15,8 +18,8 @@ Wanted = TypeVar("Wanted", bound=Hashable)
 
 
 @dataclass(eq=False)
-class _Place:
-    """A place in the line; `error` is what it is turned away with."""
+class _Ticket:
+    """A place in the queue; `error` is raised in place of the turn."""
 
     wanted: Hashable | None
     error: YivideoError | None = None
@@ -25,41 +28,41 @@ class _Place:
 class Leases(Generic[Wanted]):
     """Leases of a thing that many may use at once, but that is changed while nobody uses it.
 
-    Those who want something wait in one line. Whoever is at its front has the turn as soon as what
-    they want is there, or nobody has a lease, so that they can bring it about. Nobody overtakes:
-    leases of what is there now can't keep a change waiting for ever.
+    Requests wait in one queue. The first one has its turn as soon as the thing it wants is there, or
+    nobody has a lease, so that it can change the thing. Requests are served in order: leases of the
+    present thing can't delay a change for ever.
 
-    `current` names what is there, None for nothing. Only who has the turn sets it, and only while
-    there is no lease.
+    `current` names the present thing, None for nothing. Only the holder of the turn sets it, and only
+    while there is no lease.
     """
 
     def __init__(self) -> None:
         self.current: Wanted | None = None
         # Over an RLock: the garbage collector may end a forgotten lease in a thread that is in here.
         self._changed = threading.Condition(threading.RLock())
-        self._line: deque[_Place] = deque()
+        self._queue: deque[_Ticket] = deque()
         self._leases: Counter[int] = Counter()
         self._closed: YivideoError | None = None
 
     @property
     def count(self) -> int:
-        """How many leases there are now."""
+        """Number of present leases."""
         with self._changed:
             return self._leases.total()
 
     @property
     def waiting(self) -> int:
-        """How many stand in line, whoever has the turn among them."""
+        """Number of requests in the queue, including the one that has its turn."""
         with self._changed:
-            return len(self._line)
+            return len(self._queue)
 
     def is_held_by(self, holder: int) -> bool:
-        """Whether a holder (a thread's identifier) has a lease."""
+        """Return whether a holder (a thread's identifier) has a lease."""
         with self._changed:
             return holder in self._leases
 
     def add(self, holder: int) -> None:
-        """Give a lease to who has the turn, or has a lease already."""
+        """Add a lease; the holder must have the turn or another lease."""
         with self._changed:
             self._leases[holder] += 1
 
@@ -77,52 +80,51 @@ class Leases(Generic[Wanted]):
         """Wait for the turn; it lasts until the block ends, and no lock is held inside.
 
         Args:
-            wanted: What shall be there; None for nothing.
-            timeout_s: How long to wait at most; 0 not at all, None without end.
+            wanted: The thing to be there; None for nothing.
+            timeout_s: How long to wait at most; 0 not at all, None without limit.
 
         Raises:
             TimeoutError: the turn did not come in time.
-            YivideoError: what `turn_away` or `close` gave.
+            YivideoError: the error given to `fail_waiting` or `close`.
         """
-        place = _Place(wanted)
+        ticket = _Ticket(wanted)
         with self._changed:
             if self._closed and wanted is not None:
                 raise copy(self._closed)
-            self._line.append(place)
+            self._queue.append(ticket)
         try:
-            self._wait(place, timeout_s)
+            self._wait(ticket, timeout_s)
             yield
         finally:
             with self._changed:
-                self._line.remove(place)
+                self._queue.remove(ticket)
                 self._changed.notify_all()
 
-    def _wait(self, place: _Place, timeout_s: float | None) -> None:
+    def _wait(self, ticket: _Ticket, timeout_s: float | None) -> None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._is_over(place), timeout_s):
+            if not self._changed.wait_for(lambda: self._is_ready(ticket), timeout_s):
                 raise TimeoutError
-            if place.error:
-                raise place.error
+            if ticket.error:
+                raise ticket.error
 
-    def _is_over(self, place: _Place) -> bool:
-        """Whether a place's waiting is over."""
-        if place.error:
+    def _is_ready(self, ticket: _Ticket) -> bool:
+        if ticket.error:
             return True
-        return self._line[0] is place and (place.wanted == self.current or not self._leases)
+        return self._queue[0] is ticket and (ticket.wanted == self.current or not self._leases)
 
-    def turn_away(self, error: YivideoError) -> None:
-        """Raise an error for those too who wait right behind this turn and want the same."""
+    def fail_waiting(self, error: YivideoError) -> None:
+        """Raise an error also for the requests right behind this turn that want the same thing."""
         with self._changed:
-            turn, *others = self._line
-            for place in takewhile(lambda other: other.wanted == turn.wanted, others):
-                place.error = copy(error)
+            turn, *others = self._queue
+            for ticket in takewhile(lambda other: other.wanted == turn.wanted, others):
+                ticket.error = copy(error)
             self._changed.notify_all()
 
     def close(self, error: YivideoError) -> None:
-        """Raise an error for all who wait or come, but for those who want nothing to be there."""
+        """Raise an error for all present and future requests, except those that want nothing to be there."""
         with self._changed:
             self._closed = error
-            for place in self._line:
-                if place.wanted is not None:
-                    place.error = copy(error)
+            for ticket in self._queue:
+                if ticket.wanted is not None:
+                    ticket.error = copy(error)
             self._changed.notify_all()

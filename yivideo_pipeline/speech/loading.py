@@ -4,11 +4,10 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
+from yivideo_pipeline.settings.hardware import capacity_of, probe_hardware
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
 from yivideo_pipeline.settings.settings import Settings
@@ -147,16 +146,6 @@ class LocalSpeech:
     def manager(self) -> ModelManager:
         """The manager that holds the model."""
         return self._manager or shared_manager(self._settings)
-
-
-def capacity_of(hardware: Hardware) -> Hardware:
-    """Return the machine with all its memory free.
-
-    The memory that is free at present says little: our own model may occupy it, or a run that ends before
-    this one's turn. The manager checks it when it loads.
-    """
-    gpus = tuple(replace(gpu, memory_free_bytes=gpu.memory_total_bytes) for gpu in hardware.gpus)
-    return replace(hardware, memory_available_bytes=hardware.memory_total_bytes, gpus=gpus)
 
 
 def _load_recognizer(weights: Weights, model_dir: Path, config: DeviceConfig) -> Recognizer:

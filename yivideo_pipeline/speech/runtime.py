@@ -1,13 +1,15 @@
-"""A loaded model that gives way step by step when memory runs out."""
+"""Running a model within the memory of its device: configuration, fallback, giving memory back.
+
+When memory runs out the model goes on with a smaller configuration, step by step: half the batch,
+then a smaller compute type, then the CPU.
+"""
 
 import ctypes
 import gc
 import logging
 import sys
 import threading
-import warnings
-from collections.abc import Callable, Generator, Hashable
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -16,109 +18,13 @@ from yivideo_pipeline.errors.tree import MemoryExhausted
 
 log = logging.getLogger(__name__)
 
-
-class Place(Protocol):
-    """Where and how large a model runs; its text is for people."""
-
-    @property
-    def loaded_as(self) -> Hashable:
-        """What a loaded model is bound to: a place that differs in this needs another load."""
-        ...
-
-
-PlaceT = TypeVar("PlaceT", bound=Place)
-Model = TypeVar("Model")
-Result = TypeVar("Result")
-
-
-class HeldModel(Generic[PlaceT, Model]):
-    """A model that is loaded on first use; safe to be used by several threads at once.
-
-    Args:
-        place: Where to run at first.
-        load: Makes the model for a place.
-        smaller: The next smaller place, None where there is none.
-    """
-
-    def __init__(
-        self, place: PlaceT, load: Callable[[PlaceT], Model], smaller: Callable[[PlaceT], PlaceT | None]
-    ) -> None:
-        self._place = place
-        self._load = load
-        self._smaller = smaller
-        self._lock = threading.RLock()
-        self._model: Model | None = None
-        self._steps: tuple[str, ...] = ()
-
-    @property
-    def place(self) -> PlaceT:
-        """Where it runs now."""
-        return self._place
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """Lines that say how it was made smaller, in order."""
-        return self._steps
-
-    def run(self, work: Callable[[Model, PlaceT], Result]) -> Result:
-        """Return what `work` makes with the model, called again in a smaller place when memory runs out.
-
-        Raises:
-            YivideoError: what `work` or loading raised, classified; `MemoryExhausted` only once
-                nothing smaller is left.
-        """
-        while True:
-            model, place = self.current()
-            try:
-                return work(model, place)
-            except Exception as error:  # noqa: BLE001 - raised again unless memory ran out
-                del model
-                self._give_way(place, error)
-
-    def current(self) -> tuple[Model, PlaceT]:
-        """The model and its place, loaded now if need be, in a smaller place where memory is short."""
-        with self._lock:
-            while self._model is None:
-                if self._steps:
-                    _free_memory()
-                try:
-                    self._model = self._load(self._place)
-                except Exception as error:  # noqa: BLE001 - raised again unless memory ran out
-                    self._give_way(self._place, error, stage="load")
-            return self._model, self._place
-
-    def _give_way(self, used: PlaceT, error: Exception, stage: str | None = None) -> None:
-        """Choose a smaller place, unless another thread did so already; raise any other error."""
-        known = classify(error, stage=stage)
-        if not isinstance(known, MemoryExhausted):
-            raise known
-        with self._lock:
-            if used != self._place:
-                return
-            smaller = self._smaller(used)
-            if smaller is None:
-                raise known
-            line = f"memory ran out with {used}; going on with {smaller}"
-            log.warning(line)
-            self._steps += (line,)
-            if smaller.loaded_as != used.loaded_as:
-                self._model = None
-            self._place = smaller
-
-
-def _free_memory() -> None:
-    """Let go of the model before: tracebacks and torch modules hold it in cycles, torch its GPU memory."""
-    gc.collect()
-    if torch := sys.modules.get("torch"):
-        torch.cuda.empty_cache()
-
-
-# PART speech/placement.py: Where and how large a model runs, and the next smaller way when memory runs out.
+CPU_BATCH = 4
+_M_ARENA_MAX = -8  # malloc.h
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Device, precision, chunks at once and CPU threads a model runs with."""
+class DeviceConfig:
+    """Device, precision, chunks at once and CPU threads that a Whisper model runs with."""
 
     device: str
     compute_type: str
@@ -127,12 +33,15 @@ class Placement:
 
     @property
     def loaded_as(self) -> tuple[str, str]:
-        """What a loaded model is bound to; batch and threads are chosen at each call."""
+        """What a loaded model is bound to; batch size and threads are chosen at each call."""
         return self.device, self.compute_type
 
-    def with_batch(self, wanted: int, given_way: bool) -> "Placement":
-        """The same place with a call's own batch; no larger than now where memory has run out before."""
-        return replace(self, batch_size=min(wanted, self.batch_size) if given_way else wanted)
+    def with_batch(self, requested: int, has_fallen_back: bool) -> "DeviceConfig":
+        """Return this configuration with a call's own batch size.
+
+        Once memory has run out, the batch size never exceeds the present one.
+        """
+        return replace(self, batch_size=min(requested, self.batch_size) if has_fallen_back else requested)
 
     @property
     def workers(self) -> int:
@@ -150,15 +59,15 @@ class Placement:
 
     @property
     def group_size(self) -> int:
-        """Chunks that one worker takes at once, so that all together take the batch size."""
+        """Chunks that one worker takes at once, so that all workers together take the batch size."""
         return max(1, self.batch_size // self.workers)
 
     def __str__(self) -> str:
         return f"{self.device}, {self.compute_type}, batch {self.batch_size}"
 
 
-# What takes less memory than a compute type, by device; quality options stay as they were asked.
-_SMALLER = {
+# The compute type with less memory, by device; the options for quality stay as requested.
+_SMALLER_TYPES = {
     "cuda": {
         "float32": "float16",
         "bfloat16": "int8_float16",
@@ -167,30 +76,136 @@ _SMALLER = {
     },
     "cpu": {"float32": "int8", "int16": "int8"},
 }
-CPU_BATCH = 4
 
 
-def next_smaller(placement: Placement) -> Placement | None:
-    """Half the batch, then a smaller compute type, then the CPU; None where nothing smaller is left."""
-    if placement.batch_size > 1:
-        return replace(placement, batch_size=placement.batch_size // 2)
-    smaller = _SMALLER[placement.device].get(placement.compute_type)
+def smaller_config(config: DeviceConfig) -> DeviceConfig | None:
+    """Return half the batch, then a smaller compute type, then the CPU; None when nothing smaller is left."""
+    if config.batch_size > 1:
+        return replace(config, batch_size=config.batch_size // 2)
+    smaller = _SMALLER_TYPES[config.device].get(config.compute_type)
     if smaller:
-        return replace(placement, compute_type=smaller)
-    if placement.device == "cuda":
-        return Placement("cpu", "int8", CPU_BATCH, placement.threads)
+        return replace(config, compute_type=smaller)
+    if config.device == "cuda":
+        return DeviceConfig("cpu", "int8", CPU_BATCH, config.threads)
     return None
 
 
-# PART speech/memory.py: Giving memory back to the machine when a model has been let go.
+class RuntimeConfig(Protocol):
+    """How a model runs; its text is written to logs."""
 
-_M_ARENA_MAX = -8  # malloc.h
+    @property
+    def loaded_as(self) -> Hashable:
+        """What a loaded model is bound to: a configuration that differs in this needs another load."""
+        ...
+
+
+ConfigT = TypeVar("ConfigT", bound=RuntimeConfig)
+Model = TypeVar("Model")
+Output = TypeVar("Output")
+
+
+class ModelRuntime(Generic[ConfigT, Model]):
+    """A model that is loaded on first use and falls back when memory runs out; safe for several threads.
+
+    Args:
+        config: The configuration to begin with.
+        load: Loads the model for a configuration.
+        smaller: Returns the next smaller configuration, None when there is none.
+    """
+
+    def __init__(
+        self, config: ConfigT, load: Callable[[ConfigT], Model], smaller: Callable[[ConfigT], ConfigT | None]
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._smaller = smaller
+        self._lock = threading.RLock()
+        self._model: Model | None = None
+        self._steps: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> ConfigT:
+        """The present configuration."""
+        return self._config
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """One line for each fallback, in order."""
+        return self._steps
+
+    def run(self, work: Callable[[Model, ConfigT], Output]) -> Output:
+        """Return the result of `work`, which is called again after each fallback.
+
+        Raises:
+            YivideoError: what `work` or loading raised, classified; `MemoryExhausted` only once
+                nothing smaller is left.
+        """
+        while True:
+            model, config = self.current()
+            try:
+                return work(model, config)
+            except Exception as error:  # noqa: BLE001 - raised again unless memory ran out
+                del model
+                self.fall_back(config, error)
+
+    def current(self) -> tuple[Model, ConfigT]:
+        """Return the model and its configuration; loads it if needed, smaller where memory is short.
+
+        Raises:
+            YivideoError: what loading raised, classified.
+        """
+        with self._lock:
+            while self._model is None:
+                if self._steps:
+                    _free_previous_model()
+                try:
+                    self._model = self._load(self._config)
+                except Exception as error:  # noqa: BLE001 - raised again unless memory ran out
+                    self.fall_back(self._config, error, stage="load")
+            return self._model, self._config
+
+    def fall_back(self, used: ConfigT, error: Exception, stage: str | None = None) -> None:
+        """Choose a smaller configuration after memory ran out, unless another thread did so already.
+
+        The caller must hold no reference to the model any more: the next call of `current` may load
+        another one.
+
+        Args:
+            used: The configuration that failed.
+            error: What was raised with it.
+            stage: The stage for the error's context.
+
+        Raises:
+            YivideoError: the error, classified, where it is another one or nothing smaller is left.
+        """
+        known = classify(error, stage=stage)
+        if not isinstance(known, MemoryExhausted):
+            raise known
+        with self._lock:
+            if used != self._config:
+                return
+            smaller = self._smaller(used)
+            if smaller is None:
+                raise known
+            line = f"memory ran out with {used}; going on with {smaller}"
+            log.warning(line)
+            self._steps += (line,)
+            if smaller.loaded_as != used.loaded_as:
+                self._model = None
+            self._config = smaller
+
+
+def _free_previous_model() -> None:
+    """Free the previous model: tracebacks and torch modules keep it in cycles, torch keeps its GPU memory."""
+    gc.collect()
+    if torch := sys.modules.get("torch"):
+        torch.cuda.empty_cache()
 
 
 def free_memory() -> None:
-    """Give back what nobody refers to any more, in the process and on the GPU; imports no library for it."""
+    """Return unreferenced memory of the process and the GPU to the system; imports no library for it."""
     gc.collect()
-    # What torch keeps for itself no other library could use.
+    # No other library could use what torch keeps in its cache.
     if torch := sys.modules.get("torch"):
         torch.cuda.empty_cache()
     # glibc keeps freed memory in the arenas of the threads that took it: after base, a third of the process.
@@ -199,29 +214,10 @@ def free_memory() -> None:
 
 
 def limit_arenas() -> None:
-    """Let all threads of this process take their memory from two arenas; call it before they start.
+    """Let all threads of this process allocate from two arenas; call it before they start.
 
-    By default glibc gives each thread one of its own, up to eight a core, and a freed block stays in its
-    arena: in a service whose requests each have a thread, memory wandered up by half from load to load.
+    By default glibc gives each thread its own, up to eight a core, and a freed block stays in its
+    arena: in a service with a thread for each request, memory grew by half over several loads.
     """
     if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
         set_option(_M_ARENA_MAX, 2)
-
-
-# PART speech/quiet.py: Keeping what torch's libraries say to nobody in particular off the console.
-
-_TALKERS = ("whisperx", "lightning.pytorch.utilities.migration.utils", "transformers")
-
-
-@contextmanager
-def quiet_libraries() -> Generator[None]:
-    """Hold back warnings and notes of whisperx, torchaudio, pyannote and lightning; errors pass."""
-    # Finding a handler there, WhisperX does not set up one of its own that writes to stdout.
-    whisperx = logging.getLogger("whisperx")
-    if not whisperx.handlers:
-        whisperx.addHandler(logging.NullHandler())
-    for name in _TALKERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

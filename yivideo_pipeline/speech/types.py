@@ -1,4 +1,4 @@
-"""The exchange types of the pipeline: what was said, when, and how sure we are.
+"""The exchange types of the pipeline: what was said, when, and how sure the recognizer is.
 
 Times are seconds from the start of the video's presentation (the stream's start offset is
 already added), as floats.
@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 WordSource = Literal["aligned", "attention", "interpolated"]
 
 
-class _Frozen(BaseModel):
+class _ExchangeModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Span(_Frozen):
-    """An interval in which the voice activity detector heard speech; it has no text."""
+class Span(_ExchangeModel):
+    """An interval in which the voice activity detector found speech; it has no text."""
 
     start_s: float
     end_s: float
 
 
-class Word(_Frozen):
+class Word(_ExchangeModel):
     """One timed word; in Chinese and Japanese, one character.
 
     `text` carries its punctuation and, where the script uses spaces, its leading space, so that
@@ -38,7 +38,7 @@ class Word(_Frozen):
     source: WordSource
 
 
-class Segment(_Frozen):
+class Segment(_ExchangeModel):
     """A sentence or phrase of the recognizer, with its words in order."""
 
     start_s: float
@@ -49,14 +49,14 @@ class Segment(_Frozen):
     no_speech_prob: float
 
 
-class Transcript(_Frozen):
-    """All that was said in one video.
+class Transcript(_ExchangeModel):
+    """Everything that was said in one video.
 
     `language` is that of the words: English where they are a translation; `language_probability` is that
-    of the spoken one.
-    `duration_s` is the length of the sound, `speech_spans` what the voice activity detector heard.
-    `empty_reason` says why there is no segment, where there is none. `warnings` are lines for a
-    person. `revision` identifies the weights.
+    of the spoken language.
+    `duration_s` is the length of the sound, `speech_spans` where the voice activity detector found speech.
+    `empty_reason` says why there is no segment, where there is none. `warnings` are lines for the
+    user. `revision` identifies the weights.
     """
 
     language: str
@@ -77,5 +77,5 @@ class Transcript(_Frozen):
 
     @property
     def speech_s(self) -> float:
-        """Seconds in which speech was heard."""
+        """Seconds of speech that the detector found."""
         return sum(span.end_s - span.start_s for span in self.speech_spans)

@@ -1,4 +1,4 @@
-"""What the model manager tells about itself, and the record it is told from."""
+"""The usage and health of the model manager, and the recorder that counts them."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -10,16 +10,16 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ModelError, SystemFault
 
 Clock = Callable[[], float]
-"""Seconds from any start, never going back."""
+"""Returns seconds of a monotonic clock."""
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What the manager has done since it was made.
+class ModelUsage:
+    """Counts since the manager was created.
 
-    `loads` counts every load that succeeded, `reloads` those of them in place of another model,
-    `unloads` those that left nothing loaded. `leased_s` adds up all leases, side by side or not;
-    `audio_s` is the sound that was transcribed.
+    `loads` counts every load that succeeded, `reloads` those that replaced another model, `unloads`
+    those that left nothing loaded. `leased_s` adds up all leases, concurrent or not; `audio_s` adds up
+    the transcribed sound.
     """
 
     loads: int = 0
@@ -34,11 +34,11 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Health:
-    """How the manager is now; `model` and `device` are None while nothing is loaded.
+class ModelHealth:
+    """The present state of the manager; `model` and `device` are None while nothing is loaded.
 
-    `healthy` is false after a load or a call that failed by the model's or the machine's fault, until
-    one succeeds; `last_error` says what it was.
+    `healthy` is false after a load or a call that failed because of the model or the machine, until
+    one succeeds; `last_error` is its message.
     """
 
     healthy: bool
@@ -50,24 +50,24 @@ class Health:
     last_error: str | None
 
 
-class Record:
-    """Counts and the latest error, added to by many threads."""
+class UsageRecorder:
+    """Collects counts and the latest error from many threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._usage = Usage()
+        self._usage = ModelUsage()
         self._last_error: str | None = None
 
     @property
-    def usage(self) -> Usage:
-        """All counts as they are now."""
+    def usage(self) -> ModelUsage:
+        """The present counts."""
         with self._lock:
             return self._usage
 
     @property
     def last_error(self) -> str | None:
-        """What the latest load or call failed with; None if it did not."""
+        """Message of the latest load or call if it failed, else None."""
         with self._lock:
             return self._last_error
 
@@ -107,7 +107,7 @@ class Record:
 
     @contextmanager
     def attempt(self) -> Generator[None]:
-        """Record whether what is done inside failed, if that is the model's or the machine's fault."""
+        """Record whether the block failed because of the model or the machine."""
         try:
             yield
         except Exception as error:
@@ -118,7 +118,7 @@ class Record:
         self._set_last_error(None)
 
     def add_audio(self, seconds: float) -> None:
-        """Record sound that was transcribed."""
+        """Record transcribed sound."""
         with self._lock:
             self._usage = replace(self._usage, audio_s=self._usage.audio_s + seconds)
 

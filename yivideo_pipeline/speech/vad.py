@@ -1,4 +1,4 @@
-"""Where speech is: Silero VAD (the ONNX model in faster-whisper's wheel) read in blocks."""
+"""Voice activity detection: Silero VAD (the ONNX model in faster-whisper's wheel), run in blocks."""
 
 import threading
 from collections.abc import Iterator
@@ -10,23 +10,23 @@ import numpy as np
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio
 from yivideo_pipeline.speech.types import Span
 
-HOP = 512  # samples a probability stands for; the model's fixed frame at 16 kHz
-CONTEXT = 64  # samples of the frame before that the model is given along
+HOP = 512  # samples of one probability; the model's fixed frame at 16 kHz
+CONTEXT = 64  # samples of the previous frame that the model also reads
 HOP_S = HOP / SAMPLE_RATE_HZ
 BLOCK_FRAMES = 1024  # about 33 s of sound a call: bounded memory, little call overhead
 
 # Hysteresis: a span begins above ONSET and ends once it has been below OFFSET for MIN_SILENCE_S.
-# Onset is lower than Silero's usual 0.5, since a lost word is worse than a chunk decoded in vain:
-# what is not speech is told apart afterwards by the recognizer's own certainty (`speech.doubts`).
+# Onset is lower than Silero's usual 0.5, since a lost word is worse than a chunk decoded in vain: the
+# recognizer rejects what is not speech by its own certainty (the fallback criteria in `recognizer`).
 ONSET = 0.4
 OFFSET = 0.25
 MIN_SILENCE_S = 0.16
 MIN_SPEECH_S = 0.1
 
 
-REMEMBERED_SOUNDS = 4
-_remembered: dict[tuple[int, ...], np.ndarray] = {}
-_remembered_lock = threading.Lock()
+CACHED_SOUNDS = 4
+_cache: dict[tuple[int, ...], np.ndarray] = {}
+_cache_lock = threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -37,20 +37,20 @@ def _session() -> Any:
 
 
 def speech_probabilities(audio: Audio) -> np.ndarray:
-    """Probability of speech in each 32 ms frame: float32, shape (ceil(n / 512),), not to be written to.
+    """Return the probability of speech in each 32 ms frame: float32, shape (ceil(n / 512),), read-only.
 
-    The last sounds' are remembered, by the identity of the file rather than its name: one stage
-    draws them, the next recognizes by them, and the file may be moved in between.
+    The last sounds are cached by the identity of the file, not by its name: one stage draws the
+    probabilities, the next one uses them for recognition, and the file may be moved in between.
     """
     status = audio.path.stat()
     identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-    with _remembered_lock:
-        if identity not in _remembered:
-            while len(_remembered) >= REMEMBERED_SOUNDS:
-                _remembered.pop(next(iter(_remembered)))
+    with _cache_lock:
+        if identity not in _cache:
+            while len(_cache) >= CACHED_SOUNDS:
+                _cache.pop(next(iter(_cache)))
             blocks = list(_probability_blocks(audio))
-            _remembered[identity] = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        return _remembered[identity]
+            _cache[identity] = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        return _cache[identity]
 
 
 def _probability_blocks(audio: Audio) -> Iterator[np.ndarray]:
@@ -93,5 +93,5 @@ def _span(first: int, last: int, duration_s: float) -> Span:
 
 
 def speech_spans(audio: Audio) -> tuple[Span, ...]:
-    """Intervals in which speech is heard, on the sound's own clock (without the audio's offset)."""
+    """Return the intervals with speech, on the sound's own clock (without the audio's offset)."""
     return find_spans(speech_probabilities(audio), audio.duration_s)

@@ -1,7 +1,7 @@
-"""A loaded Whisper model: sound in, encoder output, text and alignments out (CTranslate2)."""
+"""A loaded Whisper model on CTranslate2: from sound to encoder output, text and alignments."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
-from yivideo_pipeline.settings.options import Task
+from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
-from yivideo_pipeline.speech.runtime import Placement
+from yivideo_pipeline.speech.runtime import DeviceConfig
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
 MEL_FRAMES = 3000
 ENCODER_FRAMES_PER_S = 50
 ENCODER_FRAMES = MEL_FRAMES // 2
-HEARD_SILENCE_S = 10.0
-"""Silence behind a short sound that the encoder reads on a CPU.
+TRAILING_SILENCE_S = 10.0
+"""Silence after a short sound that the encoder reads on a CPU.
 
 Of 16 variants of the corpus's 18 English clips (speed, noise, level, alone and joined; base, 5,300 words)
 4.06% of the words are wrong with the whole window, 4.14% with 10 s of silence, 4.34% with 5 s.
@@ -27,8 +27,25 @@ MAX_TOKENS = 448  # positions of Whisper's decoder, prompt included
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """How chunks are decoded: the part of the options that the decoder reads, its language known.
+
+    Requests with the same `Decoding` share batches.
+    """
+
+    language: str
+    beam_size: int = 5
+    task: Task = Task.TRANSCRIBE
+
+    @classmethod
+    def of(cls, options: SpeechOptions, language: str) -> "Decoding":
+        """Return how to decode by the options, once the spoken language is known."""
+        return cls(language, options.beam_size, options.task)
+
+
+@dataclass(frozen=True)
 class Decoded:
-    """What the decoder made of one chunk.
+    """The decoder's text of one chunk.
 
     `avg_logprob` is the mean log probability of a token, `no_speech_prob` that of the model's own
     no-speech token, `temperature` the one it was sampled at (0: beam search).
@@ -65,48 +82,50 @@ class Whisper:
 
         return FeatureExtractor(feature_size=self.model.n_mels)
 
-    def tokenizer(self, language: str, task: Task = Task.TRANSCRIBE) -> Any:
-        """faster-whisper's tokenizer for a spoken language and what becomes of it.
+    def tokenizer(self, decoding: Decoding) -> Any:
+        """Return faster-whisper's tokenizer for a spoken language and a task.
 
         A model that knows English alone has no tokens for either: it transcribes English.
         """
         from faster_whisper.tokenizer import Tokenizer
 
-        # Kept here, not by lru_cache: that would keep the model with its weights, too.
-        if (language, task) not in self._tokenizers:
-            self._tokenizers[language, task] = Tokenizer(
-                self._tokens, self.model.is_multilingual, task=task.value, language=language
+        key = (decoding.language, decoding.task)
+        # Cached here, not by lru_cache: that would keep the model with its weights, too.
+        if key not in self._tokenizers:
+            self._tokenizers[key] = Tokenizer(
+                self._tokens, self.model.is_multilingual, task=decoding.task.value, language=decoding.language
             )
-        return self._tokenizers[language, task]
+        return self._tokenizers[key]
 
     def encode(self, sounds: list[np.ndarray], *, whole: bool = False) -> Any:
         """Encode chunks of at most 30 s (float32, 16 kHz); CTranslate2 view of shape (n, 1500, d).
 
         Args:
             sounds: The chunks' samples.
-            whole: Have the encoder read whole windows of 30 s, where it would leave out silence.
+            whole: Let the encoder read whole windows of 30 s, where it would leave out silence.
         """
         if self.device == "cuda":
             return self.model.encode(self._view.from_array(np.stack([self._mel(sound) for sound in sounds])))
         # One at a time is as fast on a CPU, and a batch's attention matrices are its largest memory.
-        lengths_s = [WINDOW_S if whole else len(sound) / SAMPLE_RATE_HZ + HEARD_SILENCE_S for sound in sounds]
-        rows = [
-            self._encode_start(sound, length_s) for sound, length_s in zip(sounds, lengths_s, strict=True)
-        ]
+        rows = []
+        for sound in sounds:
+            mel = self._mel(sound)
+            if not whole:
+                mel = mel[:, : _frames_to_read(sound)]
+            row = self.model.encode(self._view.from_array(np.ascontiguousarray(mel[np.newaxis])))
+            rows.append(self._fill_window(np.array(row)))
         return self._view.from_array(np.concatenate(rows))
 
     def leaves_out_silence(self, sound: np.ndarray) -> bool:
-        """Whether the encoder reads less than the whole window of a sound unless it is told to."""
-        return self.device != "cuda" and len(sound) / SAMPLE_RATE_HZ + HEARD_SILENCE_S < WINDOW_S
+        """Return whether the encoder by default reads less than the whole window of a sound."""
+        return self.device != "cuda" and len(sound) / SAMPLE_RATE_HZ + TRAILING_SILENCE_S < WINDOW_S
 
-    def _encode_start(self, sound: np.ndarray, length_s: float) -> np.ndarray:
-        """Encode so much of a chunk's window, and fill it up with encoded silence; shape (1, 1500, d).
+    def _fill_window(self, row: np.ndarray) -> np.ndarray:
+        """Fill an encoded chunk up to a whole window with encoded silence; shape (1, 1500, d).
 
-        The time that an encoder takes grows faster than what it reads. The decoder gets a whole window
-        in any case: with less it hears the last words again and again.
+        The encoder's time grows faster than the length of its input, hence it reads a part. The
+        decoder needs a whole window: with less it repeats the last words again and again.
         """
-        mel = self._mel(sound)[:, : 2 * math.ceil(length_s * ENCODER_FRAMES_PER_S)]
-        row = np.array(self.model.encode(self._view.from_array(np.ascontiguousarray(mel[np.newaxis]))))
         if row.shape[1] == ENCODER_FRAMES:
             return row
         return np.concatenate([row, self.silence[:, row.shape[1] :]], axis=1)
@@ -117,27 +136,20 @@ class Whisper:
         return self._features(padded, padding=0)[:, :MEL_FRAMES].astype(np.float32, copy=False)
 
     def detect_languages(self, encoded: Any) -> list[dict[str, float]]:
-        """Probability of each language for each chunk, of a model that knows several."""
+        """Return the probability of each language for each chunk, from a multilingual model."""
         return [
             {token.strip("<|>"): probability for token, probability in pairs}
             for pairs in self.model.detect_language(encoded)
         ]
 
-    def decode(
-        self,
-        encoded: Any,
-        language: str,
-        beam_size: int,
-        temperature: float = 0.0,
-        task: Task = Task.TRANSCRIBE,
-    ) -> list[Decoded]:
-        """Text of each encoded chunk: by beam search, or sampled where a temperature is given."""
-        tokenizer = self.tokenizer(language, task)
+    def decode(self, encoded: Any, decoding: Decoding, temperature: float = 0.0) -> list[Decoded]:
+        """Return the text of each encoded chunk, by beam search, or sampled at a temperature above 0."""
+        tokenizer = self.tokenizer(decoding)
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         sampling = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
             if temperature
-            else {"beam_size": beam_size}
+            else {"beam_size": decoding.beam_size}
         )
         results = self.model.generate(
             encoded,
@@ -161,9 +173,9 @@ class Whisper:
             temperature=temperature,
         )
 
-    def no_speech_probabilities(self, encoded: Any, language: str) -> list[float]:
-        """Probability of the model's own no-speech token for each chunk, from a decoding of one token."""
-        tokenizer = self.tokenizer(language)
+    def no_speech_probabilities(self, encoded: Any, decoding: Decoding) -> list[float]:
+        """Return the probability of the model's own no-speech token for each chunk, by decoding one token."""
+        tokenizer = self.tokenizer(replace(decoding, task=Task.TRANSCRIBE))
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         results = self.model.generate(
             encoded,
@@ -177,21 +189,19 @@ class Whisper:
     def align(
         self,
         encoded: Any,
-        language: str,
+        decoding: Decoding,
         tokens: list[list[int]],
         frames: list[int],
-        task: Task = Task.TRANSCRIBE,
     ) -> list[Any]:
-        """CTranslate2's alignments of given tokens, for each chunk.
+        """Return CTranslate2's alignments of given tokens, for each chunk.
 
         Args:
             encoded: View of shape (n, 1500, d).
-            language: Language that is spoken.
+            decoding: How the text was decoded.
             tokens: For each chunk the text tokens, at most about 440.
             frames: For each chunk how many mel frames (10 ms) are sound.
-            task: Whether the text is what is said or its translation.
         """
-        start = self.tokenizer(language, task).sot_sequence
+        start = self.tokenizer(decoding).sot_sequence
         if self.device == "cuda":
             return self.model.align(encoded, start, tokens, frames, median_filter_width=3)
         # One at a time again: CTranslate2 computes the whole vocabulary for every token aligned.
@@ -203,19 +213,18 @@ class Whisper:
         ]  # fmt: skip
 
     def stack(self, rows: list[np.ndarray]) -> Any:
-        """Encoder outputs of single chunks, each of shape (1, 1500, d), as one view of shape (n, 1500, d)."""
+        """Return the encoder outputs of single chunks, each (1, 1500, d), as one view of shape (n, 1500, d)."""
         return self._view.from_array(np.concatenate(rows))
 
     def pick(self, encoded: Any, row: int) -> Any:
-        """One chunk's encoder output, as a view of shape (1, 1500, d)."""
+        """Return one chunk's encoder output, as a view of shape (1, 1500, d)."""
         return self._view.from_array(np.ascontiguousarray(self.on_host(encoded)[row : row + 1]))
 
     def splice(self, encoded: Any, row: int, first: int, last: int) -> Any:
-        """One chunk's encoder frames first..last, followed by frames of encoded silence up to 1500.
+        """Return one chunk's encoder frames first..last, then frames of encoded silence up to 1500.
 
-        Cutting the encoder's output rather than the sound keeps what the encoder knew of the
-        context; the silent tail keeps the decoder from reading the end of the slice as the end of
-        all sound.
+        Cutting the encoder's output rather than the sound keeps the context that the encoder saw;
+        the silent tail keeps the decoder from taking the end of the slice for the end of the sound.
         """
         frames = self.on_host(encoded)[row : row + 1, first:last]
         tail = self.silence[:, frames.shape[1] :]
@@ -227,26 +236,32 @@ class Whisper:
         return self.on_host(self.encode([np.zeros(0, np.float32)], whole=True))
 
     def on_host(self, view: Any) -> np.ndarray:
-        """A CTranslate2 view as an array in host memory."""
+        """Return a CTranslate2 view as an array in host memory."""
         return np.array(view if self.device == "cpu" else view.to_device(_cpu()))
 
 
-def load_whisper(folder: Path, placement: Placement) -> Whisper:
+def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
     """Load a CTranslate2 model folder (model.bin, config.json, tokenizer.json, vocabulary).
 
     Raises:
-        RuntimeError: CTranslate2's own, for the classifier in `errors.classify`.
+        RuntimeError: CTranslate2's own; `errors.classify` classifies it.
     """
     import ctranslate2
 
     model = ctranslate2.models.Whisper(
         str(folder),
-        device=placement.device,
-        compute_type=placement.compute_type,
-        inter_threads=placement.workers,
-        intra_threads=placement.threads_per_worker,
+        device=config.device,
+        compute_type=config.compute_type,
+        inter_threads=config.workers,
+        intra_threads=config.threads_per_worker,
     )
     return Whisper(model, folder)
+
+
+def _frames_to_read(sound: np.ndarray) -> int:
+    """Mel frames (10 ms) of a sound with the silence after it that the encoder reads."""
+    length_s = len(sound) / SAMPLE_RATE_HZ + TRAILING_SILENCE_S
+    return 2 * math.ceil(length_s * ENCODER_FRAMES_PER_S)
 
 
 def _cpu() -> Any:

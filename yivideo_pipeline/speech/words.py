@@ -1,4 +1,4 @@
-"""Cutting recognized text into words: by spaces where the script has them, else by character."""
+"""Splits recognized text into words: by spaces where the script has them, else by character."""
 
 import re
 import unicodedata
@@ -23,10 +23,10 @@ _PIECE = re.compile(
 
 
 def split_words(text: str) -> list[str]:
-    """Words whose concatenation is the text, but for space at its end.
+    """Return words whose concatenation is the text, except for space at its end.
 
-    Marks that nobody speaks join a word: opening ones the word behind them, all others the word
-    before, a dash between spaces too.
+    Marks that are not spoken join a word: opening ones the next word, all others the previous word,
+    also a dash between spaces.
     """
     words: list[str] = []
     opening = ""
@@ -52,7 +52,7 @@ def _is_opening(text: str) -> bool:
 
 
 def spoken_characters(word: str) -> str:
-    """Lower-case letters, digits and apostrophes of a word: what the aligner listens for."""
+    """Return the lower-case letters, digits and apostrophes of a word: what an aligner can find."""
     folded = unicodedata.normalize("NFC", word.replace("’", "'").lower())
     kept = "".join(
         char for char in folded if char.isalnum() or char == "'" or unicodedata.category(char)[0] == "M"

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.remote.protocol import Progress
+from yivideo_pipeline.remote.protocol import ProgressEvent
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.jobs import Emit, override_options, start_speech_job, transcribe
 from yivideo_pipeline.service.responses import (
@@ -114,7 +114,7 @@ async def detect_language(
 
 
 def _detect(engine: ResidentEngine, audio: Audio, emit: Emit) -> LanguageResponse:
-    code, confidence = engine.detect_language(audio, lambda fraction: emit(Progress(fraction=fraction)))
+    code, confidence = engine.detect_language(audio, lambda fraction: emit(ProgressEvent(fraction=fraction)))
     return LanguageResponse(
         detected_language=language_name(code), language_code=code, confidence=round(confidence, 4)
     )

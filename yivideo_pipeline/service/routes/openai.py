@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from yivideo_pipeline.remote.protocol import Words
+from yivideo_pipeline.remote.protocol import WordsEvent
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Problem, Refused, describe_error
 from yivideo_pipeline.service.jobs import Job, override_options, start_speech_job, transcribe
@@ -356,7 +356,7 @@ async def _server_sent_events(
         try:
             event: BaseModel | None = first
             while event is not None:
-                if isinstance(event, Words):
+                if isinstance(event, WordsEvent):
                     text = "".join(word.text for word in event.words)
                     yield _data(TextDelta(delta=text.lstrip() if is_first_delta else text))
                     is_first_delta = False

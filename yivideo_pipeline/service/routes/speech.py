@@ -12,11 +12,11 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import (
     AlignCall,
     DescribeCall,
-    Description,
-    Progress,
-    Result,
+    OptionsDescription,
+    ProgressEvent,
+    ResultEvent,
     TranscribeCall,
-    Words,
+    WordsEvent,
 )
 from yivideo_pipeline.service.allowed_paths import require_model_folder, resolve_file
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
@@ -36,11 +36,11 @@ Upload = Annotated[UploadFile, File(description="The audio")]
 
 
 @router.post("/describe")
-def describe(call: DescribeCall, shared: Shared) -> Description:
+def describe(call: DescribeCall, shared: Shared) -> OptionsDescription:
     """Return what options mean here: warnings, the weights' revision, and the aligner of the words."""
     _require_model(call.options, shared, "body.options.model_name")
     local = shared.models.local
-    return Description(
+    return OptionsDescription(
         warnings=local.check(call.options),
         revision=local.revision(call.options),
         aligner=local.aligner_of(call.options, call.language) if call.language else None,
@@ -84,7 +84,7 @@ def _stream(
     work: SpeechWork,
     request: Request,
 ) -> StreamingResponse:
-    def work_on_audio(emit: Emit) -> Result:
+    def work_on_audio(emit: Emit) -> ResultEvent:
         with (
             audio as opened,
             in_background() if call.background else nullcontext(),
@@ -92,7 +92,7 @@ def _stream(
         ):
             transcript = work(engine, opened, emit)
             assert isinstance(transcript, Transcript)
-            return Result(transcript=transcript, engine=engine.describe())
+            return ResultEvent(transcript=transcript, engine=engine.describe())
 
     return stream_job(work_on_audio, shared.admission.slot(), f"POST {request.url.path}")
 
@@ -117,8 +117,8 @@ def _transcription(call: TranscribeCall) -> SpeechWork:
         return engine.transcribe(
             audio,
             call.options,
-            lambda fraction: emit(Progress(fraction=fraction)),
-            lambda words: emit(Words(words=tuple(words))),
+            lambda fraction: emit(ProgressEvent(fraction=fraction)),
+            lambda words: emit(WordsEvent(words=tuple(words))),
         )
 
     return work
@@ -127,7 +127,7 @@ def _transcription(call: TranscribeCall) -> SpeechWork:
 def _alignment(call: AlignCall) -> SpeechWork:
     def work(engine: ResidentEngine, audio: Audio, emit: Emit) -> Transcript:
         return engine.align(
-            audio, call.transcript, call.options, lambda fraction: emit(Progress(fraction=fraction))
+            audio, call.transcript, call.options, lambda fraction: emit(ProgressEvent(fraction=fraction))
         )
 
     return work

@@ -1,10 +1,10 @@
 """Word times from attention, phrase by phrase: the most exact recipe (docs/alignment.md, recipe B).
 
-Two passes over the decoder's cross-attention. The first reads the whole window in the decoder's own
-tokens and finds the pauses; the second reads each phrase between pauses letter by letter, against
-that phrase's part of the encoder output followed by encoded silence. Heads that follow the sound
-sharply are used, each shifted by its own lag; a Viterbi search with a silence state finds the words.
-Method of origin: "Whisper Has an Internal Word Aligner", arXiv:2509.09987.
+The aligner makes two passes over the decoder's cross-attention. The first reads the whole window in
+the decoder's own tokens and finds the pauses; the second reads each phrase between pauses letter by
+letter, against that phrase's part of the encoder output followed by encoded silence. It uses the heads
+that follow the sound sharply, each shifted by its own lag; a Viterbi search with a silence state finds
+the words. The method comes from "Whisper Has an Internal Word Aligner", arXiv:2509.09987.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,39 +16,303 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
-from yivideo_pipeline.settings.options import Task
-from yivideo_pipeline.speech.align.decoder import Decoder, Head, Memory, Reading
+from yivideo_pipeline.speech.align.boundaries import extend_by_decay, levels_db
+from yivideo_pipeline.speech.align.decoder import CrossAttentionCache, Decoder, ForcedSequence, Head
 from yivideo_pipeline.speech.align.text import (
     Encoded,
-    TimedText,
+    WordTimings,
     letter_tokens,
-    levels_db,
     piece_tokens,
-    ring_out,
     text_tokens,
     word_confidences,
 )
-from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Whisper
+from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Decoding, Whisper
 from yivideo_pipeline.speech.words import split_words
 
-# PART speech/viterbi.py: The best path of tokens through time, with silence allowed before, between and after words.
-
 FRAME_S = 0.01
-SILENCE_ENTRY = np.float32(3.0)  # what it costs to call a stretch silence
+SILENCE_ENTRY = np.float32(3.0)  # cost of entering a silence
 _NEVER = np.float32(-1e9)
+PAUSE_S = 0.12  # a gap that separates phrases
+MARGIN_S = 0.2  # sound around a phrase that is read with it
+MAX_PHRASE_WORDS = 40
+LETTERS_SHARE = 0.6  # weight of the second pass
+PIECES_LAG_S = 0.015  # how much later the first pass's times are than the second's
+PROMPT_ROOM = 8
+
+
+@dataclass(frozen=True)
+class PhraseProfile:
+    """Heads (layer, head) with their lags in seconds, for letters and for the model's tokens."""
+
+    letters: Mapping[Head, float]
+    pieces: Mapping[Head, float]
+
+
+# Measured against an HMM aligner on read English speech (docs/alignment.md).
+PHRASE_PROFILES = {
+    "base": PhraseProfile(
+        letters={(5, 1): 0.01, (4, 2): -0.04},
+        pieces={(5, 4): 0.01, (5, 6): 0.03, (4, 1): 0.16, (4, 3): -0.07},
+    ),
+    "tiny.en": PhraseProfile(
+        letters={(2, 1): 0.02, (2, 4): -0.04},
+        pieces={(3, 2): 0.01, (2, 5): 0.09, (2, 0): 0.15},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class _Window:
+    """One chunk that is being aligned."""
+
+    cache: CrossAttentionCache
+    silence: np.ndarray  # probability that each 10 ms is silent
+    frames: int  # encoder frames that are sound
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A chunk's timed words, still without confidences.
+
+    `tokens` are the text's as the model would write it, `bounds` each word's first one, `output` the
+    decoder's output that predicts them, shape (tokens, d).
+    """
+
+    words: tuple[str, ...]
+    times: np.ndarray
+    timed: np.ndarray
+    tokens: list[int]
+    bounds: np.ndarray
+    output: np.ndarray
+
+    def finish(self, probabilities: np.ndarray) -> WordTimings:
+        confidences = np.zeros(len(self.words))
+        kept = len(self.bounds) - 1
+        confidences[:kept] = word_confidences(probabilities, self.bounds)
+        return WordTimings(self.words, self.times, confidences, self.timed)
+
+
+class PhraseAligner:
+    """Aligns text with a model's attention, computed by our own decoder from the model's file.
+
+    Args:
+        whisper: The model that recognizes the text.
+        decoder: Made from the same model's file.
+        profile: The heads to read.
+    """
+
+    def __init__(self, whisper: Whisper, decoder: Decoder, profile: PhraseProfile) -> None:
+        self._whisper = whisper
+        self._decoder = decoder
+        self._profile = profile
+        # Batches run side by side, each in its thread: more threads in one product only compete.
+        ThreadpoolController().limit(limits=1, user_api="blas")
+        self._silence = decoder.cache_encoded(whisper.silence[0])
+        self._no_output = np.zeros((0, whisper.silence.shape[2]), np.float32)
+
+    def align(self, encoded: Encoded, texts: list[str], decoding: Decoding) -> list[WordTimings]:
+        """Return the times of the words of each chunk's text; see `TextAligner.align`."""
+        rows = self._whisper.on_host(encoded.view)
+        tokenizer = self._whisper.tokenizer(decoding)
+        drafts = [
+            self._time_words(row, tokenizer, split_words(text), sound, activity)
+            for row, text, sound, activity in zip(
+                rows, texts, encoded.sounds, encoded.activities, strict=True
+            )
+        ]
+        # All chunks' tokens at once: unpacking the vocabulary costs as much as using it.
+        tokens = [token for draft in drafts for token in draft.tokens]
+        output = np.concatenate([draft.output for draft in drafts])
+        probabilities = self._decoder.probabilities(output, tokens)
+        ends = np.cumsum([len(draft.tokens) for draft in drafts])
+        return [
+            draft.finish(probabilities[end - len(draft.tokens) : end])
+            for draft, end in zip(drafts, ends, strict=True)
+        ]
+
+    def _time_words(
+        self, encoded: np.ndarray, tokenizer: Any, words: list[str], sound: np.ndarray, activity: np.ndarray
+    ) -> _Draft:
+        """Make both passes over one chunk."""
+        if not words:
+            return _Draft((), np.zeros((0, 2)), np.zeros(0, bool), [], np.zeros(1, int), self._no_output)
+        frames = max(1, min(len(encoded), -(-len(sound) * ENCODER_FRAMES_PER_S // SAMPLE_RATE_HZ)))
+        silence = estimate_silence(sound, activity, 2 * frames)
+        window = _Window(self._decoder.cache_encoded(encoded), silence, frames)
+        rough, tokens, bounds, output = self._read_pieces(window, tokenizer, words)
+        exact = self._read_letters(window, tokenizer, words, rough)
+        times = LETTERS_SHARE * exact + (1 - LETTERS_SHARE) * (rough - PIECES_LAG_S)
+        timed = ~np.isnan(times).any(axis=1)
+        duration_s = len(sound) / SAMPLE_RATE_HZ
+        times = extend_by_decay(_fill_and_order(times, duration_s), duration_s)
+        return _Draft(tuple(words), times, timed, tokens, bounds, output)
+
+    def _read_pieces(
+        self, window: _Window, tokenizer: Any, words: list[str]
+    ) -> tuple[np.ndarray, list[int], np.ndarray, np.ndarray]:
+        """Make the first pass, which finds the pauses.
+
+        Words are read one by one for their times. Where the model itself would write several in one
+        token, as in Chinese, the text is read a second time that way, for the probabilities.
+
+        Returns:
+            Times, shape (n, 2), NaN for words beyond the decoder's length; the text's own tokens; each
+            word's first token; the decoder's output that predicts the tokens.
+        """
+        kept, tokens, bounds = self._truncate(*piece_tokens(tokenizer, words))
+        _, own_tokens, own_bounds = self._truncate(*text_tokens(tokenizer, words))
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        sequences = [
+            ForcedSequence([*prompt, *row, tokenizer.eot], (window.cache,), window.frames)
+            for row in ([tokens] if own_tokens == tokens else [tokens, own_tokens])
+        ]
+        maps, output = self._decoder.attend(sequences, list(self._profile.pieces))
+        rows = _predicting_rows(prompt, tokens)
+        scores = _score(maps[0], self._profile.pieces, rows, lambda attention: 10 * attention)
+        times = np.full((len(words), 2), np.nan)
+        times[:kept] = find_word_times(scores, window.silence, bounds)
+        own_output = output[-len(sequences[-1].tokens) :][_predicting_rows(prompt, own_tokens)]
+        return times, own_tokens, own_bounds, own_output
+
+    def _truncate(self, tokens: list[int], bounds: np.ndarray) -> tuple[int, list[int], np.ndarray]:
+        """Return how many words fit the decoder, their tokens and bounds."""
+        room = min(self._decoder.max_tokens - PROMPT_ROOM, len(tokens))
+        kept = int(np.searchsorted(bounds, room, side="right")) - 1
+        return kept, tokens[: bounds[kept]], bounds[: kept + 1]
+
+    def _read_letters(
+        self, window: _Window, tokenizer: Any, words: list[str], rough: np.ndarray
+    ) -> np.ndarray:
+        """Make the second pass: times, shape (n, 2); the first pass's where letters give none."""
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        phrases, sequences = [], []
+        for first, last in split_phrases(rough):
+            tokens, bounds = letter_tokens(tokenizer, words[first:last])
+            low, high = _phrase_frames(rough, first, last, window.frames)
+            if not 0 < len(tokens) <= self._decoder.max_tokens - PROMPT_ROOM or high - low < 2:
+                continue
+            parts = (window.cache.part(low, high), self._silence.part(high - low))
+            phrases.append((first, last, low, high, tokens, bounds))
+            sequences.append(ForcedSequence([*prompt, *tokens, tokenizer.eot], parts, high - low))
+        exact = rough.copy()
+        if not sequences:
+            return exact
+        maps, _ = self._decoder.attend(sequences, list(self._profile.letters))
+        for (first, last, low, high, tokens, bounds), found in zip(phrases, maps, strict=True):
+            scores = _score(found, self._profile.letters, _predicting_rows(prompt, tokens), _rate_letter)
+            times = find_word_times(scores, window.silence[2 * low : 2 * high], bounds)
+            times += low / ENCODER_FRAMES_PER_S
+            exact[first:last] = np.where(np.isnan(times), rough[first:last], times)
+        return exact
+
+
+def _predicting_rows(prompt: list[int], tokens: list[int]) -> slice:
+    """Return the rows of the decoder's output that predict the text: each one row before its token."""
+    return slice(len(prompt) - 1, len(prompt) - 1 + len(tokens))
+
+
+def _rate_letter(attention: np.ndarray) -> np.ndarray:
+    return np.log(attention + np.float32(1e-4)) + 5
+
+
+def estimate_silence(sound: np.ndarray, activity: np.ndarray, count: int) -> np.ndarray:
+    """Return how likely each of `count` frames of 10 ms is silent, 0 to 1, by energy and by voice activity.
+
+    Args:
+        sound: float32 in -1..1, 16 kHz.
+        activity: Probability of speech at each 10 ms.
+        count: Number of frames; the last value is repeated where the sound is shorter.
+    """
+    if not len(sound):
+        return np.ones(count)
+    levels = _fit(levels_db(np.pad(sound, (120, 400))), count)
+    activity = _fit(activity, count)
+    loud = levels[activity > 0.5]
+    threshold = np.quantile(levels, 0.05) + 6
+    if len(loud):
+        threshold = max(threshold, np.quantile(loud, 0.9) - 30)
+    by_energy = np.clip((threshold + 3 - levels) / 6, 0, 1)
+    by_activity = np.clip((0.65 - activity) / 0.3, 0, 1)
+    return (by_energy + by_activity) / 2
+
+
+def split_phrases(times: np.ndarray) -> list[tuple[int, int]]:
+    """Return the runs of words (first, last) between pauses, at most 40 words each, without untimed words."""
+    pauses = times[1:, 0] - times[:-1, 1]
+    cuts = (np.flatnonzero((pauses >= PAUSE_S) | np.isnan(pauses)) + 1).tolist()
+    pending = list(zip([0, *cuts], [*cuts, len(times)], strict=True))
+    phrases = []
+    while pending:
+        first, last = pending.pop()
+        if last - first <= MAX_PHRASE_WORDS:
+            if not np.isnan(times[first:last]).any():
+                phrases.append((first, last))
+            continue
+        cut = first + 1 + int(np.argmax(pauses[first + 5 : last - 6])) + 5
+        pending += [(first, cut), (cut, last)]
+    return sorted(phrases)
+
+
+def _phrase_frames(times: np.ndarray, first: int, last: int, frames: int) -> tuple[int, int]:
+    """Return the encoder frames of a phrase with a margin that stops half-way to its neighbours."""
+    low = times[first, 0] - MARGIN_S
+    high = times[last - 1, 1] + MARGIN_S
+    if first and not np.isnan(times[first - 1, 1]):
+        low = max(low, (times[first - 1, 1] + times[first, 0]) / 2)
+    if last < len(times) and not np.isnan(times[last, 0]):
+        high = min(high, (times[last - 1, 1] + times[last, 0]) / 2)
+    return int(max(low, 0) * ENCODER_FRAMES_PER_S), min(frames, int(np.ceil(high * ENCODER_FRAMES_PER_S)))
+
+
+def _score(
+    maps: dict[Head, np.ndarray],
+    lags: Mapping[Head, float],
+    rows: slice,
+    rate: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return how well each token fits each 10 ms: heads shifted by their lags, rated and averaged."""
+    total: np.ndarray | None = None
+    for head, lag_s in lags.items():
+        attention = maps[head][rows]
+        frames = attention.shape[1]
+        wanted = (np.arange(2 * frames) + 0.5) * FRAME_S + lag_s
+        at = np.clip(wanted * ENCODER_FRAMES_PER_S - 0.5, 0, frames - 1)
+        left = at.astype(int)
+        right = np.minimum(left + 1, frames - 1)
+        share = (at - left).astype(np.float32)
+        rated = rate(attention[:, left] * (1 - share) + attention[:, right] * share)
+        total = rated if total is None else total + rated
+    assert total is not None
+    return total / len(lags)
+
+
+def _fit(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the first `count` values, the last one repeated where there are fewer."""
+    return np.pad(values[:count], (0, max(0, count - len(values))), mode="edge")
+
+
+def _fill_and_order(times: np.ndarray, duration_s: float) -> np.ndarray:
+    """Put words without a time at the end of the previous word, and all times in order."""
+    flat = times.reshape(-1)
+    known = np.where(np.isnan(flat), -np.inf, flat)
+    ordered = np.maximum.accumulate(np.maximum(known, 0.0))
+    return np.minimum(ordered, duration_s).reshape(-1, 2)
+
+
+# The best path of tokens through time, with silence allowed before, between and after words.
 
 
 def find_word_times(scores: np.ndarray, silence: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Start and end of each word in seconds, shape (n, 2); NaN for words without a token.
+    """Return start and end of each word in seconds, shape (n, 2); NaN for words without a token.
 
     Every token takes at least one frame of 10 ms, tokens come in order, and a silence may stand
-    before, between and after words. Where silence is likely it is worth more than any token; where
-    it is not it costs.
+    before, between and after words. A likely silence scores higher than any token, an unlikely one
+    lowers the score.
 
     Args:
         scores: How well each token fits each frame, shape (tokens, frames).
-        silence: How surely each frame is silent, 0 to 1, shape (frames,).
-        bounds: Index of each word's first token, and the number of tokens at last, shape (n + 1,).
+        silence: How likely each frame is silent, 0 to 1, shape (frames,).
+        bounds: Index of each word's first token, then the number of tokens, shape (n + 1,).
     """
     states = _lay_out_states(bounds)
     if scores.shape[0] == 0 or scores.shape[1] < scores.shape[0]:
@@ -64,19 +328,19 @@ def find_word_times(scores: np.ndarray, silence: np.ndarray, bounds: np.ndarray)
 
 
 def _lay_out_states(bounds: np.ndarray) -> np.ndarray:
-    """Token of each state in order, -1 for silence: one before each word and one at the end."""
+    """Return the token of each state in order, -1 for silence: one before each word and one at the end."""
     return np.append(np.insert(np.arange(bounds[-1]), bounds[:-1], -1), -1)
 
 
 def _state_scores(scores: np.ndarray, silence: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Score of each state at each frame, float32, shape (frames, states)."""
+    """Return the score of each state at each frame, float32, shape (frames, states)."""
     tokens = scores[np.maximum(states, 0)].T - 0.5 * silence[:, np.newaxis]
     silent = 1.5 * (2 * silence - 1)
     return np.where(states < 0, silent[:, np.newaxis], tokens).astype(np.float32)
 
 
 def _best_path(scores: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """State at each frame: stay, go to the next state, or skip a silence."""
+    """Return the state at each frame; a step stays, goes to the next state, or skips a silence."""
     frames, count = scores.shape
     silent = states < 0
     entry = np.where(silent, SILENCE_ENTRY, np.float32(0))[1:]
@@ -101,271 +365,3 @@ def _best_path(scores: np.ndarray, states: np.ndarray) -> np.ndarray:
         path[frame] = state
         state -= int(came[frame, state])
     return path
-
-
-PAUSE_S = 0.12  # a gap that separates phrases
-MARGIN_S = 0.2  # sound around a phrase that is read along
-MAX_PHRASE_WORDS = 40
-LETTERS_SHARE = 0.6  # weight of the second pass
-PIECES_EARLY_S = 0.015  # the first pass runs late by this against the second
-PROMPT_ROOM = 8
-
-
-@dataclass(frozen=True)
-class PhraseProfile:
-    """Heads (layer, head) and how late each runs in seconds, for letters and for the model's tokens."""
-
-    letters: Mapping[Head, float]
-    pieces: Mapping[Head, float]
-
-
-# Measured against an HMM aligner on read English speech (docs/alignment.md).
-PHRASE_PROFILES = {
-    "base": PhraseProfile(
-        letters={(5, 1): 0.01, (4, 2): -0.04},
-        pieces={(5, 4): 0.01, (5, 6): 0.03, (4, 1): 0.16, (4, 3): -0.07},
-    ),
-    "tiny.en": PhraseProfile(
-        letters={(2, 1): 0.02, (2, 4): -0.04},
-        pieces={(3, 2): 0.01, (2, 5): 0.09, (2, 0): 0.15},
-    ),
-}
-
-
-@dataclass(frozen=True)
-class _Window:
-    """One chunk while it is aligned."""
-
-    memory: Memory
-    silence: np.ndarray  # how surely each 10 ms is silent
-    frames: int  # encoder frames that are sound
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """A chunk's timed words whose confidences are still to come.
-
-    `tokens` are the text's as the model would write it, `bounds` each word's first one, `output` the
-    decoder's output that predicts them, shape (tokens, d).
-    """
-
-    words: tuple[str, ...]
-    times: np.ndarray
-    timed: np.ndarray
-    tokens: list[int]
-    bounds: np.ndarray
-    output: np.ndarray
-
-    def finish(self, probabilities: np.ndarray) -> TimedText:
-        confidences = np.zeros(len(self.words))
-        held = len(self.bounds) - 1
-        confidences[:held] = word_confidences(probabilities, self.bounds)
-        return TimedText(self.words, self.times, confidences, self.timed)
-
-
-class PhraseAligner:
-    """Aligns text with a model's attention, computed by our own decoder from the model's file.
-
-    Args:
-        whisper: The model that recognizes the text.
-        decoder: Made from the same model's file.
-        profile: The heads to read.
-    """
-
-    def __init__(self, whisper: Whisper, decoder: Decoder, profile: PhraseProfile) -> None:
-        self._whisper = whisper
-        self._decoder = decoder
-        self._profile = profile
-        # Batches run side by side, each in its thread: more threads inside a product only quarrel.
-        ThreadpoolController().limit(limits=1, user_api="blas")
-        self._silent = decoder.remember(whisper.silence[0])
-        self._nothing = np.zeros((0, whisper.silence.shape[2]), np.float32)
-
-    def align(
-        self, encoded: Encoded, texts: list[str], language: str, task: Task = Task.TRANSCRIBE
-    ) -> list[TimedText]:
-        """Time the words of each chunk's text; see `TextAligner.align`."""
-        rows = self._whisper.on_host(encoded.view)
-        tokenizer = self._whisper.tokenizer(language, task)
-        drafts = [
-            self._time(row, tokenizer, split_words(text), sound, activity)
-            for row, text, sound, activity in zip(
-                rows, texts, encoded.sounds, encoded.activities, strict=True
-            )
-        ]
-        # All chunks' tokens at once: the vocabulary is unpacked for it, which costs as much as its use.
-        tokens = [token for draft in drafts for token in draft.tokens]
-        output = np.concatenate([draft.output for draft in drafts])
-        probabilities = self._decoder.probabilities(output, tokens)
-        ends = np.cumsum([len(draft.tokens) for draft in drafts])
-        return [
-            draft.finish(probabilities[end - len(draft.tokens) : end])
-            for draft, end in zip(drafts, ends, strict=True)
-        ]
-
-    def _time(
-        self, encoded: np.ndarray, tokenizer: Any, words: list[str], sound: np.ndarray, activity: np.ndarray
-    ) -> _Draft:
-        """Both passes over one chunk."""
-        if not words:
-            return _Draft((), np.zeros((0, 2)), np.zeros(0, bool), [], np.zeros(1, int), self._nothing)
-        frames = max(1, min(len(encoded), -(-len(sound) * ENCODER_FRAMES_PER_S // SAMPLE_RATE_HZ)))
-        silence = estimate_silence(sound, activity, 2 * frames)
-        window = _Window(self._decoder.remember(encoded), silence, frames)
-        rough, tokens, bounds, output = self._read_pieces(window, tokenizer, words)
-        exact = self._read_letters(window, tokenizer, words, rough)
-        times = LETTERS_SHARE * exact + (1 - LETTERS_SHARE) * (rough - PIECES_EARLY_S)
-        timed = ~np.isnan(times).any(axis=1)
-        duration_s = len(sound) / SAMPLE_RATE_HZ
-        times = ring_out(_fill_and_order(times, duration_s), duration_s)
-        return _Draft(tuple(words), times, timed, tokens, bounds, output)
-
-    def _read_pieces(
-        self, window: _Window, tokenizer: Any, words: list[str]
-    ) -> tuple[np.ndarray, list[int], np.ndarray, np.ndarray]:
-        """First pass: times shape (n, 2), NaN behind what the decoder can hold; and the text's own tokens.
-
-        Words are read one by one for their times. Where the model itself would write several in one
-        token, as in Chinese, the text is read a second time as it would, for the probabilities.
-
-        Returns:
-            Times; tokens, each word's first token, and the decoder's output that predicts the tokens.
-        """
-        held, tokens, bounds = self._held(*piece_tokens(tokenizer, words))
-        _, own_tokens, own_bounds = self._held(*text_tokens(tokenizer, words))
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
-        readings = [
-            Reading([*prompt, *row, tokenizer.eot], (window.memory,), window.frames)
-            for row in ([tokens] if own_tokens == tokens else [tokens, own_tokens])
-        ]
-        maps, output = self._decoder.attend(readings, list(self._profile.pieces))
-        rows = _predicting_rows(prompt, tokens)
-        scores = _score(maps[0], self._profile.pieces, rows, lambda attention: 10 * attention)
-        times = np.full((len(words), 2), np.nan)
-        times[:held] = find_word_times(scores, window.silence, bounds)
-        own_output = output[-len(readings[-1].tokens) :][_predicting_rows(prompt, own_tokens)]
-        return times, own_tokens, own_bounds, own_output
-
-    def _held(self, tokens: list[int], bounds: np.ndarray) -> tuple[int, list[int], np.ndarray]:
-        """How many words the decoder can hold, their tokens and bounds."""
-        room = min(self._decoder.max_tokens - PROMPT_ROOM, len(tokens))
-        held = int(np.searchsorted(bounds, room, side="right")) - 1
-        return held, tokens[: bounds[held]], bounds[: held + 1]
-
-    def _read_letters(
-        self, window: _Window, tokenizer: Any, words: list[str], rough: np.ndarray
-    ) -> np.ndarray:
-        """Second pass: times shape (n, 2), the first pass's where letters say nothing."""
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
-        phrases, readings = [], []
-        for first, last in split_phrases(rough):
-            tokens, bounds = letter_tokens(tokenizer, words[first:last])
-            low, high = _phrase_frames(rough, first, last, window.frames)
-            if not 0 < len(tokens) <= self._decoder.max_tokens - PROMPT_ROOM or high - low < 2:
-                continue
-            parts = (window.memory.part(low, high), self._silent.part(high - low))
-            phrases.append((first, last, low, high, tokens, bounds))
-            readings.append(Reading([*prompt, *tokens, tokenizer.eot], parts, high - low))
-        exact = rough.copy()
-        if not readings:
-            return exact
-        maps, _ = self._decoder.attend(readings, list(self._profile.letters))
-        for (first, last, low, high, tokens, bounds), found in zip(phrases, maps, strict=True):
-            scores = _score(found, self._profile.letters, _predicting_rows(prompt, tokens), _rate_letter)
-            times = find_word_times(scores, window.silence[2 * low : 2 * high], bounds)
-            times += low / ENCODER_FRAMES_PER_S
-            exact[first:last] = np.where(np.isnan(times), rough[first:last], times)
-        return exact
-
-
-def _predicting_rows(prompt: list[int], tokens: list[int]) -> slice:
-    """Rows of the decoder's output that predict the text's tokens: each the row before its token."""
-    return slice(len(prompt) - 1, len(prompt) - 1 + len(tokens))
-
-
-def _rate_letter(attention: np.ndarray) -> np.ndarray:
-    return np.log(attention + np.float32(1e-4)) + 5
-
-
-def estimate_silence(sound: np.ndarray, activity: np.ndarray, count: int) -> np.ndarray:
-    """How surely each of `count` frames of 10 ms is silent, 0 to 1, by energy and by voice activity.
-
-    Args:
-        sound: float32 in -1..1, 16 kHz.
-        activity: Probability of speech at each 10 ms.
-        count: Frames wanted; the last value is repeated where the sound ends before.
-    """
-    if not len(sound):
-        return np.ones(count)
-    levels = _fit(levels_db(np.pad(sound, (120, 400))), count)
-    activity = _fit(activity, count)
-    loud = levels[activity > 0.5]
-    threshold = np.quantile(levels, 0.05) + 6
-    if len(loud):
-        threshold = max(threshold, np.quantile(loud, 0.9) - 30)
-    by_energy = np.clip((threshold + 3 - levels) / 6, 0, 1)
-    by_activity = np.clip((0.65 - activity) / 0.3, 0, 1)
-    return (by_energy + by_activity) / 2
-
-
-def split_phrases(times: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of words (first, last) between pauses, none longer than 40 words; untimed words apart."""
-    pauses = times[1:, 0] - times[:-1, 1]
-    cuts = (np.flatnonzero((pauses >= PAUSE_S) | np.isnan(pauses)) + 1).tolist()
-    pending = list(zip([0, *cuts], [*cuts, len(times)], strict=True))
-    phrases = []
-    while pending:
-        first, last = pending.pop()
-        if last - first <= MAX_PHRASE_WORDS:
-            if not np.isnan(times[first:last]).any():
-                phrases.append((first, last))
-            continue
-        cut = first + 1 + int(np.argmax(pauses[first + 5 : last - 6])) + 5
-        pending += [(first, cut), (cut, last)]
-    return sorted(phrases)
-
-
-def _phrase_frames(times: np.ndarray, first: int, last: int, frames: int) -> tuple[int, int]:
-    """Encoder frames of a phrase with a margin that stops half-way to its neighbours."""
-    low = times[first, 0] - MARGIN_S
-    high = times[last - 1, 1] + MARGIN_S
-    if first and not np.isnan(times[first - 1, 1]):
-        low = max(low, (times[first - 1, 1] + times[first, 0]) / 2)
-    if last < len(times) and not np.isnan(times[last, 0]):
-        high = min(high, (times[last - 1, 1] + times[last, 0]) / 2)
-    return int(max(low, 0) * ENCODER_FRAMES_PER_S), min(frames, int(np.ceil(high * ENCODER_FRAMES_PER_S)))
-
-
-def _score(
-    maps: dict[Head, np.ndarray],
-    lags: Mapping[Head, float],
-    rows: slice,
-    rate: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """How well each token fits each 10 ms: heads without their lags, rated and averaged."""
-    total: np.ndarray | None = None
-    for head, lag_s in lags.items():
-        attention = maps[head][rows]
-        frames = attention.shape[1]
-        wanted = (np.arange(2 * frames) + 0.5) * FRAME_S + lag_s
-        at = np.clip(wanted * ENCODER_FRAMES_PER_S - 0.5, 0, frames - 1)
-        left = at.astype(int)
-        right = np.minimum(left + 1, frames - 1)
-        share = (at - left).astype(np.float32)
-        rated = rate(attention[:, left] * (1 - share) + attention[:, right] * share)
-        total = rated if total is None else total + rated
-    assert total is not None
-    return total / len(lags)
-
-
-def _fit(values: np.ndarray, count: int) -> np.ndarray:
-    """The first `count` values, the last one repeated where there are fewer."""
-    return np.pad(values[:count], (0, max(0, count - len(values))), mode="edge")
-
-
-def _fill_and_order(times: np.ndarray, duration_s: float) -> np.ndarray:
-    """Put words without a time at the end of the word before, and no time before an earlier one."""
-    flat = times.reshape(-1)
-    known = np.where(np.isnan(flat), -np.inf, flat)
-    ordered = np.maximum.accumulate(np.maximum(known, 0.0))
-    return np.minimum(ordered, duration_s).reshape(-1, 2)

@@ -14,12 +14,12 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.align import Aligners
+from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.engines import STRETCH_S, WhisperXEngine, plan_stretches
 from yivideo_pipeline.speech.loading import load_engine
-from yivideo_pipeline.speech.runtime import Placement
+from yivideo_pipeline.speech.runtime import DeviceConfig
 from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.whisperx import BLOCK_S, WhisperXEngine, plan_blocks
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 HAS_WHISPERX = find_spec("whisperx") is not None
@@ -165,7 +165,7 @@ def test_a_load_that_finds_no_memory_goes_on_smaller_and_says_so(tmp_path):
             raise RuntimeError("CUDA failed with error out of memory")
         return object()
 
-    engine = WhisperXEngine("m", "r", Placement("cuda", "float16", 2, 2), load, Aligners(tmp_path))
+    engine = WhisperXEngine("m", "r", DeviceConfig("cuda", "float16", 2, 2), load, Aligners(tmp_path))
 
     assert tried == [
         "cuda, float16, batch 2",
@@ -183,15 +183,15 @@ def test_a_load_that_finds_memory_nowhere_fails(tmp_path):
         raise MemoryError
 
     with pytest.raises(MemoryExhausted):
-        WhisperXEngine("m", "r", Placement("cpu", "int8", 2, 2), load, Aligners(tmp_path))
+        WhisperXEngine("m", "r", DeviceConfig("cpu", "int8", 2, 2), load, Aligners(tmp_path))
 
 
 def test_long_sound_is_given_in_stretches_that_hold_every_piece_once():
     pieces = [Span(start_s=at, end_s=at + 20.0) for at in range(0, 3600, 25)]
     chunks = [Chunk((piece,)) for piece in pieces]
 
-    stretches = plan_stretches(chunks)
+    stretches = plan_blocks(chunks)
 
     assert [piece for stretch in stretches for piece in stretch.pieces] == pieces
-    assert all(stretch.duration_s <= STRETCH_S for stretch in stretches)
+    assert all(stretch.duration_s <= BLOCK_S for stretch in stretches)
     assert len(stretches) == 6

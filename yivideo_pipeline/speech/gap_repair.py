@@ -1,8 +1,8 @@
-"""No speech lost: stretches that the detector heard and no word covers are decoded again.
+"""Gap repair: decodes speech again that the detector found and no word covers.
 
-A decoder now and then ends early or skips a phrase; the words around it are then stretched over
-speech that is not theirs. Such stretches become chunks of their own, and what comes of them is
-taken where the model is sure and it says nothing that is there already.
+A decoder sometimes ends early or skips a phrase; the words around it are then stretched over speech
+that is not theirs. Such gaps become chunks of their own, and their words are inserted where the model
+is sure of them and they repeat nothing.
 """
 
 from difflib import SequenceMatcher
@@ -14,34 +14,34 @@ from yivideo_pipeline.speech.words import spoken_characters
 
 MIN_UNCOVERED_S = 1.5
 MARGIN_S = 0.2
-LONGEST_WORD_S = 1.2  # of any word, plus LONGEST_LETTER_S for each letter: slow speech still passes
+LONGEST_WORD_S = 1.2  # of any word, plus LONGEST_LETTER_S for each letter: slow speech stays below
 LONGEST_LETTER_S = 0.1
 SURE_LOGPROB = -0.8
-# A decoder that skips a phrase leaves its time to the words around, at 1 to 2 s each.
+# A decoder that skips a phrase gives its time to the words around it, 1 to 2 s each.
 SLOW_WORD_S = 0.4
 SLOW_LETTER_S = 0.1
 USUAL_WORD_S = 0.1
 USUAL_LETTER_S = 0.07
 DIGIT_LETTERS = 5
 MIN_SPARE_S = 0.7  # in a run of slow words
-SAME_SHARE = 0.7  # of the old words, that a repair must say again in their order to take their place
+SAME_SHARE = 0.7  # of the old words, which a repair must repeat in order to replace them
 NEIGHBOURS = 8  # words on either side in which a repetition is looked for
 
 
 def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...]) -> list[Chunk]:
-    """Chunks of speech that no word covers, in order; times on the sound's own clock."""
+    """Return chunks of the speech that no word covers, in order; times on the sound's own clock."""
     covered = [(item.word.start_s, _credible_end(item.word)) for item in spoken]
     bare = [part for span in spans for part in _uncovered(span, covered) if _length(part) >= MIN_UNCOVERED_S]
     return [
         Chunk((Span(start_s=max(0.0, start - MARGIN_S), end_s=min(end, start + WINDOW_S - 1) + MARGIN_S),))
-        for start, end in _join(sorted(bare + _slow_stretches([item.word for item in spoken])))
+        for start, end in _join(sorted(bare + _slow_runs([item.word for item in spoken])))
     ]
 
 
-def _slow_stretches(words: list[Word]) -> list[tuple[float, float]]:
-    """Stretches of words spoken so slowly that other words must hide in them, one word more on each side.
+def _slow_runs(words: list[Word]) -> list[tuple[float, float]]:
+    """Return runs of words so slow that other words must be missing among them, with a word on each side.
 
-    Two slow words with one between them belong together: the alignment sets one right by chance.
+    Two slow words with one between them belong together: the alignment gets one right by chance.
     """
     slow = [index for index, word in enumerate(words) if _is_slow(word)]
     runs: list[tuple[int, int]] = []
@@ -62,24 +62,24 @@ def _is_slow(word: Word) -> bool:
 
 
 def _spare_s(run: list[Word]) -> float:
-    """How much longer the words take than words usually do."""
+    """Return how much longer the words take than words usually do."""
     usual = sum(USUAL_WORD_S + USUAL_LETTER_S * _spoken_length(word) for word in run)
     return sum(word.end_s - word.start_s for word in run) - usual
 
 
 def _spoken_length(word: Word) -> int:
-    """Letters of a word; a digit is spoken like about five."""
+    """Return the number of letters of a word; a digit takes as long as about five."""
     return sum(DIGIT_LETTERS if char.isdigit() else 1 for char in spoken_characters(word.text))
 
 
-def _length(stretch: tuple[float, float]) -> float:
-    return stretch[1] - stretch[0]
+def _length(interval: tuple[float, float]) -> float:
+    return interval[1] - interval[0]
 
 
-def _join(stretches: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Merge stretches, which are in order, that overlap or nearly touch."""
+def _join(intervals: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Merge intervals, which are in order, that overlap or nearly touch."""
     joined: list[tuple[float, float]] = []
-    for start, end in stretches:
+    for start, end in intervals:
         if joined and start - joined[-1][1] < 2 * MARGIN_S:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
@@ -93,7 +93,7 @@ def _credible_end(word: Word) -> float:
 
 
 def _uncovered(span: Span, covered: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The parts of a span outside the covered intervals, which are in order."""
+    """Return the parts of a span outside the covered intervals, which are in order."""
     gaps, position = [], span.start_s
     for start, end in covered:
         if end <= position or start >= span.end_s:
@@ -107,7 +107,7 @@ def _uncovered(span: Span, covered: list[tuple[float, float]]) -> list[tuple[flo
 
 
 def insert_repairs(spoken: list[SpokenWord], repairs: list[list[SpokenWord]]) -> list[SpokenWord]:
-    """Put repaired words among the others; a word stretched over them gives way."""
+    """Insert repaired words among the others; a word stretched over them is shortened."""
     merged = spoken
     for repair in repairs:
         if repair and repair[0].passage.avg_logprob >= SURE_LOGPROB:
@@ -116,45 +116,45 @@ def insert_repairs(spoken: list[SpokenWord], repairs: list[list[SpokenWord]]) ->
 
 
 def _insert(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
-    """Insert what is new in a repair; leave the text as it was where that can't be told."""
+    """Insert what is new in a repair; leave the text unchanged where that is uncertain."""
     chunk = repair[0].passage.chunk
     start, end = chunk.start_s + MARGIN_S, chunk.end_s - MARGIN_S
     inside = [item for item in spoken if start <= _middle(item.word) <= end]
     if len(inside) > 1:  # one alone may just be stretched over the gap
         before = [item for item in spoken if _middle(item.word) < start]
-        behind = [item for item in spoken if _middle(item.word) > end]
-        return _replace(before, inside, behind, repair) or spoken
+        after = [item for item in spoken if _middle(item.word) > end]
+        return _replace(before, inside, after, repair) or spoken
     return _fill(spoken, repair)
 
 
 def _fill(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
-    """Put what a repair says into the gap it was made for."""
+    """Insert a repair's words into the gap that it was made for."""
     new = [item for item in repair if not _is_covered(item.word, spoken)]
     if not new:
         return spoken
     start = new[0].word.start_s
     before = [item for item in spoken if item.word.start_s < start]
-    behind = [item for item in spoken if item.word.start_s >= start]
-    new = _without_edges(new, before, behind)
-    if not new or _repeats(new, before[-NEIGHBOURS:] + behind[:NEIGHBOURS]):
+    after = [item for item in spoken if item.word.start_s >= start]
+    new = _without_neighbours(new, before, after)
+    if not new or _repeats(new, before[-NEIGHBOURS:] + after[:NEIGHBOURS]):
         return spoken
-    if behind and behind[0].word.start_s < new[-1].word.start_s:
-        return spoken  # words were timed inside after all
+    if after and after[0].word.start_s < new[-1].word.start_s:
+        return spoken  # other words are timed inside the gap
     if before and before[-1].word.end_s > new[0].word.start_s:
         before[-1] = _moved(before[-1], end_s=new[0].word.start_s)
-    return before + new + behind
+    return before + new + after
 
 
 def _replace(
-    before: list[SpokenWord], inside: list[SpokenWord], behind: list[SpokenWord], repair: list[SpokenWord]
+    before: list[SpokenWord], inside: list[SpokenWord], after: list[SpokenWord], repair: list[SpokenWord]
 ) -> list[SpokenWord] | None:
-    """Put a repair in the place of the words that it says too, among others; None where it does not."""
-    new = _without_edges(repair, before, behind)
-    while new and behind and _middle(new[-1].word) > behind[0].word.start_s:
-        new.pop()  # half a word, heard at the edge of the stretch
+    """Replace the words that a repair repeats among others by the repair; None where it does not repeat them."""
+    new = _without_neighbours(repair, before, after)
+    while new and after and _middle(new[-1].word) > after[0].word.start_s:
+        new.pop()  # part of a word at the end of the chunk
     if len(new) <= len(inside):
         return None
-    matcher = SequenceMatcher(a=_said(inside), b=_said(new), autojunk=False)
+    matcher = SequenceMatcher(a=_plain(inside), b=_plain(new), autojunk=False)
     if sum(block.size for block in matcher.get_matching_blocks()) < SAME_SHARE * len(inside):
         return None
     if before:
@@ -163,7 +163,7 @@ def _replace(
             return None
         new[0] = _moved(new[0], start_s=max(new[0].word.start_s, start))
         before[-1] = _moved(before[-1], end_s=min(before[-1].word.end_s, new[0].word.start_s))
-    return before + new + behind
+    return before + new + after
 
 
 def _moved(item: SpokenWord, **times: float) -> SpokenWord:
@@ -175,24 +175,24 @@ def _middle(word: Word) -> float:
 
 
 def _is_covered(word: Word, spoken: list[SpokenWord]) -> bool:
-    """Whether another word was said at the word's middle: the margins hold the neighbours' edges."""
+    """Return whether another word covers the word's middle: margins contain parts of the neighbours."""
     middle = _middle(word)
     return any(item.word.start_s <= middle < _credible_end(item.word) for item in spoken)
 
 
-def _without_edges(
-    new: list[SpokenWord], before: list[SpokenWord], behind: list[SpokenWord]
+def _without_neighbours(
+    new: list[SpokenWord], before: list[SpokenWord], after: list[SpokenWord]
 ) -> list[SpokenWord]:
-    """Drop from both ends the words that the neighbours say already."""
-    said, left, right = (_said(items) for items in (new, before[-NEIGHBOURS:], behind[:NEIGHBOURS]))
-    first = max(count for count in range(len(new) + 1) if said[:count] == left[len(left) - count :])
-    last = max(count for count in range(len(new) - first + 1) if said[len(said) - count :] == right[:count])
+    """Drop the words at both ends that the neighbours already have."""
+    texts, left, right = (_plain(items) for items in (new, before[-NEIGHBOURS:], after[:NEIGHBOURS]))
+    first = max(count for count in range(len(new) + 1) if texts[:count] == left[len(left) - count :])
+    last = max(count for count in range(len(new) - first + 1) if texts[len(texts) - count :] == right[:count])
     return new[first : len(new) - last]
 
 
-def _said(items: list[SpokenWord]) -> list[str]:
+def _plain(items: list[SpokenWord]) -> list[str]:
     return [spoken_characters(item.word.text) for item in items]
 
 
 def _repeats(repair: list[SpokenWord], around: list[SpokenWord]) -> bool:
-    return f" {' '.join(_said(repair))} " in f" {' '.join(_said(around))} "
+    return f" {' '.join(_plain(repair))} " in f" {' '.join(_plain(around))} "

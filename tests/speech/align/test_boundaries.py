@@ -1,4 +1,4 @@
-"""Moving word edges off silence, on sound whose silences are known."""
+"""Word boundaries are snapped to silence, on sound whose silences are known."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.speech.make_sound import noise, silence
-from yivideo_pipeline.speech.align.text import find_silences, snap_to_silences
+from yivideo_pipeline.speech.align.boundaries import find_silences, snap_to_silences
 
 FRAME_S = 0.025
 

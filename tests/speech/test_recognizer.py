@@ -1,4 +1,4 @@
-"""Telling speech from inventions, by what the recognizer says of its own text."""
+"""The fallback criteria distinguish speech from inventions by the decoder's own figures."""
 
 import pytest
 
@@ -7,8 +7,8 @@ from yivideo_pipeline.speech.recognizer import (
     choose_best,
     is_doubtful,
     is_repetitive,
-    is_said_again,
     is_silence,
+    is_spoken_repetition,
     is_sure,
 )
 from yivideo_pipeline.speech.whisper import Decoded
@@ -90,8 +90,8 @@ def test_what_is_really_said_again_is_taken_as_it_was_searched_for_and_not_as_sa
 )
 def test_a_speaker_repeats_himself_where_the_text_is_sure_and_sampled_alike(first, sample, said_again):
     assert is_repetitive(SENTENCE * 3)
-    assert is_said_again([first, sample]) is said_again
-    assert not is_said_again([first])
+    assert is_spoken_repetition([first, sample]) is said_again
+    assert not is_spoken_repetition([first])
 
 
 def test_a_translation_is_not_what_was_said_in_other_letters():

@@ -1,10 +1,10 @@
-"""Speech that no word covers is decoded again, and what comes of it is used once or not at all."""
+"""Speech that no word covers is decoded again, and its new words are inserted once or not at all."""
 
 import pytest
 
 from tests.speech.make_sound import spoken_words
 from yivideo_pipeline.speech.assemble import SpokenWord
-from yivideo_pipeline.speech.repair import SURE_LOGPROB, insert_repairs, plan_repairs
+from yivideo_pipeline.speech.gap_repair import SURE_LOGPROB, insert_repairs, plan_repairs
 from yivideo_pipeline.speech.types import Span
 
 SPOKEN = spoken_words(
@@ -24,47 +24,47 @@ def said(spoken: list[SpokenWord]) -> str:
     return "".join(item.word.text for item in spoken)
 
 
-def stretches(spoken: list[SpokenWord], spans: tuple[Span, ...] = WHOLE) -> list[tuple[float, float]]:
+def gaps(spoken: list[SpokenWord], spans: tuple[Span, ...] = WHOLE) -> list[tuple[float, float]]:
     return [(chunk.start_s, chunk.end_s) for chunk in plan_repairs(spoken, spans)]
 
 
 def test_speech_that_is_all_covered_needs_no_repair():
     spans = (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=7.2))
-    assert stretches(SPOKEN, spans) == []
+    assert gaps(SPOKEN, spans) == []
 
 
 def test_a_phrase_that_the_decoder_skipped_is_decoded_again():
-    assert stretches(SPOKEN) == [pytest.approx((1.2, 6.2))]
+    assert gaps(SPOKEN) == [pytest.approx((1.2, 6.2))]
 
 
 def test_a_phrase_that_a_neighbours_time_was_stretched_over_is_decoded_again():
     stretched = spoken_words([(" We", 0.0, 0.4), (" left.", 0.4, 6.0), (" Then", 6.0, 6.4)])
-    ((start, end),) = stretches(stretched, (Span(start_s=0.0, end_s=6.4),))
+    ((start, end),) = gaps(stretched, (Span(start_s=0.0, end_s=6.4),))
     assert start < 0.4, "the words on either side are read along, to tell where the phrase belongs"
     assert end == pytest.approx(6.6)
 
 
 def test_an_end_that_the_decoder_left_out_is_decoded_again():
-    assert stretches(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=12.0))) == [
+    assert gaps(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=12.0))) == [
         pytest.approx((7.0, 12.2))
     ]
 
 
 def test_speech_without_a_single_word_is_decoded_again():
-    assert stretches([], (Span(start_s=3.0, end_s=8.0),)) == [pytest.approx((2.8, 8.2))]
+    assert gaps([], (Span(start_s=3.0, end_s=8.0),)) == [pytest.approx((2.8, 8.2))]
 
 
 def test_silence_between_spans_is_not_decoded_again():
-    assert stretches(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=7.2))) == []
+    assert gaps(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=7.2))) == []
 
 
 def test_short_gaps_are_left_alone():
     close = spoken_words([(" We", 0.0, 0.5), (" left.", 1.9, 2.4)])
-    assert stretches(close, (Span(start_s=0.0, end_s=2.4),)) == []
+    assert gaps(close, (Span(start_s=0.0, end_s=2.4),)) == []
 
 
 def test_no_repair_is_longer_than_a_window():
-    for start, end in stretches([], (Span(start_s=0.0, end_s=100.0),)):
+    for start, end in gaps([], (Span(start_s=0.0, end_s=100.0),)):
         assert end - start <= 30
 
 
@@ -128,12 +128,12 @@ SLOW = spoken_words(
 
 
 def test_neighbours_that_share_a_skipped_phrases_time_are_decoded_again_with_the_words_beside_them():
-    assert stretches(SLOW, (Span(start_s=0.0, end_s=4.4),)) == [pytest.approx((0.1, 4.6))]
+    assert gaps(SLOW, (Span(start_s=0.0, end_s=4.4),)) == [pytest.approx((0.1, 4.6))]
 
 
 @pytest.mark.parametrize("text", [" 1455", " Donaudampfschifffahrt"])
 def test_a_number_or_a_long_word_may_take_its_time(text):
-    assert stretches(spoken_words([(text, 0.0, 1.6)]), (Span(start_s=0.0, end_s=1.6),)) == []
+    assert gaps(spoken_words([(text, 0.0, 1.6)]), (Span(start_s=0.0, end_s=1.6),)) == []
 
 
 def test_words_that_hide_a_phrase_give_way_to_a_repair_that_says_them_and_it():

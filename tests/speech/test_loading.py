@@ -1,14 +1,20 @@
+"""Options that can't work here, and the manager that a process shares."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.machine.gpu import Gpu
-from yivideo_pipeline.settings.hardware import probe_hardware
+from yivideo_pipeline.settings.hardware import capacity_of, probe_hardware
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
-from yivideo_pipeline.speech.loading import LocalSpeech, capacity_of
+from yivideo_pipeline.speech.loading import LocalSpeech, shared_manager
+from yivideo_pipeline.speech.manager import ModelManager
 
 
 def test_options_that_cannot_work_here_are_refused_before_a_model_is_loaded(home):
@@ -34,3 +40,20 @@ def test_a_gpu_that_another_run_fills_is_no_reason_to_refuse():
     with pytest.raises(ConfigValidationError):
         resolve(options, full)
     assert resolve(options, capacity_of(full)).device == "cuda"
+
+
+def test_a_process_shares_one_manager_of_the_same_weights(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Barrier(8)
+
+    def get(_: int) -> ModelManager:
+        start.wait(30)
+        return shared_manager(load_settings())
+
+    with ThreadPoolExecutor(8) as pool:
+        managers = set(pool.map(get, range(8)))
+    assert len(managers) == 1
+    assert LocalSpeech(load_settings()).manager in managers
+    monkeypatch.setenv("YIVIDEO_CACHE__MODEL_DIR", str(tmp_path / "other"))
+    assert shared_manager(load_settings()) not in managers

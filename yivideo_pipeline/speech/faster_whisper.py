@@ -1,0 +1,103 @@
+"""The engine on faster-whisper's models: chunks of all requests share batches on CTranslate2."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from yivideo_pipeline.settings.options import SpeechOptions, Task
+from yivideo_pipeline.speech.align.aligners import Aligners
+from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
+from yivideo_pipeline.speech.batching import Batcher, BatchFunction, OnDone
+from yivideo_pipeline.speech.engine import OnWords, Progress
+from yivideo_pipeline.speech.gap_repair import insert_repairs, plan_repairs
+from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
+from yivideo_pipeline.speech.recognizer import Piece, Recognizer
+from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.whisper import Decoding
+
+log = logging.getLogger(__name__)
+
+
+class FasterWhisperEngine(LocalEngine[Recognizer]):
+    """Whisper in this process; safe for several threads, whose chunks share batches."""
+
+    backend = "faster-whisper"
+
+    def __init__(
+        self,
+        model: str,
+        revision: str,
+        config: DeviceConfig,
+        load: Callable[[DeviceConfig], Recognizer],
+        aligners: Aligners,
+    ) -> None:
+        super().__init__(model, revision, config, load, aligners)
+        self.batcher: Batcher[Any] = Batcher(self._runtime, self._adapt)
+
+    def _recognize(
+        self,
+        speech: DetectedSpeech,
+        options: SpeechOptions,
+        decoding: Decoding,
+        progress: Progress | None,
+        on_words: OnWords | None,
+    ) -> list[SpokenWord]:
+        recognize = Recognize(decoding)
+        reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
+        spoken = order_words(self.batcher.map(speech.pieces, recognize, reporter.add))
+        # A translation has other words at other times: its gaps need no repair.
+        if decoding.task is Task.TRANSCRIBE and (repairs := plan_repairs(spoken, speech.spans)):
+            log.info("decoding %d parts of the speech again that no word covers", len(repairs))
+            pieces = [Piece(speech.audio, chunk) for chunk in repairs]
+            found = self.batcher.map(pieces, recognize)
+            spoken = insert_repairs(spoken, [order_words([passage]) for passage in found])
+        return spoken
+
+    def _map(
+        self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
+    ) -> list[Any]:
+        return self.batcher.map(pieces, function, on_done)
+
+
+@dataclass(frozen=True)
+class Recognize:
+    """Batch function: recognizes each piece; requests that decode alike share batches."""
+
+    decoding: Decoding
+
+    def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passage | None]:
+        """Return what was said in each piece; None where nothing was said."""
+        return recognizer.recognize(pieces, self.decoding)
+
+
+@dataclass
+class _Reporter:
+    """Reports the share of the speech that is done, and the words of finished pieces.
+
+    Pieces finish in any order; their words are reported in the order of the sound.
+    """
+
+    pieces: Sequence[Piece]
+    options: SpeechOptions
+    language: str
+    progress: Progress | None
+    on_words: OnWords | None
+    done_s: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.total_s = sum(piece.chunk.duration_s for piece in self.pieces)
+        self._unreported = deque(self.pieces)
+        self._finished: dict[Piece, Passage | None] = {}
+
+    def add(self, pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
+        self.done_s += sum(piece.chunk.duration_s for piece in pieces)
+        if self.progress:
+            self.progress(min(1.0, self.done_s / self.total_s))
+        if self.on_words:
+            self._finished.update(zip(pieces, passages, strict=True))
+            while self._unreported and self._unreported[0] in self._finished:
+                piece = self._unreported.popleft()
+                if passage := self._finished.pop(piece):
+                    self.on_words(words_on_video([passage], piece.audio, self.options, self.language))

@@ -1,0 +1,171 @@
+"""What both engines of this process share: a model in memory, and the way from sound to transcript.
+
+An engine finds speech, decides the language, has its backend recognize the words, and assembles the
+transcript. The backends are in `faster_whisper` and `whisperx`; text alone depends on the choice of one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.align.aligners import Aligners
+from yivideo_pipeline.speech.assemble import SpokenWord, assemble_transcript, empty_transcript
+from yivideo_pipeline.speech.batching import BatchFunction, OnDone
+from yivideo_pipeline.speech.chunks import plan_chunks
+from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
+from yivideo_pipeline.speech.language import (
+    NO_LANGUAGE,
+    DetectLanguages,
+    choose_language,
+    choose_sample,
+)
+from yivideo_pipeline.speech.recognizer import Piece
+from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
+from yivideo_pipeline.speech.types import Span, Transcript
+from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
+from yivideo_pipeline.speech.whisper import Decoding
+
+Model = TypeVar("Model")
+
+NO_SOUND = "there is no sound"
+NO_SPEECH = "no speech was heard in the sound"
+NO_WORDS = "what was heard is no speech: music, noise, or a voice without words"
+
+
+@dataclass(frozen=True)
+class DetectedSpeech:
+    """The speech of a sound: the detector's spans, and the pieces that a model reads, both in order."""
+
+    audio: Audio
+    spans: tuple[Span, ...]
+    pieces: tuple[Piece, ...]
+
+
+def find_speech(audio: Audio) -> DetectedSpeech:
+    """Return where a sound has speech, packed into pieces of at most 30 s."""
+    probabilities = speech_probabilities(audio)
+    spans = find_spans(probabilities, audio.duration_s)
+    chunks = plan_chunks(spans, probabilities, HOP_S, audio.duration_s)
+    return DetectedSpeech(audio, spans, tuple(Piece(audio, chunk) for chunk in chunks))
+
+
+class LocalEngine(ABC, Generic[Model]):
+    """A `ResidentEngine` around one loaded model that falls back when memory runs out.
+
+    Args:
+        model: The model's name, for people.
+        revision: Identifies the weights.
+        config: The device configuration to begin with.
+        load: Loads the model for a configuration; called again with a smaller one when memory runs out.
+        aligners: Give words their final times.
+
+    Raises:
+        YivideoError: not even the smallest configuration can be loaded.
+    """
+
+    backend: ClassVar[str]
+
+    def __init__(
+        self,
+        model: str,
+        revision: str,
+        config: DeviceConfig,
+        load: Callable[[DeviceConfig], Model],
+        aligners: Aligners,
+    ) -> None:
+        self._model = model
+        self._revision = revision
+        self._aligners = aligners
+        self._batch_size = config.batch_size  # of the latest call
+        self._runtime = ModelRuntime(config, load, smaller_config)
+        self._runtime.current()
+
+    def describe(self) -> EngineInfo:
+        """Return what runs where at present."""
+        config = self._adapt(self._runtime.config)
+        return EngineInfo(
+            model=self._model,
+            revision=self._revision,
+            device=config.device,
+            compute_type=config.compute_type,
+            batch_size=config.batch_size,
+            threads=config.threads,
+            backend=self.backend,
+            steps=self._runtime.steps + self._aligners.steps,
+        )
+
+    def transcribe(
+        self,
+        audio: Audio,
+        options: SpeechOptions,
+        progress: Progress | None = None,
+        on_words: OnWords | None = None,
+    ) -> Transcript:
+        """Recognize what was said; see `SpeechEngine.transcribe`."""
+        self._batch_size = options.batch_size
+        weights = {"model": self._model, "revision": self._revision}
+        speech = find_speech(audio)
+        if not speech.pieces:
+            reason = NO_SPEECH if audio.duration_s else NO_SOUND
+            return empty_transcript(audio, options, speech.spans, reason, **weights)
+        language, probability = options.language, 1.0
+        if language == "auto":
+            sample = choose_sample(speech.pieces)
+            found = self._map(sample, DetectLanguages())
+            language, probability = choose_language(
+                [piece.chunk for piece in sample], [one for one, _ in found]
+            )
+            # The sample is encoded now, and need not be encoded again.
+            rows = {piece: row for piece, (_, row) in zip(sample, found, strict=True)}
+            pieces = tuple(replace(piece, row=rows.get(piece)) for piece in speech.pieces)
+            speech = replace(speech, pieces=pieces)
+        spoken = self._recognize(speech, options, Decoding.of(options, language), progress, on_words)
+        if not spoken:
+            return empty_transcript(audio, options, speech.spans, NO_WORDS, **weights)
+        return assemble_transcript(audio, options, speech.spans, spoken, (language, probability), **weights)
+
+    def align(
+        self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
+    ) -> Transcript:
+        """Give each word its final time; see `SpeechEngine.align`."""
+        return self._aligners.align(audio, transcript, options, self._runtime.config.device, progress)
+
+    def detect_language(self, audio: Audio, progress: Progress | None = None) -> tuple[str, float]:
+        """Detect the spoken language; see `ResidentEngine.detect_language`."""
+        sample = choose_sample(find_speech(audio).pieces)
+        if not sample:
+            return NO_LANGUAGE, 0.0
+        done = 0
+
+        def count(pieces: Sequence[Piece], _found: Sequence[Any]) -> None:
+            nonlocal done
+            done += len(pieces)
+            if progress:
+                progress(done / len(sample))
+
+        found = self._map(sample, DetectLanguages(), count)
+        return choose_language([piece.chunk for piece in sample], [one for one, _ in found])
+
+    @abstractmethod
+    def _map(
+        self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
+    ) -> list[Any]:
+        """Apply a function to pieces of sound with the model's recognizer; one result a piece, in order."""
+
+    @abstractmethod
+    def _recognize(
+        self,
+        speech: DetectedSpeech,
+        options: SpeechOptions,
+        decoding: Decoding,
+        progress: Progress | None,
+        on_words: OnWords | None,
+    ) -> list[SpokenWord]:
+        """Return the words of the speech in order of time, on the sound's own clock."""
+
+    def _adapt(self, config: DeviceConfig) -> DeviceConfig:
+        """Return the configuration with the batch size of the latest call, or less after a fallback."""
+        return config.with_batch(self._batch_size, has_fallen_back=bool(self._runtime.steps))
