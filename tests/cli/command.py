@@ -1,4 +1,4 @@
-"""Runs the real command as a person does."""
+"""Runs the real `yivideo` command, as a user does."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def settings(home: Path, model_dir: Path, **more: str) -> dict[str, str]:
-    """An environment for the command: its own home and port, the smallest model, weights that are shared."""
+    """An environment for the command: its own home and port, the smallest model, shared weights."""
     scrubbed = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     own = {
         "YIVIDEO_HOME": str(home),
@@ -60,5 +60,5 @@ def start(environment: dict[str, str], *arguments: str | Path, **options: Any) -
 
 def summary(ended: subprocess.CompletedProcess) -> dict[str, Any]:
     """The one object on stdout, its videos by file name."""
-    told = json.loads(ended.stdout)
-    return {**told, "by_name": {Path(video["path"]).name: video for video in told["videos"]}}
+    printed = json.loads(ended.stdout)
+    return {**printed, "by_name": {Path(video["path"]).name: video for video in printed["videos"]}}

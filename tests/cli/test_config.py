@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from command import run, settings
+
+from tests.cli.command import run, settings
 
 TOKEN = "hf_" + "abcDEF123" * 3
 
@@ -32,7 +33,7 @@ def test_every_setting_is_shown_with_where_it_was_set(environment, file):
     assert rows["hub.token"]["value"] == "set"
 
 
-def test_a_person_gets_a_table_without_the_token(environment):
+def test_the_user_gets_a_table_without_the_token(environment):
     ended = run(environment, "config", "show")
     assert ended.returncode == 0
     assert "speech.zh_script" in ended.stdout
@@ -53,7 +54,7 @@ def test_what_cannot_work_here_is_refused(environment, file):
     assert "error: batch_size: 9 is over 8" in ended.stdout
 
 
-def test_a_wrong_file_is_told_line_by_line(environment, file):
+def test_a_wrong_file_is_reported_line_by_line(environment, file):
     ended = run(environment, "config", "validate", file("a.yml", "speech:\n  beam_size: 0\n  langage: en\n"))
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 2

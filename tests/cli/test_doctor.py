@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from command import run, settings
+
+from tests.cli.command import run, settings
 
 TOKEN = "hf_" + "abcDEF123" * 3
 
@@ -15,12 +16,12 @@ def by_name(ended):
     return {result["name"]: result for result in json.loads(ended.stdout)}
 
 
-def test_a_machine_that_runs_these_tests_is_well(environment, home):
+def test_a_machine_that_runs_these_tests_has_no_failure(environment, home):
     ended = run(environment, "doctor", "--json")
     assert ended.returncode == 0, ended.stdout
     results = by_name(ended)
     assert [name for name, result in results.items() if result["level"] == "failure"] == []
-    looked_at = (
+    checked = (
         "Python",
         "PyAV",
         "CTranslate2",
@@ -32,7 +33,7 @@ def test_a_machine_that_runs_these_tests_is_well(environment, home):
         "settings",
         "weights",
     )
-    assert set(looked_at) <= set(results)
+    assert set(checked) <= set(results)
     assert "present" in results["weights"]["message"]
     assert results["HF token"]["message"] == "yes"
     assert str(home / "dagster") in results["Dagster"]["message"]

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from yivideo_pipeline.cli.console import KEPT, rotating_handler
+from yivideo_pipeline.cli.logs import OLD_FILES, rotating_handler
 from yivideo_pipeline.errors.tree import DiskError
 
 TOKEN = "hf_" + "abcDEF123" * 3
@@ -27,7 +27,7 @@ def test_secrets_are_kept_out_even_of_tracebacks(log, tmp_path):
     assert TOKEN not in text
 
 
-def test_names_that_are_no_utf8_can_be_logged(log, tmp_path):
+def test_names_that_are_not_utf8_can_be_logged(log, tmp_path):
     log.error("broken \udce9 name")
     assert "broken" in (tmp_path / "logs" / "test.log").read_text()
 
@@ -37,11 +37,11 @@ def test_the_log_does_not_grow_for_ever(log, tmp_path):
     for _ in range(50):
         log.error("x" * 400)
     files = list((tmp_path / "logs").iterdir())
-    assert len(files) == 1 + KEPT
+    assert len(files) == 1 + OLD_FILES
     assert all(file.stat().st_size <= 1000 for file in files)
 
 
-def test_a_log_that_cannot_be_written_is_told_plainly(tmp_path):
+def test_a_log_that_cannot_be_written_is_reported_plainly(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="can't be written"):
         rotating_handler(tmp_path / "file", "test.log")

@@ -3,8 +3,9 @@ from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 import pytest
-from command import run, settings, summary
-from shelf import BROKEN, EMPTY, ODD_NAMES, fill_shelf
+
+from tests.cli.command import run, settings, summary
+from tests.cli.video_folder import BROKEN, EMPTY, ODD_NAMES, fill_video_folder
 
 pytestmark = pytest.mark.model
 
@@ -20,18 +21,18 @@ def environment(place, model_dir, tiny_weights):
 
 
 @pytest.fixture(scope="module")
-def shelf(place):
-    return fill_shelf(place / "shelf")
+def videos(place):
+    return fill_video_folder(place / "videos")
 
 
 @pytest.fixture(scope="module")
-def first(environment, shelf):
-    return run(environment, "process", shelf, "--format", "srt,json", "--json")
+def first(environment, videos):
+    return run(environment, "process", videos, "--format", "srt,json", "--json")
 
 
 @pytest.fixture(scope="module")
-def again(first, environment, shelf):
-    return run(environment, "process", shelf / "plain.mp4", shelf / "deep", folder=shelf)
+def again(first, environment, videos):
+    return run(environment, "process", videos / "plain.mp4", videos / "deep", folder=videos)
 
 
 def made(video, ending):
@@ -50,44 +51,44 @@ def test_bad_videos_fail_alone(first):
         assert told["by_name"][name]["error"]["hint"], f"{name}: what to do about it"
 
 
-def test_every_failure_is_one_line_for_a_person(first):
-    told = [line for line in first.stderr.splitlines() if line.startswith("failed: ")]
-    assert len(told) == len(BROKEN)
+def test_every_failure_is_one_line_for_the_user(first):
+    lines = [line for line in first.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(lines) == len(BROKEN)
     assert "Traceback" not in first.stderr
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=["plain", "dash", "newline", "brackets", "latin1", "long"])
-def test_odd_names_are_processed_and_found_again(first, shelf, name):
+def test_odd_names_are_processed_and_found_again(first, videos, name):
     video = summary(first)["by_name"][name]
     assert video["status"] == "done"
-    assert video["path"] == str(shelf / name)
+    assert video["path"] == str(videos / name)
     assert "good morning" in made(video, ".srt").read_text(encoding="utf-8").lower()
 
 
-def test_subtitles_lie_beside_the_video_under_its_name(first, shelf):
+def test_subtitles_lie_beside_the_video_under_its_name(first, videos):
     assert summary(first)["by_name"]["talk.mp4"]["files"] == [
-        str(shelf / "deep" / "er" / f"talk.en.{kind}") for kind in ("srt", "json")
+        str(videos / "deep" / "er" / f"talk.en.{kind}") for kind in ("srt", "json")
     ]
 
 
-def test_a_file_of_somebody_else_is_not_overwritten(first, shelf):
+def test_a_file_that_yivideo_did_not_write_is_not_overwritten(first, videos):
     video = summary(first)["by_name"]["plain.mp4"]
-    assert (shelf / "plain.en.srt").read_text() == "by hand"
-    assert str(shelf / "plain.en.srt") not in video["files"]
+    assert (videos / "plain.en.srt").read_text() == "by hand"
+    assert str(videos / "plain.en.srt") not in video["files"]
     assert any("plain.en.srt" in warning for warning in video["warnings"])
 
 
-def test_a_name_too_long_for_its_subtitles_is_shortened_and_told(first):
+def test_a_name_too_long_for_its_subtitles_is_shortened_with_a_warning(first):
     video = summary(first)["by_name"][ODD_NAMES[-1]]
     assert all(Path(file).name.startswith("长长") for file in video["files"])
     assert any("shortened" in warning for warning in video["warnings"])
 
 
-def test_what_can_be_read_of_a_broken_off_file_is_used_with_a_warning(first):
+def test_what_can_be_read_of_a_truncated_file_is_used_with_a_warning(first):
     video = summary(first)["by_name"]["breaks off.mkv"]
     assert video["status"] == "done"
     assert 5 < video["audio_s"] < 40
-    assert any("breaks off: from" in warning for warning in video["warnings"])
+    assert any("breaks off: the sound is missing from" in warning for warning in video["warnings"])
 
 
 @pytest.mark.parametrize("name", EMPTY)
@@ -109,7 +110,7 @@ def test_the_same_content_is_recognized_once(first):
     assert sum(not videos[name]["already_processed"] for name in (*ODD_NAMES, "talk.mp4")) == 1
 
 
-def test_the_second_run_has_nothing_to_do_and_says_so(again):
+def test_the_second_run_has_nothing_to_do_and_reports_it(again):
     assert again.returncode == 0, again.stderr
     lines = again.stdout.splitlines()
     assert lines[0].startswith("[1/2] plain.mp4: nothing to do")
@@ -127,7 +128,7 @@ def test_a_pipe_gets_plain_lines_and_the_table(again):
     assert row.strip().endswith("deep/er/talk.en.srt")
 
 
-def test_a_second_run_loads_no_model(again, environment, shelf, tiny_weights, tmp_path):
+def test_a_second_run_loads_no_model(again, environment, videos, tiny_weights, tmp_path):
     """Weights of the same revision that can't be loaded do not matter to it."""
     broken = tmp_path / "models" / "tiny.en"
     copytree(tiny_weights.folder, broken, ignore=ignore_patterns("model.bin"))
@@ -135,13 +136,13 @@ def test_a_second_run_loads_no_model(again, environment, shelf, tiny_weights, tm
     stat = (broken / "model.bin").stat()
     (broken / "revision.txt").write_text(f"{tiny_weights.revision} {stat.st_size} {stat.st_mtime_ns}")
     unloadable = {**environment, "YIVIDEO_CACHE__MODEL_DIR": str(broken.parent)}
-    assert run(unloadable, "process", shelf / "plain.mp4").returncode == 0
-    assert run(unloadable, "process", shelf / "breaks off.mkv", "--compute-type", "float32").returncode == 1
+    assert run(unloadable, "process", videos / "plain.mp4").returncode == 0
+    assert run(unloadable, "process", videos / "breaks off.mkv", "--compute-type", "float32").returncode == 1
 
 
-def test_a_changed_format_renders_alone(first, environment, shelf, tmp_path):
+def test_a_changed_format_renders_alone(first, environment, videos, tmp_path):
     ended = run(
-        environment, "process", shelf / "deep", "--output-dir", tmp_path / "new", "--format", "vtt", "--json"
+        environment, "process", videos / "deep", "--output-dir", tmp_path / "new", "--format", "vtt", "--json"
     )
     (video,) = summary(ended)["videos"]
     assert video["reused"] == ["video", "audio", "transcript", "alignment"]

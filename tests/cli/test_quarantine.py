@@ -1,11 +1,10 @@
 import json
 
 import pytest
-from command import run, settings
 
+from tests.cli.command import run, settings
 from yivideo_pipeline.errors.tree import ModelInferenceError, TruncatedMedia
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import open_ledger
 
 ELSEWHERE = "/elsewhere/talk.mp4"
 
@@ -17,8 +16,8 @@ def environment(home, model_dir):
 
 @pytest.fixture
 def failures(home):
-    """Three videos that were set aside, one of them outside of the library."""
-    failures = Ledger(open_ledger(home)).failures
+    """Three quarantined videos, one of them outside of the library."""
+    failures = open_ledger(home).failures
     broken = TruncatedMedia("The file breaks off after 3 s", "Copy it again")
     crash = ModelInferenceError("The model gave up\nat [bold]something")
     for key, error in (("2024/会议.mp4", broken), ("talk.mp4", crash), (ELSEWHERE, broken)):
@@ -27,13 +26,13 @@ def failures(home):
     return failures
 
 
-def test_nobody_is_set_aside_at_first(environment):
+def test_no_video_is_quarantined_at_first(environment):
     ended = run(environment, "quarantine")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "No video is set aside.\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "No video is quarantined.\n", "")
     assert json.loads(run(environment, "quarantine", "--json").stdout) == []
 
 
-def test_each_video_that_is_set_aside_is_listed_with_its_reason_on_one_line(environment, failures):
+def test_each_quarantined_video_is_listed_with_its_reason_on_one_line(environment, failures):
     lines = run(environment, "quarantine").stdout.splitlines()
     (of_talk,) = [line for line in lines if "talk.mp4" in line and ELSEWHERE not in line]
     assert "audio" in of_talk
@@ -42,7 +41,7 @@ def test_each_video_that_is_set_aside_is_listed_with_its_reason_on_one_line(envi
     assert "yivideo quarantine release" in lines[-1]
 
 
-def test_programs_get_all_that_is_known(environment, failures):
+def test_json_has_all_that_is_known(environment, failures):
     first, *_ = json.loads(run(environment, "quarantine", "--json").stdout)
     assert first["key"] == ELSEWHERE
     failed = first["failed"]
@@ -56,39 +55,39 @@ def test_a_video_is_released_by_its_key_or_by_its_file(environment, home, failur
     assert failures.streak("talk.mp4") == 0
 
 
-def test_a_file_is_named_from_where_the_person_stands(environment, home, failures):
+def test_a_file_is_named_relative_to_the_working_directory(environment, home, failures):
     (home / "inbox" / "2024").mkdir(parents=True)
     ended = run(environment, "quarantine", "release", "会议.mp4", folder=home / "inbox" / "2024")
     assert ended.returncode == 0, ended.stderr
     assert "2024/会议.mp4" not in failures.quarantined()
 
 
-def test_all_are_released_at_once_and_it_is_said_what_comes_next(environment, failures):
+def test_all_are_released_at_once_and_what_comes_next_is_printed(environment, failures):
     ended = run(environment, "quarantine", "release", "--all")
     assert failures.quarantined() == {}
     *released, watched, outside = ended.stdout.splitlines()
     assert len(released) == 3
-    assert "new_videos takes 2 videos as new, at one of its looks every 10 s" in watched
+    assert "new_videos takes 2 videos as new, in one of its scans every 10 s" in watched
     assert "In no library root: 1 video; `yivideo process FILE`" in outside
-    assert run(environment, "quarantine", "release", "--all").stdout == "No video is set aside.\n"
+    assert run(environment, "quarantine", "release", "--all").stdout == "No video is quarantined.\n"
 
 
-def test_a_name_that_is_not_set_aside_releases_none(environment, failures):
+def test_a_name_that_is_not_quarantined_releases_none(environment, failures):
     ended = run(environment, "quarantine", "release", "talk.mp4", "tlak.mp4")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("yivideo: Not set aside: tlak.mp4.")
+    assert ended.stderr.startswith("yivideo: Not quarantined: tlak.mp4.")
     assert len(failures.quarantined()) == 3
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "talk.mp4")])
-def test_it_has_to_be_said_which_are_released(environment, failures, arguments):
+def test_the_videos_to_release_have_to_be_named(environment, failures, arguments):
     ended = run(environment, "quarantine", "release", *arguments)
     assert ended.returncode == 2
     assert "--all" in ended.stderr
     assert len(failures.quarantined()) == 3
 
 
-def test_a_settings_file_before_the_command_is_not_passed_over_silently(environment, tmp_path):
+def test_a_settings_file_before_the_command_is_not_ignored_silently(environment, tmp_path):
     ended = run(environment, "quarantine", "--config", tmp_path / "a.yml", "release", "--all")
     assert ended.returncode == 2
     assert "after the command" in ended.stderr

@@ -5,13 +5,12 @@ from shutil import copyfile
 from typing import Any
 
 import pytest
-from command import SAMPLES, run, settings
 
+from tests.cli.command import SAMPLES, run, settings
 from yivideo_pipeline.errors.tree import ModelInferenceError
-from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
-from yivideo_pipeline.ledger.ledger import Ledger
-from yivideo_pipeline.ledger.materializations import Made
+from yivideo_pipeline.ledger.materializations import Materialization
 
 KEY = "2024/talk.mp4"
 HASH = "c" * 64
@@ -24,7 +23,7 @@ def environment(home, model_dir):
 
 @pytest.fixture
 def ledger(home):
-    return Ledger(open_ledger(home))
+    return open_ledger(home)
 
 
 @pytest.fixture
@@ -46,9 +45,9 @@ def taken(video, ledger):
     return video
 
 
-def made(stage: str, video_hash: str = HASH, **more: Any) -> Made:
+def made(stage: str, video_hash: str = HASH, **more: Any) -> Materialization:
     recipe = "1.aaaaaaaaaaaa"
-    return Made(KEY, stage, "k", recipe, False, video_hash, time.time(), "run-1", False, **more)
+    return Materialization(KEY, stage, "k", recipe, False, video_hash, time.time(), "run-1", False, **more)
 
 
 def fail(ledger: Ledger, video) -> None:
@@ -78,48 +77,52 @@ def test_a_file_that_may_still_be_written_waits(environment, video):
 @pytest.mark.parametrize(
     ("name", "why"), [("talk.mp4.part", "TEMPORARY"), (".talk.mp4", "HIDDEN"), ("talk.txt", "OTHER_ENDING")]
 )
-def test_a_name_that_is_passed_over_is_said(environment, video, name, why):
+def test_a_name_that_is_skipped_has_its_reason(environment, video, name, why):
     other = video.rename(video.with_name(name))
     assert answer(environment, other)["why"] == why
 
 
 def test_what_was_taken_but_not_begun_waits_for_its_run(environment, taken):
-    told = lines(environment, taken)
-    assert told[0] == "watch      known. It was taken before, and the file is the same."
-    assert "at work    not yet: it was taken, and its run waits for its turn" in told
+    printed = lines(environment, taken)
+    assert printed[0] == "watch      known. It was taken before, and the file is the same."
+    assert "at work    not yet: it was taken, and its run is queued" in printed
 
 
-def test_what_a_living_worker_is_at_is_said(environment, taken, ledger):
+def test_what_a_living_worker_works_on_is_shown(environment, taken, ledger):
     ledger.workers.begin(KEY, "transcript", "run-1")
     assert any(line.startswith("at work    transcript, since ") for line in lines(environment, taken))
 
 
-def test_each_stage_says_when_and_by_what_it_was_made_and_whether_it_is_stale(environment, taken, ledger):
-    ledger.made.note(made("video", video_hash="new"))
-    ledger.made.note(made("audio", video_hash="new"))
-    ledger.made.note(made("transcript", model="base", compute_type="int8", device="cpu", rtfx=8.25))
+def test_each_stage_shows_when_and_by_what_it_was_made_and_whether_it_is_stale(environment, taken, ledger):
+    ledger.materializations.note(made("video", video_hash="new"))
+    ledger.materializations.note(made("audio", video_hash="new"))
+    ledger.materializations.note(
+        made("transcript", model="base", compute_type="int8", device="cpu", rtfx=8.25)
+    )
     told = {stage["made"]["stage"]: stage["stale"] for stage in answer(environment, taken)["stages"]}
     assert list(told) == ["video", "audio", "transcript"]
     assert told["transcript"] == "the video was changed since"
-    assert told["audio"] == "the settings are others now"
+    assert told["audio"] == "the settings have changed since"
     (line,) = [line for line in lines(environment, taken) if line.startswith("transcript")]
     assert "base in int8 on cpu, 8.2 × real time, stale: the video was changed since" in line
 
 
 def test_the_last_run_is_named_with_its_outcome_and_page(environment, taken, ledger):
-    ledger.made.note(made("audio"))
-    assert answer(environment, taken)["last_run"]["outcome"] == "came as far as the audio"
-    ledger.made.note(made("subtitles"))
+    ledger.materializations.note(made("audio"))
+    assert answer(environment, taken)["last_run"]["outcome"] == "got as far as the audio"
+    ledger.materializations.note(made("subtitles"))
     (line,) = [line for line in lines(environment, taken) if line.startswith("last run")]
     assert line.endswith("subtitles were made: http://127.0.0.1:3000/runs/run-1")
 
 
-def test_a_video_that_was_set_aside_says_why_and_how_it_comes_back(environment, taken, ledger):
+def test_a_quarantined_video_has_its_reason_and_how_it_is_released(environment, taken, ledger):
     fail(ledger, taken)
-    told = lines(environment, taken)
-    assert told[0].startswith("watch      passed over. It was set aside for its failures (The model gave up")
-    assert any("3 attempts: The model gave up; at 3 s. Take a smaller one." in line for line in told)
-    assert f"`yivideo quarantine release {KEY}`" in told[-1]
+    printed = lines(environment, taken)
+    assert printed[0].startswith(
+        "watch        skipped. It is quarantined for its failures (The model gave up"
+    )
+    assert any("3 attempts: The model gave up; at 3 s. Take a smaller one." in line for line in printed)
+    assert f"`yivideo quarantine release {KEY}`" in printed[-1]
     assert answer(environment, taken)["quarantined"]["failed"]["kind"] == "model_inference"
 
 
@@ -130,18 +133,18 @@ def test_a_released_video_is_taken_as_new(environment, taken, ledger):
     assert (told["action"], told["why"]) == ("take", "NEW")
 
 
-def test_a_deleted_video_is_answered_for(environment, taken):
+def test_a_deleted_video_is_explained_too(environment, taken):
     taken.unlink()
     assert answer(environment, taken)["why"] == "MISSED"
 
 
 def test_a_file_outside_of_the_library_is_sent_to_the_command(environment, home):
-    told = lines(environment, SAMPLES / "harbour-15s.mp4")
-    assert told[0].startswith("watch      passed over. It lies in none of the library's roots.")
-    assert "`yivideo process" in told[1]
+    printed = lines(environment, SAMPLES / "harbour-15s.mp4")
+    assert printed[0].startswith("watch      skipped. It lies in none of the library's roots.")
+    assert "`yivideo process" in printed[1]
 
 
-def test_nothing_is_remembered_by_asking(environment, video, ledger):
+def test_asking_changes_nothing(environment, video, ledger):
     answer(environment, video)
     assert ledger.files.read() == {}
 

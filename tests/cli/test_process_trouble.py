@@ -1,4 +1,4 @@
-"""What goes wrong in the middle: Ctrl-C, a full disk; and what a terminal shows."""
+"""`yivideo process` interrupted or without room in the middle of the work; and what a terminal shows."""
 
 import json
 import os
@@ -10,7 +10,8 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from command import PROGRAM, SAMPLES, run, settings, start, summary
+
+from tests.cli.command import PROGRAM, SAMPLES, run, settings, start, summary
 
 pytestmark = pytest.mark.model
 
@@ -95,7 +96,7 @@ def test_a_terminal_sees_bars_and_then_the_table(stopped, environment, videos):
         try:
             while data := os.read(master, 65_536):
                 seen += data
-        except OSError:  # how Linux tells that nobody holds the other end any more
+        except OSError:  # how Linux reports that the other end is closed
             os.close(master)
     text = seen.decode()
     assert program.returncode == 0, text
@@ -121,7 +122,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_harms_no_other(environment, small_disk, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_and_harms_no_other(environment, small_disk, tmp_path):
     copyfile(SAMPLES / "harbour-15s.mp4", small_disk / "a.mp4")
     copyfile(SAMPLES / "harbour-15s.mp4", tmp_path / "b.mp4")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
@@ -134,7 +135,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_harms_no_other(environment,
     assert told["b.mp4"]["status"] == "done"
 
 
-def test_a_disk_too_small_for_the_sound_is_told_before_anything_begins(environment, videos, small_disk):
+def test_a_disk_too_small_for_the_audio_is_reported_before_anything_begins(environment, videos, small_disk):
     cramped = {**environment, "YIVIDEO_STORAGE__ROOT": str(small_disk)}
     ended = run(cramped, "process", videos / "2 long.mkv", "--json")
     assert ended.returncode == 1
@@ -160,7 +161,7 @@ def test_a_disk_that_fills_up_in_the_middle_harms_no_other_video(environment, sm
 
 
 def hide_length(file: Path) -> None:
-    """Take the duration out of a Matroska file, so that no estimate warns of it."""
+    """Take the duration out of a Matroska file, so that no estimate includes it."""
     content = bytearray(file.read_bytes())
     at = content.index(b"\x44\x89\x88")  # Duration, 8 bytes
     content[at : at + 2] = b"\xec\x89"  # Void, 9 bytes

@@ -1,9 +1,10 @@
-"""What is wrong is said in one line, before any video is touched."""
+"""Wrong usage of `yivideo process` is reported in one line, before any video is processed."""
 
 import json
 
 import pytest
-from command import SAMPLES, run, settings
+
+from tests.cli.command import SAMPLES, run, settings
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_an_unknown_flag_is_wrong_usage(environment):
     assert run(environment, "process").returncode == 2
 
 
-def test_a_wrong_setting_is_told_with_its_place(environment, home):
+def test_a_wrong_setting_is_reported_with_its_place(environment, home):
     (home / "config.yml").write_text("speech:\n  model_nam: base\n")
     ended = run(environment, "process", SAMPLES)
     assert ended.returncode == 2
@@ -79,15 +80,15 @@ def test_an_output_folder_that_is_a_file_stops_the_work(environment, tmp_path):
     assert (told["done"], told["videos"]) == (0, [])
 
 
-def test_a_home_that_cannot_be_used_is_told(environment, tmp_path):
+def test_a_home_that_cannot_be_used_is_reported(environment, tmp_path):
     (tmp_path / "file").touch()
     ended = run({**environment, "YIVIDEO_HOME": str(tmp_path / "file")}, "process", SAMPLES)
     assert ended.returncode == 1
     assert "YIVIDEO_HOME" in complaint(ended)
 
 
-def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_is_in_the_log(environment, home):
-    """Dagster's own configuration, edited wrongly, is nothing that yivideo has a rule for."""
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(environment, home):
+    """yivideo has no rule for an error in Dagster's own configuration."""
     (home / "dagster").mkdir()
     (home / "dagster" / "dagster.yaml").write_text("no_such_section: true\n")
     ended = run(environment, "process", SAMPLES, "--output-dir", home / "out")

@@ -1,35 +1,20 @@
-"""What a person sees in Chromium of what `yivideo up` serves."""
+"""What the user sees in Chromium of Dagster's UI, as `yivideo up` serves it."""
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
-from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
-from command import SAMPLES, run, settings, start
-from playwright import sync_api as playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.model,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium"),
-]
+from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
+from tests.cli.command import SAMPLES, run, settings
+from tests.cli.up.running_services import TIMEOUT_S, RunningServices, wait_for
+
+pytestmark = NEEDS_CHROMIUM
 
 VIDEO = "harbour-15s.mp4"
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 PICTURES = {"video": "Poster", "audio": "Sound, with speech in green", "alignment": "Words in time"}
 LINEAGE = "/locations/yivideo_pipeline/asset-groups/subtitles/lineage"
-PATIENCE_S = 180
-ALONE = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""Folder that pictures for the documentation are written to (`make pictures`)."""
 
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 MATERIALIZED = """query ($key: [String!]) { assetNodeOrError(assetKey: {path: ["subtitles"]}) {
@@ -45,24 +30,16 @@ RUNS_OF = """query ($backfill: String!) {
     ... on Runs { results { runId status } } } }"""
 
 
-class Ui:
-    """Dagster's UI of a running `yivideo up`: its address, its home, and GraphQL as the page asks it."""
+class DagsterUi:
+    """Dagster's UI of a running `yivideo up`, and what its page would ask by GraphQL."""
 
-    def __init__(self, address: str, home: Path) -> None:
-        self.address = address
-        self.home = home
+    def __init__(self, services: RunningServices) -> None:
+        self.url = services.url
+        self.home = services.home
+        self.ask = services.ask
 
-    def ask(self, query: str, **variables: object) -> dict:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(
-            f"{self.address}/graphql", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            told = json.load(answer)
-        assert "errors" not in told, told
-        return told["data"]
-
-    def runs(self) -> dict[str, str]:
+    def statuses(self) -> dict[str, str]:
+        """Return the status of each run."""
         listed = self.ask(RUNS)["runsOrError"]["results"]
         return {run["runId"]: run["status"] for run in listed}
 
@@ -75,63 +52,29 @@ class Ui:
         return latest is not None
 
 
-def wait_for(condition):
-    """Return what the condition gives as soon as it is true."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.5)
-    return found
-
-
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory, model_dir, tiny_weights):
     """The UI, with one video processed by the command."""
     home = tmp_path_factory.mktemp("ui")
-    # The watch leaves the folder of the backfill alone.
+    # The watch does not take the folder of the backfill.
     environment = settings(home, model_dir, YIVIDEO_LIBRARY__IGNORE="trio/**")
     (home / "inbox").mkdir()
     shutil.copyfile(SAMPLES / VIDEO, home / "inbox" / VIDEO)
     processed = run(environment, "process", home / "inbox")
     assert processed.returncode == 0, processed.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    program = start(environment, "up", "--port", str(port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    with program:
-        said = next((line for line in program.stdout or () if "http://" in line), None)
-        assert said, "`yivideo up` ended before the UI answered"
-        yield Ui(f"http://127.0.0.1:{port}", home)
-        program.send_signal(signal.SIGINT)
-        program.communicate(timeout=PATIENCE_S)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ALONE)
-        yield chromium
-        chromium.close()
+    with RunningServices(environment) as services:
+        yield DagsterUi(services)
 
 
 @pytest.fixture
 def page(ui, browser):
-    """A page that must ask nobody but our own server, and meet no error in its scripts."""
-    page = browser.new_page(viewport={"width": 1600, "height": 900}, base_url=ui.address)
-    page.set_default_timeout(PATIENCE_S * 1000)
-    hosts, errors = set(), []
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    page.on("pageerror", lambda error: errors.append(error))  # Playwright takes no built-in
+    """A page that must send requests to its own server only, and meet no error in its scripts."""
+    page = browser.new_page(viewport={"width": 1600, "height": 900}, base_url=ui.url)
+    page.set_default_timeout(TIMEOUT_S * 1000)
+    problems = watch(page, ui.url, console=())
     yield page
     page.close()
-    assert hosts - {""} == {urlsplit(ui.address).netloc}  # pictures in the metadata have no host
-    assert not errors
-
-
-def keep_picture(page, name: str) -> None:
-    if SCREENSHOTS:
-        page.wait_for_timeout(1500)  # what moves comes to rest
-        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png")
+    assert problems == []
 
 
 def choose_partitions(page, text: str, count: int) -> None:
@@ -154,12 +97,12 @@ def test_the_lineage_shows_the_five_assets_and_their_checks(page):
 
 
 def test_a_partition_is_launched_from_the_dialog(page, ui):
-    before = ui.runs()
+    before = ui.statuses()
     choose_partitions(page, VIDEO, 1)
     page.get_by_role("button", name="Launch").last.click()
 
     def ended() -> set[str]:
-        launched = {status for run, status in ui.runs().items() if run not in before}
+        launched = {status for run, status in ui.statuses().items() if run not in before}
         return launched & {"SUCCESS", "FAILURE", "CANCELED"}
 
     assert wait_for(ended) == {"SUCCESS"}

@@ -1,13 +1,13 @@
-"""A folder of videos as people have them: good ones, odd ones, broken ones."""
+"""A folder of videos as users have them: good ones, odd ones, broken ones."""
 
 import os
 from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
-from command import SAMPLES
 
-from tests.media.make_media import Sound, cut, tone, write_media
+from tests.cli.command import SAMPLES
+from tests.media.media_files import Sound, cut, tone, write_media
 
 HARBOUR, LIGHTHOUSE = SAMPLES / "harbour-15s.mp4", SAMPLES / "lighthouse-60s.mkv"
 ODD_NAMES = (
@@ -29,7 +29,7 @@ BROKEN = {
 EMPTY = ("silence.mp4", "no sound at all.wav")
 
 
-def fill_shelf(folder: Path) -> Path:
+def fill_video_folder(folder: Path) -> Path:
     """Put all of them into a folder."""
     folder.mkdir()
     (folder / "deep" / "er").mkdir(parents=True)

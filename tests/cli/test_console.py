@@ -3,7 +3,16 @@ import io
 import pytest
 from rich.console import Console
 
-from yivideo_pipeline.cli.console import clock, one_line, open_console, printable, sentences, show_path
+from yivideo_pipeline.cli.console import (
+    clock,
+    file_size,
+    one_line,
+    open_console,
+    plural,
+    printable,
+    sentences,
+    show_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +24,7 @@ from yivideo_pipeline.cli.console import clock, one_line, open_console, printabl
         (b"latin \xe9".decode("utf-8", "surrogateescape"), r"latin \xe9"),
     ],
 )
-def test_what_would_act_on_a_terminal_is_spelt_out(text, shown):
+def test_what_would_act_on_a_terminal_is_escaped(text, shown):
     assert printable(text) == shown
 
 
@@ -35,7 +44,7 @@ def test_a_hint_follows_its_message_as_a_sentence():
     assert sentences("Why?") == "Why?"
 
 
-def test_paths_are_told_from_here(tmp_path, monkeypatch):
+def test_paths_are_shown_relative_to_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert show_path(tmp_path / "videos" / "a\nb.mp4") == r"videos/a\nb.mp4"
     assert show_path(tmp_path.parent) == str(tmp_path.parent)
@@ -54,3 +63,11 @@ def test_a_pipe_gets_long_lines_whole_and_brackets_as_they_are(monkeypatch):
     console: Console = open_console()
     console.print("[bold]" + "x" * 500)
     assert pipe.getvalue() == "[bold]" + "x" * 500 + "\n"
+
+
+def test_sizes_have_few_digits():
+    assert [file_size(1), file_size(31_400_000), file_size(2_500_000_000)] == ["0.1 MB", "31.4 MB", "2.5 GB"]
+
+
+def test_a_noun_is_in_the_plural_for_all_but_one():
+    assert [plural(0, "video"), plural(1, "video"), plural(2, "video")] == ["0 videos", "1 video", "2 videos"]

@@ -1,0 +1,64 @@
+from yivideo_pipeline.cli.progress import Eta
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_nothing_is_estimated_before_anything_is_known():
+    eta = Eta(600, Clock())
+    eta.begin(60)
+    assert (eta.fraction, eta.overall, eta.rtfx, eta.remaining_s) == (0, 0, None, None)
+
+
+def test_stages_fill_a_video_in_their_order():
+    eta = Eta(60, Clock())
+    eta.begin(60)
+    seen = []
+    for stage in ("video", "audio", "transcript", "alignment", "subtitles"):
+        for fraction in (0.0, 0.5, 1.0):
+            eta.advance(stage, fraction)
+            seen.append(eta.fraction)
+    assert seen == sorted(seen)
+    assert abs(seen[-1] - 1) < 1e-9
+
+
+def test_a_stage_that_starts_again_does_not_move_the_bar_back():
+    eta = Eta(60, Clock())
+    eta.begin(60)
+    eta.advance("transcript", 0.9)
+    before = eta.fraction
+    eta.advance("transcript", 0.1)
+    assert eta.fraction == before
+
+
+def test_the_rest_takes_as_long_as_the_work_so_far_says():
+    clock = Clock()
+    eta = Eta(600, clock)
+    eta.begin(300)
+    eta.advance("subtitles", 1.0)
+    clock.now += 30
+    assert eta.rtfx is not None
+    assert round(eta.rtfx) == 10
+    eta.finish(worked=True)
+    assert (eta.overall, eta.remaining_s) == (0.5, 30.0)
+
+
+def test_a_video_done_before_counts_as_done_but_not_as_speed():
+    clock = Clock()
+    eta = Eta(600, clock)
+    eta.begin(300)
+    clock.now += 1
+    eta.finish(worked=False)
+    assert (eta.overall, eta.remaining_s) == (0.5, None)
+
+
+def test_videos_of_unknown_length_break_nothing():
+    eta = Eta(0, Clock())
+    eta.begin(None)
+    eta.advance("transcript", 0.5)
+    eta.finish(worked=True)
+    assert (eta.overall, eta.remaining_s) == (0, None)
