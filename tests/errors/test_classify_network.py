@@ -94,7 +94,7 @@ def test_a_refusing_hub_is_a_model_that_can_not_be_loaded(status, code, hint):
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_hub_that_is_busy_or_broken_is_tried_again(status):
+def test_a_hub_that_is_busy_or_broken_is_retried(status):
     with hub_that_answers(status) as endpoint:
         found = classify(caught(HfApi(endpoint=endpoint).model_info, "owner/model"))
     assert type(found) is ServiceUnreachable
@@ -139,15 +139,15 @@ def test_a_name_that_no_hub_can_have():
     "get", [requests.get, httpx.get, urllib.request.urlopen], ids=lambda get: get.__module__
 )
 class TestEveryClient:
-    def test_a_refused_connection_is_tried_again(self, get, closed_port):
+    def test_a_refused_connection_is_retried(self, get, closed_port):
         found = classify(caught(get, f"http://127.0.0.1:{closed_port}/"))
         assert type(found) is ServiceUnreachable
         assert found.retryable
 
-    def test_an_unknown_host_is_tried_again(self, get):
+    def test_an_unknown_host_is_retried(self, get):
         assert type(classify(caught(get, "http://nobody.invalid/"))) is ServiceUnreachable
 
-    def test_a_server_that_says_nothing_is_tried_again(self, get, silent_address):
+    def test_a_server_that_says_nothing_is_retried(self, get, silent_address):
         host, port = silent_address
         found = classify(caught(get, f"http://{host}:{port}/", timeout=TIMEOUT_S))
         assert type(found) is ServiceUnreachable

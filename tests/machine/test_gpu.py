@@ -33,7 +33,7 @@ def library(tmp_path_factory) -> Path:
     return build_driver(tmp_path_factory.mktemp("nvml"))
 
 
-def test_a_gpu_tells_all_its_figures(library):
+def test_a_gpu_reports_all_its_figures(library):
     [reading], logged = run_script(READ_ONCE.format(index=0), library)
     assert reading == {
         "utilization_pct": 10,
@@ -46,7 +46,7 @@ def test_a_gpu_tells_all_its_figures(library):
     assert logged == ""
 
 
-def test_what_one_gpu_can_not_tell_is_none_and_the_rest_stays(library):
+def test_what_one_gpu_can_not_report_is_none_and_the_rest_stays(library):
     [reading], _ = run_script(READ_ONCE.format(index=0), library, STAND_IN_BARE="1")
     assert reading == {
         "utilization_pct": 10,
@@ -85,7 +85,7 @@ def test_a_driver_that_is_not_loaded_is_no_gpu(library):
     assert logged == ""
 
 
-def test_a_driver_that_is_out_of_order_is_no_gpu_and_said_so(library):
+def test_a_driver_that_is_out_of_order_is_no_gpu_and_is_logged(library):
     printed, logged = run_script(READ_ONCE.format(index=0), library, STAND_IN_INIT="18")
     assert printed == [None]
     assert "No GPU figures" in logged

@@ -51,7 +51,7 @@ PRODUCTION = {"model_name": "large-v2", "language": "zh", "device": "cuda", "com
     ],
     ids=["production", "strong GPU", "little memory", "CPU", "defaults"],
 )
-def test_the_owners_recipes_and_the_defaults_pass_without_a_word(values, hardware):
+def test_the_owners_recipes_and_the_defaults_pass_without_a_warning(values, hardware):
     assert check_machine(speech(**values), hardware) == []
 
 
@@ -147,7 +147,7 @@ def test_threads_over_the_cores_are_refused():
     )
 
 
-def test_all_that_is_wrong_is_said_at_once_and_errors_come_first():
+def test_all_that_is_wrong_is_reported_at_once_and_errors_come_first():
     options = speech(device="mps", compute_type="int16", batch_size=20, faster_whisper_threads=32)
     findings = check_machine(options, laptop())
     assert [finding.level for finding in findings] == ["error", "error", "error", "warning"]

@@ -62,7 +62,7 @@ def test_files_without_a_manifest_are_nothing_yet(tmp_path):
     assert storage.find("video1", "audio", "k1") is None
 
 
-def test_a_partition_recalls_what_its_stage_made_last(storage):
+def test_a_partition_finds_what_its_stage_made_last(storage):
     saved = save(storage)
     assert storage.find_latest("talks/a.mp4", "audio") is None
     storage.record_latest("talks/a.mp4", saved)

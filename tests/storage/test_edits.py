@@ -27,7 +27,7 @@ def test_every_version_is_kept(edits):
     assert edits.find(VIDEO, "en", 3) is None
 
 
-def test_who_saves_over_a_version_that_is_no_longer_the_latest_is_refused(edits):
+def test_saving_over_a_version_that_is_not_the_latest_is_refused(edits):
     edits.save(VIDEO, "en", CUES, over=0)
     theirs = edits.save(VIDEO, "en", CUES[:1], over=1)
     with pytest.raises(EditConflict) as refused:

@@ -34,6 +34,6 @@ def test_a_key_stays_the_same_over_releases():
     assert stage_key("audio", "1", {"video": "é"}, {"stream": 1}) == "8c6f2d3197eec8ba243c9290cdaa246e"
 
 
-def test_what_json_has_no_word_for_is_refused():
+def test_what_json_can_not_express_is_refused():
     with pytest.raises(ValueError):
         stage_key("audio", "1", {}, {"x": float("nan")})

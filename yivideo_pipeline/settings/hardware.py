@@ -1,6 +1,6 @@
 """What this machine offers to the models: processors, memory, GPUs, and the types that they compute in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yivideo_pipeline.machine.gpu import Gpu, list_gpus
 from yivideo_pipeline.machine.host import count_cores, read_memory
@@ -43,6 +43,16 @@ def probe_hardware() -> Hardware:
         cuda_compute_types=cuda_types,
         cuda_problem=cuda_problem,
     )
+
+
+def capacity_of(hardware: Hardware) -> Hardware:
+    """Return the machine as it is when all its memory is free.
+
+    What is free at this moment says little about a later run: our own model may be what fills it, or a
+    run that ends before then. The model manager looks at free memory when it loads.
+    """
+    gpus = tuple(replace(gpu, memory_free_bytes=gpu.memory_total_bytes) for gpu in hardware.gpus)
+    return replace(hardware, memory_available_bytes=hardware.memory_total_bytes, gpus=gpus)
 
 
 def _probe_cuda(driver_problem: str) -> tuple[frozenset[str], str]:

@@ -1,4 +1,4 @@
-"""How long work on many videos takes: their sound by the usual speed of this machine."""
+"""Estimates how long the work on many videos takes, by the usual speed of this machine."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,26 +6,25 @@ from statistics import fmean, median
 
 from yivideo_pipeline.defs.backfills.selection import Candidate, Selection
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
-from yivideo_pipeline.settings.hardware import probe_hardware
+from yivideo_pipeline.settings.hardware import capacity_of, probe_hardware
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import resolve
-from yivideo_pipeline.speech.loading import capacity_of
 from yivideo_pipeline.stages import STAGES
 
 UNMEASURED = frozenset({"video", "alignment"})
-"""Without a speed they are short: the one hears nothing, the other may take over the transcript's times."""
+"""Short where their speed is unknown: one decodes no sound, the other may reuse the transcript's times."""
 LATEST = 50
-"""So many of the latest makings tell the usual speed."""
+"""How many of the latest materializations decide the usual speed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is ahead, if all of it has to be made and one video comes after the other.
+    """The work ahead, if all of it has to be made, one video after the other.
 
     Attributes:
         work_s: Seconds of work; None where no speed or no length is known yet.
         audio_s: Seconds of sound; None where no length is known yet.
-        guessed: Videos whose length is not known; they count as the mean of all that are.
+        guessed: How many videos have an unknown length; they count as the mean of the others.
     """
 
     work_s: float | None
@@ -34,18 +33,20 @@ class Estimate:
 
 
 class Estimator:
-    """What the ledger says of lengths and speeds, read once for many videos.
+    """Estimates by the lengths and speeds in the ledger, read once for many videos.
 
     Args:
         made: Knows what was made, and how fast.
-        registered: All videos; their mean length stands for one that is not known.
-        speech: The options that would be used: other models have other speeds.
+        registered: All videos; their mean length stands for an unknown one.
+        speech: The options that would be used, since other models have other speeds.
 
     Raises:
         ConfigValidationError: the options can't work on this machine.
     """
 
-    def __init__(self, made: MaterializationLedger, registered: Collection[str], speech: SpeechOptions) -> None:
+    def __init__(
+        self, made: MaterializationLedger, registered: Collection[str], speech: SpeechOptions
+    ) -> None:
         self._lengths_s = made.durations(registered)
         self._usual_s = fmean(self._lengths_s.values()) if self._lengths_s else None
         device = resolve(speech, capacity_of(probe_hardware())).device
@@ -56,7 +57,7 @@ class Estimator:
             self._costs[stage] = 1 / median(speeds) if speeds else 0.0 if stage in UNMEASURED else None
 
     def seconds(self, video: Candidate) -> float | None:
-        """Return how long the work on a video takes; None where it can't be told."""
+        """Return the seconds of work on a video; None where they are unknown."""
         length_s = self._lengths_s.get(video.key, self._usual_s)
         costs = [self._costs[stage] for stage in video.stages]
         if length_s is None or None in costs:
@@ -64,7 +65,7 @@ class Estimator:
         return length_s * sum(cost for cost in costs if cost is not None)
 
     def total(self, videos: Collection[Candidate]) -> Estimate:
-        """Return what is ahead with all of them."""
+        """Return the work ahead with all of them."""
         known = [self._lengths_s[video.key] for video in videos if video.key in self._lengths_s]
         guessed = len(videos) - len(known)
         audio_s = None
