@@ -31,8 +31,8 @@ def add_track(
 ) -> Path:
     """Write the sample's sound, tagged as `spoken`, into a new file, with a track of subtitles beside it."""
     with av.open(str(SAMPLE)) as source, av.open(str(target), "w") as output:
-        heard = source.streams.audio[0]
-        sound = output.add_stream_from_template(heard)
+        audio = source.streams.audio[0]
+        sound = output.add_stream_from_template(audio)
         if spoken:
             sound.metadata["language"] = spoken
         track = output.add_stream(codec)
@@ -50,7 +50,7 @@ def add_track(
         packet.pts = packet.dts = 100
         packet.duration = 2000
         output.mux(packet)
-        for packet in source.demux(heard):
+        for packet in source.demux(audio):
             if packet.dts is not None:
                 packet.stream = sound
                 output.mux(packet)

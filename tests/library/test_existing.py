@@ -1,7 +1,7 @@
 import pytest
 from av.stream import Disposition
-from subtitle_tracks import add_track
 
+from tests.library.subtitle_tracks import add_track
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.existing import Folder, is_in_language, read_facts
 

@@ -2,8 +2,8 @@ import os
 from shutil import copyfile, copytree
 
 import pytest
-from subtitle_tracks import SAMPLE
 
+from tests.library.subtitle_tracks import SAMPLE
 from yivideo_pipeline.errors.tree import UnreadableMedia
 from yivideo_pipeline.ledger.files import Stamp
 from yivideo_pipeline.library.decisions import Reason

@@ -7,9 +7,9 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from root_permissions import permissions_enforced
-from subtitle_tracks import SAMPLE
 
+from tests.library.root_permissions import permissions_enforced
+from tests.library.subtitle_tracks import SAMPLE
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import av
 import numpy as np
 import pytest
-from media_files import Sound, cut, tone, write_media
 
+from tests.media.media_files import Sound, cut, tone, write_media
 from yivideo_pipeline.errors.tree import (
     DiskError,
     MediaError,

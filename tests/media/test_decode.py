@@ -6,8 +6,8 @@ import wave
 import av
 import numpy as np
 import pytest
-from media_files import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
 
+from tests.media.media_files import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
@@ -49,8 +49,8 @@ def test_any_container_codec_rate_and_layout_becomes_16_khz_mono(
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
         assert file.getnframes() == len(decoded.audio.samples)
     assert decoded.audio.duration_s == pytest.approx(3, abs=0.1)
-    heard = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
-    assert heard == pytest.approx([0.5, 2.0], abs=0.03)
+    onsets = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
+    assert onsets == pytest.approx([0.5, 2.0], abs=0.03)
     assert decoded.warnings == ()
 
 
@@ -112,10 +112,10 @@ def test_sound_in_the_left_and_right_of_5_1_alone_is_audible_as_well(tmp_path):
 def test_5_1_at_full_level_does_not_clip(tmp_path):
     samples = np.repeat(tone(1, rate_hz=48_000, level=1.0), 6, axis=0)
     decoded = decode(write_media(tmp_path / "a.mkv", [Sound(samples, 48_000, "5.1", "flac")]))
-    heard = decoded.audio.samples[1600:-1600].astype(np.int32)
-    assert np.abs(heard).max() < 32_700
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
-    tone_bin = round(440 * len(heard) / 16_000)
+    samples_out = decoded.audio.samples[1600:-1600].astype(np.int32)
+    assert np.abs(samples_out).max() < 32_700
+    spectrum = np.abs(np.fft.rfft(samples_out * np.hanning(len(samples_out))))
+    tone_bin = round(440 * len(samples_out) / 16_000)
     distortion = np.linalg.norm(np.delete(spectrum, np.arange(tone_bin - 5, tone_bin + 6)))
     assert distortion / np.linalg.norm(spectrum) < 0.05
 

@@ -4,8 +4,8 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from media_files import Sound, damage, tone, write_media
 
+from tests.media.media_files import Sound, damage, tone, write_media
 from yivideo_pipeline.media.audio import write_wav
 from yivideo_pipeline.media.images import peaks, poster_jpeg
 

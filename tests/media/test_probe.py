@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from av.stream import Disposition
-from media_files import Sound, tone, write_media
 
+from tests.media.media_files import Sound, tone, write_media
 from yivideo_pipeline.errors.tree import NoAudioStream
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, content_hash, probe
 

@@ -1,8 +1,8 @@
 import socket
 
 import pytest
-from servers import MailServer, WebhookReceiver, serve_mail, serve_webhook
 
+from tests.notices.servers import MailServer, WebhookReceiver, serve_mail, serve_webhook
 from yivideo_pipeline.ledger.outbox import Notice
 
 

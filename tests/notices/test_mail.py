@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from servers import MailServer, serve_mail
 
+from tests.notices.servers import MailServer, serve_mail
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.notices.channels import Mail
 from yivideo_pipeline.settings.sections import NoticeSettings

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 from pydantic import SecretStr
-from servers import WebhookReceiver, serve_webhook
 
+from tests.notices.servers import WebhookReceiver, serve_webhook
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
 from yivideo_pipeline.notices.channels import Webhook
 

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_transcript import make_transcript, make_word
 
+from tests.subtitles.transcripts import make_transcript, make_word
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.cues import build_cues

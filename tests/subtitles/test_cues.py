@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_transcript import make_transcript, make_word, speak
 
+from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
@@ -46,7 +46,7 @@ def test_hurried_speech_is_held_until_it_can_be_read() -> None:
     assert cue.duration_ms == 1000 * len(cue.text) / OPTIONS.max_chars_per_second
 
 
-def test_a_cue_makes_room_for_the_next_one_whose_start_is_sacred() -> None:
+def test_a_cue_makes_room_for_the_next_one_whose_start_is_fixed() -> None:
     first, second = cues_of(
         "The first sentence ends here at last. The second one follows it at once.", pause_s=0
     )
@@ -54,7 +54,7 @@ def test_a_cue_makes_room_for_the_next_one_whose_start_is_sacred() -> None:
     assert second.start_ms - first.end_ms == OPTIONS.min_gap_ms
 
 
-def test_no_cue_goes_across_a_pause_of_more_than_a_second() -> None:
+def test_no_cue_spans_a_pause_of_more_than_a_second() -> None:
     words = [*speak("before the pause"), *speak("after it", start_s=3.0)]
     assert [cue.lines for cue in build_cues(make_transcript(words), OPTIONS)] == [
         ("before the pause",),
@@ -122,7 +122,7 @@ def test_chinese_is_held_to_its_own_reading_speed() -> None:
     assert cue.duration_ms == pytest.approx(1000 * 9 / 11, abs=20)
 
 
-def test_script_is_told_by_the_characters_not_by_the_language_code() -> None:
+def test_the_script_is_determined_by_the_characters_not_by_the_language_code() -> None:
     chinese = "我们在讨论这个问题的时候发现很多人都不太了解它的基本原理和方法"
     as_english = cues_of(chinese, "en", spaced=False, chars_per_second=5)
     assert max(len(line) for cue in as_english for line in cue.lines) <= 16
@@ -131,7 +131,7 @@ def test_script_is_told_by_the_characters_not_by_the_language_code() -> None:
     assert max(map(len, as_chinese.lines)) > 16
 
 
-def test_segments_without_a_space_between_them_are_parted_in_spaced_scripts_alone() -> None:
+def test_segments_without_a_space_between_them_are_separated_in_spaced_scripts_only() -> None:
     def joined(first: str, second: str) -> str:
         one, two = make_transcript([make_word(first, 0, 1)]), make_transcript([make_word(second, 1, 2)])
         both = one.model_copy(update={"segments": one.segments + two.segments})

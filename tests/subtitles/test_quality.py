@@ -1,6 +1,6 @@
 import pytest
-from make_transcript import make_transcript, make_word, speak
 
+from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
@@ -20,7 +20,7 @@ def cue(text: str, start_ms: int, end_ms: int, words: tuple[Word, ...] = ()) -> 
     return Cue(start_ms, end_ms, tuple(text.split("\n")), words)
 
 
-def test_good_cues_of_sure_words_score_a_hundred() -> None:
+def test_good_cues_of_certain_words_score_a_hundred() -> None:
     transcript = make_transcript(WORDS, spans=[(0, WORDS[-1].end_s)])
     quality = measure_quality(build_cues(transcript, OPTIONS), transcript, OPTIONS)
     assert (quality.score, quality.issues) == (100.0, ())
@@ -47,7 +47,7 @@ def test_a_video_without_speech_scores_a_hundred_and_has_no_means() -> None:
         ("cues_across_pauses", cue("a b", 0, 5000, (make_word("a", 0, 1), make_word("b", 2.1, 3)))),
     ],
 )
-def test_each_fault_of_a_cue_is_counted_said_and_costs_points(field: str, faulty: Cue) -> None:
+def test_each_fault_of_a_cue_is_counted_reported_and_costs_points(field: str, faulty: Cue) -> None:
     quality = measure(faulty, cue("This one is fine.", 8000, 10000))
     assert getattr(quality, field) == 1
     assert quality.score < 100
@@ -55,7 +55,7 @@ def test_each_fault_of_a_cue_is_counted_said_and_costs_points(field: str, faulty
     assert quality.issues[0].startswith("1 of 2 cues ")
 
 
-def test_overlaps_and_narrow_gaps_are_told_apart() -> None:
+def test_overlaps_and_narrow_gaps_are_distinguished() -> None:
     quality = measure(
         cue("one", 0, 1000), cue("two", 900, 2000), cue("three", 2050, 3000), cue("four", 3083, 4000)
     )
@@ -78,10 +78,10 @@ def test_speech_that_no_word_covers_costs_points_by_its_share() -> None:
     words = [make_word(" one", 0, 1), make_word(" two", 1.8, 5)]
     quality = measure(words=words, spans=((0, 5), (20, 25)))
     assert (quality.speech_covered_share, quality.score) == (0.5, 75.0)
-    assert quality.issues == ("50% of the speech that was heard has no words",)
+    assert quality.issues == ("50% of the detected speech has no words",)
 
 
-def test_heard_speech_without_any_word_is_covered_by_nothing() -> None:
+def test_detected_speech_without_any_word_is_not_covered() -> None:
     transcript = make_transcript([], spans=[(0, 5)])
     assert measure_quality((), transcript, OPTIONS).speech_covered_share == 0
 

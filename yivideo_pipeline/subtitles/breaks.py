@@ -1,4 +1,4 @@
-"""What it costs to end a line or cue between two tokens: 0 at a sentence's end, 8 inside a phrase."""
+"""The cost of ending a line or cue between two tokens: 0 at the end of a sentence, 8 inside a phrase."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ PHRASE_COST = 8.0
 
 PAUSE_RELIEF = 0.7
 FULL_RELIEF_PAUSE_MS = 600
-"""A pause this long takes `PAUSE_RELIEF` off the cost of a break in it."""
+"""A pause of this length reduces the cost of a break in it by `PAUSE_RELIEF`."""
 
 _SENTENCE_ENDS = frozenset(".!?…。！？．؟۔।")
 _CLAUSE_ENDS = frozenset(",;:–—、，；：،؛")
@@ -26,7 +26,7 @@ _CLOSERS = "\"')]}’”»）〕］｝〉》」』】"
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The place before one token: its cost, its pause, and whether a sentence has just ended."""
+    """The place before a token: its cost, its pause, and whether a sentence has just ended."""
 
     cost: float
     pause_ms: int
@@ -34,7 +34,7 @@ class Break:
 
 
 def rate_breaks(tokens: Sequence[Token], grammar: Grammar) -> list[Break]:
-    """Rate the place before each token; the first is the start of the stretch and costs nothing."""
+    """Rate the place before each token; that before the first token costs nothing."""
     breaks = [Break(SENTENCE_COST, 0, True)]
     latest_end_ms = 0
     for index in range(1, len(tokens)):
@@ -50,7 +50,7 @@ def rate_breaks(tokens: Sequence[Token], grammar: Grammar) -> list[Break]:
 
 
 def ends_sentence(text: str, following: str, grammar: Grammar) -> bool:
-    """Whether a sentence ends with this token; `Dr.`, `J.` and a `...` before a small letter end none."""
+    """Return whether a sentence ends with a token; `Dr.`, `J.` and `...` before a small letter end none."""
     bare = text.rstrip(_CLOSERS)
     if not bare or bare[-1] not in _SENTENCE_ENDS:
         return False
@@ -91,7 +91,7 @@ def _spaced_cost(before: str, after: str, grammar: Grammar) -> float:
 
 
 def _spaceless_cost(before: str, after: str, following: str, grammar: Grammar) -> float:
-    """Cost between characters written without spaces, by function words and changes of script."""
+    """Return the cost between characters written without spaces, by function words and changes of script."""
     last, first = before[-1], after[0]
     ahead = after + following
     if last + first in grammar.conjunctions or last in grammar.clinging or first in grammar.trailing:
@@ -104,9 +104,9 @@ def _spaceless_cost(before: str, after: str, following: str, grammar: Grammar) -
 
 
 def _kana_cost(last: str, first: str) -> float:
-    """Japanese phrases end in hiragana, so that the next kanji or katakana begins a new one.
+    """Return the cost by kana: Japanese phrases end in hiragana, and kanji or katakana begin the next one.
 
-    The particle を ends one whatever follows.
+    The particle を ends a phrase whatever follows.
     """
     left, right = _kana(last), _kana(first)
     if last == "を" or (left == "HIRAGANA" and right != "HIRAGANA"):
@@ -121,5 +121,5 @@ def _kana(char: str) -> str:
 
 
 def _key(text: str) -> str:
-    """A token as the word lists hold it: small letters, no punctuation around, straight apostrophes."""
+    """Return a token as the word lists have it: lower case, without punctuation, straight apostrophes."""
     return text.casefold().replace("’", "'").strip(".,!?…;:\"'()[]«»“”‘¿¡")

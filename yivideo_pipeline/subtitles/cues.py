@@ -1,4 +1,12 @@
-"""From a transcript's words to cues, the pieces of text that a viewer sees at once."""
+"""Cuts a transcript into cues, the pieces of text that a viewer sees at once, and cues into lines.
+
+Speech between two long pauses is cut as a whole (`CueSearch`). Each possible cue has a cost (too fast, too
+short, ends in the middle of a phrase, ...) that depends on nothing outside it but the next token's start, so
+the cheapest cut is found exactly, by dynamic programming over the tokens: O(n * window), where the window is
+what fits one cue. Greedy filling, the usual way, leaves a lone word wherever a sentence is one word longer
+than a cue. The lines of a cue are found likewise (`LineBreaker`): balanced, and ended where the reader would
+pause.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,18 +19,218 @@ from yivideo_pipeline.subtitles.breaks import Break, rate_breaks
 from yivideo_pipeline.subtitles.grammar import Grammar, grammar_of
 from yivideo_pipeline.subtitles.tokens import Profile, Token, profile_of, split_wide, tokenize
 
-# PART subtitles/lines.py: Break one cue's text into lines that are balanced and end where the reader would pause.
+MIN_SPACING_MS = 40
+"""Cues start at least one frame apart, so that each has a length in every format."""
+LINGER_MS = 500
+"""A cue stays this long after its last word, where there is room."""
+
+CUE_COST = 1.0
+SENTENCE_INSIDE_COST = 2.0
+PAUSE_INSIDE_COST = 1.2
+"""Cost of a one-second pause inside a cue, counted from `FREE_PAUSE_MS` on."""
+FREE_PAUSE_MS = 300
+FAST_COST = 10.0
+"""Cost of a cue that would need twice the time it has."""
+SHORT_COST = 6.0
+ORPHAN_COST = 2.0
+ORPHAN_LINE_SHARE = 0.25
 
 EXTRA_LINE_COST = 0.3
 BREAK_WEIGHT = 0.5
 """A line break inside a cue disturbs less than a break between cues."""
 IMBALANCE_WEIGHT = 3.0
 TOP_HEAVY_FACTOR = 1.5
-"""Two lines read best as a pyramid: the upper one the shorter."""
+"""Two lines read best as a pyramid, the upper one shorter."""
 
 
-class LineSetter:
-    """Sets any run of one stretch's tokens in lines; all its answers are about tokens `start` to `end`."""
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One or more lines of text, when they are shown, and the words in them."""
+
+    start_ms: int
+    end_ms: int
+    lines: tuple[str, ...]
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The lines, joined by line breaks."""
+        return "\n".join(self.lines)
+
+    @property
+    def duration_ms(self) -> int:
+        """How long the cue is shown."""
+        return self.end_ms - self.start_ms
+
+
+def build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[Cue, ...]:
+    """Cut a transcript into cues that are in order, never overlap and all have a length.
+
+    A cue starts when its first word does. It ends up to half a second after its last word; later
+    where it would be too short or too fast to read, earlier where the next cue needs the time. No cue
+    spans a pause longer than the options allow. The limits on lines are exceeded only where words share
+    one start, so that no cut is possible between them.
+    """
+    max_pause_ms = round(options.max_pause_s * 1000)
+    tokens = tokenize(transcript, max_pause_ms)
+    passages = list(_split_at_pauses(tokens, max_pause_ms))
+    next_starts = [*(passage[0].start_ms for passage in passages[1:]), inf]
+    grammar = grammar_of(transcript.language)
+    return tuple(
+        cue
+        for passage, next_start_ms in zip(passages, next_starts, strict=False)
+        for cue in _build_passage(passage, next_start_ms, grammar, options)
+    )
+
+
+def _split_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[Token]]:
+    passage: list[Token] = []
+    spoken_to = 0
+    for token in tokens:
+        if passage and token.start_ms - spoken_to > max_pause_ms:
+            yield passage
+            passage = []
+        passage.append(token)
+        spoken_to = max(spoken_to, token.end_ms)
+    if passage:
+        yield passage
+
+
+def _build_passage(
+    tokens: list[Token], next_start_ms: float, grammar: Grammar, options: SubtitleOptions
+) -> Iterator[Cue]:
+    profile = profile_of("".join(token.text for token in tokens), options)
+    units = split_wide(tokens, profile.line_columns)
+    search = CueSearch(units, rate_breaks(units, grammar), next_start_ms, CueLimits(options, profile))
+    for start, end in search.cut():
+        words = tuple(word for unit in units[start:end] for word in unit.words)
+        yield Cue(
+            units[start].start_ms, search.end_ms(start, end), search.lines.break_lines(start, end), words
+        )
+
+
+class CueLimits:
+    """The limits of a cue: those of the options, in the profile of the text's script."""
+
+    def __init__(self, options: SubtitleOptions, profile: Profile) -> None:
+        self.max_lines = options.max_lines
+        self.line_columns = profile.line_columns
+        self.max_duration_ms = int(options.max_duration_s * 1000)
+        self.min_duration_ms = ceil(options.min_duration_s * 1000)
+        self._min_gap_ms = options.min_gap_ms
+        self._columns_per_second = profile.columns_per_second
+
+    def reading_ms(self, columns: int) -> int:
+        """Return the time that it takes to read so many columns."""
+        return ceil(1000 * columns / self._columns_per_second)
+
+    def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
+        """Return when a cue ends: late enough to be read, but clear of the next cue, whose start is fixed."""
+        wanted = max(
+            speech_end_ms + LINGER_MS,
+            start_ms + self.min_duration_ms,
+            start_ms + self.reading_ms(columns),
+        )
+        clear = max(next_start_ms - self._min_gap_ms, start_ms + MIN_SPACING_MS)
+        return int(min(wanted, start_ms + self.max_duration_ms, clear))
+
+
+class CueSearch:
+    """Searches the cheapest way to cut the tokens between two long pauses into cues."""
+
+    def __init__(
+        self, tokens: Sequence[Token], breaks: Sequence[Break], next_start_ms: float, limits: CueLimits
+    ) -> None:
+        self.lines = LineBreaker(tokens, breaks, limits.line_columns)
+        self._tokens = tokens
+        self._breaks = breaks
+        self._limits = limits
+        self._starts: list[float] = [*(token.start_ms for token in tokens), next_start_ms]
+        self._sentences = list(accumulate((b.ends_sentence for b in breaks), initial=0))
+        overlong = (max(0, b.pause_ms - FREE_PAUSE_MS) / 1000 for b in breaks)
+        self._pauses = list(accumulate(overlong, initial=0.0))
+
+    def end_ms(self, start: int, end: int) -> int:
+        """Return when the cue of tokens `start` to `end` ends."""
+        spoken_to = max(token.end_ms for token in self._tokens[start:end])
+        return self._end_ms(start, end, spoken_to)
+
+    def cut(self) -> list[tuple[int, int]]:
+        """Return the cheapest cut into cues, as token ranges.
+
+        No part of a cost is negative, so the parts that take longer to compute are computed only while the
+        sum of the others can still win.
+        """
+        total = len(self._tokens)
+        best, came_from = [0.0, *[inf] * total], [0] * (total + 1)
+        for start in range(total):
+            if best[start] == inf:
+                continue
+            for end, lines, spoken_to in self._candidates(start):
+                cost = best[start] + self._text_cost(start, end)
+                if cost < best[end]:
+                    cost += self._time_cost(start, end, spoken_to)
+                if cost < best[end] and lines > 1:
+                    cost += self.lines.best_cost(start, end, lines)
+                if cost < best[end]:
+                    best[end], came_from[end] = cost, start
+        return self._trace_back(came_from)
+
+    def _candidates(self, start: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the cues that may begin here: where each ends, its lines, and the end of its speech.
+
+        The shortest one is always among them, even where it breaks a limit, so that any input can be cut.
+        """
+        tokens, limits = self._tokens, self._limits
+        lines, line_start, spoken_to, found = 1, start, 0, False
+        for end in range(start + 1, len(tokens) + 1):
+            if self.lines.columns(line_start, end) > limits.line_columns:
+                lines, line_start = lines + 1, end - 1
+            spoken_to = max(spoken_to, tokens[end - 1].end_ms)
+            too_long = spoken_to - tokens[start].start_ms > limits.max_duration_ms
+            if found and (lines > limits.max_lines or too_long):
+                return
+            if self._may_cut(start, end):
+                found = True
+                yield end, lines, spoken_to
+
+    def _may_cut(self, start: int, end: int) -> bool:
+        if end == len(self._tokens):
+            return True
+        token = self._tokens[end]
+        return bool(token.words) and token.start_ms - self._tokens[start].start_ms >= MIN_SPACING_MS
+
+    def _time_cost(self, start: int, end: int, spoken_to: int) -> float:
+        shown_ms = self._end_ms(start, end, spoken_to) - self._tokens[start].start_ms
+        hurry = self._limits.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
+        shortness = 1 - shown_ms / self._limits.min_duration_ms
+        return FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
+
+    def _text_cost(self, start: int, end: int) -> float:
+        cost = CUE_COST
+        cost += SENTENCE_INSIDE_COST * (self._sentences[end] - self._sentences[start + 1])
+        cost += PAUSE_INSIDE_COST * (self._pauses[end] - self._pauses[start + 1])
+        at_end = end == len(self._tokens)
+        if not at_end:
+            cost += self._breaks[end].cost
+        whole = self._breaks[start].ends_sentence and (at_end or self._breaks[end].ends_sentence)
+        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._limits.line_columns
+        return cost + ORPHAN_COST * (narrow and not whole)
+
+    def _end_ms(self, start: int, end: int, spoken_to: int) -> int:
+        columns = self.lines.columns(start, end)
+        return self._limits.end_ms(self._tokens[start].start_ms, spoken_to, self._starts[end], columns)
+
+    def _trace_back(self, came_from: list[int]) -> list[tuple[int, int]]:
+        ranges, end = [], len(self._tokens)
+        while end:
+            ranges.append((came_from[end], end))
+            end = came_from[end]
+        return ranges[::-1]
+
+
+class LineBreaker:
+    """Breaks any run of tokens, `start` to `end`, into lines."""
 
     def __init__(self, tokens: Sequence[Token], breaks: Sequence[Break], line_columns: int) -> None:
         self._tokens = tokens
@@ -31,11 +239,11 @@ class LineSetter:
         self._ends = list(accumulate((token.columns + token.spaced for token in tokens), initial=0))
 
     def columns(self, start: int, end: int) -> int:
-        """Columns of the tokens set in one line."""
+        """Return the columns of the tokens in one line."""
         return self._ends[end] - self._ends[start] - self._tokens[start].spaced
 
     def count_lines(self, start: int, end: int) -> int:
-        """The fewest lines that hold the tokens."""
+        """Return the smallest number of lines that hold the tokens."""
         lines, line_start = 1, start
         for index in range(start, end):
             if self.columns(line_start, index + 1) > self._line_columns:
@@ -43,16 +251,16 @@ class LineSetter:
         return lines
 
     def best_cost(self, start: int, end: int, lines: int) -> float:
-        """What the best setting in so many lines costs."""
+        """Return the cost of the best layout in so many lines."""
         return self._best(start, end, lines)[0]
 
-    def set_lines(self, start: int, end: int) -> tuple[str, ...]:
-        """The text in the fewest lines that hold it, broken at the best places."""
+    def break_lines(self, start: int, end: int) -> tuple[str, ...]:
+        """Return the text in as few lines as possible, broken at the best places."""
         places = (start, *self._best(start, end, self.count_lines(start, end))[1], end)
         return tuple(self._text(a, b) for a, b in pairwise(places))
 
     def _best(self, start: int, end: int, lines: int) -> tuple[float, tuple[int, ...]]:
-        """Cost and break places of the best setting, line by line over every place a line may end."""
+        """Return cost and break places of the best layout, found line by line over all possible line ends."""
         ideal = self.columns(start, end) / lines
         reached: dict[int, tuple[float, tuple[int, ...]]] = {start: (0.0, ())}
         for line in range(1, lines):
@@ -83,215 +291,3 @@ class LineSetter:
     def _text(self, start: int, end: int) -> str:
         first, *others = self._tokens[start:end]
         return first.text + "".join(f"{' ' if token.spaced else ''}{token.text}" for token in others)
-
-
-# PART subtitles/segmentation.py: Where one cue ends and the next begins: the cheapest way to cut a whole stretch of speech.
-#
-# A stretch lies between two long pauses. Each possible cue has a cost (too fast, too short, ends in
-# the middle of a phrase, ...) that depends on nothing outside it but the next token's start, so the
-# cheapest cut of the stretch is found exactly, by dynamic programming over its tokens: O(n * window),
-# where the window is what fits one cue. Greedy filling, the usual way, leaves a lone word wherever a
-# sentence is one word longer than a cue.
-
-MIN_SPACING_MS = 40
-"""Cues start at least one frame apart, so that each has a length in every format."""
-LINGER_MS = 500
-"""A cue stays this long after its last word, where there is room."""
-
-CUE_COST = 1.0
-SENTENCE_INSIDE_COST = 2.0
-PAUSE_INSIDE_COST = 1.2
-"""Cost of a one-second pause inside a cue, counted from `FREE_PAUSE_MS` on."""
-FREE_PAUSE_MS = 300
-FAST_COST = 10.0
-"""Cost of a cue that would need twice the time it has."""
-SHORT_COST = 6.0
-ORPHAN_COST = 2.0
-ORPHAN_LINE_SHARE = 0.25
-
-
-class Limits:
-    """What a cue has to keep to: the options, and the profile of the text's script."""
-
-    def __init__(self, options: SubtitleOptions, profile: Profile) -> None:
-        self.max_lines = options.max_lines
-        self.line_columns = profile.line_columns
-        self.max_duration_ms = int(options.max_duration_s * 1000)
-        self.min_duration_ms = ceil(options.min_duration_s * 1000)
-        self._min_gap_ms = options.min_gap_ms
-        self._columns_per_second = profile.columns_per_second
-
-    def reading_ms(self, columns: int) -> int:
-        """Time it takes to read so many columns."""
-        return ceil(1000 * columns / self._columns_per_second)
-
-    def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
-        """When a cue ends: late enough to be read, but clear of the next cue, whose start is sacred."""
-        wanted = max(
-            speech_end_ms + LINGER_MS,
-            start_ms + self.min_duration_ms,
-            start_ms + self.reading_ms(columns),
-        )
-        clear = max(next_start_ms - self._min_gap_ms, start_ms + MIN_SPACING_MS)
-        return int(min(wanted, start_ms + self.max_duration_ms, clear))
-
-
-class Stretch:
-    """Tokens between two long pauses, and the cost of every cue that could be made of them."""
-
-    def __init__(
-        self, tokens: Sequence[Token], breaks: Sequence[Break], next_start_ms: float, limits: Limits
-    ) -> None:
-        self.lines = LineSetter(tokens, breaks, limits.line_columns)
-        self._tokens = tokens
-        self._breaks = breaks
-        self._limits = limits
-        self._starts: list[float] = [*(token.start_ms for token in tokens), next_start_ms]
-        self._sentences = list(accumulate((b.ends_sentence for b in breaks), initial=0))
-        overlong = (max(0, b.pause_ms - FREE_PAUSE_MS) / 1000 for b in breaks)
-        self._pauses = list(accumulate(overlong, initial=0.0))
-
-    def end_ms(self, start: int, end: int) -> int:
-        """When the cue of tokens `start` to `end` ends."""
-        spoken_to = max(token.end_ms for token in self._tokens[start:end])
-        return self._end_ms(start, end, spoken_to)
-
-    def cut(self) -> list[tuple[int, int]]:
-        """The cheapest way to cut the stretch into cues, as token ranges.
-
-        No part of a cost is negative, so the dearer parts are worked out only while the sum of the
-        cheaper ones can still win.
-        """
-        total = len(self._tokens)
-        best, came_from = [0.0, *[inf] * total], [0] * (total + 1)
-        for start in range(total):
-            if best[start] == inf:
-                continue
-            for end, lines, spoken_to in self._candidates(start):
-                cost = best[start] + self._text_cost(start, end)
-                if cost < best[end]:
-                    cost += self._time_cost(start, end, spoken_to)
-                if cost < best[end] and lines > 1:
-                    cost += self.lines.best_cost(start, end, lines)
-                if cost < best[end]:
-                    best[end], came_from[end] = cost, start
-        return self._walk_back(came_from)
-
-    def _candidates(self, start: int) -> Iterator[tuple[int, int, int]]:
-        """Cues that may begin here: where each ends, its lines, and the end of its speech.
-
-        The shortest one is always among them, even where it breaks a limit, so that there is a way
-        through any input.
-        """
-        tokens, limits = self._tokens, self._limits
-        lines, line_start, spoken_to, found = 1, start, 0, False
-        for end in range(start + 1, len(tokens) + 1):
-            if self.lines.columns(line_start, end) > limits.line_columns:
-                lines, line_start = lines + 1, end - 1
-            spoken_to = max(spoken_to, tokens[end - 1].end_ms)
-            too_long = spoken_to - tokens[start].start_ms > limits.max_duration_ms
-            if found and (lines > limits.max_lines or too_long):
-                return
-            if self._may_part(start, end):
-                found = True
-                yield end, lines, spoken_to
-
-    def _may_part(self, start: int, end: int) -> bool:
-        if end == len(self._tokens):
-            return True
-        token = self._tokens[end]
-        return bool(token.words) and token.start_ms - self._tokens[start].start_ms >= MIN_SPACING_MS
-
-    def _time_cost(self, start: int, end: int, spoken_to: int) -> float:
-        shown_ms = self._end_ms(start, end, spoken_to) - self._tokens[start].start_ms
-        hurry = self._limits.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
-        shortness = 1 - shown_ms / self._limits.min_duration_ms
-        return FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
-
-    def _text_cost(self, start: int, end: int) -> float:
-        cost = CUE_COST
-        cost += SENTENCE_INSIDE_COST * (self._sentences[end] - self._sentences[start + 1])
-        cost += PAUSE_INSIDE_COST * (self._pauses[end] - self._pauses[start + 1])
-        at_end = end == len(self._tokens)
-        if not at_end:
-            cost += self._breaks[end].cost
-        whole = self._breaks[start].ends_sentence and (at_end or self._breaks[end].ends_sentence)
-        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._limits.line_columns
-        return cost + ORPHAN_COST * (narrow and not whole)
-
-    def _end_ms(self, start: int, end: int, spoken_to: int) -> int:
-        columns = self.lines.columns(start, end)
-        return self._limits.end_ms(self._tokens[start].start_ms, spoken_to, self._starts[end], columns)
-
-    def _walk_back(self, came_from: list[int]) -> list[tuple[int, int]]:
-        ranges, end = [], len(self._tokens)
-        while end:
-            ranges.append((came_from[end], end))
-            end = came_from[end]
-        return ranges[::-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """One or more lines of text, from when to when they are shown, and the words in them."""
-
-    start_ms: int
-    end_ms: int
-    lines: tuple[str, ...]
-    words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        """The lines, joined by line breaks."""
-        return "\n".join(self.lines)
-
-    @property
-    def duration_ms(self) -> int:
-        """How long the cue is shown."""
-        return self.end_ms - self.start_ms
-
-
-def build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[Cue, ...]:
-    """Cut a transcript into cues that are in order, never overlap and never last zero time.
-
-    A cue starts when its first word does. It ends up to half a second after its last word, later
-    where it would be too short or too fast to read, earlier where the next cue needs the room. No
-    cue goes across a pause longer than the options allow. The limits on lines give way only where
-    words share one start, so that no cut is possible between them.
-    """
-    max_pause_ms = round(options.max_pause_s * 1000)
-    tokens = tokenize(transcript, max_pause_ms)
-    stretches = list(_cut_at_pauses(tokens, max_pause_ms))
-    next_starts = [*(stretch[0].start_ms for stretch in stretches[1:]), inf]
-    grammar = grammar_of(transcript.language)
-    return tuple(
-        cue
-        for stretch, next_start_ms in zip(stretches, next_starts, strict=False)
-        for cue in _build_stretch(stretch, next_start_ms, grammar, options)
-    )
-
-
-def _cut_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[Token]]:
-    stretch: list[Token] = []
-    spoken_to = 0
-    for token in tokens:
-        if stretch and token.start_ms - spoken_to > max_pause_ms:
-            yield stretch
-            stretch = []
-        stretch.append(token)
-        spoken_to = max(spoken_to, token.end_ms)
-    if stretch:
-        yield stretch
-
-
-def _build_stretch(
-    tokens: list[Token], next_start_ms: float, grammar: Grammar, options: SubtitleOptions
-) -> Iterator[Cue]:
-    profile = profile_of("".join(token.text for token in tokens), options)
-    units = split_wide(tokens, profile.line_columns)
-    stretch = Stretch(units, rate_breaks(units, grammar), next_start_ms, Limits(options, profile))
-    for start, end in stretch.cut():
-        words = tuple(word for unit in units[start:end] for word in unit.words)
-        yield Cue(
-            units[start].start_ms, stretch.end_ms(start, end), stretch.lines.set_lines(start, end), words
-        )

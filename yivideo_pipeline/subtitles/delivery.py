@@ -1,8 +1,7 @@
-"""Handing subtitles over to the person: the version edited by hand where there is one, else the machine's.
+"""Delivers subtitles to the user: the edited version where there is one, otherwise the generated one.
 
-Runs and the review page hand over by the same function. So a run never puts the machine's words where a
-person corrected them; it delivers the corrected ones, also in a format or to a folder that is asked for
-only later.
+Runs and the review page deliver by the same function. So a run never overwrites what the user corrected; it
+delivers the corrected version, also in a format or to a folder that is asked for only later.
 """
 
 from collections.abc import Mapping
@@ -19,8 +18,8 @@ from yivideo_pipeline.subtitles.writers import render
 
 
 @dataclass(frozen=True)
-class Handover:
-    """The files as the person finds them, and the edited version that stands in them, if any."""
+class DeliveredSubtitles:
+    """The files that were delivered, and the edited version in them, if any."""
 
     files: tuple[DeliveredFile, ...]
     edit: Edit | None
@@ -32,50 +31,56 @@ def title_of(video: Path) -> str:
     return "".join(char if char.isprintable() else " " for char in name)
 
 
-def hand_over(
+def deliver_subtitles(
     storage: Storage,
     subtitles: Artifact,
-    heard: Transcript,
+    transcript: Transcript,
     partition_key: str,
     video: Path,
     output_dir: str | None = None,
-) -> Handover:
-    """Write every format of a video's subtitles beside it or into a folder.
+) -> DeliveredSubtitles:
+    """Write every format of a video's subtitles beside the video or into a folder.
 
     Args:
         storage: Keeps the edited versions, and the record of what was delivered.
-        subtitles: What the subtitles stage made; it keeps the machine's version.
-        heard: The transcript that it was made of.
-        partition_key: The video's.
+        subtitles: The artifact of the subtitles stage; it holds the generated version.
+        transcript: The transcript that the subtitles were made of.
+        partition_key: The video's partition key.
         video: The video's file.
-        output_dir: Folder to write to; without it the video's own.
+        output_dir: Folder to write to; by default the video's own.
 
     Raises:
-        DiskError: the folder can't be made or written to.
+        DiskError: The folder can't be created or written to.
     """
     folder = Path(output_dir).expanduser().absolute() if output_dir else None
     language = subtitles.document["language"]
     edits = Edits(storage)
     with edits.lock(subtitles.video_hash):
         edit = edits.active(subtitles.video_hash, language)
-        data = _edited_files(subtitles, edit, heard, video) if edit else _machine_files(storage, subtitles)
+        data = (
+            _edited_files(subtitles, edit, transcript, video)
+            if edit
+            else _generated_files(storage, subtitles)
+        )
         files = tuple(
             deliver_file(storage, partition_key, video, f".{language}.{kind}", content, folder)
             for kind, content in data.items()
         )
         storage.record_delivery_folder(partition_key, str(folder) if folder else "")
-    return Handover(files, edit)
+    return DeliveredSubtitles(files, edit)
 
 
-def _machine_files(storage: Storage, subtitles: Artifact) -> Mapping[str, bytes]:
+def _generated_files(storage: Storage, subtitles: Artifact) -> Mapping[str, bytes]:
     return {_format_of(name): storage.read(subtitles, name) for name in subtitles.files}
 
 
-def _edited_files(subtitles: Artifact, edit: Edit, heard: Transcript, video: Path) -> Mapping[str, bytes]:
-    cues = time_cues(edit.cues or (), heard)
-    said = as_transcript(cues, heard)
+def _edited_files(
+    subtitles: Artifact, edit: Edit, transcript: Transcript, video: Path
+) -> Mapping[str, bytes]:
+    cues = time_cues(edit.cues or (), transcript)
+    edited = as_transcript(cues, transcript)
     kinds = [_format_of(name) for name in subtitles.files]
-    return {kind: render(cues, said, SubtitleFormat(kind), title_of(video)).encode() for kind in kinds}
+    return {kind: render(cues, edited, SubtitleFormat(kind), title_of(video)).encode() for kind in kinds}
 
 
 def _format_of(name: str) -> str:

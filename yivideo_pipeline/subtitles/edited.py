@@ -1,7 +1,8 @@
-"""Cues of which only text and times are known, such as edited ones: which words they hold, and when.
+"""Finds the words of edited cues, of which only text and times are known.
 
-Where the text is what the machine heard, its words keep their times and confidence, also in a cue that was
-moved or split. What a person typed is laid out between its neighbours: its source is `interpolated`.
+Where the text is unchanged, its words keep the times and confidence of the transcript, also in a cue that was
+moved or split. Words that the user typed are spread over the time between their neighbours; their source is
+`interpolated`.
 """
 
 from bisect import bisect_left
@@ -15,15 +16,15 @@ from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.tokens import NEVER_FIRST, NEVER_LAST, clean_text, is_sounding, is_spaceless
 
 REACH_S = 1.0
-"""How far outside of its cue a word is looked for: somebody may have moved an end."""
+"""How far outside its cue a word is searched: the user may have moved an end of the cue."""
 
 
 def time_cues(texts: Sequence[EditedCue], transcript: Transcript) -> tuple[Cue, ...]:
-    """Find the words of each cue.
+    """Return each cue with its words.
 
     Args:
         texts: The cues, in order.
-        transcript: What the machine heard.
+        transcript: The transcript of the video.
     """
     words = transcript.words
     starts = [word.start_s for word in words]
@@ -31,7 +32,7 @@ def time_cues(texts: Sequence[EditedCue], transcript: Transcript) -> tuple[Cue, 
     for place, cue in enumerate(texts):
         until_ms = texts[place + 1].start_ms if place + 1 < len(texts) else cue.end_ms + 1
         own = words[_first(starts, cue.start_ms) : _first(starts, until_ms)]
-        if not _says(own, cue.text):
+        if not _is_text_of(own, cue.text):
             reach = slice(
                 bisect_left(starts, cue.start_ms / 1000 - REACH_S),
                 bisect_left(starts, cue.end_ms / 1000 + REACH_S),
@@ -41,8 +42,8 @@ def time_cues(texts: Sequence[EditedCue], transcript: Transcript) -> tuple[Cue, 
     return tuple(cues)
 
 
-def as_transcript(cues: Sequence[Cue], heard: Transcript) -> Transcript:
-    """Return the transcript that says what the cues say: a segment a cue."""
+def as_transcript(cues: Sequence[Cue], transcript: Transcript) -> Transcript:
+    """Return the transcript with the text of the cues: a segment a cue."""
     segments = tuple(
         Segment(
             start_s=cue.start_ms / 1000,
@@ -54,22 +55,22 @@ def as_transcript(cues: Sequence[Cue], heard: Transcript) -> Transcript:
         )
         for cue in cues
     )
-    return heard.model_copy(
-        update={"segments": segments, "empty_reason": None if segments else heard.empty_reason}
+    return transcript.model_copy(
+        update={"segments": segments, "empty_reason": None if segments else transcript.empty_reason}
     )
 
 
 def clean_lines(text: str) -> str:
-    """Make typed text safe for every format: lines without control characters, none of them empty."""
+    """Return typed text that is safe for every format: non-empty lines without control characters."""
     lines = (clean_text(line).strip() for line in text.replace("\r\n", "\n").split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 def split_words(text: str) -> list[str]:
-    """Cut text into words as a recognizer gives them; joined they are the text, in one line.
+    """Split text into words as a recognizer returns them; joined they are the text, in one line.
 
-    A word carries the space before it and the punctuation after it; in scripts without spaces each
-    character is one.
+    A word includes the space before it and the punctuation after it; in scripts without spaces each character
+    is a word.
     """
     joined = ""
     for line in text.split("\n"):
@@ -97,13 +98,13 @@ def _first(starts: Sequence[float], ms: int) -> int:
     return bisect_left(starts, (ms - 0.5) / 1000)
 
 
-def _match(cue: EditedCue, heard: Sequence[Word]) -> Iterator[Word]:
-    """Yield the cue's words: those that were heard as they were heard, the others in the time between."""
+def _match(cue: EditedCue, recognized: Sequence[Word]) -> Iterator[Word]:
+    """Yield the cue's words: recognized ones unchanged, the others spread over the time between them."""
     texts = split_words(cue.text)
     blocks = SequenceMatcher(
-        None, [_bare(word.text) for word in heard], [_bare(text) for text in texts], autojunk=False
+        None, [_bare(word.text) for word in recognized], [_bare(text) for text in texts], autojunk=False
     ).get_matching_blocks()
-    known = {block.b + n: heard[block.a + n] for block in blocks for n in range(block.size)}
+    known = {block.b + n: recognized[block.a + n] for block in blocks for n in range(block.size)}
     now_s = cue.start_ms / 1000
     for is_known, group in groupby(range(len(texts)), key=known.__contains__):
         places = list(group)
@@ -114,10 +115,10 @@ def _match(cue: EditedCue, heard: Sequence[Word]) -> Iterator[Word]:
             continue
         following = known.get(places[-1] + 1)
         until_s = max(now_s, following.start_s if following else cue.end_ms / 1000)
-        yield from _lay_out([texts[place] for place in places], now_s, until_s)
+        yield from _spread([texts[place] for place in places], now_s, until_s)
 
 
-def _lay_out(texts: Sequence[str], start_s: float, end_s: float) -> Iterator[Word]:
+def _spread(texts: Sequence[str], start_s: float, end_s: float) -> Iterator[Word]:
     share_s = (end_s - start_s) / sum(map(len, texts))
     for text in texts:
         end_s = start_s + len(text) * share_s
@@ -125,13 +126,13 @@ def _lay_out(texts: Sequence[str], start_s: float, end_s: float) -> Iterator[Wor
         start_s = end_s
 
 
-def _says(words: Sequence[Word], text: str) -> bool:
+def _is_text_of(words: Sequence[Word], text: str) -> bool:
     joined = "".join(word.text for word in words)
-    # Most are the same to the letter, which is quickly seen.
+    # Most are identical, which is quick to check.
     return joined.split() == text.split() or _bare(joined) == _bare(text)
 
 
 def _bare(text: str) -> str:
-    """What is compared: small letters and digits; marks alone stay themselves."""
+    """Return what is compared: lower-case letters and digits; text of marks alone as it is."""
     kept = "".join(char for char in text.casefold() if is_sounding(char))
     return kept or "".join(text.split())

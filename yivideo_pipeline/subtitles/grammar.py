@@ -1,9 +1,8 @@
-"""Small words that tell where a line may end, language by language.
+"""Function words that show where a line may end, by language.
 
-A line reads well when it ends before a conjunction or preposition, and badly when it ends after
-one, or after a word that belongs to what follows (article, possessive, pronoun, auxiliary). The
-lists hold the frequent words; a language without a list is broken at punctuation, pauses and
-balance alone.
+A line reads well if it ends before a conjunction or preposition, and badly if it ends after one, or after a
+word that belongs to the next one (article, possessive, pronoun, auxiliary). The lists hold the frequent
+words; text in a language without lists is broken by punctuation, pauses and balance alone.
 """
 
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from dataclasses import dataclass
 class Grammar:
     """Word lists of one language, in lower case.
 
-    `conjunctions` and `prepositions` are good to break before, bad to break after. `clinging`
-    belongs to the word after it, `trailing` to the word before it.
+    Breaks are good before `conjunctions` and `prepositions`, and bad after them. `clinging` words belong to
+    the word after them, `trailing` ones to the word before them.
     """
 
     conjunctions: frozenset[str] = frozenset()
@@ -129,5 +128,5 @@ GRAMMARS: dict[str, Grammar] = {
 
 
 def grammar_of(language: str) -> Grammar:
-    """The word lists of a language code such as `en` or `pt-BR`; empty lists for one without."""
+    """Return the word lists of a language code such as `en` or `pt-BR`; empty lists if there are none."""
     return GRAMMARS.get(language.lower().replace("_", "-").split("-")[0], Grammar())

@@ -1,4 +1,4 @@
-"""How good a video's subtitles are, in numbers and in plain words."""
+"""The quality of a video's subtitles, in numbers and in plain words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ SCORE_WEIGHTS = {
     "cues_across_pauses": 20.0,
     "gaps_too_short": 10.0,
 }
-"""Points lost if every cue had the fault; by the share of cues that have it where only some do."""
+"""Points lost if every cue has the fault; otherwise by the share of cues that have it."""
 LOW_CONFIDENCE_WEIGHT = 30.0
 UNCOVERED_WEIGHT = 50.0
 
@@ -30,9 +30,9 @@ UNCOVERED_WEIGHT = 50.0
 class Quality(BaseModel):
     """Counts, shares and one score.
 
-    The score is 100, less each fault's weight (`SCORE_WEIGHTS`) times the share of cues with that
-    fault, less 30 times the share of low-confidence words, less 50 times the share of speech that
-    no word covers; never below 0. Shares are 0 to 1. Means and maxima are None without a cue.
+    The score is 100, minus the weight of each fault (`SCORE_WEIGHTS`) times the share of cues with that
+    fault, minus 30 times the share of low-confidence words, minus 50 times the share of speech that no word
+    covers; never below 0. Shares are 0 to 1. Means and maxima are None without a cue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,7 +57,7 @@ class Quality(BaseModel):
 
 
 def measure_quality(cues: Sequence[Cue], transcript: Transcript, options: SubtitleOptions) -> Quality:
-    """Measure cues against the options they were built by, and the words against the speech heard."""
+    """Measure cues by the options that they were built with, and words by the speech that was detected."""
     words = [word for word in transcript.words if word.text.strip()]
     confidences = [word.confidence for word in words]
     low_share = sum(c < LOW_CONFIDENCE for c in confidences) / len(words) if words else 0.0
@@ -93,7 +93,7 @@ def _count_faults(cues: Sequence[Cue], options: SubtitleOptions) -> dict[str, in
 
 
 def _chars_per_second(cue: Cue, options: SubtitleOptions) -> float:
-    """Characters a second; in Chinese, Japanese and Korean a narrow character counts half."""
+    """Return characters a second; in Chinese, Japanese and Korean a narrow character counts half."""
     columns_per_char = profile_of(cue.text, options).columns_per_char
     return 1000 * sum(map(count_columns, cue.lines)) / columns_per_char / max(1, cue.duration_ms)
 
@@ -118,7 +118,7 @@ def _is_across_pause(cue: Cue, max_pause_s: float) -> bool:
 
 
 def _covered_share(words: Sequence[Word], spans: Sequence[Span], max_pause_s: float) -> float:
-    """Share of the speech seconds that runs of words cover; a run bridges pauses that a cue may."""
+    """Return the share of the speech that runs of words cover; a run spans the pauses that a cue may."""
     speech_s = sum(span.end_s - span.start_s for span in spans)
     if speech_s <= 0:
         return 1.0
@@ -132,7 +132,7 @@ def _covered_share(words: Sequence[Word], spans: Sequence[Span], max_pause_s: fl
 
 
 def _shared_s(runs: Sequence[Span], spans: Sequence[Span]) -> float:
-    """Seconds in both of two sorted lists, in one pass over them."""
+    """Return the seconds that are in both of two sorted lists, in one pass over them."""
     shared_s, at = 0.0, 0
     for span in sorted(spans, key=lambda span: span.start_s):
         while at < len(runs) and runs[at].end_s <= span.start_s:
@@ -150,23 +150,23 @@ def _score(faults: dict[str, int], cues: int, low_share: float, covered: float) 
     return round(max(0.0, 100.0 - lost), 1)
 
 
-_FAULT_WORDS = {
+_FAULT_TEXTS = {
     "cues_overlapping": "overlap the next one",
-    "cues_too_fast": "are faster than can be read",
+    "cues_too_fast": "are too fast to read",
     "cues_too_short": "are shown too briefly",
     "cues_too_long": "are shown too long",
     "cues_with_long_lines": "have too long or too many lines",
-    "cues_across_pauses": "go across a long pause",
+    "cues_across_pauses": "span a long pause",
     "gaps_too_short": "are too close to the next one",
 }
 
 
 def _issues(faults: dict[str, int], cues: int, low_share: float, covered: float) -> tuple[str, ...]:
     issues = [
-        f"{faults[fault]} of {cues} cues {words}" for fault, words in _FAULT_WORDS.items() if faults[fault]
+        f"{faults[fault]} of {cues} cues {text}" for fault, text in _FAULT_TEXTS.items() if faults[fault]
     ]
     if low_share >= 0.1:
-        issues.append(f"{low_share:.0%} of the words are uncertain: a larger model may hear them better")
+        issues.append(f"{low_share:.0%} of the words are uncertain: a larger model may recognize them better")
     if covered < 0.9:
-        issues.append(f"{1 - covered:.0%} of the speech that was heard has no words")
+        issues.append(f"{1 - covered:.0%} of the detected speech has no words")
     return tuple(issues)

@@ -1,4 +1,8 @@
-"""From words to tokens: the pieces of text that stay together on a line."""
+"""Tokens, the pieces of text that stay together on a line, and the columns that text takes.
+
+A full-width character takes two columns, any other visible one takes one. Sixteen Chinese characters a line
+are thus 32 columns, and a Latin letter among them counts as half a character.
+"""
 
 import re
 import unicodedata
@@ -9,12 +13,6 @@ from itertools import pairwise
 
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
-
-# PART subtitles/script.py: How wide text is, and how fast it may be read, judged by its characters.
-#
-# Widths are columns: a full-width character takes two, any other visible one takes one. Sixteen
-# Chinese characters a line are thus 32 columns, and a Latin word among them counts half a
-# character a letter.
 
 CJK_SHARE = 0.25
 """From this share of full-width letters on, text is set by the Chinese, Japanese and Korean limits."""
@@ -33,10 +31,20 @@ _SPACELESS_RANGES = (
     (0x20000, 0x3FFFF),
 )
 
+# Kinsoku: characters that must not be first on a line, and those that must not be last.
+NEVER_FIRST = frozenset(
+    ",.!?:;%)]}…‥、。，．・：；？！％）〕］｝〉》」』】〗〙”’»"
+    "゛゜ヽヾゝゞ々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ،؛؟۔।"
+)
+NEVER_LAST = frozenset("([{（〔［｛〈《「『【〖〘“‘«¿¡$€£¥￥")
+
+_BREAK_AFTER = frozenset(" -/\\._?&=+,:;、。，！？；：")
+_DROPPED = frozenset("\ufeff\ufffe\uffff")
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The limits that a text's script sets, in columns."""
+    """The limits for the script of a text, in columns."""
 
     line_columns: int
     columns_per_second: float
@@ -45,19 +53,19 @@ class Profile:
 
 @lru_cache(maxsize=8192)
 def char_columns(char: str) -> int:
-    """Columns of one character: 0 for marks that sit on another, 2 for full width, else 1."""
+    """Return the columns of a character: 0 for combining marks, 2 for full width, else 1."""
     if unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 def count_columns(text: str) -> int:
-    """Columns of a line of text."""
+    """Return the columns of a line of text."""
     return sum(map(char_columns, text))
 
 
 def is_cjk(text: str) -> bool:
-    """Whether enough of the letters are full-width for the Chinese, Japanese, Korean limits."""
+    """Return whether enough letters are full-width for the Chinese, Japanese and Korean limits."""
     letters = [char for char in text if char.isalnum()]
     wide = sum(char_columns(char) == 2 for char in letters)
     return wide > 0 and wide >= CJK_SHARE * len(letters)
@@ -70,29 +78,18 @@ def is_spaceless(char: str) -> bool:
 
 
 def profile_of(text: str, options: SubtitleOptions) -> Profile:
-    """The limits for a text, by the script it is mostly written in."""
+    """Return the limits for a text, by the script that it is mostly written in."""
     if is_cjk(text):
         return Profile(2 * options.max_chars_per_line_cjk, 2 * options.max_chars_per_second_cjk, 2)
     return Profile(options.max_chars_per_line, options.max_chars_per_second, 1)
 
 
-# Kinsoku: what must not stand first on a line, and what must not stand last.
-NEVER_FIRST = frozenset(
-    ",.!?:;%)]}…‥、。，．・：；？！％）〕］｝〉》」』】〗〙”’»"
-    "゛゜ヽヾゝゞ々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ،؛؟۔।"
-)
-NEVER_LAST = frozenset("([{（〔［｛〈《「『【〖〘“‘«¿¡$€£¥￥")
-
-_BREAK_AFTER = frozenset(" -/\\._?&=+,:;、。，！？；：")
-_DROPPED = frozenset("\ufeff\ufffe\uffff")
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One or more words that no line break may part.
+    """One or more words that no line break may separate.
 
-    `spaced` says that a space stands before it. Times are milliseconds, each no earlier than the
-    one before. A token without words continues the one before it, which was wider than a line.
+    `spaced` says that a space precedes it. Times are milliseconds, each no earlier than the one before. A
+    token without words continues the token before it, which was wider than a line.
     """
 
     text: str
@@ -103,12 +100,12 @@ class Token:
 
     @property
     def columns(self) -> int:
-        """Columns of the text, without the space before it."""
+        """The columns of the text, without the space before it."""
         return count_columns(self.text)
 
 
 def clean_text(text: str) -> str:
-    """Make text safe for a line: any run of white space or control characters becomes one space."""
+    """Return text that is safe for a line: runs of white space and control characters become one space."""
     kept = "".join(
         " " if char.isspace() or unicodedata.category(char) in ("Cc", "Zl", "Zp") else char
         for char in text
@@ -118,28 +115,28 @@ def clean_text(text: str) -> str:
 
 
 def is_sounding(text: str) -> bool:
-    """Whether any character stands for a sound; punctuation alone takes no time."""
+    """Return whether any character stands for a sound; punctuation alone takes no time."""
     return any(unicodedata.category(char)[0] in "LNS" for char in text)
 
 
 def tokenize(transcript: Transcript, max_pause_ms: int) -> list[Token]:
-    """Glue words to tokens, in the transcript's order; a word without visible text is left out.
+    """Join words to tokens, in the transcript's order; words without visible text are left out.
 
-    Punctuation goes with its word, and letters or digits that no space parts stay together, unless
-    a pause longer than `max_pause_ms` parts them. Times are rounded to milliseconds here, once, and
-    times that run backwards are held at the latest start before them.
+    Punctuation goes with its word. Letters and digits without a space between them stay together, unless a
+    pause longer than `max_pause_ms` separates them. Times are rounded to milliseconds here, once; times that
+    run backwards are held at the latest start before them.
     """
     tokens: list[Token] = []
     for token in _single_words(transcript):
-        if tokens and _glued(tokens[-1], token, max_pause_ms):
-            tokens[-1] = _joined(tokens[-1], token)
+        if tokens and _belong_together(tokens[-1], token, max_pause_ms):
+            tokens[-1] = _join(tokens[-1], token)
         else:
             tokens.append(token)
     return tokens
 
 
 def split_wide(tokens: Sequence[Token], line_columns: int) -> list[Token]:
-    """Cut a token wider than a line (an address, a compound) into pieces that each fit one."""
+    """Cut tokens that are wider than a line (an address, a compound) into pieces that fit one."""
     units: list[Token] = []
     for token in tokens:
         pieces = _pieces(token.text, line_columns)
@@ -164,7 +161,7 @@ def _single_words(transcript: Transcript) -> Iterator[Token]:
             space, last_char = raw.endswith(" "), text[-1]
 
 
-def _glued(before: Token, after: Token, max_pause_ms: int) -> bool:
+def _belong_together(before: Token, after: Token, max_pause_ms: int) -> bool:
     if all(char in NEVER_FIRST for char in after.text):
         return True
     if after.start_ms - before.end_ms > max_pause_ms:
@@ -179,25 +176,25 @@ def _glued(before: Token, after: Token, max_pause_ms: int) -> bool:
     return not (is_spaceless(last) or is_spaceless(first))
 
 
-def _joined(before: Token, after: Token) -> Token:
+def _join(before: Token, after: Token) -> Token:
     text = f"{before.text}{' ' if after.spaced else ''}{after.text}"
     end_ms = max(before.end_ms, after.end_ms) if is_sounding(after.text) else before.end_ms
     return Token(text, before.spaced, before.start_ms, end_ms, before.words + after.words)
 
 
 def _pieces(text: str, line_columns: int) -> list[tuple[str, bool]]:
-    """Pieces of a text that each fit a line, and whether a space stood before each."""
+    """Return pieces of a text that each fit a line, and whether a space precedes each."""
     pieces, spaced = [], False
     while count_columns(text) > line_columns:
-        cut = _cut_place(text, line_columns)
+        cut = _cut_index(text, line_columns)
         pieces.append((text[:cut].strip(), spaced))
         spaced = " " in text[cut - 1 : cut + 1]
         text = text[cut:].strip()
     return [*pieces, (text, spaced)]
 
 
-def _cut_place(text: str, line_columns: int) -> int:
-    """Where to cut: after a mark in the later half of what fits, else by kinsoku, else anywhere."""
+def _cut_index(text: str, line_columns: int) -> int:
+    """Return where to cut: after a mark in the later half of what fits, else by kinsoku, else anywhere."""
     columns, whole, tidy, marked = 0, 1, 0, 0
     for index, (char, following) in enumerate(pairwise(text), 1):
         columns += char_columns(char)

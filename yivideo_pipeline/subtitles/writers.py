@@ -1,4 +1,15 @@
-"""The subtitle formats, each a function from cues to the text of a file."""
+"""The subtitle formats, each a function from cues to the text of a file.
+
+SRT, WebVTT and ASS are laid out by pysubs2, except for two things. Its clocks stop at 99 h 59 min (SRT,
+WebVTT) and 9 h 59 min (ASS), so each format here writes its own. And it has no way to mark text as text: what
+a player would take for markup is neutralised here, with WebVTT's own escapes, else by an invisible U+2060
+WORD JOINER in the middle of the mark, which players show as nothing.
+
+TTML is written in the IMSC 1 text profile, which broadcasters' and web players read. pysubs2's writer leaves
+out the language, the region and the time base that the profile asks for, so this one uses `xml.etree`.
+
+JSON and plain text hold the transcript, whatever the cues.
+"""
 
 import io
 import json
@@ -21,19 +32,61 @@ from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.grammar import grammar_of
 from yivideo_pipeline.subtitles.tokens import tokenize
 
-# PART subtitles/timed_text.py: SRT, WebVTT and ASS, through pysubs2.
-#
-# pysubs2 lays the files out; two things are ours. Its clocks stop at 99 h 59 min (SRT, WebVTT) and
-# 9 h 59 min (ASS), so each format here writes its own. And it has no way to say that text is text:
-# what a player would take for markup is neutralised here, with WebVTT's own escapes, else by an
-# invisible U+2060 WORD JOINER in the middle of the mark, which players show as nothing.
-
 WORD_JOINER = "\u2060"
 
 _SRT_TAG = re.compile(r"<(?=\s*/?\s*[A-Za-z!?])")
 _CLOCK = re.compile(r"(?<=:\d)(?=[.,]\d)|(?<=:\d\d)(?=[.,]\d)")
 _ASS_BRACES = str.maketrans("{}", "｛｝")
 _PLAY_RES = {"PlayResX": "1920", "PlayResY": "1080"}
+
+_ROOT = {
+    "xmlns": "http://www.w3.org/ns/ttml",
+    "xmlns:ttm": "http://www.w3.org/ns/ttml#metadata",
+    "xmlns:ttp": "http://www.w3.org/ns/ttml#parameter",
+    "xmlns:tts": "http://www.w3.org/ns/ttml#styling",
+    "ttp:timeBase": "media",
+    "ttp:profile": "http://www.w3.org/ns/ttml/profile/imsc1/text",
+}
+_STYLE = {
+    "xml:id": "text",
+    "tts:color": "white",
+    "tts:fontFamily": "proportionalSansSerif",
+    "tts:fontSize": "100%",
+    "tts:lineHeight": "125%",
+    "tts:textAlign": "center",
+    "tts:textOutline": "black 5%",
+}
+_REGION = {
+    "xml:id": "bottom",
+    "tts:origin": "10% 80%",
+    "tts:extent": "80% 15%",
+    "tts:displayAlign": "after",
+    "tts:overflow": "visible",
+}
+
+PARAGRAPH_PAUSE_MS = 2000
+"""A longer pause starts a new line of plain text, even within a sentence."""
+
+Writer = Callable[[Sequence[Cue], Transcript, str | None], str]
+"""Takes the cues, the transcript and a title; returns the whole text of the file."""
+
+
+def render(
+    cues: Sequence[Cue], transcript: Transcript, format: SubtitleFormat, title: str | None = None
+) -> str:
+    """Return the text of a subtitle file: of the cues or, for JSON and TXT, of the transcript.
+
+    The text ends in a line break and has no byte order mark; write it as UTF-8. Without cues it is a valid
+    file of its format: for SRT and TXT an empty one. Words such as `<i>`, `{\\an8}` or `-->` are written as
+    text, never as markup.
+
+    Args:
+        cues: The cues, as from `build_cues`.
+        transcript: The transcript that they were made of.
+        format: The format to write.
+        title: The video's title, for the formats that have one (ASS, TTML).
+    """
+    return WRITERS[format](cues, transcript, title)
 
 
 class _Srt(SubripFormat):
@@ -57,17 +110,17 @@ class _Ass(SubstationFormat):
 
 
 def render_srt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """SubRip: numbered cues, exact milliseconds."""
+    """Return SubRip: numbered cues, exact milliseconds."""
     return _render(_Srt, "srt", _collect(cues, _escape_srt), keep_ssa_tags=True)
 
 
 def render_vtt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """WebVTT: its header, cues with hours always written, `&`, `<` and `>` escaped."""
+    """Return WebVTT: its header, cues that always have hours, `&`, `<` and `>` escaped."""
     return _render(_Vtt, "vtt", _collect(cues, _escape_vtt), keep_ssa_tags=True)
 
 
 def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
+    """Return Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
 
     Its clock has hundredths of a second; both ends are rounded alike, so no cue overlaps the next.
     Braces become full-width ones, since no player agrees with another on how to escape them.
@@ -98,7 +151,7 @@ def _render(layout: type[FormatBase], name: str, subs: SSAFile, **options: objec
 
 
 def _escape_shared(line: str) -> str:
-    """Part what pysubs2 itself acts on: its escapes, and clocks, two of which it reads as a timing line."""
+    """Neutralise what pysubs2 itself acts on: its escapes, and clocks, two of which it reads as timing."""
     return _CLOCK.sub(WORD_JOINER, line.replace("\\", f"\\{WORD_JOINER}"))
 
 
@@ -115,39 +168,8 @@ def _escape_ass(line: str) -> str:
     return _escape_shared(line).translate(_ASS_BRACES)
 
 
-# PART subtitles/ttml.py: TTML in the IMSC 1 text profile, which broadcasters' and web players read.
-#
-# pysubs2's writer leaves out the language, the region and the time base that the profile asks for,
-# so this one is ours, on `xml.etree`.
-
-_ROOT = {
-    "xmlns": "http://www.w3.org/ns/ttml",
-    "xmlns:ttm": "http://www.w3.org/ns/ttml#metadata",
-    "xmlns:ttp": "http://www.w3.org/ns/ttml#parameter",
-    "xmlns:tts": "http://www.w3.org/ns/ttml#styling",
-    "ttp:timeBase": "media",
-    "ttp:profile": "http://www.w3.org/ns/ttml/profile/imsc1/text",
-}
-_STYLE = {
-    "xml:id": "text",
-    "tts:color": "white",
-    "tts:fontFamily": "proportionalSansSerif",
-    "tts:fontSize": "100%",
-    "tts:lineHeight": "125%",
-    "tts:textAlign": "center",
-    "tts:textOutline": "black 5%",
-}
-_REGION = {
-    "xml:id": "bottom",
-    "tts:origin": "10% 80%",
-    "tts:extent": "80% 15%",
-    "tts:displayAlign": "after",
-    "tts:overflow": "visible",
-}
-
-
 def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """One paragraph a cue, centred in a region at the bottom, on the video's own clock."""
+    """Return TTML: one paragraph a cue, centred in a region at the bottom, on the video's own clock."""
     root = ET.Element("tt", {**_ROOT, "xml:lang": transcript.language})
     head = ET.SubElement(root, "head")
     if title:
@@ -174,19 +196,13 @@ def _clock(ms: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
-# PART subtitles/documents.py: The transcript as a document: WhisperX's JSON, and plain text to read.
-
-PARAGRAPH_PAUSE_MS = 2000
-"""A longer pause begins a new line of plain text, whether or not a sentence has ended."""
-
-
 def render_json(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """JSON in WhisperX's shape, as `speech.whisperx_shape` makes it."""
+    """Return the transcript as JSON in WhisperX's shape (`speech.contract.to_whisperx`)."""
     return json.dumps(to_whisperx(transcript), ensure_ascii=False) + "\n"
 
 
 def render_txt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """Plain text, a sentence a line."""
+    """Return the transcript as plain text, a sentence a line."""
     return "".join(f"{sentence}\n" for sentence in _sentences(transcript))
 
 
@@ -203,9 +219,6 @@ def _sentences(transcript: Transcript) -> Iterator[str]:
             sentence = ""
 
 
-Writer = Callable[[Sequence[Cue], Transcript, str | None], str]
-"""Takes the cues, the transcript and a title; gives the file's whole text."""
-
 WRITERS: dict[SubtitleFormat, Writer] = {
     SubtitleFormat.SRT: render_srt,
     SubtitleFormat.VTT: render_vtt,
@@ -214,21 +227,3 @@ WRITERS: dict[SubtitleFormat, Writer] = {
     SubtitleFormat.JSON: render_json,
     SubtitleFormat.TXT: render_txt,
 }
-
-
-def render(
-    cues: Sequence[Cue], transcript: Transcript, format: SubtitleFormat, title: str | None = None
-) -> str:
-    """Write cues, or for JSON and TXT the transcript, as the text of a subtitle file.
-
-    The text ends in a line break and has no byte order mark; write it as UTF-8. Without a cue it is
-    a valid file of its format without cues: for SRT and TXT an empty one. What a recognizer heard
-    as `<i>`, `{\\an8}` or `-->` comes out as text, never as markup.
-
-    Args:
-        cues: As `build_cues` made them.
-        transcript: What they were made of.
-        format: The format to write.
-        title: The video's title, for the formats that hold one (ASS, TTML).
-    """
-    return WRITERS[format](cues, transcript, title)

@@ -1,7 +1,6 @@
 import json
 
-from make_transcript import make_transcript, make_word, speak
-
+from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.writers import render

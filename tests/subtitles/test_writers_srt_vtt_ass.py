@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pysubs2
 import pytest
-from make_transcript import make_transcript, make_word, speak
 
+from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.writers import WORD_JOINER, WRITERS, render

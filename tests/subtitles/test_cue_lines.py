@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-from make_transcript import make_transcript, make_word, speak
 
+from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.subtitles.cues import build_cues
 

@@ -1,7 +1,7 @@
 """Stand-ins for the speech models: the same sound and options give the same words, without weights.
 
-`FakeEngine` keeps the `SpeechEngine` protocol; `FakeSpeech` is the Dagster resource around it, which
-counts how often a model would have been loaded and can be told to fail.
+`FakeEngine` implements the `SpeechEngine` protocol; `FakeSpeech` is the Dagster resource around it, which counts
+how often a model would have been loaded and can be made to fail.
 """
 
 from collections.abc import Generator, Iterator
@@ -25,7 +25,7 @@ VOCABULARY = {
 
 
 class FakeEngine:
-    """Hears a word every 0.5 s, from the first to the last loud sample."""
+    """Recognizes a word every 0.5 s, from the first to the last loud sample."""
 
     def __init__(self, options: SpeechOptions) -> None:
         self._options = options
@@ -73,7 +73,7 @@ class FakeEngine:
         if progress:
             progress(0.5)
         segments = tuple(
-            segment.model_copy(update={"words": tuple(_shift(word) for word in segment.words)})
+            segment.model_copy(update={"words": tuple(shift_word(word) for word in segment.words)})
             for segment in transcript.segments
         )
         return transcript.model_copy(update={"segments": segments})
@@ -88,7 +88,6 @@ class FakeSpeech:
 
     fail_with: list[BaseException] = field(default_factory=list)
     loads: int = 0
-    transcribed: int = 0
     weights: str = REVISION
 
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
@@ -138,5 +137,5 @@ def _segment(words: tuple[Word, ...]) -> Segment:
     )
 
 
-def _shift(word: Word) -> Word:
+def shift_word(word: Word) -> Word:
     return word.model_copy(update={"end_s": word.end_s + 0.05, "source": "aligned"})
