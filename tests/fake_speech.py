@@ -1,7 +1,7 @@
 """Stand-ins for the speech models: the same sound and options give the same words, without weights.
 
-`FakeEngine` implements the `SpeechEngine` protocol; `FakeSpeech` is the Dagster resource around it, which counts
-how often a model would have been loaded and can be made to fail.
+`FakeEngine` implements the `SpeechEngine` protocol; `FakeSpeech` is the Dagster resource around it, which
+counts how often a model would have been loaded and can be made to fail.
 """
 
 from collections.abc import Generator, Iterator
