@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
-from yivideo_pipeline.service.performance.system import MB, read_daemons, read_gpu, read_memory, read_runs
+from yivideo_pipeline.service.performance.system import MB, read_daemons, read_gpu, read_memory, count_runs
 from yivideo_pipeline.speech.batching import batch_sizes
 from yivideo_pipeline.speech.manager import ModelManager
 
@@ -179,7 +179,7 @@ class Gauges(Collector):
 
     def _dagster(self) -> Iterator[Metric]:
         runs = GaugeMetricFamily("yivideo_runs", "Dagster's runs, by state", labels=["state"])
-        if counts := read_runs(self._instance):
+        if counts := count_runs(self._instance):
             runs.add_metric(["queued"], counts.queued)
             runs.add_metric(["running"], counts.running)
         yield runs

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.errors import ErrorResponse, Refused, describe_error
-from yivideo_pipeline.service.performance.monitor import Performance
+from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
 from yivideo_pipeline.service.performance.operations import REQUESTS
 from yivideo_pipeline.service.request_outcome import RequestOutcome, start_outcome
 from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
@@ -208,7 +208,7 @@ class Metering:
         performance: Receives the counts and the samples.
     """
 
-    def __init__(self, app: ASGIApp, performance: Performance) -> None:
+    def __init__(self, app: ASGIApp, performance: PerformanceMonitor) -> None:
         self._app = app
         self._performance = performance
 

@@ -10,7 +10,7 @@ from tests.service.logged_work import wait_for
 from tests.service.server import run_server
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.service_samples import MachineSample
-from yivideo_pipeline.service.performance.alerts import AlertBook, find
+from yivideo_pipeline.service.performance.alerts import AlertBook, check_thresholds
 from yivideo_pipeline.settings.sections import AlertSettings
 
 API = "/api/v1/performance"
@@ -47,10 +47,10 @@ def test_an_alert_starts_once_and_ends_once_also_over_restarts(tmp_path, model_d
     with run_server(home, model_dir, None, **{LIMIT: "100"}) as server, server.client() as client:
         wait_for(lambda: alerts(client) == [])
         wait_for(lambda: len(notices(ledger)) == 2)
-    assert notices(ledger)[0].startswith("Alert: Memory is used to")
+    assert notices(ledger)[0].startswith("Alert: Memory use is")
     assert notices(ledger)[1] == "Alert over: memory"
     log = (home / "logs" / "yivideo.log").read_text()
-    assert log.count("alert memory: Memory is used") == 1
+    assert log.count("alert memory: Memory use is") == 1
     assert log.count("alert memory is over") == 1
 
 
@@ -61,7 +61,7 @@ def works(*walls: float, failed: int = 0, kind: str = "memory") -> pd.DataFrame:
 
 
 def names(*args) -> list[str]:
-    return [finding.name for finding in find(*args, AlertSettings())]
+    return [finding.name for finding in check_thresholds(*args, AlertSettings())]
 
 
 def test_each_threshold_has_its_alert():
@@ -90,8 +90,8 @@ def test_a_moments_peak_of_memory_is_no_alert():
 def test_an_alert_that_comes_again_is_told_again(tmp_path, caplog):
     ledger = open_ledger(tmp_path)
     book = AlertBook(lambda: ledger)
-    finding = find(works(*[1000.0] * 5), [], AlertSettings())
+    finding = check_thresholds(works(*[1000.0] * 5), [], AlertSettings())
     for found in (finding, finding, [], [], finding):
         book.update(found)
     assert [subject.split(":")[0] for subject in notices(ledger)] == ["Alert", "Alert over", "Alert"]
-    assert book.standing()[0].value == pytest.approx(1000.0)
+    assert book.active()[0].value == pytest.approx(1000.0)

@@ -1,1 +1,1 @@
-"""Performance: what the work of runs and requests cost, how it goes now, and when somebody should look."""
+"""Performance: what runs and requests cost, how the system is now, and when the user should act."""

@@ -1,10 +1,10 @@
-"""Performance in one hand: the history, the live counters, the alerts, and the look around every minute."""
+"""The monitor of the performance: the history, the counters, the alerts, and a check every minute."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -14,23 +14,23 @@ from yivideo_pipeline.ledger.service_samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.metrics import Counters
-from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, find
+from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, check_thresholds
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
-from yivideo_pipeline.service.performance.system import MB, read_gpu, read_memory, read_runs
+from yivideo_pipeline.service.performance.system import MB, count_runs, read_gpu, read_memory
 from yivideo_pipeline.service.request_outcome import RequestOutcome
 from yivideo_pipeline.settings.sections import AlertSettings
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 60.0
-FIRST_LOOK_S = 5.0
-"""After the start: then there are requests to be answered first."""
+CHECK_EVERY_S = 60.0
+FIRST_CHECK_AFTER_S = 5.0
+"""The first requests after the start come before the first check."""
 
 
-class Performance:
-    """What the service knows of how work goes.
+class PerformanceMonitor:
+    """What the service knows about the performance of the pipeline and its own.
 
     Args:
         home: The home folder.
@@ -52,24 +52,24 @@ class Performance:
         self.counters = Counters()
         self.history = History(home, ledger, self.counters.count_stages)
         self.alerts = AlertBook(ledger)
-        # One thread of its own: neither may it wait for requests in the server's pool, nor they for it.
+        # A thread of its own, so that checks and the requests in the server's pool never wait for each other.
         self._thread = ThreadPoolExecutor(1, "performance")
 
     def record(self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float) -> None:
-        """Keep what a recognition over HTTP cost; returns at once."""
-        at = time.time()
-        self._thread.submit(self._keep, operation, outcome, is_answered, wall_s, at).add_done_callback(_tell)
+        """Store a sample of a request for recognition; returns at once."""
+        stored = self._thread.submit(self._store, operation, outcome, is_answered, wall_s, time.time())
+        stored.add_done_callback(_log_error)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Take a sample of the machine, and start and end alerts."""
         now, settings, ledger = time.time(), self._settings(), self._ledger()
-        gpu, runs, memory = read_gpu(), read_runs(self.history.instance()), read_memory()
+        gpu, runs, memory = read_gpu(), count_runs(self.history.instance()), read_memory()
         ledger.machine.add(
             MachineSample(
                 at=now,
                 memory_pct=memory.used_pct,
                 rss_mb=memory.service_mb,
-                cpu_pct=psutil.cpu_percent(),  # since the last look
+                cpu_pct=psutil.cpu_percent(),  # since the last check
                 gpu_memory_pct=gpu.memory_used_pct if gpu else None,
                 gpu_utilization_pct=gpu.utilization_pct if gpu else None,
                 queued=runs.queued if runs else None,
@@ -79,28 +79,30 @@ class Performance:
         )
         window = Window(now - 3600 * settings.hours, now + 1)
         with self.history.tables(-1) as tables:
-            works = within(tables.operations(None), window)
+            operations = within(tables.operations(None), window)
             machine = ledger.machine.since(now - 60 * MACHINE_MINUTES)
-            self.alerts.update(find(works, machine, settings))
+            self.alerts.update(check_thresholds(operations, machine, settings))
 
     async def watch(self) -> None:
-        """Look around every minute until it is cancelled; what fails is logged, and tried again."""
+        """Check every minute until cancelled; a check that fails is logged."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(FIRST_LOOK_S)
+        await asyncio.sleep(FIRST_CHECK_AFTER_S)
         while True:
             try:
-                await loop.run_in_executor(self._thread, self.look)
-            except Exception:  # the disk is full, or Dagster writes for long: the next look may succeed
-                log.exception("could not look at the performance; tried again in %d s", LOOK_S)
-            await asyncio.sleep(LOOK_S)
+                await loop.run_in_executor(self._thread, self.check)
+            except Exception:  # a full disk, or a locked database: the next check may succeed
+                log.exception("The performance check failed; the next one is in %d s", CHECK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
 
     def close(self) -> None:
-        """Write what is to be kept, and close all."""
+        """Store the samples that are left, and close everything."""
         self.history.end_reading()
         self._thread.shutdown()
         self.history.close()
 
-    def _keep(self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float, at: float) -> None:
+    def _store(
+        self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float, at: float
+    ) -> None:
         gpu = read_gpu()
         self._ledger().requests.add(
             RequestSample(
@@ -118,6 +120,6 @@ class Performance:
         )
 
 
-def _tell(done) -> None:  # noqa: ANN001 - a future
-    if error := done.exception():
-        log.error("a sample of a request was not kept", exc_info=error)
+def _log_error(stored: Future[None]) -> None:
+    if error := stored.exception():
+        log.error("A sample of a request was not stored", exc_info=error)

@@ -1,4 +1,7 @@
-"""The health of the whole: this machine, Dagster's queue and daemon, the service's places and model."""
+"""The health of the system as it is now: the machine, Dagster's queue and daemons, the service and its model.
+
+Values that can't be known are null, and `reasons` says why.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,23 +19,27 @@ from yivideo_pipeline.speech.manager import ModelManager
 if TYPE_CHECKING:
     import dagster as dg
 
-# PART service/performance/machine.py: This machine as it is now: processor, memory, disk, GPU; what can't be known is null, with the reason.
-
 MB = 2**20
-GLANCE_S = 0.1
-"""Processor use is told of so long a moment."""
+CPU_SAMPLE_S = 0.1
+"""CPU use is measured over this time."""
+MIN_FREE_MB = 1024
+
+NO_INSTANCE = "Dagster has no instance here yet; start `yivideo up`"
+NO_DAEMON = "The daemon has never run; start `yivideo up`"
+NO_GPU = "NVIDIA's driver reports no GPU"
+NO_FOLDER = "The folder does not exist on this machine"
 
 
-class Cpu(BaseModel):
-    """Processors; `used_pct` is of all of them."""
+class CpuHealth(BaseModel):
+    """The processors; `used_pct` is of all of them together."""
 
     used_pct: float
-    cores: int | None = Field(description="That may be used here, by the container's limit too")
-    load_1m: float | None = Field(description="Mean number of processes that wanted to run, last minute")
+    cores: int | None = Field(description="Usable here, within the container's limit")
+    load_1m: float | None = Field(description="Mean number of runnable processes, last minute")
 
 
-class Memory(BaseModel):
-    """Memory of the machine, or of the container where it has less; in MB of 2**20 bytes."""
+class MemoryHealth(BaseModel):
+    """Memory of the machine, or of the container if it has less; in MB of 2**20 bytes."""
 
     total_mb: float
     available_mb: float
@@ -40,16 +47,16 @@ class Memory(BaseModel):
     service_mb: float = Field(description="Of the service itself")
 
 
-class Disk(BaseModel):
-    """The file system of one of our folders; in MB of 2**20 bytes."""
+class DiskHealth(BaseModel):
+    """The file system of one folder; in MB of 2**20 bytes."""
 
     total_mb: float
     free_mb: float
     used_pct: float
 
 
-class Gpu(BaseModel):
-    """The GPU that CUDA calls the first one; null where it does not say."""
+class GpuHealth(BaseModel):
+    """CUDA's first GPU; null for what its driver does not report."""
 
     utilization_pct: float | None
     memory_used_mb: float | None
@@ -60,75 +67,19 @@ class Gpu(BaseModel):
     temperature_c: float | None
 
 
-def read_cpu() -> Cpu:
-    """Return the use of the processors in a moment; takes that moment."""
-    return Cpu(
-        used_pct=psutil.cpu_percent(GLANCE_S),
-        cores=host.count_cores(),
-        load_1m=round(psutil.getloadavg()[0], 2),
-    )
-
-
-def read_memory() -> Memory:
-    """Return what memory there is and how much of it is used."""
-    memory = host.read_memory()
-    return Memory(
-        total_mb=round(memory.total_bytes / MB, 1),
-        available_mb=round(memory.available_bytes / MB, 1),
-        used_pct=round(memory.used_pct, 2),
-        service_mb=round(host.read_process_memory_bytes() / MB, 1),
-    )
-
-
-def read_disk(folder: Path) -> Disk | None:
-    """Return the room on a folder's file system; None where it can't be looked at."""
-    try:
-        space = host.read_disk(folder)
-    except OSError:
-        return None
-    return Disk(
-        total_mb=round(space.total_bytes / MB, 1),
-        free_mb=round(space.free_bytes / MB, 1),
-        used_pct=round(space.used_pct, 2),
-    )
-
-
-def read_gpu() -> Gpu | None:
-    """Return what the GPU says; None where there is none, or its driver has failed."""
-    reading = read_first_gpu()
-    if reading is None:
-        return None
-    used, total = reading.device_memory_mb, reading.device_memory_total_mb
-    return Gpu(
-        utilization_pct=reading.utilization_pct,
-        memory_used_mb=used,
-        memory_total_mb=total,
-        memory_used_pct=round(100 * used / total, 2) if used is not None and total else None,
-        service_memory_mb=reading.process_memory_mb,
-        power_w=reading.power_w,
-        temperature_c=reading.temperature_c,
-    )
-
-
-NO_INSTANCE = "Dagster has no instance here yet; start `yivideo up`"
-NO_BEAT = "The daemon has never run; start `yivideo up`"
-NO_GPU = "No GPU that NVIDIA's driver tells of"
-NO_FOLDER = "The folder is not there, or not on this machine"
-
-
-class Runs(BaseModel):
-    """Dagster's runs."""
+class RunCounts(BaseModel):
+    """The number of Dagster's runs that wait, and of those under way."""
 
     queued: int
     running: int
 
 
-class Daemon(BaseModel):
+class DaemonHealth(BaseModel):
     """One part of Dagster's daemon."""
 
     name: str
     heartbeat_age_s: float
-    healthy: bool = Field(description="Heard of within two minutes, and without an error")
+    healthy: bool = Field(description="A heartbeat within two minutes, and no error")
     errors: list[str]
 
 
@@ -146,17 +97,17 @@ class ServiceHealth(BaseModel):
 
 
 class SystemHealth(BaseModel):
-    """All of it; what can't be known is null, and `reasons` says why, by the field's name."""
+    """The whole system; `reasons` says by the field's name why a value is null."""
 
     at: str
-    status: str = Field(description="ok; degraded: something in `problems`")
+    status: str = Field(description="ok, or degraded if there are `problems`")
     problems: list[str]
-    cpu: Cpu
-    memory: Memory
-    disks: dict[str, Disk | None] = Field(description="By what is kept there")
-    gpu: Gpu | None
-    queue: Runs | None
-    daemons: list[Daemon] | None
+    cpu: CpuHealth
+    memory: MemoryHealth
+    disks: dict[str, DiskHealth | None] = Field(description="By what is kept there")
+    gpu: GpuHealth | None
+    queue: RunCounts | None
+    daemons: list[DaemonHealth] | None
     service: ServiceHealth
     reasons: dict[str, str]
 
@@ -168,25 +119,25 @@ def read_system(
     max_memory_pct: float,
     now: float,
 ) -> SystemHealth:
-    """Return the health of the machine, of Dagster and of the service, as they are now.
+    """Return the health of the machine, of Dagster and of the service.
 
     Args:
         service: As `describe_service` returns it.
-        instance: Dagster's instance; None where there is none yet.
+        instance: Dagster's instance; None if there is none yet.
         folders: The folders whose disks are reported, by what is kept there.
         max_memory_pct: Memory use above this is a problem.
         now: Unix time.
     """
-    gpu, disks, daemons = read_gpu(), _disks(folders), read_daemons(instance)
-    memory = read_memory()
+    gpu, daemons, memory = read_gpu(), read_daemons(instance), read_memory()
+    disks = {name: read_disk(folder) for name, folder in folders.items()}
     reasons = {f"disks.{name}": NO_FOLDER for name, disk in disks.items() if disk is None}
     if gpu is None:
         reasons["gpu"] = NO_GPU
     if instance is None:
         reasons["queue"] = reasons["daemons"] = NO_INSTANCE
     elif not daemons:
-        reasons["daemons"] = NO_BEAT
-    problems = _problems(memory, max_memory_pct, disks, daemons, service)
+        reasons["daemons"] = NO_DAEMON
+    problems = _problems_of(memory, max_memory_pct, disks, daemons, service)
     return SystemHealth(
         at=iso(now),
         status="degraded" if problems else "ok",
@@ -195,37 +146,11 @@ def read_system(
         memory=memory,
         disks=disks,
         gpu=gpu,
-        queue=read_runs(instance),
+        queue=count_runs(instance),
         daemons=daemons or None,
         service=service,
         reasons=reasons,
     )
-
-
-def read_runs(instance: "dg.DagsterInstance | None") -> Runs | None:
-    """Return Dagster's queue; None without an instance."""
-    if instance is None:
-        return None
-    from yivideo_pipeline.history.instance import read_queue
-
-    queue = read_queue(instance)
-    return Runs(queued=queue.queued, running=queue.running)
-
-
-def read_daemons(instance: "dg.DagsterInstance | None") -> list[Daemon]:
-    """Return the parts of Dagster's daemon that have ever run."""
-    if instance is None:
-        return []
-    from yivideo_pipeline.history.instance import read_heartbeats
-
-    return [
-        Daemon(name=beat.daemon, heartbeat_age_s=beat.age_s, healthy=beat.healthy, errors=list(beat.errors))
-        for beat in read_heartbeats(instance)
-    ]
-
-
-def _disks(folders: Mapping[str, Path]) -> dict[str, Disk | None]:
-    return {name: read_disk(folder) for name, folder in folders.items()}
 
 
 def describe_service(manager: ModelManager, admission: Admission, uptime_s: float) -> ServiceHealth:
@@ -243,24 +168,99 @@ def describe_service(manager: ModelManager, admission: Admission, uptime_s: floa
     )
 
 
-def _problems(
-    memory: Memory,
+def read_cpu() -> CpuHealth:
+    """Measure the use of the processors; this takes `CPU_SAMPLE_S`."""
+    return CpuHealth(
+        used_pct=psutil.cpu_percent(CPU_SAMPLE_S),
+        cores=host.count_cores(),
+        load_1m=round(psutil.getloadavg()[0], 2),
+    )
+
+
+def read_memory() -> MemoryHealth:
+    """Return how much memory there is, and how much of it is used."""
+    memory = host.read_memory()
+    return MemoryHealth(
+        total_mb=round(memory.total_bytes / MB, 1),
+        available_mb=round(memory.available_bytes / MB, 1),
+        used_pct=round(memory.used_pct, 2),
+        service_mb=round(host.read_process_memory_bytes() / MB, 1),
+    )
+
+
+def read_disk(folder: Path) -> DiskHealth | None:
+    """Return the space on a folder's file system; None if it can't be read."""
+    try:
+        space = host.read_disk(folder)
+    except OSError:
+        return None
+    return DiskHealth(
+        total_mb=round(space.total_bytes / MB, 1),
+        free_mb=round(space.free_bytes / MB, 1),
+        used_pct=round(space.used_pct, 2),
+    )
+
+
+def read_gpu() -> GpuHealth | None:
+    """Return what the GPU's driver reports; None if there is no GPU, or the driver has failed."""
+    reading = read_first_gpu()
+    if reading is None:
+        return None
+    used, total = reading.device_memory_mb, reading.device_memory_total_mb
+    return GpuHealth(
+        utilization_pct=reading.utilization_pct,
+        memory_used_mb=used,
+        memory_total_mb=total,
+        memory_used_pct=round(100 * used / total, 2) if used is not None and total else None,
+        service_memory_mb=reading.process_memory_mb,
+        power_w=reading.power_w,
+        temperature_c=reading.temperature_c,
+    )
+
+
+def count_runs(instance: "dg.DagsterInstance | None") -> RunCounts | None:
+    """Count Dagster's runs; None without an instance."""
+    if instance is None:
+        return None
+    from yivideo_pipeline.history.instance import read_queue
+
+    queue = read_queue(instance)
+    return RunCounts(queued=queue.queued, running=queue.running)
+
+
+def read_daemons(instance: "dg.DagsterInstance | None") -> list[DaemonHealth]:
+    """Return the parts of Dagster's daemon that have ever run."""
+    if instance is None:
+        return []
+    from yivideo_pipeline.history.instance import read_heartbeats
+
+    return [
+        DaemonHealth(
+            name=beat.daemon, heartbeat_age_s=beat.age_s, healthy=beat.healthy, errors=list(beat.errors)
+        )
+        for beat in read_heartbeats(instance)
+    ]
+
+
+def _problems_of(
+    memory: MemoryHealth,
     max_memory_pct: float,
-    disks: dict[str, Disk | None],
-    daemons: list[Daemon],
+    disks: Mapping[str, DiskHealth | None],
+    daemons: list[DaemonHealth],
     service: ServiceHealth,
 ) -> list[str]:
-    found = []
+    problems = []
     if memory.used_pct > max_memory_pct:
-        found.append(f"Memory is used to {memory.used_pct:.0f}%")
-    found += [
-        f"The disk of {name} has {disk.free_mb / 1024:.1f} GB left"
+        problems.append(f"{memory.used_pct:.0f}% of the memory is in use")
+    problems += [
+        f"Only {disk.free_mb / 1024:.1f} GB are free on the disk of {name}"
         for name, disk in disks.items()
-        if disk and disk.free_mb < 1024
+        if disk and disk.free_mb < MIN_FREE_MB
     ]
-    late = [daemon.name for daemon in daemons if not daemon.healthy]
-    if late:
-        found.append(f"Dagster's daemon is silent or in trouble: {', '.join(late)}; is `yivideo up` running?")
+    unhealthy = [daemon.name for daemon in daemons if not daemon.healthy]
+    if unhealthy:
+        names = ", ".join(unhealthy)
+        problems.append(f"Dagster's daemon does not respond or reports errors: {names}; run `yivideo up`")
     if service.last_error:
-        found.append(f"The model's last load or call failed: {service.last_error}")
-    return found
+        problems.append(f"The last load or call of the model failed: {service.last_error}")
+    return problems

@@ -75,7 +75,7 @@ def metrics(shared: Shared) -> Response:
             shared.admission,
             shared.models.manager,
             performance.history.instance(),
-            performance.alerts.standing(),
+            performance.alerts.active(),
         )
     )
     text = generate_latest(performance.counters.registry) + generate_latest(gauges)
