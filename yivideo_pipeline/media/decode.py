@@ -4,8 +4,11 @@ Packets are read one by one (`_Reading`), placed at the times that their timesta
 mixed to mono by libavfilter (`Downmix`).
 """
 
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,9 +20,12 @@ from av.filter import Graph
 from av.packet import Packet
 
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
-from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header, write_wav
 from yivideo_pipeline.media.container import open_media
-from yivideo_pipeline.media.probe import StreamInfo, presentation_start_s
+from yivideo_pipeline.media.probe import StreamInfo, choose_audio_stream, presentation_start_s, probe
+
+AudioInput = np.ndarray | str | PathLike[str]
+"""Mono 16 kHz samples, floats in -1..1, shape (n,); or the path of an audio or video file."""
 
 _WRITE_BUFFER_BYTES = 1024 * 1024
 _MAX_FAILED_READS_IN_A_ROW = 1000
@@ -84,6 +90,38 @@ def decode_audio(
         reading.raise_for_silence()
     offset_s = 0.0 if timeline.start_s is None else timeline.start_s - reading.start_s
     return DecodedAudio(Audio(target, offset_s), tuple(_warnings(reading, timeline)), reading.truncated_at_s)
+
+
+@contextmanager
+def open_sound(source: AudioInput, language: str = "auto") -> Generator[DecodedAudio]:
+    """Lend the sound of a file or an array as a WAV file that is deleted afterwards.
+
+    Args:
+        source: The samples, or the path of a file.
+        language: Of several audio streams, one in this language is preferred.
+
+    Raises:
+        UnreadableMedia: The array does not hold mono float samples.
+        YivideoError: The file can't be decoded; see `probe`, `choose_audio_stream` and `decode_audio`.
+    """
+    with tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
+        target = Path(folder) / "audio.wav"
+        if isinstance(source, np.ndarray):
+            yield DecodedAudio(write_wav(target, _to_int16(source)), ())
+        else:
+            path = Path(source)
+            yield decode_audio(path, target, choose_audio_stream(probe(path), language))
+
+
+def _to_int16(samples: np.ndarray) -> np.ndarray:
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise UnreadableMedia(
+            f"The array has the shape {samples.shape} and type {samples.dtype}, and is not mono sound",
+            "Give float samples in -1..1 at 16 kHz, of shape (n,)",
+        )
+    if not np.isfinite(samples).all():
+        raise UnreadableMedia("The array has samples that are not finite", "Remove NaN and infinite values")
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 class _Reading:

@@ -1,23 +1,13 @@
 """The models under the names of the owner's contract, and transcripts in WhisperX's shape."""
 
-import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from yivideo_pipeline.media.audio import Audio, write_wav
-from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.probe import choose_audio_stream, probe
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.media.decode import AudioInput, open_sound
 from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.speech.engine import SpeechEngine
-from yivideo_pipeline.speech.types import Segment, Transcript, Word
-
-AudioInput = np.ndarray | str | PathLike[str]
-"""Mono 16 kHz samples, float32 in -1..1, shape (n,); or the path of an audio or video file."""
+from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Transcript, Word
 
 
 class AsrModel:
@@ -42,8 +32,8 @@ class AsrModel:
             YivideoError: see `SpeechEngine.transcribe` and the media layer.
         """
         options = override(self._options, {"batch_size": batch_size, "language": language})
-        with _open_sound(audio, options.language) as sound:
-            return to_whisperx(self._engine.transcribe(sound, options))
+        with open_sound(audio, options.language) as sound:
+            return to_whisperx(self._engine.transcribe(sound.audio, options))
 
 
 class AlignModel:
@@ -68,15 +58,16 @@ class AlignModel:
             YivideoError: see `SpeechEngine.align` and the media layer.
         """
         options = override(self._options, {"language": language})
-        with _open_sound(audio, options.language) as sound:
-            return to_whisperx(self._engine.align(sound, self._transcript(segments, sound, options), options))
+        with open_sound(audio, options.language) as sound:
+            transcript = self._transcript(segments, sound.audio, options)
+            return to_whisperx(self._engine.align(sound.audio, transcript, options))
 
     def _transcript(
         self, segments: Iterable[Mapping[str, Any]], sound: Audio, options: SpeechOptions
     ) -> Transcript:
         info = self._engine.describe()
         return Transcript(
-            language="und" if options.language == "auto" else options.language,
+            language=NO_LANGUAGE if options.language == "auto" else options.language,
             language_probability=1.0,
             duration_s=sound.duration_s,
             segments=from_whisperx(segments),
@@ -105,18 +96,6 @@ def bundle_models(engine: SpeechEngine, options: SpeechOptions) -> ModelBundle:
     language = None if options.language == "auto" else options.language
     metadata = {"language": language, "type": options.aligner.value}
     return ModelBundle(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
-
-
-@contextmanager
-def _open_sound(sound: AudioInput, language: str) -> Generator[Audio]:
-    """Lend the sound as a file that engines read."""
-    with tempfile.TemporaryDirectory(prefix="yivideo-") as folder:
-        target = Path(folder) / "audio.wav"
-        if isinstance(sound, np.ndarray):
-            yield write_wav(target, np.clip(np.round(sound * 32768), -32768, 32767).astype(np.int16))
-        else:
-            source = Path(sound)
-            yield decode_audio(source, target, choose_audio_stream(probe(source), language)).audio
 
 
 # Transcripts as the dictionaries that WhisperX returns, and back.
