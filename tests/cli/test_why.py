@@ -11,6 +11,7 @@ from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.ledger.materializations import Materialization
+from yivideo_pipeline.ledger.samples import RunOrigin
 
 KEY = "2024/talk.mp4"
 HASH = "c" * 64
@@ -89,7 +90,7 @@ def test_what_was_taken_but_not_begun_waits_for_its_run(environment, taken):
 
 
 def test_what_a_living_worker_works_on_is_shown(environment, taken, ledger):
-    ledger.workers.begin(KEY, "transcript", "run-1")
+    ledger.workers.begin(KEY, "transcript", RunOrigin("run-1", "run-1"))
     assert any(line.startswith("at work    transcript, since ") for line in lines(environment, taken))
 
 

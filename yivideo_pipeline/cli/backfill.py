@@ -18,7 +18,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console,
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, withdraw_scheduled
-from yivideo_pipeline.defs.backfills.requests import count_videos, describe_reasons, requests_by_hand
+from yivideo_pipeline.defs.backfills.plan import count_videos, describe_reasons, plan_by_hand
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
     BackfillReason,
@@ -81,7 +81,8 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     ledger = ledger_of(settings.home)
     console = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
-        selection = select_videos(instance, ledger, Library(settings.library.roots), _recipes(settings, wish), wish)
+        library = Library(settings.library.roots)
+        selection = select_videos(instance, ledger, library, _cache_keys(settings, wish), wish)
         estimate = Estimator(ledger.materializations, selection.registered, settings.speech.options).total(
             selection.videos
         )
@@ -147,7 +148,7 @@ def parse_since(text: str) -> float:
         ) from None
 
 
-def _recipes(settings: Settings, wish: BackfillFilter) -> Mapping[str, str]:
+def _cache_keys(settings: Settings, wish: BackfillFilter) -> Mapping[str, str]:
     """Return the cache keys of today's code and settings, as far as nothing has to be downloaded for them."""
     if not wish.wants(BackfillReason.STALE):
         return {}
@@ -181,7 +182,7 @@ def _launch(instance: "dg.DagsterInstance", selection: Selection, ui_url: str) -
         LaunchedBackfill(
             order.backfill_id, f"{pages}/{order.backfill_id}", len(order.keys), tuple(order.stages)
         )
-        for order in requests_by_hand(instance, selection)
+        for order in plan_by_hand(instance, selection)
         if launch(instance, order)
     ]
 

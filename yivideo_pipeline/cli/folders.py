@@ -27,6 +27,7 @@ def ledger_of(home: Path) -> Ledger:
     """Open the ledger of a home folder; it is made on first use.
 
     Raises:
+        ConfigError: A newer version of the program made it.
         DiskError: The folder can't be written, which is needed to read the ledger too.
     """
     require_home(home)

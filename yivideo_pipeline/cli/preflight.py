@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.cli.console import WrongUsage, printable
-from yivideo_pipeline.cli.folders import SpaceNeed, require_home, require_space, require_writable
+from yivideo_pipeline.cli.folders import SpaceNeed, ledger_of, require_space, require_writable
 from yivideo_pipeline.errors.classify import disk_error
 from yivideo_pipeline.errors.tree import (
     ConfigValidationError,
@@ -143,7 +143,7 @@ def plan_videos(
     """
     warnings = speech.check(speech_options)
     weights = _require_weights(speech, speech_options)
-    require_home(settings.home)
+    ledger_of(settings.home)
     if output_dir:
         require_writable(output_dir, "Give another folder with --output-dir")
         blocked = {}

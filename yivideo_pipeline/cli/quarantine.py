@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from yivideo_pipeline.cli.console import (
     Exit,
@@ -16,7 +17,7 @@ from yivideo_pipeline.cli.console import (
     printable,
 )
 from yivideo_pipeline.cli.folders import ledger_of
-from yivideo_pipeline.ledger.failures import Quarantined
+from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -30,7 +31,7 @@ def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
     settings = load_settings(config)
     quarantined = list(ledger_of(settings.home).failures.quarantined().values())
     if as_json:
-        print_json([asdict(one) for one in quarantined])
+        print_json([quarantined_as_json(one) for one in quarantined])
     elif not quarantined:
         open_console().print("No video is quarantined.")
     else:
@@ -52,7 +53,7 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
         WrongUsage: A name is not that of a quarantined video; none is released then.
     """
     if everything == bool(names):
-        raise WrongUsage("No videos are named", "Name the videos to release, or give --all, not both")
+        raise WrongUsage("It is not clear which videos to release", "Name them, or give --all")
     settings = load_settings(config)
     ledger = ledger_of(settings.home)
     quarantined = ledger.failures.quarantined()
@@ -62,6 +63,22 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
     ledger.files.forget(released)
     _print_released(released, settings.library.poll_s)
     return Exit.DONE
+
+
+def quarantined_as_json(one: Quarantined) -> dict[str, Any]:
+    """Return a quarantined video, with the failure that it is quarantined for."""
+    return {
+        "key": one.key,
+        "failed": failure_as_json(one.failure),
+        "since": one.since,
+        "size_bytes": one.size_bytes,
+        "mtime_ns": one.mtime_ns,
+    }
+
+
+def failure_as_json(failure: StageFailure) -> dict[str, Any]:
+    """Return all that is known of a failure of a video."""
+    return {name: value for name, value in asdict(failure).items() if name != "overcome"}
 
 
 def _keys_of(

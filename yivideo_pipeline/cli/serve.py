@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, show_path
+from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.settings.environment import apply_environment
@@ -45,6 +46,7 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         settings = load_settings(config)
         open_log(settings.home)
         apply_environment(settings)
+        ledger_of(settings.home)  # a newer program's home is refused before anything is loaded
         require_free_port(settings.service.host, settings.service.port)
         return _run(_build_server(settings, config, insecure), settings.service, stop)
 

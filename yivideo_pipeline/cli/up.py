@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, open_console, print_problem, printable, show_path
-from yivideo_pipeline.cli.folders import require_writable
+from yivideo_pipeline.cli.folders import ledger_of, require_writable
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
@@ -64,6 +64,7 @@ def run_services(port: int, service_port: int | None, config: Path | None) -> Ex
         leftovers = end_leftovers(settings.home)
         if leftovers:
             console.print(f"Ended processes that a killed yivideo up had left running: {leftovers}")
+        ledger_of(settings.home)  # migrates it, or refuses a newer program's, before anything is started
         require_free_port(HOST, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")

@@ -19,6 +19,7 @@ from yivideo_pipeline.cli.console import (
     sentences,
 )
 from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.quarantine import failure_as_json, quarantined_as_json
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.materializations import Materialization
@@ -181,8 +182,18 @@ def _as_json(path: Path, explanation: Explanation, account: Account) -> dict[str
         "reason": decision.reason.sentence,
         "detail": decision.detail,
         "file": explanation.record and asdict(explanation.record),
-        **asdict(account),
+        "key": account.key,
+        "stages": [asdict(stage) for stage in account.stages],
+        "last_run": account.last_run and asdict(account.last_run),
+        "at_work": account.at_work and _at_work_as_json(account.at_work),
+        "failed": account.failed and failure_as_json(account.failed),
+        "streak": account.streak,
+        "quarantined": account.quarantined and quarantined_as_json(account.quarantined),
     }
+
+
+def _at_work_as_json(now: AtWork) -> dict[str, Any]:
+    return {"stage": now.stage, "run_id": now.root_id, "since": now.since, "fraction": now.fraction}
 
 
 def _lines(path: Path, explanation: Explanation, account: Account) -> Iterator[tuple[str, str]]:
