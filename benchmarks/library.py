@@ -49,8 +49,9 @@ def fill(settings: Settings, count: int) -> list[str]:
 
 def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
     now = time.time()
-    known = cache_keys(settings.speech.options, settings.subtitles, LocalSpeech(settings).revision(settings.speech.options))
-    with open_ledger(settings.home).begin() as connection:
+    options = settings.speech.options
+    known = cache_keys(options, settings.subtitles, LocalSpeech(settings).revision(options))
+    with open_ledger(settings.home).engine.begin() as connection:
         connection.execute(insert(FileRecord), list(_files(root, keys, now)))
         connection.execute(
             insert(RootRecord), {"name": "inbox", "videos": len(keys), "seen_at": now, "mounts": "[]"}

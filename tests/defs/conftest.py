@@ -2,20 +2,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from bench import Bench
 
+from tests.defs.pipeline import Pipeline
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import RetrySettings
 from yivideo_pipeline.stages import STAGES
 
 
 @pytest.fixture
-def bench(home):
+def pipeline(home):
     settings = load_settings()
     retry = RetrySettings(max_attempts=3, base_delay_s=0, jitter=0)
-    bench = Bench(settings.model_copy(update={"retry": retry}))
-    yield bench
-    bench.instance.dispose()
+    pipeline = Pipeline(settings.model_copy(update={"retry": retry}))
+    yield pipeline
+    pipeline.instance.dispose()
 
 
 @pytest.fixture

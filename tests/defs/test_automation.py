@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import dagster as dg
 import pytest
 
 from yivideo_pipeline import stages
 from yivideo_pipeline.defs.automation import SENSOR
-from yivideo_pipeline.defs.cache_keys import recipes
+from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.load import load_settings
@@ -38,16 +38,16 @@ class Shelf:
         resources = build_resources(settings)
         self.ledger = resources["ledger"]
         self.definitions = build_definitions(resources)
-        self.recipes = recipes(settings, revision="weights")
+        self.recipes = cache_keys(settings.speech.options, settings.subtitles, revision="weights")
 
     def note(self, keys: list[str], made_by: Mapping[str, str], *, chosen: bool = False) -> None:
         rows = [
-            asdict(Materialization(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False))
+            Materialization(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False)
             for key in keys
             for stage in STAGES
         ]
         with self.ledger.engine.begin() as connection:
-            connection.execute(Materialization.insert().prefix_with("OR REPLACE"), rows)
+            upsert(connection, rows)
 
     def tick(self) -> dict[str, set[str | None]]:
         """Look at the conditions of all assets once, as the sensor does; returns what is requested."""

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import dagster as dg
 import pytest
-from bench import SAMPLE
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
+from tests.defs.pipeline import SAMPLE
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.dagster_internals import _origin
+from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import (
     SERVED,
     WORKER_TAG,
@@ -36,7 +36,7 @@ from pathlib import Path
 from uuid import uuid4
 from shutil import copyfile
 sys.path.insert(0, sys.argv[1])
-from fakes import FakeEngine, FakeSpeech
+from fake_speech import FakeEngine, FakeSpeech
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.defs.resources import build_resources
@@ -111,10 +111,10 @@ def test_the_settings_decide_how_many_steps_use_a_model(home):
             assert instance.event_log_storage.get_concurrency_info("gpu").slot_count == slots
 
 
-def test_a_run_belongs_to_the_job_that_the_ui_shows(bench, home):
-    bench.add("talk.mp4")
+def test_a_run_belongs_to_the_job_that_the_ui_shows(pipeline, home):
+    pipeline.add("talk.mp4")
     with open_instance(home) as instance:
-        done = Processor(instance, bench.resources).process("talk.mp4")
+        done = Processor(instance, pipeline.resources).process("talk.mp4")
     with open_instance(home) as instance:
         run = instance.get_run_by_id(done.run_id)
         assert run.status == dg.DagsterRunStatus.SUCCESS
@@ -125,7 +125,7 @@ def test_a_run_belongs_to_the_job_that_the_ui_shows(bench, home):
         assert run.asset_selection is None
         materialized = instance.get_materialized_partitions(dg.AssetKey("subtitles"))
         assert materialized == {"talk.mp4"}
-        job = build_definitions(bench.resources).get_repository_def().get_job(JOB)
+        job = build_definitions(pipeline.resources).get_repository_def().get_job(JOB)
         assert run.job_snapshot_id == InMemoryJob(job).get_definition().get_job_snapshot_id()
 
 
@@ -144,7 +144,7 @@ def test_a_killed_process_leaves_no_run_open_and_no_place_taken(working, home):
 
 def add_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, **tags: str) -> str:
     run = dg.DagsterRun(
-        job_name=JOB, run_id=str(uuid4()), status=status, tags=tags, remote_job_origin=_origin(JOB)
+        job_name=JOB, run_id=str(uuid4()), status=status, tags=tags, remote_job_origin=job_origin(JOB)
     )
     return instance.add_run(run).run_id
 

@@ -21,10 +21,10 @@ PICTURE = re.compile(r"!\[[^\]]*\]\(data:(image/[a-z+]+);base64,([A-Za-z0-9+/=]+
 
 
 @pytest.fixture
-def done(bench):
-    bench.add("talk.mp4")
-    assert bench.run().success
-    return bench
+def done(pipeline):
+    pipeline.add("talk.mp4")
+    assert pipeline.run().success
+    return pipeline
 
 
 def test_every_materialization_says_what_it_cost(done):

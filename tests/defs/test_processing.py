@@ -5,9 +5,9 @@ from shutil import copyfile
 
 import dagster as dg
 import pytest
-from bench import SAMPLE
-from fakes import FakeEngine
 
+from tests.defs.pipeline import SAMPLE
+from tests.fake_speech import FakeEngine
 from yivideo_pipeline.defs import stage as work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat
@@ -16,33 +16,33 @@ from yivideo_pipeline.storage.partition_keys import encode_key
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 
 
-def test_a_video_becomes_subtitles_beside_it(bench):
-    bench.add("talk.mp4")
-    done = bench.run()
+def test_a_video_becomes_subtitles_beside_it(pipeline):
+    pipeline.add("talk.mp4")
+    done = pipeline.run()
     assert done.success
-    assert done.files == (bench.inbox / "talk.en.srt",)
+    assert done.files == (pipeline.inbox / "talk.en.srt",)
     assert "-->" in done.files[0].read_text()
     assert done.language == "en"
     assert done.reused == ()
     assert done.cues and done.score
     assert 14 < done.audio_s < 17
-    assert bench.speech.loads == 2
+    assert pipeline.speech.loads == 2
 
 
-def test_the_listener_hears_every_stage_to_its_end(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    assert [stage for stage, fraction in bench.heard if fraction == 1.0 and stage != "video"][-3:] == [
+def test_the_listener_hears_every_stage_to_its_end(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    assert [stage for stage, fraction in pipeline.progress if fraction == 1.0 and stage != "video"][-3:] == [
         "transcript",
         "alignment",
         "subtitles",
     ]
-    assert {stage for stage, _ in bench.heard} == set(STAGES)
+    assert {stage for stage, _ in pipeline.progress} == set(STAGES)
 
 
-def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(bench, monkeypatch):
-    monkeypatch.setattr(work, "TELL_EVERY_S", 0.0)
-    seen, at_work = [], bench.resources["ledger"].workers.at_work
+def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(pipeline, monkeypatch):
+    monkeypatch.setattr(work, "REPORT_EVERY_S", 0.0)
+    seen, at_work = [], pipeline.resources["ledger"].workers.at_work
     transcribe = FakeEngine.transcribe
 
     def watched(engine, audio, options, progress):
@@ -51,157 +51,157 @@ def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(bench, monkeypatch):
         return said
 
     monkeypatch.setattr(FakeEngine, "transcribe", watched)
-    bench.add("talk.mp4")
-    assert bench.run().success
+    pipeline.add("talk.mp4")
+    assert pipeline.run().success
     assert [(one.stage, one.fraction) for one in seen] == [("transcript", 0.5)]
     assert at_work("talk.mp4") is None
 
 
-def test_the_second_run_makes_nothing_and_loads_no_model(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    again = bench.run()
+def test_the_second_run_makes_nothing_and_loads_no_model(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    again = pipeline.run()
     assert again.success
     assert again.reused == STAGES
-    assert bench.speech.loads == 2
-    assert bench.metadata("transcript")["reused"].value is True
-    assert bench.metadata("transcript")["rtfx"].value is None, "the speed of finding says nothing"
+    assert pipeline.speech.loads == 2
+    assert pipeline.metadata("transcript")["reused"].value is True
+    assert pipeline.metadata("transcript")["rtfx"].value is None, "the speed of finding says nothing"
 
 
-def test_a_copy_under_another_name_costs_nothing(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    bench.add("copies/other name.mp4")
-    copy = bench.run("copies/other name.mp4")
-    assert copy.files == (bench.inbox / "copies" / "other name.en.srt",)
+def test_a_copy_under_another_name_costs_nothing(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    pipeline.add("copies/other name.mp4")
+    copy = pipeline.run("copies/other name.mp4")
+    assert copy.files == (pipeline.inbox / "copies" / "other name.en.srt",)
     assert copy.reused == ("video", "audio", "transcript", "alignment")
 
 
-def test_another_subtitle_option_renders_alone(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    again = bench.run(subtitles={"formats": ["srt", "vtt"], "max_lines": 1})
+def test_another_subtitle_option_renders_alone(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    again = pipeline.run(subtitles={"formats": ["srt", "vtt"], "max_lines": 1})
     assert again.reused == ("video", "audio", "transcript", "alignment")
     assert [file.name for file in again.files] == ["talk.en.srt", "talk.en.vtt"]
-    assert bench.speech.loads == 2
+    assert pipeline.speech.loads == 2
 
 
-def test_what_changes_the_price_alone_repeats_nothing(bench):
-    bench.add("talk.mp4")
-    bench.run()
+def test_what_changes_the_price_alone_repeats_nothing(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
     cheaper = {"batch_size": 2, "device": Device.CPU, "faster_whisper_threads": 1}
-    assert bench.run(speech=cheaper).reused == STAGES
+    assert pipeline.run(speech=cheaper).reused == STAGES
 
 
-def test_other_weights_repeat_the_speech_stages(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    bench.speech.weights = "fake-2"
-    again = bench.run()
+def test_other_weights_repeat_the_speech_stages(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    pipeline.speech.weights = "fake-2"
+    again = pipeline.run()
     # The fake hears the same with any weights: what follows from the same text is not repeated.
     assert again.reused == ("video", "audio", "alignment", "subtitles")
 
 
-def test_another_language_repeats_from_the_transcript_on(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    again = bench.run(speech={"language": "zh"})
+def test_another_language_repeats_from_the_transcript_on(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    again = pipeline.run(speech={"language": "zh"})
     assert again.reused == ("video", "audio")
     assert again.files[0].name == "talk.zh.srt"
 
 
-def test_a_replaced_video_is_processed_anew(bench):
-    bench.add("talk.mp4")
-    bench.run()
-    bench.add("talk.mp4", SAMPLE.with_name("lighthouse-60s.mkv"))
-    again = bench.run()
+def test_a_replaced_video_is_processed_anew(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    pipeline.add("talk.mp4", SAMPLE.with_name("lighthouse-60s.mkv"))
+    again = pipeline.run()
     assert again.reused == ()
     assert 55 < again.audio_s < 65
 
 
-def test_the_output_folder_is_made_and_used(bench, tmp_path):
-    bench.add("talk.mp4")
-    done = bench.run(output_dir=tmp_path / "new" / "out")
+def test_the_output_folder_is_made_and_used(pipeline, tmp_path):
+    pipeline.add("talk.mp4")
+    done = pipeline.run(output_dir=tmp_path / "new" / "out")
     assert done.files == (tmp_path / "new" / "out" / "talk.en.srt",)
 
 
-def test_a_foreign_subtitle_is_kept_and_told_of(bench):
-    bench.add("talk.mp4")
-    (bench.inbox / "talk.en.srt").write_text("by hand")
-    done = bench.run()
-    assert (bench.inbox / "talk.en.srt").read_text() == "by hand"
+def test_a_foreign_subtitle_is_kept_and_told_of(pipeline):
+    pipeline.add("talk.mp4")
+    (pipeline.inbox / "talk.en.srt").write_text("by hand")
+    done = pipeline.run()
+    assert (pipeline.inbox / "talk.en.srt").read_text() == "by hand"
     assert any("talk.en.srt" in warning for warning in done.warnings)
 
 
-def test_a_broken_video_fails_at_once_in_plain_words(bench):
-    (bench.inbox / "broken.mp4").write_text("this is no video")
-    done = bench.run("broken.mp4")
+def test_a_broken_video_fails_at_once_in_plain_words(pipeline):
+    (pipeline.inbox / "broken.mp4").write_text("this is no video")
+    done = pipeline.run("broken.mp4")
     assert not done.success
     assert done.failure.stage == "video"
     assert done.failure.kind.startswith("media")
     assert done.failure.message
     assert done.files == ()
-    assert bench.speech.loads == 0
-    assert steps(bench, done, dg.DagsterEventType.STEP_RESTARTED) == 0
+    assert pipeline.speech.loads == 0
+    assert steps(pipeline, done, dg.DagsterEventType.STEP_RESTARTED) == 0
 
 
-def test_a_missing_video_is_named(bench):
-    done = bench.run("gone.mp4")
+def test_a_missing_video_is_named(pipeline):
+    done = pipeline.run("gone.mp4")
     assert done.failure.kind == "disk"
     assert "gone.mp4" in done.failure.message
 
 
-def test_a_wrong_option_is_refused_before_anything_is_read(bench):
-    bench.add("talk.mp4")
-    done = bench.run(speech={"batch_size": 999})
+def test_a_wrong_option_is_refused_before_anything_is_read(pipeline):
+    pipeline.add("talk.mp4")
+    done = pipeline.run(speech={"batch_size": 999})
     assert done.failure.stage == "video"
     assert done.failure.kind == "config_validation"
     assert "batch_size" in done.failure.message
 
 
-def test_what_may_pass_is_tried_again(bench):
-    bench.add("talk.mp4")
-    bench.speech.fail_with = [MemoryExhausted("The GPU is full")]
-    done = bench.run()
+def test_what_may_pass_is_tried_again(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.speech.fail_with = [MemoryExhausted("The GPU is full")]
+    done = pipeline.run()
     assert done.success
-    assert bench.metadata("transcript")["attempts"].value == 2
-    assert bench.metadata("alignment")["attempts"].value == 1
-    assert steps(bench, done, dg.DagsterEventType.STEP_RESTARTED) == 1
+    assert pipeline.metadata("transcript")["attempts"].value == 2
+    assert pipeline.metadata("alignment")["attempts"].value == 1
+    assert steps(pipeline, done, dg.DagsterEventType.STEP_RESTARTED) == 1
 
 
-def test_attempts_come_to_an_end(bench):
-    bench.add("talk.mp4")
-    bench.speech.fail_with = [MemoryExhausted("The GPU is full", "Use a smaller model")] * 9
-    done = bench.run()
-    assert bench.speech.loads == 3
+def test_attempts_come_to_an_end(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.speech.fail_with = [MemoryExhausted("The GPU is full", "Use a smaller model")] * 9
+    done = pipeline.run()
+    assert pipeline.speech.loads == 3
     assert (done.failure.stage, done.failure.kind) == ("transcript", "memory")
     assert done.failure.hint == "Use a smaller model"
     assert done.audio_s, "what was made before is told"
 
 
-def test_what_cannot_pass_is_not_tried_again(bench):
-    bench.add("talk.mp4")
-    bench.speech.fail_with = [ModelLoadError("The weights are damaged")]
-    done = bench.run()
+def test_what_cannot_pass_is_not_tried_again(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.speech.fail_with = [ModelLoadError("The weights are damaged")]
+    done = pipeline.run()
     assert done.failure.kind == "model_load"
-    assert bench.speech.loads == 1
-    bench.run()
-    assert bench.run().reused == STAGES, "the next run picks up where it broke off"
+    assert pipeline.speech.loads == 1
+    pipeline.run()
+    assert pipeline.run().reused == STAGES, "the next run picks up where it broke off"
 
 
-def test_an_error_that_nobody_foresaw_is_reported_with_its_words(bench):
-    bench.add("talk.mp4")
-    bench.speech.fail_with = [RuntimeError("flux capacitor")]
-    done = bench.run()
+def test_an_error_that_nobody_foresaw_is_reported_with_its_words(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.speech.fail_with = [RuntimeError("flux capacitor")]
+    done = pipeline.run()
     assert "flux capacitor" in done.failure.message
 
 
 @pytest.mark.parametrize(
     "stem", ["wait...\n100% 中文 'q'", '-rf "x"', "a\tb: c", "x" * 250, os.fsdecode(b"caf\xe9 \xff")]
 )
-def test_any_name_is_processed(bench, stem):
-    key = bench.add(f"{stem}.mp4")
-    done = bench.run(key, subtitles={"formats": list(SubtitleFormat)})
+def test_any_name_is_processed(pipeline, stem):
+    key = pipeline.add(f"{stem}.mp4")
+    done = pipeline.run(key, subtitles={"formats": list(SubtitleFormat)})
     assert done.success, done.failure
     assert len(done.files) == len(SubtitleFormat)
     for file in done.files:
@@ -209,35 +209,35 @@ def test_any_name_is_processed(bench, stem):
         assert file.name.startswith(stem[:200])
 
 
-def test_an_odd_name_of_a_missing_video_is_told(bench):
-    failure = bench.run(encode_key(os.fsdecode(b"caf\xe9\n.mp4"))).failure
+def test_an_odd_name_of_a_missing_video_is_told(pipeline):
+    failure = pipeline.run(encode_key(os.fsdecode(b"caf\xe9\n.mp4"))).failure
     assert failure.kind == "disk"
 
 
-def test_a_video_outside_every_library_is_processed(bench, tmp_path):
+def test_a_video_outside_every_library_is_processed(pipeline, tmp_path):
     outside = Path(copyfile(SAMPLE, tmp_path / "outside.mp4"))
-    done = bench.run(bench.resources["library"].key_of(outside))
+    done = pipeline.run(pipeline.resources["library"].key_of(outside))
     assert done.files == (tmp_path / "outside.en.srt",)
 
 
-def test_the_run_says_who_started_it(bench):
-    bench.add("talk.mp4")
-    done = bench.run()
-    assert bench.instance.get_run_by_id(done.run_id).tags["yivideo/trigger"] == "cli"
+def test_the_run_says_who_started_it(pipeline):
+    pipeline.add("talk.mp4")
+    done = pipeline.run()
+    assert pipeline.instance.get_run_by_id(done.run_id).tags["yivideo/trigger"] == "cli"
 
 
-def test_nothing_is_printed(bench, capfd):
-    bench.add("talk.mp4")
-    bench.run()
-    (bench.inbox / "broken.mp4").write_text("this is no video")
-    bench.run("broken.mp4")
+def test_nothing_is_printed(pipeline, capfd):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    (pipeline.inbox / "broken.mp4").write_text("this is no video")
+    pipeline.run("broken.mp4")
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_token_stands_in_no_run(home, monkeypatch, bench):
-    bench.add("talk.mp4")
-    done = bench.run()
-    record = bench.instance.get_run_by_id(done.run_id)
+def test_the_token_stands_in_no_run(home, monkeypatch, pipeline):
+    pipeline.add("talk.mp4")
+    done = pipeline.run()
+    record = pipeline.instance.get_run_by_id(done.run_id)
     assert json.dumps(record.run_config) == json.dumps(
         {
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
@@ -246,5 +246,5 @@ def test_the_token_stands_in_no_run(home, monkeypatch, bench):
     )
 
 
-def steps(bench, done, kind):
-    return len(bench.instance.all_logs(done.run_id, of_type=kind))
+def steps(pipeline, done, kind):
+    return len(pipeline.instance.all_logs(done.run_id, of_type=kind))

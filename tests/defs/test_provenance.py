@@ -2,29 +2,29 @@
 
 import dagster as dg
 import pytest
-from bench import SAMPLE
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from tests.defs.pipeline import SAMPLE
 from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
 
 STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 
 
-def stale(bench) -> dict[str, StaleStatus]:
+def stale(pipeline) -> dict[str, StaleStatus]:
     resolver = CachingStaleStatusResolver(
-        bench.instance,
-        build_definitions(bench.resources).resolve_asset_graph(),
-        LoadingContextForTest(bench.instance),
+        pipeline.instance,
+        build_definitions(pipeline.resources).resolve_asset_graph(),
+        LoadingContextForTest(pipeline.instance),
     )
     return {stage: resolver.get_status(dg.AssetKey(stage), "talk.mp4") for stage in STAGES}
 
 
-def rerun(bench, *assets: str, **config) -> bool:
-    job = build_definitions(bench.resources).resolve_job_def(stages.JOB)
+def rerun(pipeline, *assets: str, **config) -> bool:
+    job = build_definitions(pipeline.resources).resolve_job_def(stages.JOB)
     return job.execute_in_process(
-        instance=bench.instance,
+        instance=pipeline.instance,
         partition_key="talk.mp4",
         asset_selection=[dg.AssetKey(asset) for asset in assets],
         run_config={
@@ -36,10 +36,10 @@ def rerun(bench, *assets: str, **config) -> bool:
 
 
 @pytest.fixture
-def done(bench):
-    bench.add("talk.mp4")
-    assert bench.run().success
-    return bench
+def done(pipeline):
+    pipeline.add("talk.mp4")
+    assert pipeline.run().success
+    return pipeline
 
 
 def test_after_a_run_all_is_fresh(done):
@@ -75,12 +75,12 @@ def test_a_single_asset_can_be_made_from_what_is_there(done):
     assert set(stale(done).values()) == {StaleStatus.FRESH}
 
 
-def test_an_asset_without_its_input_says_what_to_do_first(bench):
-    bench.add("talk.mp4")
-    bench.instance.add_dynamic_partitions("videos", ["talk.mp4"])
-    assert not rerun(bench, "transcript")
-    run = bench.instance.get_runs(limit=1)[0]
-    failure = bench.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
+def test_an_asset_without_its_input_says_what_to_do_first(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.instance.add_dynamic_partitions("videos", ["talk.mp4"])
+    assert not rerun(pipeline, "transcript")
+    run = pipeline.instance.get_runs(limit=1)[0]
+    failure = pipeline.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)[0]
     assert "Materialize audio first" in failure.dagster_event.step_failure_data.user_failure_data.description
 
 

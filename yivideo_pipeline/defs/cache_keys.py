@@ -1,7 +1,8 @@
-"""Recipes: what decides what a stage makes, beside the video itself.
+"""Cache keys: what decides the result of a stage, beside the video itself.
 
-A recipe is `<code version>.<hash of the deciding options>`. The stage's key is made of the same parts and of
-the inputs' content: where a video's recipe is no longer the settings', the stage would make something else.
+A stage's cache key is `<code version>.<hash of the deciding options>`. The artifact's own key is made of the
+same parts and of the inputs' content. Where the cache key that is noted with a video differs from the one of
+the settings now, the stage would make something else today: the ledger calls it the recipe.
 """
 
 import hashlib
@@ -9,24 +10,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
-from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.stage_keys import canonical_json
+from yivideo_pipeline.storage.artifacts import canonical_json
 
 TRANSCRIPT_OPTIONS = {"language", "compute_type", "use_faster_whisper", "beam_size", "zh_script"}
-"""What changes the text, beside the weights. Device, batch size and threads change its price alone; the
-compute type counts as it was asked for, so that a run that had to fall back is not repeated for it."""
+"""The options that change the text, beside the weights. Device, batch size and threads change only its cost;
+the compute type counts as it was asked for, so that a run that had to fall back is not repeated for it."""
+
+
+def cache_keys(speech: SpeechOptions, subtitles: SubtitleOptions, revision: str) -> dict[str, str]:
+    """Return the cache key of every stage.
+
+    Args:
+        speech: Options of recognition and alignment.
+        subtitles: Options of the subtitles.
+        revision: Of the weights that `speech` names, from the `speech` resource.
+    """
+    return {stage: cache_key(stage, deciding_options(stage, speech, subtitles, revision)) for stage in STAGES}
+
+
+def cache_key(stage: str, options: Mapping[str, Any]) -> str:
+    """Return the key of a stage's code and deciding options: `<code version>.<12 hexadecimal characters>`."""
+    digest = hashlib.sha256(canonical_json(dict(options)).encode("utf-8")).hexdigest()
+    return f"{STAGES[stage].code_version}.{digest[:12]}"
 
 
 def deciding_options(
     stage: str, speech: SpeechOptions, subtitles: SubtitleOptions, revision: str
 ) -> dict[str, Any]:
-    """Return the options that decide what a stage makes, as they were asked for.
+    """Return the options that decide the result of a stage, as they were asked for.
 
     Args:
         stage: The stage's name.
-        speech: What is recognized, how.
-        subtitles: How words become cues.
+        speech: Options of recognition and alignment.
+        subtitles: Options of the subtitles.
         revision: Of the weights that `speech` names; it decides the transcript alone.
     """
     match stage:
@@ -42,22 +59,3 @@ def deciding_options(
             return subtitles.model_dump(mode="json")
         case _:
             return {}
-
-
-def recipe_of(stage: str, options: Mapping[str, Any]) -> str:
-    """Name a stage's code and deciding options: `<code version>.<12 hexadecimal characters>`."""
-    digest = hashlib.sha256(canonical_json(dict(options)).encode("utf-8")).hexdigest()
-    return f"{STAGES[stage].code_version}.{digest[:12]}"
-
-
-def recipes(settings: Settings, revision: str) -> dict[str, str]:
-    """Return the recipe of every stage as the settings are now.
-
-    Args:
-        settings: The process's settings.
-        revision: Of the weights that they name, from the `speech` resource.
-    """
-    return {
-        stage: recipe_of(stage, deciding_options(stage, settings.speech.options, settings.subtitles, revision))
-        for stage in STAGES
-    }

@@ -1,4 +1,4 @@
-"""The pipeline put together: assets, job, resources."""
+"""The pipeline put together: assets, jobs, schedules, sensors, around their resources."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,33 +6,43 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.assets import build_assets
-from yivideo_pipeline.defs.automation import attach_condition, build_automation_sensor
-from yivideo_pipeline.defs.backfills.schedules import build_schedules
-from yivideo_pipeline.defs.reports.assets import build_report_assets, build_report_schedules
+from yivideo_pipeline.defs.automation import attach_condition, build_automation_sensor, build_condition
+from yivideo_pipeline.defs.jobs import daily_report, process_video
+from yivideo_pipeline.defs.reports.assets import build_report_assets
+from yivideo_pipeline.defs.schedules import build_schedules
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
 from yivideo_pipeline.defs.sensors.notices import build_notice_sensors
-from yivideo_pipeline.stages import JOB
 
 
 def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
-    """Put the pipeline together around its resources.
+    """Build the definitions around resources, as `defs.resources.build_resources` makes them.
 
-    All steps of a run share one process, whether a job or the assets themselves are launched: the
-    transcript's model is still loaded when the alignment asks for it.
+    All steps of a run share one process, whether a job or the assets themselves are launched.
     """
     settings = resources["launch"].settings
-    stages = [attach_condition(stage, settings, resources["ledger"]) for stage in build_assets(settings)]
-    job = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.assets(*stages),
-        description="From a video file to word-aligned subtitles, for one video (partition)",
-        executor_def=dg.in_process_executor,
+    condition = build_condition(
+        settings.speech.options,
+        settings.subtitles,
+        settings.runs.ask_above,
+        settings.notices,
+        resources["ledger"],
     )
+    stages = [
+        attach_condition(asset, condition)
+        for asset in build_assets(settings.checks, settings.runs.group_size)
+    ]
     return dg.Definitions(
-        assets=[*stages, *build_report_assets(settings)],
-        jobs=[job],
-        schedules=[*build_schedules(settings), *build_report_schedules(settings)],
-        sensors=[build_watch_sensor(settings), build_automation_sensor(), *build_notice_sensors(settings)],
+        assets=[
+            *stages,
+            *build_report_assets(settings.home, settings.backfills.time_zone, settings.notices.ui_url),
+        ],
+        jobs=[process_video, daily_report],
+        schedules=build_schedules(settings.backfills),
+        sensors=[
+            build_watch_sensor(settings.library.poll_s),
+            build_automation_sensor(),
+            *build_notice_sensors(settings.notices, settings.retry),
+        ],
         resources=resources,
         executor=dg.in_process_executor,
     )

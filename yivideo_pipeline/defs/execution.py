@@ -1,201 +1,236 @@
-"""One attempt at one stage of one video, and what its end means to the ledger."""
+"""One stage in a run, from its first attempt to its end: the same for runs of one video and of several.
+
+`Execution` takes the videos of a run in turns: it makes the stage, judges and records what was made, and
+decides after a failure between another attempt, another process and the end. Where the two kinds of runs
+differ, a subclass says how: `SingleRun` lets Dagster retry the step and fail it, `multi_run.MultiRun` takes
+the video again after all others, and records each one's success and failure for itself.
+"""
 
 import logging
-import os
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import NoReturn
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks import Results, blocked_by, check_facts, evaluate
-from yivideo_pipeline.defs.runs import ask_for_fresh_process, is_first, root_of, tag_language, trigger_of
-from yivideo_pipeline.defs.stage import Result, Stage, Tools
+from yivideo_pipeline.defs.checks.catalogue import blocked_by, evaluate
+from yivideo_pipeline.defs.metadata import Metadata, failure_metadata, materialization_metadata
+from yivideo_pipeline.defs.recording import Recorder
+from yivideo_pipeline.defs.runs import (
+    USER_TRIGGERS,
+    ask_for_fresh_process,
+    is_first,
+    tag_language,
+    trigger_of,
+)
+from yivideo_pipeline.defs.stage import Stage, StageResources, StageResult
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.retry import RetryOptions, delays
-from yivideo_pipeline.errors.tree import (
-    CheckFailed,
-    ConfigError,
-    DeviceLost,
-    DiskError,
-    MediaError,
-    ModelLoadError,
-    ServiceUnreachable,
-    TaskCancelled,
-    WorkerKilled,
-    YivideoError,
-)
-from yivideo_pipeline.history.samples import failed_sample, made_sample, read_origin
-from yivideo_pipeline.ledger.failures import Attempt, StageFailure
-from yivideo_pipeline.ledger.materializations import Materialization
-from yivideo_pipeline.ledger.samples import RunOrigin
+from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
+from yivideo_pipeline.history.samples import read_origin
+from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.settings.sections import RetrySettings
-from yivideo_pipeline.stages import LAST_STAGE
 
-# PART defs/quarantine.py: When a video is set aside: nothing takes it up by itself until its file changes or somebody says so.
+MakeStage = Callable[[Stage], StageResult]
+"""Does a stage for one video."""
+StepEvent = (
+    dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.MaterializeResult | dg.Output
+)
+RELEASE_HINT = "It is quarantined now: once the cause is removed, `yivideo quarantine release` releases it"
 
-NOT_THE_VIDEOS_FAULT = (ConfigError, DiskError, ModelLoadError, ServiceUnreachable, TaskCancelled)
-"""They fail every video alike: to count them would set the whole library aside over a full disk."""
-
-
-def quarantine_if_due(tools: Tools, failed: StageFailure, error: YivideoError) -> bool:
-    """Set a video aside where its failure says so; returns whether it is set aside now."""
-    failures = tools.ledger.failures
-    if not _is_due(tools, failed.key, error):
-        return failures.find_quarantined(failed.key) is not None
-    state = _state_of(tools, failed.key)
-    failures.quarantine(failed.key, failed, state.st_size if state else 0, state.st_mtime_ns if state else 0)
-    return True
-
-
-def _is_due(tools: Tools, key: str, error: YivideoError) -> bool:
-    if isinstance(error, MediaError):  # it does not get better by itself
-        return True
-    if isinstance(error, NOT_THE_VIDEOS_FAULT):
-        return False
-    after = tools.launch.settings.runs.quarantine_after
-    return tools.ledger.failures.streak(key) >= after or tools.ledger.workers.deaths().get(key, 0) >= after
-
-
-def _state_of(tools: Tools, key: str) -> os.stat_result | None:
-    try:
-        return tools.library.path_of(key).stat()
-    except (DiskError, OSError):  # a file that comes back is another one than none
-        return None
-
-
-Make = Callable[[Stage], Result]
-"""What a stage does for one video."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Done:
-    """What came of an attempt that went through: the result, and what the checks say of it."""
+class Turn:
+    """One attempt at a video: those before it, and when it may begin (of `time.monotonic`)."""
 
-    result: Result
-    checks: Results
-    blocked: CheckFailed | None
+    key: str
+    earlier: tuple[Attempt, ...] = ()
+    not_before: float = 0.0
 
-    def metadata(self, earlier: Sequence[Attempt]) -> dict[str, Any]:
-        """Return the materialization's metadata.
+    @property
+    def number(self) -> int:
+        """The number of this attempt, the first being 1."""
+        return len(self.earlier) + 1
 
-        Args:
-            earlier: The attempts that failed before this one.
+
+class Execution(ABC):
+    """The execution of one stage in one run.
+
+    Args:
+        context: Of the stage's step.
+        resources: The run's resources.
+        make: Does the stage for one video.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext, resources: StageResources, make: MakeStage) -> None:
+        self.context = context
+        self.resources = resources
+        self.stage_name = context.asset_key.to_user_string()
+        self.settings = resources.launch.settings
+        # Read anew, since its tags were set only now.
+        self.recorder = Recorder(resources, read_origin(context.instance, context.run_id))
+        self._make = make
+
+    def run(self) -> Iterator[StepEvent]:
+        """Execute the stage for every video of the run.
+
+        Raises:
+            dagster.RetryRequested: Dagster is to run the step again.
+            dagster.Failure: the step has failed for good.
         """
-        return {**self.result.metadata(earlier), **check_facts(self.checks)}
+        turns = self.first_turns()
+        while turns:
+            later: list[Turn] = []
+            for turn in turns:
+                time.sleep(max(0.0, turn.not_before - time.monotonic()))
+                yield from self._take(turn, later)
+            turns = later
+        yield from self.finish()
 
+    def _take(self, turn: Turn, later: list[Turn]) -> Iterator[StepEvent]:
+        stage = Stage(self.stage_name, turn.key, self.resources, self.context.log)
+        try:
+            self.begin(turn)
+            with self.recorder.at_work(stage, self.deaths_allowed()):
+                result = self._make(stage)
+                result = self._judge(stage, result)
+            metadata = materialization_metadata(result, turn.earlier)
+            self.recorder.note_result(stage, result, metadata)
+        except Exception as error:  # noqa: BLE001 - classified, and recorded or raised
+            found = classify(error, video=turn.key, stage=self.stage_name)
+            if next_turn := self._next_turn(stage, turn, found, error):
+                later.append(next_turn)
+            else:
+                yield from self._fail(stage, turn, found, error)
+            return
+        yield from self.materialize(turn, result, metadata)
+        if result.blocked:
+            blocked = result.blocked.within(turn.key, self.stage_name)
+            yield from self._fail(stage, turn, blocked, blocked)
+        else:
+            self.recorder.note_success(stage)
 
-def attempt(stage: Stage, make: Make, run: RunOrigin, deaths_allowed: int) -> Done:
-    """Do a stage's work on a video once, judge what was made, and deliver it unless a check blocks it.
+    def _judge(self, stage: Stage, result: StageResult) -> StageResult:
+        """Return a result with its checks, delivered unless one blocks it."""
+        checks = evaluate(stage.name, stage.partition_key, result.subject, self.settings.checks)
+        blocked = blocked_by(stage.name, checks, self.settings.checks)
+        delivered = result.deliver() if result.deliver and not blocked else result.metadata
+        return replace(result, checks=checks, blocked=blocked, metadata=delivered)
 
-    Args:
-        stage: The stage and the video.
-        make: What the stage does.
-        run: The run that it is made in.
-        deaths_allowed: A video at which so many workers died is not tried again.
+    def _next_turn(self, stage: Stage, turn: Turn, error: YivideoError, cause: Exception) -> Turn | None:
+        """Return the video's next turn after a failed attempt; None where that was the last.
 
-    Raises:
-        WorkerKilled: so many have died.
-        Exception: whatever goes wrong in the stage.
-    """
-    settings = stage.tools.launch.settings
-    with _at_work(stage, run, deaths_allowed):
-        result = make(stage)
-        checks = evaluate(stage.name, stage.partition_key, result.subject, settings)
-        blocked = blocked_by(stage.name, checks, settings)
-        if result.deliver and not blocked:
-            result = replace(result, facts=result.deliver())
-    return Done(result, checks, blocked)
-
-
-@contextmanager
-def _at_work(stage: Stage, run: RunOrigin, deaths_allowed: int) -> Generator[None]:
-    workers = stage.tools.ledger.workers
-    deaths = workers.begin(stage.partition_key, stage.name, run)
-    try:
-        if deaths >= deaths_allowed:
-            raise WorkerKilled(
-                f"The worker was killed {deaths} times while at this video",
-                "Memory often ends so: see the system's log, then use a smaller model or a machine with more",
-            )
-        yield
-    finally:
-        workers.end(stage.partition_key)
-
-
-def note_made(stage: Stage, result: Result, run_id: str) -> None:
-    """Note what a stage has made, by which recipe, how fast.
-
-    Args:
-        stage: The stage and the video.
-        result: What it made.
-        run_id: The run's own.
-    """
-    artifact, now = result.kept.artifact, time.time()
-    by = artifact.made_by
-    stage.tools.ledger.materializations.note(
-        Materialization(
-            stage.partition_key,
-            stage.name,
-            stage_key=artifact.key,
-            recipe=stage.recipe(),
-            chosen=stage.is_chosen(),
-            video_hash=artifact.video_hash,
-            made_at=now,
-            run_id=run_id,
-            reused=result.kept.reused,
-            audio_s=result.audio_s,
-            measured_at=None if result.kept.reused else now,
-            wall_s=None if result.kept.reused else result.kept.metrics.wall_s,
-            rtfx=result.rtfx,
-            model=by.get("model"),
-            compute_type=by.get("compute_type"),
-            device=by.get("device"),
+        Raises:
+            dagster.RetryRequested: Dagster is to begin the next turn.
+            dagster.Failure: a fresh process is to begin it.
+        """
+        if ask_for_fresh_process(self.context, error):
+            self.context.log.warning(f"{error} The run is retried in a fresh process")
+            metadata = failure_metadata(error, turn.number, quarantined=False)
+            self.recorder.note_cost_of_failure(stage, metadata)
+            raise as_failure(error, metadata) from cause
+        wait_s = wait_after(self.settings.retry, turn.number)
+        if wait_s is None or not error.retryable or isinstance(error, DeviceLost):
+            return None
+        self.context.log.warning(
+            f"Attempt {turn.number} of {self.settings.retry.max_attempts} at {turn.key} failed ({error});"
+            f" the next one in {wait_s:.1f} s or later"
         )
-    )
+        failed = Attempt(error.kind, error.message, wait_s)
+        return self.retry(replace(turn, earlier=(*turn.earlier, failed)), error, wait_s, cause)
+
+    def _fail(self, stage: Stage, turn: Turn, error: YivideoError, cause: Exception) -> Iterator[StepEvent]:
+        """Record that a video failed for good in this run."""
+        quarantined = self.recorder.note_failure(stage, error, turn.number)
+        metadata = failure_metadata(error, turn.number, quarantined=quarantined)
+        self.recorder.note_cost_of_failure(stage, metadata)
+        yield from self.fail(turn, error, metadata, cause)
+
+    @abstractmethod
+    def first_turns(self) -> list[Turn]:
+        """Return the first turn of each video."""
+
+    @abstractmethod
+    def deaths_allowed(self) -> int:
+        """Return how many workers may have died at a video before it is given up."""
+
+    @abstractmethod
+    def begin(self, turn: Turn) -> None:
+        """Prepare an attempt, before the stage reads its inputs."""
+
+    @abstractmethod
+    def retry(self, turn: Turn, error: YivideoError, wait_s: float, cause: Exception) -> Turn:
+        """Return the next turn, to be taken after a wait; or raise what makes Dagster begin it."""
+
+    @abstractmethod
+    def materialize(self, turn: Turn, result: StageResult, metadata: Metadata) -> Iterator[StepEvent]:
+        """Yield the events of a result."""
+
+    @abstractmethod
+    def fail(
+        self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception
+    ) -> Iterator[StepEvent]:
+        """Yield the events of a failure, or raise it."""
+
+    @abstractmethod
+    def finish(self) -> Iterator[StepEvent]:
+        """Yield the events of the step as a whole, once every video had its turns."""
 
 
-def record_made(stage: Stage, run: RunOrigin, metadata: Mapping[str, Any]) -> None:
-    """Record what a stage cost that was made; `metadata` is its materialization's."""
-    sample = made_sample(run, stage.name, stage.partition_key, time.time(), metadata)
-    stage.tools.ledger.samples.record(sample)
+class SingleRun(Execution):
+    """A stage in a run of one video: Dagster retries it, or fails it with its reason."""
 
+    def first_turns(self) -> list[Turn]:
+        """Return the one turn; the ledger has the attempts before it, since Dagster's steps forget them."""
+        key = self.context.partition_key
+        earlier = self.resources.ledger.attempts.of(key, self.stage_name, self.context.run_id)
+        return [Turn(key, earlier)]
 
-def record_failed(stage: Stage, run: RunOrigin, error: YivideoError, attempts: int) -> None:
-    """Record that a stage failed for good in this run."""
-    metadata = failure_metadata(error, attempts, set_aside=False)
-    sample = failed_sample(run, stage.name, stage.partition_key, time.time(), metadata)
-    stage.tools.ledger.samples.record(sample)
+    def deaths_allowed(self) -> int:
+        """Return the setting."""
+        return self.settings.runs.quarantine_after
 
+    def begin(self, turn: Turn) -> None:
+        """Forget the workers that died where a user asks for the video: users know what it did."""
+        run = self.context.run
+        is_retry = run.parent_run_id is not None or self.context.retry_number > 0
+        if not is_retry and is_first(run, self.stage_name) and trigger_of(run) in USER_TRIGGERS:
+            self.resources.ledger.workers.forget(turn.key)
 
-def note_success(stage: Stage, run_id: str) -> None:
-    """Note that a stage went well (`run_id` is the root's); the last one ends all trouble with the video."""
-    ledger, key = stage.tools.ledger, stage.partition_key
-    ledger.attempts.forget(key, stage.name)
-    ledger.failures.forgive(key, run_id)
-    if stage.name == LAST_STAGE:
-        ledger.failures.note_success(key)
+    def retry(self, turn: Turn, error: YivideoError, wait_s: float, cause: Exception) -> NoReturn:
+        """Raise what makes Dagster run the step again; it says why, and the UI shows it."""
+        self.resources.ledger.attempts.note(turn.key, self.stage_name, self.context.run_id, turn.earlier[-1])
+        attempts = self.settings.retry.max_attempts
+        request = dg.RetryRequested(max_retries=attempts - 1, seconds_to_wait=wait_s)
+        request.add_note(
+            f"Attempt {turn.number - 1} of {attempts} failed: {error}. The next one in {wait_s:.1f} s"
+        )
+        raise request from cause
 
+    def materialize(self, turn: Turn, result: StageResult, metadata: Metadata) -> Iterator[StepEvent]:
+        """Yield Dagster's result of the step."""
+        if self.stage_name == "transcript":
+            tag_language(self.context, result.artifact.document["language"])
+        yield dg.MaterializeResult(
+            metadata=metadata,
+            data_version=dg.DataVersion(result.data_version),
+            check_results=result.checks,
+        )
 
-def note_failure(stage: Stage, run_id: str, error: YivideoError, attempts: int) -> tuple[StageFailure, bool]:
-    """Note that a stage failed for good in this run (`run_id` is the root's).
+    def fail(self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception) -> NoReturn:
+        """Raise the failure of the step."""
+        log.error("%s of %s failed: %s", self.stage_name, turn.key, error, exc_info=cause)
+        raise as_failure(error, metadata) from cause
 
-    Returns:
-        The failure, and whether the video is set aside for it.
-    """
-    ledger, key = stage.tools.ledger, stage.partition_key
-    ledger.attempts.forget(key, stage.name)
-    failed = ledger.failures.note_failure(key, stage.name, run_id, error, attempts)
-    return failed, quarantine_if_due(stage.tools, failed, error)
-
-
-# PART defs/failures.py: Errors as Dagster understands them: tried again, or ended at once with the reason.
-
-RELEASE_HINT = "It is set aside now: after a remedy, `yivideo quarantine release` takes it up again"
+    def finish(self) -> Iterator[StepEvent]:
+        """Yield nothing: the step's result was its only event."""
+        return iter(())
 
 
 def wait_after(settings: RetrySettings, attempt: int) -> float | None:
@@ -207,109 +242,7 @@ def wait_after(settings: RetrySettings, attempt: int) -> float | None:
     return min(wait_s * random.uniform(1 - retry.jitter, 1 + retry.jitter), retry.max_delay_s)
 
 
-def ask_for_retry(error: YivideoError, attempt: int, of: int, wait_s: float) -> dg.RetryRequested:
-    """Return what makes Dagster run the step again; it says why, and the UI shows it."""
-    request = dg.RetryRequested(max_retries=of - 1, seconds_to_wait=wait_s)
-    request.add_note(f"Attempt {attempt} of {of} failed: {error}. The next one in {wait_s:.1f} s")
-    return request
-
-
-def as_failure(error: YivideoError, attempts: int, *, set_aside: bool = False) -> dg.Failure:
-    """Return what ends the step for good, with the kind of the error, its words and what to do."""
-    return dg.Failure(
-        ". ".join([str(error), *([RELEASE_HINT] if set_aside else [])]),
-        metadata=failure_metadata(error, attempts, set_aside=set_aside),
-        allow_retries=False,
-    )
-
-
-def failure_metadata(
-    error: YivideoError, attempts: int, *, set_aside: bool
-) -> dict[str, str | int | bool | float | dg.MetadataValue]:
-    """Return what is told of a failure, under the same names wherever it is shown."""
-    context = error.context
-    return {
-        "kind": error.kind,
-        "severity": str(error.severity),
-        "message": error.message,
-        "hint": error.hint,
-        "video": context.video or "",
-        "stage": context.stage or "",
-        "second": dg.MetadataValue.null() if context.second is None else context.second,
-        "attempts": attempts,
-        "quarantined": set_aside,
-    }
-
-
-# PART defs/single.py: A stage in a run of one video: made, tried again by Dagster, or failed with its reason.
-
-PERSONS = {"cli", "ui", "gateway"}
-"""Triggers of runs that somebody asked for; whatever happened before, they are made."""
-
-log = logging.getLogger(__name__)
-
-
-def make_one(context: dg.AssetExecutionContext, tools: Tools, make: Make) -> Iterator[dg.MaterializeResult]:
-    """Make the stage of the run's one video.
-
-    Raises:
-        dagster.RetryRequested: it may go better next time, and attempts are left.
-        dagster.Failure: it will not, they are used up, or a check blocks; Dagster does not try again.
-    """
-    stage = Stage(context.asset_key.to_user_string(), context.partition_key, tools, context.log)
-    root, after = root_of(context.run), tools.launch.settings.runs.quarantine_after
-    run = read_origin(context.instance, context.run_id)
-    if _is_asked_by_a_person(context, stage):
-        tools.ledger.workers.forget(stage.partition_key)  # who asks for it knows what it did
-    earlier = tools.ledger.attempts.of(stage.partition_key, stage.name, context.run_id)
-    try:
-        done = attempt(stage, make, run, after)
-        note_made(stage, done.result, context.run_id)
-    except Exception as error:
-        raise _what_follows(context, stage, run, error) from error
-    if stage.name == "transcript":
-        tag_language(context, done.result.kept.document["language"])
-    metadata = done.metadata(earlier)
-    record_made(stage, run, metadata)
-    yield dg.MaterializeResult(
-        metadata=metadata,
-        data_version=dg.DataVersion(done.result.data_version),
-        check_results=done.checks,
-    )
-    if done.blocked:
-        blocked = done.blocked.within(stage.partition_key, stage.name)
-        record_failed(stage, run, blocked, len(earlier) + 1)
-        _, set_aside = note_failure(stage, root, blocked, len(earlier) + 1)
-        raise as_failure(blocked, len(earlier) + 1, set_aside=set_aside)
-    note_success(stage, root)
-
-
-def _is_asked_by_a_person(context: dg.AssetExecutionContext, stage: Stage) -> bool:
-    run = context.run
-    is_retry = run.parent_run_id is not None or context.retry_number > 0
-    return not is_retry and is_first(run, stage.name) and trigger_of(run) in PERSONS
-
-
-def _what_follows(
-    context: dg.AssetExecutionContext, stage: Stage, run: RunOrigin, error: Exception
-) -> dg.RetryRequested | dg.Failure:
-    """Decide what an error means: another attempt, another process, or the end."""
-    retry = stage.tools.launch.settings.retry
-    found = classify(error, video=stage.partition_key, stage=stage.name)
-    number = context.retry_number + 1
-    if ask_for_fresh_process(context, found):
-        context.log.warning(f"{found} The run is tried again in a fresh process")
-        record_failed(stage, run, found, number)
-        return as_failure(found, number)
-    wait_s = wait_after(retry, number)
-    if wait_s is None or not found.retryable or isinstance(found, DeviceLost):
-        log.error("%s of %s failed: %s", stage.name, stage.partition_key, found, exc_info=error)
-        record_failed(stage, run, found, number)
-        _, set_aside = note_failure(stage, root_of(context.run), found, number)
-        return as_failure(found, number, set_aside=set_aside)
-    context.log.warning(
-        f"Attempt {number} of {retry.max_attempts} failed ({found}); the next one in {wait_s:.1f} s"
-    )
-    waiting = Attempt(found.kind, found.message, wait_s)
-    stage.tools.ledger.attempts.note(stage.partition_key, stage.name, context.run_id, waiting)
-    return ask_for_retry(found, number, retry.max_attempts, wait_s)
+def as_failure(error: YivideoError, metadata: Metadata) -> dg.Failure:
+    """Return what ends a step for good, with the error's message and `failure_metadata`."""
+    hint = [RELEASE_HINT] if metadata["quarantined"] else []
+    return dg.Failure(". ".join([str(error), *hint]), metadata=metadata, allow_retries=False)

@@ -6,9 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from yivideo_pipeline.defs.dagster_internals import has_code_server, open_folder
 from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.scratch import scratch_folder
@@ -24,13 +23,6 @@ SERVED = 64
 
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _GONE = "The process that ran it is gone: it was killed, or the machine went down"
-# Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.
-_OWN_TERMINAL = {
-    "compute_logs": {
-        "module": "dagster._core.storage.noop_compute_log_manager",
-        "class": "NoOpComputeLogManager",
-    }
-}
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
@@ -46,7 +38,7 @@ def open_instance(home: Path) -> dg.DagsterInstance:
         with scratch_folder(home / "tmp") as work:
             (work / config.name).write_bytes(_defaults())
             (work / config.name).replace(config)  # several programs may start at once: nobody reads half
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_OWN_TERMINAL))
+    return open_folder(folder)
 
 
 def has_older_defaults(home: Path) -> bool:
@@ -100,7 +92,7 @@ def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -
 def _is_abandoned(run: dg.DagsterRun, alone: bool) -> bool:
     # A code server is named in this tag of each run that it launched, soon after the start is asked for;
     # for a moment a retry also has the worker of its parent, since it has its parent's tags.
-    launched = GRPC_INFO_TAG in run.tags or run.status == dg.DagsterRunStatus.STARTING
+    launched = has_code_server(run) or run.status == dg.DagsterRunStatus.STARTING
     if launched and not alone:
         return False
     worker = run.tags.get(WORKER_TAG, "")

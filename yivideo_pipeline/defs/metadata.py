@@ -1,4 +1,7 @@
-"""What each asset tells about itself: metadata for the UI, and something worth looking at."""
+"""What the assets report in Dagster's UI: of each result, of its cost, and of failures.
+
+Names of metadata are kept for good: the history and the reports read them, and so may users.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,7 +10,11 @@ from typing import Any
 
 import dagster as dg
 
+from yivideo_pipeline.defs.checks.catalogue import check_metadata, presentable
 from yivideo_pipeline.defs.previews import TIMELINE_WORDS, draw_timeline, draw_waveform, image
+from yivideo_pipeline.defs.stage import StageResult
+from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.edits import Edit
@@ -18,11 +25,44 @@ from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 TEXT_WORDS = 1500
 """Words of a transcript that the UI shows; all of them are in the artifact."""
 
-Facts = dict[str, Any]
+Metadata = dict[str, Any]
+"""Plain values and Dagster's, by name; None becomes null."""
 
 
-def video_facts(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Facts:
-    """Container, streams, poster."""
+def materialization_metadata(result: StageResult, earlier: Sequence[Attempt]) -> Metadata:
+    """Return the whole metadata of a materialization.
+
+    What the asset is about comes first, its picture among it; then what it cost, and its checks.
+
+    Args:
+        result: What the stage has, with its checks.
+        earlier: The attempts that failed before this one.
+    """
+    metadata = {**result.metadata, **_cost(result), "attempts": len(earlier) + 1}
+    if earlier:
+        metadata["earlier_attempts"] = _attempt_table(earlier)
+    shown = {name: presentable(value) for name, value in metadata.items()}
+    return {**shown, **check_metadata(result.checks)}
+
+
+def failure_metadata(error: YivideoError, attempts: int, *, quarantined: bool) -> Metadata:
+    """Return the metadata of a failure, under the same names wherever it is shown."""
+    context = error.context
+    return {
+        "kind": error.kind,
+        "severity": str(error.severity),
+        "message": error.message,
+        "hint": error.hint,
+        "video": context.video or "",
+        "stage": context.stage or "",
+        "second": presentable(context.second),
+        "attempts": attempts,
+        "quarantined": quarantined,
+    }
+
+
+def video_metadata(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Metadata:
+    """Return the video's container, streams and poster."""
     return {
         "poster": dg.MetadataValue.md(image(poster, "image/jpeg", "Poster")) if poster else None,
         "path": dg.MetadataValue.path(encode_key(str(path))),
@@ -34,8 +74,8 @@ def video_facts(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[s
     }
 
 
-def audio_facts(document: Mapping[str, Any], stream: StreamInfo) -> Facts:
-    """Which stream, how long, how much speech, and the waveform."""
+def audio_metadata(document: Mapping[str, Any], stream: StreamInfo) -> Metadata:
+    """Return the audio's stream, its length, how much of it is speech, and the waveform."""
     spans, duration_s = document["speech_spans"], document["duration_s"]
     picture = draw_waveform(document["outline"], spans, document["offset_s"], duration_s)
     return {
@@ -51,8 +91,8 @@ def audio_facts(document: Mapping[str, Any], stream: StreamInfo) -> Facts:
     }
 
 
-def transcript_facts(transcript: Transcript) -> Facts:
-    """Language, counts, and the text with the words marked that the model was unsure of."""
+def transcript_metadata(transcript: Transcript) -> Metadata:
+    """Return language, counts, and the text with the words marked that the model is unsure of."""
     words = transcript.words
     return {
         "text": dg.MetadataValue.md(_marked_text(transcript)),
@@ -69,8 +109,8 @@ def transcript_facts(transcript: Transcript) -> Facts:
     }
 
 
-def alignment_facts(transcript: Transcript) -> Facts:
-    """By what the words were timed, and the words on a time line."""
+def alignment_metadata(transcript: Transcript) -> Metadata:
+    """Return which aligner timed the words, and the words on a time line."""
     words = transcript.words
     confidence = sum(word.confidence for word in words) / len(words) if words else None
     more = f"\n\nThe first {TIMELINE_WORDS} of {len(words)} words." if len(words) > TIMELINE_WORDS else ""
@@ -84,15 +124,15 @@ def alignment_facts(transcript: Transcript) -> Facts:
     }
 
 
-def subtitle_facts(
+def subtitle_metadata(
     document: Mapping[str, Any], delivered: Sequence[DeliveredFile], edit: Edit | None = None
-) -> Facts:
-    """Where the files are, the first cues, the quality; and whether a version edited by hand stands there."""
+) -> Metadata:
+    """Return the files, the first cues, the quality, and the edited version in the files, if there is one."""
     quality = document["quality"]
-    told = [warning for one in delivered for warning in one.warnings]
+    warnings = [warning for one in delivered for warning in one.warnings]
     if edit:
-        told.append(
-            f"The delivered files are version {edit.version}, edited by hand and saved at {edit.saved_at}: "
+        warnings.append(
+            f"The delivered files hold version {edit.version}, edited by hand and saved at {edit.saved_at}: "
             "the review page shows both and can go back to the machine's"
         )
     return {
@@ -107,11 +147,46 @@ def subtitle_facts(
         "empty_reason": document["empty_reason"],
         "cues": quality["cues"],
         "score": quality["score"],
-        **_warnings([*document["warnings"], *told]),
+        **_warnings([*document["warnings"], *warnings]),
     }
 
 
-def _warnings(warnings: Sequence[str]) -> Facts:
+def _cost(result: StageResult) -> Metadata:
+    metrics, made_by = result.metrics, result.artifact.made_by
+    return {
+        "wall_s": metrics.wall_s,
+        "cpu_s": metrics.cpu_s,
+        "rtfx": result.rtfx,
+        "rss_peak_mb": metrics.rss_peak_mb,
+        "gpu_memory_peak_mb": metrics.gpu_memory_peak_mb,
+        "gpu_utilization_mean_pct": metrics.gpu_utilization_mean_pct,
+        "model": made_by.get("model"),
+        "compute_type": made_by.get("compute_type"),
+        "device": made_by.get("device"),
+        "batch_size": made_by.get("batch_size"),
+        "degradation": dg.MetadataValue.json(list(made_by.get("steps", ()))),
+        "reused": result.reused,
+        "artifact": result.artifact.folder,
+    }
+
+
+def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "attempt": number,
+                    "kind": attempt.kind,
+                    "message": attempt.message,
+                    "waited_s": round(attempt.waited_s, 1),
+                }
+            )
+            for number, attempt in enumerate(attempts, 1)
+        ]
+    )
+
+
+def _warnings(warnings: Sequence[str]) -> Metadata:
     return {"warnings": dg.MetadataValue.json(list(dict.fromkeys(warnings)))}
 
 
@@ -145,7 +220,7 @@ def _format_of(stream: StreamInfo) -> str:
 
 def _marked_text(transcript: Transcript) -> str:
     if not transcript.segments:
-        return f"*No words: {_plain(transcript.empty_reason or 'nothing was said')}*"
+        return f"*No words: {_plain(transcript.empty_reason or 'no speech was found')}*"
     lines, room = [], TEXT_WORDS
     for segment in transcript.segments:
         if room <= 0:
@@ -193,5 +268,5 @@ def _time(ms: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text that Markdown shows as it is."""
     return "".join(f"\\{char}" if char in "\\`*_{}[]<>()#+-!|~" else char for char in text).replace("\n", " ")

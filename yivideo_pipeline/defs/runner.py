@@ -1,6 +1,6 @@
 """Runs the pipeline on one video in this process, on the instance that Dagster's UI shows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,36 +10,27 @@ import dagster as dg
 from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.dagster_internals import run_here
+from yivideo_pipeline.defs.dagster_internals import run_in_process
 from yivideo_pipeline.defs.instance import WORKER_TAG
+from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
+from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
 
-MAX_RETRIES_TAG = "dagster/max_retries"
-
-
-@dataclass(frozen=True)
-class FailedStage:
-    """Why a video could not be finished; `kind` is the error's in `errors.tree`."""
-
-    stage: str
-    kind: str
-    message: str
-    hint: str
-
 
 @dataclass(frozen=True)
 class Processed:
-    """What came of one video. Numbers are None where the run did not get that far.
+    """The outcome of one video, as its materializations report it.
 
-    `files` are the subtitles that were delivered, `reused` the stages whose result was there already.
+    Values are None where the run did not get that far. `files` are the delivered subtitles, `reused` the
+    stages whose result existed before.
     """
 
     partition_key: str
     run_id: str
     wall_s: float
-    failure: FailedStage | None
+    failure: StageFailure | None
     files: tuple[Path, ...] = ()
     language: str | None = None
     audio_s: float | None = None
@@ -52,7 +43,7 @@ class Processed:
 
     @property
     def success(self) -> bool:
-        """Whether the subtitles are there."""
+        """Whether the subtitles were delivered."""
         return self.failure is None
 
 
@@ -76,26 +67,26 @@ class Processor:
         output_dir: Path | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Processed:
-        """Process one video; what fails in a stage is reported, not raised.
+        """Process one video; a failure of a stage is returned, not raised.
 
         Args:
             partition_key: The video's key, of `Library.key_of`.
             speech: Speech options in place of the settings' own, by name.
             subtitles: Subtitle options in place of the settings' own, by name.
-            output_dir: Folder for the subtitles; without it they lie beside the video.
-            tags: Further tags of the run; unless they say otherwise, a person at a terminal asked for it.
+            output_dir: Folder for the subtitles; by default the video's own.
+            tags: Further tags of the run; by default its trigger is a user's command.
 
         Raises:
-            KeyboardInterrupt: somebody asked to stop; the run is recorded as such.
+            KeyboardInterrupt: the user asked to stop; the run is recorded as canceled.
         """
         self._instance.add_dynamic_partitions(VIDEOS, [partition_key])
         started = perf_counter()
-        result = run_here(
+        result = run_in_process(
             self._instance,
             self._job,
             partition_key,
             run_config=_run_config(speech or {}, subtitles or {}, output_dir),
-            # Somebody waits for the result: no daemon shall try again behind their back.
+            # The user waits for the result: no daemon may retry the run later.
             tags={
                 TRIGGER_TAG: "cli",
                 **(tags or {}),
@@ -115,46 +106,36 @@ def _run_config(
         launch["output_dir"] = str(output_dir)
     return {
         "resources": {"launch": {"config": launch}},
-        # The person sees a progress bar; what Dagster logs stands in the instance.
+        # The user sees a progress bar; Dagster's log is stored in the instance.
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
 
 
 def _summarize(partition_key: str, result: dg.JobExecutionResult, wall_s: float) -> Processed:
     stages = {
-        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        event.asset_key.to_user_string(): _values(event.step_materialization_data.materialization.metadata)
         for event in result.all_events
         if event.is_step_materialization and event.asset_key
     }
-    facts: dict[str, dict[str, Any]] = {name: _values(data) for name, data in stages.items()}
-    subtitles = facts.get("subtitles", {})
-    heard = {**facts.get("audio", {}), **facts.get("transcript", {}), **subtitles}
+    failed = (event for event in result.all_events if event.is_step_failure)
+    failures = (failure_of_step(partition_key, event, result.run_id) for event in failed)
+    subtitles = stages.get("subtitles", {})
+    values = {**stages.get("audio", {}), **stages.get("transcript", {}), **subtitles}
     return Processed(
         partition_key,
         run_id=result.run_id,
         wall_s=wall_s,
-        failure=_find_failure(result.all_events),
+        failure=next(failures, None),
         files=tuple(Path(decode_key(file)) for file in subtitles.get("files", ())),
-        language=heard.get("language"),
-        audio_s=heard.get("duration_s"),
-        speech_s=heard.get("speech_s"),
+        language=values.get("language"),
+        audio_s=values.get("duration_s"),
+        speech_s=values.get("speech_s"),
         cues=subtitles.get("cues"),
         score=subtitles.get("score"),
-        empty_reason=heard.get("empty_reason"),
-        reused=tuple(name for name, data in facts.items() if data["reused"]),
-        warnings=tuple(dict.fromkeys(line for data in facts.values() for line in data["warnings"])),
+        empty_reason=values.get("empty_reason"),
+        reused=tuple(name for name, metadata in stages.items() if metadata["reused"]),
+        warnings=tuple(dict.fromkeys(line for metadata in stages.values() for line in metadata["warnings"])),
     )
-
-
-def _find_failure(events: Sequence[dg.DagsterEvent]) -> FailedStage | None:
-    for event in events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data:
-                told = _values(data.user_failure_data.metadata)
-                return FailedStage(told["stage"], told["kind"], told["message"], told["hint"])
-            return FailedStage(event.step_key or "", "unknown", data.error.message if data.error else "", "")
-    return None
 
 
 def _values(metadata: Mapping[str, dg.MetadataValue]) -> dict[str, Any]:

@@ -1,21 +1,24 @@
-"""The part that every stage has in common: look before making, measure, keep."""
+"""One stage of one video: what it works with, the work itself, and what comes of it.
+
+Each stage finds what was made before of the same input by the same options, and makes it only where there is
+none: `Stage.work` is the place for that. What the stage has in the end is a `StageResult`.
+"""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.cache_keys import deciding_options, recipe_of
+from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options
 from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
-from yivideo_pipeline.errors.tree import TaskError
+from yivideo_pipeline.errors.tree import CheckFailed, TaskError
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
@@ -25,127 +28,55 @@ from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.stage_keys import stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
-# PART defs/results.py: What a stage hands over when it is done with a video, and what is told of it.
+REPORT_EVERY_S = 1.0
+"""Seconds between two notes of a stage's progress in the ledger; each is a commit."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a stage's work hands over: a document (JSON), files in its scratch folder, and by what engine."""
+class StageResult:
+    """What a stage has of one video, made now or found, and what is reported of it.
 
-    document: Mapping[str, Any]
-    files: Mapping[str, Path] = field(default_factory=dict)
-    engine: EngineInfo | None = None
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What the stage has in the end, made now or before."""
+    Attributes:
+        artifact: The stored result.
+        reused: Whether it was made before.
+        metrics: The cost of making it, or of finding it.
+        metadata: What the asset reports about the result; None becomes null.
+        subject: What the checks look at.
+        audio_s: Seconds of sound that were worked on, for the speed; None where there were none.
+        version: Its data version, where that is not the hash of its content.
+        deliver: Delivers the files to the user, once no check stands against them; returns the metadata
+            with what came of that.
+        checks: The results of the checks.
+        blocked: The error of the checks that block, where one failed.
+    """
 
     artifact: Artifact
     reused: bool
     metrics: StageMetrics
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The result, as JSON."""
-        return self.artifact.document
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a stage has of one video, and what is told of it.
-
-    Args:
-        kept: What it has.
-        facts: Metadata about the result; None becomes null.
-        subject: What the checks look at.
-        audio_s: Seconds of sound that were worked on, for the speed.
-        version: What the result's data version is; by default the hash of its content.
-        deliver: Hands the result over to the person, once no check stands against it; returns the facts
-            anew, with what came of that.
-    """
-
-    kept: Kept
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     subject: Subject
     audio_s: float | None = None
     version: str = ""
     deliver: Callable[[], Mapping[str, Any]] | None = None
+    checks: Sequence[dg.AssetCheckResult] = ()
+    blocked: CheckFailed | None = None
 
     @property
     def data_version(self) -> str:
-        """The version by which Dagster tells whether what follows is stale."""
-        return self.version or self.kept.artifact.content
+        """The version by which Dagster tells whether the stages after it are stale."""
+        return self.version or self.artifact.content
 
     @property
     def rtfx(self) -> float | None:
-        """Seconds of sound by second of work; the speed of finding what was made before says nothing."""
-        if self.kept.reused or not self.audio_s or not self.kept.metrics.wall_s:
+        """Seconds of sound per second of work; None where the result was only found."""
+        if self.reused or not self.audio_s or not self.metrics.wall_s:
             return None
-        return self.audio_s / self.kept.metrics.wall_s
-
-    def metadata(self, earlier: Sequence[Attempt]) -> dict[str, Any]:
-        """Return the materialization's metadata: the facts, what every stage measures, the attempts.
-
-        What the asset is about stands first, its picture among it; what it cost comes after.
-
-        Args:
-            earlier: The attempts that failed before this one.
-        """
-        metadata = {**self.facts, **self._measured(), "attempts": len(earlier) + 1}
-        if earlier:
-            metadata["earlier_attempts"] = _attempt_table(earlier)
-        return {name: _presentable(value) for name, value in metadata.items()}
-
-    def _measured(self) -> dict[str, Any]:
-        metrics, by = self.kept.metrics, self.kept.artifact.made_by
-        return {
-            "wall_s": metrics.wall_s,
-            "cpu_s": metrics.cpu_s,
-            "rtfx": self.rtfx,
-            "rss_peak_mb": metrics.rss_peak_mb,
-            "gpu_memory_peak_mb": metrics.gpu_memory_peak_mb,
-            "gpu_utilization_mean_pct": metrics.gpu_utilization_mean_pct,
-            "model": by.get("model"),
-            "compute_type": by.get("compute_type"),
-            "device": by.get("device"),
-            "batch_size": by.get("batch_size"),
-            "degradation": dg.MetadataValue.json(list(by.get("steps", ()))),
-            "reused": self.kept.reused,
-            "artifact": self.kept.artifact.folder,
-        }
-
-
-def _attempt_table(attempts: Sequence[Attempt]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "attempt": number,
-                    "kind": attempt.kind,
-                    "message": attempt.message,
-                    "waited_s": round(attempt.waited_s, 1),
-                }
-            )
-            for number, attempt in enumerate(attempts, 1)
-        ]
-    )
-
-
-def _presentable(value: Any) -> Any:
-    """A value as people read it: null for what is not there, three decimals at most."""
-    if value is None:
-        return dg.MetadataValue.null()
-    return round(value, 3) if isinstance(value, float) else value
-
-
-TELL_EVERY_S = 1.0
-"""So often the ledger is told how far a stage is; each time is a commit."""
+        return self.audio_s / self.metrics.wall_s
 
 
 @dataclass(frozen=True)
-class Tools:
-    """The resources that all stages work with; `background` is whether nobody waits for this run."""
+class StageResources:
+    """The resources that all stages work with; `background` tells that no user waits for this run."""
 
     storage: Storage
     library: Library
@@ -155,52 +86,137 @@ class Tools:
     background: bool = False
 
 
+class StageWork:
+    """The work of a stage on one video, inside `Stage.work`.
+
+    Args:
+        storage: Keeps the result.
+        place: The content hash of the video, the stage's name and its key.
+        folder: An empty local folder for the result's files.
+    """
+
+    def __init__(self, storage: Storage, place: tuple[str, str, str], folder: Path) -> None:
+        self.folder = folder
+        self._storage = storage
+        self._place = place
+        self._artifact = storage.find(*place)
+        self.reused = self._artifact is not None
+        self._metrics: StageMetrics | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is no result yet, so that it has to be made and saved."""
+        return self._artifact is None
+
+    @property
+    def artifact(self) -> Artifact:
+        """The stored result.
+
+        Raises:
+            RuntimeError: it was not saved.
+        """
+        if self._artifact is None:
+            raise RuntimeError(f"The stage {self._place[1]} has saved no result")
+        return self._artifact
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The result, as JSON."""
+        return self.artifact.document
+
+    @property
+    def metrics(self) -> StageMetrics:
+        """The cost of the work, once it has ended.
+
+        Raises:
+            RuntimeError: it has not.
+        """
+        if self._metrics is None:
+            raise RuntimeError(f"The stage {self._place[1]} has not ended")
+        return self._metrics
+
+    def save(
+        self, document: Mapping[str, Any], files: Sequence[str] = (), engine: EngineInfo | None = None
+    ) -> None:
+        """Store the result.
+
+        Args:
+            document: The result, as JSON.
+            files: Names of the files in the work's folder that belong to it.
+            engine: The engine that made it, where one did.
+        """
+        paths = {name: self.folder / name for name in files}
+        made_by = {} if engine is None else asdict(engine)
+        self._artifact = self._storage.save(*self._place, document, paths, made_by)
+
+    def end(self, metrics: StageMetrics) -> None:
+        """Note the cost of the work."""
+        self._metrics = metrics
+
+    def result(
+        self,
+        metadata: Mapping[str, Any],
+        subject: Subject,
+        *,
+        audio_s: float | None = None,
+        version: str = "",
+        deliver: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> StageResult:
+        """Return what the stage has, described; the arguments are those of `StageResult`."""
+        return StageResult(
+            self.artifact, self.reused, self.metrics, metadata, subject, audio_s, version, deliver
+        )
+
+
 class Stage:
-    """One stage of one video, while it is being made.
+    """One stage of one video, while it runs.
 
     Args:
         name: The stage's name.
         partition_key: The video's.
-        tools: The run's resources.
+        resources: The run's resources.
         log: The run's log.
     """
 
-    def __init__(self, name: str, partition_key: str, tools: Tools, log: dg.DagsterLogManager) -> None:
+    def __init__(
+        self, name: str, partition_key: str, resources: StageResources, log: dg.DagsterLogManager
+    ) -> None:
         self.name = name
         self.partition_key = partition_key
-        self.tools = tools
+        self.resources = resources
         self._log = log
-        self._tell_again_at = time.monotonic() + TELL_EVERY_S  # what is over sooner needs no telling
+        # A stage that ends sooner needs no note of its progress.
+        self._next_report_at = time.monotonic() + REPORT_EVERY_S
 
     @property
     def speech_options(self) -> SpeechOptions:
-        """What is recognized, how: as the launch asks for it."""
-        return self.tools.launch.speech_options()
+        """The options of recognition and alignment, as this launch asks for them."""
+        return self.resources.launch.speech_options()
 
     @property
     def subtitle_options(self) -> SubtitleOptions:
-        """How words become cues: as the launch asks for it."""
-        return self.tools.launch.subtitle_options()
+        """The options of the subtitles, as this launch asks for them."""
+        return self.resources.launch.subtitle_options()
 
     @property
     def path(self) -> Path:
         """The video's file.
 
         Raises:
-            DiskError: it is not there.
+            DiskError: it does not exist.
         """
-        return self.tools.library.path_of(self.partition_key)
+        return self.resources.library.path_of(self.partition_key)
 
-    def progress(self, fraction: float) -> None:
-        """Tell how much of the stage is done, 0 to 1: who launched it here, and who looks from elsewhere."""
-        self.tools.launch.listener.tell(self.name, fraction)
-        if (now := time.monotonic()) >= self._tell_again_at:
-            self._tell_again_at = now + TELL_EVERY_S
-            self.tools.ledger.workers.report(self.partition_key, fraction)
+    def report_progress(self, fraction: float) -> None:
+        """Report how much of the stage is done, 0 to 1, to the listener and, now and then, to the ledger."""
+        self.resources.launch.listener.on_progress(self.name, fraction)
+        if (now := time.monotonic()) >= self._next_report_at:
+            self._next_report_at = now + REPORT_EVERY_S
+            self.resources.ledger.workers.report(self.partition_key, fraction)
 
     def find(self, stage: str) -> Artifact | None:
-        """Return what another stage made last for this video, if it is still there."""
-        return self.tools.storage.find_latest(self.partition_key, stage)
+        """Return what another stage made last for this video, if it still exists."""
+        return self.resources.storage.find_latest(self.partition_key, stage)
 
     def input(self, stage: str, of: Artifact | None = None) -> Artifact:
         """Return what an upstream stage made last for this video.
@@ -226,17 +242,17 @@ class Stage:
     def deciding_options(self) -> dict[str, Any]:
         """The options that decide the result, as the launch asks for them."""
         speech = self.speech_options
-        revision = self.tools.speech.revision(speech) if self.name == "transcript" else ""
+        revision = self.resources.speech.revision(speech) if self.name == "transcript" else ""
         return deciding_options(self.name, speech, self.subtitle_options, revision)
 
-    def recipe(self) -> str:
-        """Name the stage's code and deciding options."""
-        return recipe_of(self.name, self.deciding_options)
+    def cache_key(self) -> str:
+        """Return the key of the stage's code and deciding options."""
+        return cache_key(self.name, self.deciding_options)
 
     def is_chosen(self) -> bool:
-        """Tell whether the launch asks for another result than the settings do."""
-        settings = self.tools.launch.settings
-        # A model is told by its name here: to look up the revision of one that is not used may download it.
+        """Return whether the launch asks for another result than the settings do."""
+        settings = self.resources.launch.settings
+        # By the model's name, since finding the revision of a model that is not used may download it.
         asked, default = (
             deciding_options(self.name, speech, subtitles, speech.model_name)
             for speech, subtitles in (
@@ -246,48 +262,40 @@ class Stage:
         )
         return asked != default
 
-    def make_once(
-        self,
-        video_hash: str,
-        inputs: Mapping[str, str],
-        options: Mapping[str, Any],
-        make: Callable[[Path], Made],
-    ) -> Kept:
-        """Return what was made of the same input by the same options; else make it and keep it.
+    @contextmanager
+    def work(
+        self, video_hash: str, inputs: Mapping[str, str], options: Mapping[str, Any] | None = None
+    ) -> Generator[StageWork]:
+        """Measure the stage's work; what was made of the same input by the same options is found first.
 
         Args:
             video_hash: Content hash of the video.
-            inputs: Content hash of each thing that `make` reads.
-            options: All else that decides the result.
-            make: Does the work; given an empty folder for its files.
-        """
-        key = stage_key(self.name, STAGES[self.name].code_version, inputs, options)
-        with measure(open_first_gpu(), self.tools.launch.settings.telemetry.interval_s) as measurement:
-            artifact = self.tools.storage.find(video_hash, self.name, key)
-            reused = artifact is not None
-            if artifact is None:
-                artifact = self._make(video_hash, key, make)
-        kept = Kept(artifact, reused, measurement.summary())
-        self.tools.storage.record_latest(self.partition_key, artifact)
-        verb = "reused from" if reused else "made as"
-        self._log.info(
-            f"{self.name} of {self.partition_key} {verb} {artifact.folder} in {kept.metrics.wall_s:.2f} s"
-        )
-        self.progress(1.0)
-        return kept
+            inputs: Content hash of each input, by name.
+            options: All else that decides the result; by default `deciding_options`.
 
-    def _make(self, video_hash: str, key: str, make: Callable[[Path], Made]) -> Artifact:
-        with self.tools.storage.scratch() as folder:
-            made = make(folder)
-            by = {} if made.engine is None else asdict(made.engine)
-            return self.tools.storage.save(video_hash, self.name, key, made.document, made.files, by)
+        Yields:
+            The work. Where it `is_due`, the caller makes the result and saves it.
+        """
+        storage, interval_s = self.resources.storage, self.resources.launch.settings.telemetry.interval_s
+        decides = self.deciding_options if options is None else options
+        key = stage_key(self.name, STAGES[self.name].code_version, inputs, decides)
+        with measure(open_first_gpu(), interval_s) as measurement, storage.scratch() as folder:
+            work = StageWork(storage, (video_hash, self.name, key), folder)
+            yield work
+        work.end(measurement.summary())
+        storage.record_latest(self.partition_key, work.artifact)
+        self._log.info(
+            f"{self.name} of {self.partition_key} {'reused from' if work.reused else 'made as'}"
+            f" {work.artifact.folder} in {work.metrics.wall_s:.2f} s"
+        )
+        self.report_progress(1.0)
 
     def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
-        """Lend the speech models; a run that nobody waits for lets others go first."""
-        return self.tools.speech.engine(options, background=self.tools.background)
+        """Lend the speech models; a run in the background lets others go first."""
+        return self.resources.speech.engine(options, background=self.resources.background)
 
     @contextmanager
-    def sound(self, audio: Artifact) -> Generator[Audio]:
-        """Lend the decoded sound that the audio stage made, as a local file."""
-        with self.tools.storage.local_copy(audio, "audio.wav") as path:
+    def decoded(self, audio: Artifact) -> Generator[Audio]:
+        """Lend the sound that the audio stage decoded, as a local file."""
+        with self.resources.storage.local_copy(audio, "audio.wav") as path:
             yield Audio(path, audio.document["offset_s"])

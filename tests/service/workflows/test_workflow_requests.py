@@ -5,7 +5,7 @@ import socket
 import pytest
 from starlette.testclient import TestClient
 
-from yivideo_pipeline.defs.dagster_internals import videos
+from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.workflows.requests import STEPS, stages_of

@@ -1,4 +1,4 @@
-"""Which videos need work, and why: each has one reason, or one for being left out."""
+"""Selects the videos that need work: each has one reason, or one for which it is left out."""
 
 import fnmatch
 import os
@@ -11,64 +11,19 @@ from pathlib import Path
 
 import dagster as dg
 
-from yivideo_pipeline.defs.dagster_internals import open_attempts, videos_under_way
+from yivideo_pipeline.defs.backfills.launch import videos_under_way
+from yivideo_pipeline.defs.dagster_internals import open_attempts
 from yivideo_pipeline.defs.resources import Library
+from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, VIDEOS, stages_from
 from yivideo_pipeline.storage.partition_keys import path_of
 
-# PART defs/backfills/state.py: What Dagster knows of all videos, by a few queries over all of them.
-
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
-
-@dataclass(frozen=True)
-class State:
-    """Videos by what Dagster says of them.
-
-    Attributes:
-        registered: All partitions, in the order in which they came.
-        made: Those whose subtitles were made at some time.
-        failed: Those of which a stage failed when it was tried last. The UI counts the same ones.
-        under_way: Those that a run or an unfinished backfill has still to do.
-    """
-
-    registered: Sequence[str]
-    made: set[str]
-    failed: set[str]
-    under_way: set[str]
-
-
-def read_state(instance: dg.DagsterInstance) -> State:
-    """Read the state of all videos; the number of queries does not grow with them."""
-    unfinished = set(instance.get_run_ids(dg.RunsFilter(statuses=_UNFINISHED)))
-    went_wrong = set(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
-    failed: set[str] = set()
-    under_way = videos_under_way(instance)
-    for key, run_id in open_attempts(instance, STAGES):
-        if run_id in unfinished:
-            under_way.add(key)
-        elif run_id in went_wrong:
-            failed.add(key)
-    return State(
-        registered=instance.get_dynamic_partitions(VIDEOS),
-        made=instance.get_materialized_partitions(dg.AssetKey(LAST_STAGE)),
-        failed=failed,
-        under_way=under_way,
-    )
-
-
 FIRST_STAGE = next(iter(STAGES))
 
 
-class Reason(StrEnum):
-    """Why a video is chosen; where several apply, the first."""
+class BackfillReason(StrEnum):
+    """Why a video is selected; where several reasons apply, the first."""
 
     FAILED = "failed"
     MISSING = "missing"
@@ -77,61 +32,61 @@ class Reason(StrEnum):
 
 
 class LeftOut(StrEnum):
-    """Why a video that fits is not chosen."""
+    """Why a video that fits is not selected."""
 
-    QUARANTINED = "set aside after failures"
+    QUARANTINED = "quarantined after failures"
     UNDER_WAY = "in progress or queued"
     GONE = "without a file"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What somebody wants to be done; all of it must fit.
+class BackfillFilter:
+    """Which videos are wanted; all conditions must fit.
 
     Attributes:
-        reasons: For these reasons alone. Empty: every video, also one that lacks nothing.
-        since: Only videos whose file came or changed since, in Unix seconds.
-        match: Only videos whose key fits this glob, upper and lower case apart; `*` also stands for `/`.
+        reasons: Only videos with these reasons. Empty: every video, also one that lacks nothing.
+        since: Only videos whose file was added or changed since this Unix time.
+        match: Only videos whose key fits this glob, case-sensitive; `*` also matches `/`.
     """
 
-    reasons: frozenset[Reason] = frozenset()
+    reasons: frozenset[BackfillReason] = frozenset()
     since: float | None = None
     match: str | None = None
 
-    def wants(self, reason: Reason) -> bool:
-        """Tell whether a video is wanted for this reason."""
+    def wants(self, reason: BackfillReason) -> bool:
+        """Return whether a video is wanted for this reason."""
         return not self.reasons or reason in self.reasons
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A video to work on: why, and the first stage that has something to do."""
+    """A video to work on: the reason, and the first stage that has something to do."""
 
     key: str
-    reason: Reason
+    reason: BackfillReason
     start: str
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What is to be made: the first stage with work, and all after it."""
+        """The stages to make: the first stage with work, and all after it."""
         return stages_from(self.start)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is to be done, in the order in which the videos came, and what is left out.
+    """The selected videos, in the order in which they were registered, and those left out.
 
     Attributes:
-        videos: The chosen ones.
+        videos: The selected ones.
         left_out: Why a video that would fit is not among them, by key.
-        registered: All videos that there are.
+        registered: All videos.
     """
 
     videos: tuple[Candidate, ...]
     left_out: Mapping[str, LeftOut] = field(default_factory=dict)
     registered: tuple[str, ...] = ()
 
-    def reasons(self) -> Counter[Reason]:
+    def reasons(self) -> Counter[BackfillReason]:
         """Count the videos by reason."""
         return Counter(video.reason for video in self.videos)
 
@@ -141,51 +96,69 @@ class Selection:
         return {stage: keys for stage, keys in starts.items() if keys}
 
 
-def select(
+@dataclass(frozen=True)
+class LibraryState:
+    """All videos by their state in Dagster, read by a few queries over all of them.
+
+    Attributes:
+        registered: All partitions, in the order in which they came.
+        made: Those whose subtitles were made at some time.
+        failed: Those of which a stage failed at its last attempt. The UI counts the same ones.
+        under_way: Those that a run or an unfinished backfill has still to do.
+    """
+
+    registered: Sequence[str]
+    made: set[str]
+    failed: set[str]
+    under_way: set[str]
+
+
+def select_videos(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     library: Library,
-    recipes: Mapping[str, str],
-    wish: Wish,
+    keys_now: Mapping[str, str],
+    wanted: BackfillFilter,
 ) -> Selection:
-    """Choose the videos that a wish is about.
+    """Select the videos that fit a filter.
 
     Args:
         instance: Knows what was made, what failed and what is under way.
-        ledger: Knows by which recipe, and what is set aside.
+        ledger: Knows by which cache key, and what is quarantined.
         library: Where the files are.
-        recipes: Of the stages as the settings are now, in their order; of those without one none is stale.
-        wish: What somebody wants.
+        keys_now: Cache keys of the stages as the settings are now, in their order; a stage without one is
+            never stale.
+        wanted: The filter.
     """
     state = read_state(instance)
-    stale = _first_stale(ledger, recipes) if wish.wants(Reason.STALE) else {}
-    fits = _matcher(wish.match)
-    wanted = {}
+    stale = _first_stale(ledger, keys_now) if wanted.wants(BackfillReason.STALE) else {}
+    fits = _matcher(wanted.match)
+    fitting = {}
     for key in state.registered:
         candidate = _candidate(key, state, stale)
-        if wish.wants(candidate.reason) and fits(key):
-            wanted[key] = candidate
-    left_out = _left_out(wanted, state, ledger, library, wish.since)
-    chosen = tuple(video for key, video in wanted.items() if key not in left_out)
-    told = {key: why for key, why in left_out.items() if why is not None}
-    return Selection(chosen, told, tuple(state.registered))
+        if wanted.wants(candidate.reason) and fits(key):
+            fitting[key] = candidate
+    left_out = _left_out(fitting, state, ledger, library, wanted.since)
+    selected = tuple(video for key, video in fitting.items() if key not in left_out)
+    reasons = {key: reason for key, reason in left_out.items() if reason is not None}
+    return Selection(selected, reasons, tuple(state.registered))
 
 
-def _candidate(key: str, state: State, stale: Mapping[str, str]) -> Candidate:
+def _candidate(key: str, state: LibraryState, stale: Mapping[str, str]) -> Candidate:
     if key in state.failed:
-        return Candidate(key, Reason.FAILED, FIRST_STAGE)
+        return Candidate(key, BackfillReason.FAILED, FIRST_STAGE)
     if key not in state.made:
-        return Candidate(key, Reason.MISSING, FIRST_STAGE)
+        return Candidate(key, BackfillReason.MISSING, FIRST_STAGE)
     if key in stale:
-        return Candidate(key, Reason.STALE, stale[key])
-    return Candidate(key, Reason.ASKED, FIRST_STAGE)
+        return Candidate(key, BackfillReason.STALE, stale[key])
+    return Candidate(key, BackfillReason.ASKED, FIRST_STAGE)
 
 
-def _first_stale(ledger: Ledger, recipes: Mapping[str, str]) -> dict[str, str]:
-    """The first stage of each video that would make something else today."""
+def _first_stale(ledger: Ledger, keys_now: Mapping[str, str]) -> dict[str, str]:
+    """Return the first stage of each video that would make something else today."""
     first: dict[str, str] = {}
-    for stage, recipe in recipes.items():
-        for key in ledger.materializations.other_recipes(stage, recipe):
+    for stage, key_now in keys_now.items():
+        for key in ledger.materializations.other_recipes(stage, key_now):
             first.setdefault(key, stage)
     return first
 
@@ -195,19 +168,19 @@ def _matcher(glob: str | None) -> Callable[[str], object]:
 
 
 def _left_out(
-    wanted: Iterable[str], state: State, ledger: Ledger, library: Library, since: float | None
+    keys: Iterable[str], state: LibraryState, ledger: Ledger, library: Library, since: float | None
 ) -> dict[str, LeftOut | None]:
-    """Why videos are left out; None for those that nobody asked for, because their file is older."""
-    aside = ledger.failures.quarantined()
+    """Return why videos are left out; None for those whose file is older than the filter asks for."""
+    quarantined = ledger.failures.quarantined()
     files = _Files(library)
     left_out: dict[str, LeftOut | None] = {}
-    for key in wanted:
+    for key in keys:
         entry = files.find(key)
         if entry is not None and since is not None and _changed_at(entry) < since:
             left_out[key] = None
         elif key in state.under_way:
             left_out[key] = LeftOut.UNDER_WAY
-        elif key in aside:
+        elif key in quarantined:
             left_out[key] = LeftOut.QUARANTINED
         elif entry is None:
             left_out[key] = LeftOut.GONE
@@ -225,7 +198,7 @@ class _Files:
         """Return a video's entry in its folder; None where there is none, or the folder can't be read."""
         try:
             path = path_of(key, self._roots)
-        except ValueError:  # its library is not there any more
+        except ValueError:  # its library root no longer exists
             return None
         entries = self._folders.get(path.parent)
         if entries is None:
@@ -242,9 +215,28 @@ def _list(folder: Path) -> dict[str, os.DirEntry[str]]:
 
 
 def _changed_at(entry: os.DirEntry[str]) -> float:
-    """When a file came or changed: one that was copied with its old date has come at the inode's time."""
+    """Return when a file was added or changed: one copied with its old date was added at the inode's time."""
     try:
         times = entry.stat()
-    except FileNotFoundError:  # it went away since the folder was read
+    except FileNotFoundError:  # it was deleted since the folder was read
         return 0.0
     return max(times.st_mtime, times.st_ctime)
+
+
+def read_state(instance: dg.DagsterInstance) -> LibraryState:
+    """Read the state of all videos; the number of queries does not grow with them."""
+    unfinished = set(instance.get_run_ids(dg.RunsFilter(statuses=UNFINISHED)))
+    failed_runs = set(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
+    failed: set[str] = set()
+    under_way = videos_under_way(instance)
+    for key, run_id in open_attempts(instance, STAGES):
+        if run_id in unfinished:
+            under_way.add(key)
+        elif run_id in failed_runs:
+            failed.add(key)
+    return LibraryState(
+        registered=instance.get_dynamic_partitions(VIDEOS),
+        made=instance.get_materialized_partitions(dg.AssetKey(LAST_STAGE)),
+        failed=failed,
+        under_way=under_way,
+    )

@@ -1,4 +1,4 @@
-"""What a check is, what it looks at, and what it says."""
+"""A check: its claim, what it looks at, its verdict, and how much it matters."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,16 +11,16 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.settings.messages import did_you_mean
 from yivideo_pipeline.settings.options import SubtitleOptions
-from yivideo_pipeline.settings.tree import Settings
+from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a stage was, and usually is with the same model on the same device (× real time).
+    """The speed of a stage, and its usual ones with the same model on the same device, as × real time.
 
-    `rtfx` is None where nothing was made now: the speed of finding what is there says nothing.
+    `rtfx` is None where the result was only found, which says nothing about the speed.
     """
 
     rtfx: float | None
@@ -33,16 +33,16 @@ def _no_file(name: str) -> bytes:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a stage made of one video, and what of the stages before is needed to judge it.
+    """What a check looks at: a stage's result for one video, and results of the stages before.
 
-    Args:
+    Attributes:
         document: The stage's own document.
-        video: What the video's container says.
+        video: The description of the video's container.
         audio: The audio stage's document.
-        transcript: What was said: the stage's own transcript; of the subtitles, the aligned one.
+        transcript: The stage's own transcript; for the subtitles, the aligned one.
         options: The subtitle options of this launch.
         files: The names of the artifact's files.
-        read: Returns the bytes of one of them.
+        read: Returns the bytes of one of these files.
         speed: Of the transcript.
     """
 
@@ -57,15 +57,15 @@ class Subject:
 
     @property
     def end_s(self) -> float | None:
-        """When picture and sound have both ended, on the video's own clock; None where nothing says."""
+        """The time at which picture and sound have both ended, on the video's clock; None if unknown."""
         ends = [] if self.video is None or self.video.duration_s is None else [self.video.duration_s]
         if self.audio is not None:
             ends.append(self.audio["offset_s"] + self.audio["duration_s"])
         return max(ends, default=None)
 
     @property
-    def said(self) -> Transcript:
-        """The transcript, for the checks that can't do without.
+    def required_transcript(self) -> Transcript:
+        """The transcript, for the checks that need one.
 
         Raises:
             ValueError: the stage gave none.
@@ -76,47 +76,42 @@ class Subject:
 
     @cached_property
     def cues(self) -> tuple[Cue, ...]:
-        """The cues that the files must hold, made of the words once more."""
-        return build_cues(self.said, self.options)
+        """The cues that the files must hold, built from the words once more."""
+        return build_cues(self.required_transcript, self.options)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a claim holds, in one plain line with what to do where it does not, and by what numbers."""
+    """Whether a claim holds: one line, with what to do where it does not, and the figures behind it."""
 
     passed: bool
-    says: str
-    numbers: Mapping[str, str | float | int | None] = field(default_factory=dict)
+    message: str
+    figures: Mapping[str, str | float | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Check:
     """A claim about what a stage makes.
 
-    `severity` holds unless the settings say otherwise. `blocks`: as an error, it keeps the stages after
-    it from working on what is broken.
+    `severity` holds unless the settings say otherwise. `blocks` means that its failure, where it is an
+    error, keeps the later stages from working on a broken result.
     """
 
     name: str
     claim: str
-    judge: Callable[[Subject, Settings], Verdict]
+    judge: Callable[[Subject, CheckSettings], Verdict]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.WARN
     blocks: bool = False
 
 
-# PART defs/checks/severity.py: How much each check matters: its own severity, unless the settings say otherwise.
-
-LISTS = ("errors", "warnings", "skip")
-
-
-def validate_names(settings: Settings, known: Iterable[str]) -> None:
-    """See that the lists in the settings name checks that there are, none in two lists.
+def validate_names(settings: CheckSettings, known: Iterable[str]) -> None:
+    """Require that the lists in the settings name known checks, each in one list at most.
 
     Raises:
-        ConfigValidationError: they don't; one line a name.
+        ConfigValidationError: they don't; one line for each name.
     """
     known = tuple(known)
-    lists = {name: getattr(settings.checks, name) for name in LISTS}
+    lists = {name: getattr(settings, name) for name in ("errors", "warnings", "skip")}
     lines = [
         f"checks.{where}: there is no check {name!r}{did_you_mean(name, known)}"
         for where, names in lists.items()
@@ -126,20 +121,20 @@ def validate_names(settings: Settings, known: Iterable[str]) -> None:
     for name in known:
         places = [f"checks.{where}" for where, names in lists.items() if name in names]
         if len(places) > 1:
-            lines.append(f"{' and '.join(places)}: {name} stands in more than one of them")
+            lines.append(f"{' and '.join(places)}: {name} is in more than one of them")
     if lines:
-        raise ConfigValidationError("\n".join(lines), f"Choose of {', '.join(known)}; each in one list")
+        raise ConfigValidationError("\n".join(lines), f"Choose from {', '.join(known)}; each in one list")
 
 
-def severity_of(check: Check, settings: Settings) -> dg.AssetCheckSeverity:
-    """Return what a failure of the check is."""
-    if check.name in settings.checks.errors:
+def severity_of(check: Check, settings: CheckSettings) -> dg.AssetCheckSeverity:
+    """Return how much a failure of the check matters."""
+    if check.name in settings.errors:
         return dg.AssetCheckSeverity.ERROR
-    if check.name in settings.checks.warnings:
+    if check.name in settings.warnings:
         return dg.AssetCheckSeverity.WARN
     return check.severity
 
 
-def blocks(check: Check, settings: Settings) -> bool:
-    """Whether a failure of the check stops the stages after it: only an error does."""
+def blocks(check: Check, settings: CheckSettings) -> bool:
+    """Return whether a failure of the check stops the later stages: only an error does."""
     return check.blocks and severity_of(check, settings) is dg.AssetCheckSeverity.ERROR

@@ -1,201 +1,107 @@
-"""Checks of the audio."""
+"""All checks by stage, and what Dagster and the execution of a stage ask of them."""
 
-from collections.abc import Iterator, Sequence
-from math import ceil
+from itertools import chain
+from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
-from yivideo_pipeline.defs.checks.read_back import read_cues, read_words
-from yivideo_pipeline.settings.options import SubtitleFormat
-from yivideo_pipeline.settings.tree import Settings
-from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.subtitles.cues import Cue
+from yivideo_pipeline.defs.checks.audio import AUDIO_CHECKS
+from yivideo_pipeline.defs.checks.base import Check, Subject, blocks, severity_of, validate_names
+from yivideo_pipeline.defs.checks.events import Results, name_of
+from yivideo_pipeline.defs.checks.subtitles import SUBTITLES_CHECKS
+from yivideo_pipeline.defs.checks.words import ALIGNMENT_CHECKS, TRANSCRIPT_CHECKS
+from yivideo_pipeline.errors.tree import CheckFailed
+from yivideo_pipeline.settings.sections import CheckSettings
 
-QUIETEST_PCT = 1
-"""Least peak, in percent of full scale, of sound that somebody could hear; the outline has no finer steps."""
-TOLERANCE_S = 2.0
-TOLERANCE_SHARE = 0.01
-"""Tracks of one file rarely end together: a difference up to the larger of both is usual."""
-
-
-def _has_sound(subject: Subject, settings: Settings) -> Verdict:
-    peak = max((max(abs(low), abs(high)) for low, high in subject.document["outline"]), default=0)
-    numbers = {"peak_pct": peak, "duration_s": subject.document["duration_s"]}
-    if not subject.document["duration_s"]:
-        return Verdict(False, "The audio track is empty: there is nothing to transcribe", numbers)
-    if peak < QUIETEST_PCT:
-        return Verdict(
-            False,
-            "The audio track is silent: if people speak in this video, repair the file",
-            numbers,
-        )
-    return Verdict(True, f"The loudest moment reaches {peak}% of full scale", numbers)
-
-
-def _lasts_as_long_as_the_video(subject: Subject, settings: Settings) -> Verdict:
-    sound = subject.document
-    sound_end_s = sound["offset_s"] + sound["duration_s"]
-    video_s = None if subject.video is None else subject.video.duration_s
-    numbers = {
-        "sound_end_s": sound_end_s,
-        "video_s": video_s,
-        "truncated_at_s": sound["truncated_at_s"],
-    }
-    if sound["truncated_at_s"] is not None:
-        broken = f"The file breaks off at {sound['truncated_at_s']:.1f} s: copy or download it again"
-        return Verdict(False, broken, numbers)
-    if video_s is None:
-        return Verdict(True, "The file does not say how long it is", numbers)
-    off_s = sound_end_s - video_s
-    if abs(off_s) > max(TOLERANCE_S, TOLERANCE_SHARE * video_s):
-        side = "before" if off_s < 0 else "after"
-        return Verdict(
-            False,
-            f"The sound ends {abs(off_s):.1f} s {side} the video: see whether the file is complete and"
-            " whether the subtitles are in time",
-            numbers,
-        )
-    return Verdict(True, f"Sound and video end within {abs(off_s):.1f} s of each other", numbers)
-
-
-AUDIO_CHECKS = (
-    Check("audio_has_sound", "The audio track is not silent", _has_sound),
-    Check(
-        "audio_lasts_as_long_as_the_video",
-        "The file is whole, and its sound ends when the video does",
-        _lasts_as_long_as_the_video,
-    ),
-)
-
-
-# PART defs/checks/cues.py: Checks of the subtitles: the cues, and the files that hold them.
-
-ALLOWED_SHARE = {
-    "cues_overlapping": 0.0,
-    "cues_too_long": 0.0,
-    "cues_across_pauses": 0.0,
-    "cues_with_long_lines": 0.02,
-    "cues_too_fast": 0.1,
-    "cues_too_short": 0.1,
-    "gaps_too_short": 0.1,
+CHECKS: dict[str, tuple[Check, ...]] = {
+    "audio": AUDIO_CHECKS,
+    "transcript": TRANSCRIPT_CHECKS,
+    "alignment": ALIGNMENT_CHECKS,
+    "subtitles": SUBTITLES_CHECKS,
 }
-"""Share of the cues that may have a fault. Where people speak faster than one can read, or words share
-one start, no cutting into cues helps; overlapping cues are always a mistake of ours."""
-LATE_S = 1.0
-"""A cue lingers after its last word to be read: so far it may reach over the end of the video."""
-CLOCK_MS = {SubtitleFormat.ASS: 10}
-"""The step of a format's clock; of the others it is 1 ms."""
-
-_INVISIBLE = str.maketrans({"\u2060": None, "｛": "{", "｝": "}"})
+"""The checks of each stage; the video has none."""
+_RESULT_WORDS = {dg.AssetCheckSeverity.ERROR: "error", dg.AssetCheckSeverity.WARN: "warning"}
 
 
-def _obey_the_profile(subject: Subject, settings: Settings) -> Verdict:
-    quality = subject.document["quality"]
-    count = quality["cues"]
-    numbers = {name: quality[name] for name in ("cues", *ALLOWED_SHARE, "score", "max_chars_per_second")}
-    over = [name for name, share in ALLOWED_SHARE.items() if quality[name] > ceil(share * count)]
-    if over:
-        told = ", ".join(f"{quality[name]} {name.replace('_', ' ')}" for name in over)
-        return Verdict(
-            False,
-            f"Of {count} cues: {told}. Loosen the profile (settings under subtitles) if it asks for more than"
-            " the speech allows",
-            numbers,
+def specs_of(stage: str, settings: CheckSettings) -> list[dg.AssetCheckSpec]:
+    """Return the specs of a stage's checks, for its asset.
+
+    Raises:
+        ConfigValidationError: the settings name an unknown check.
+    """
+    validate_names(settings, [check.name for check in chain.from_iterable(CHECKS.values())])
+    return [
+        dg.AssetCheckSpec(check.name, asset=stage, description=check.claim, blocking=blocks(check, settings))
+        for check in _wanted(stage, settings)
+    ]
+
+
+def evaluate(stage: str, key: str, subject: Subject, settings: CheckSettings) -> list[dg.AssetCheckResult]:
+    """Judge what a stage made of one video; return one result for each of its `specs_of`.
+
+    Args:
+        stage: The stage's name.
+        key: The video's partition key.
+        subject: What was made.
+        settings: Which checks there are, how much they matter, their thresholds.
+
+    Raises:
+        ValueError: the subject lacks what a check of this stage looks at.
+    """
+    results = []
+    for check in _wanted(stage, settings):
+        verdict = check.judge(subject, settings)
+        figures = {name: presentable(value) for name, value in verdict.figures.items()}
+        results.append(
+            dg.AssetCheckResult(
+                asset_key=stage,
+                check_name=check.name,
+                passed=verdict.passed,
+                severity=severity_of(check, settings),
+                description=f"{key}: {verdict.message}",
+                metadata={"video": key, **figures},
+            )
         )
-    return Verdict(True, f"{count} cues keep to the profile", numbers)
+    return results
 
 
-def _end_within_the_video(subject: Subject, settings: Settings) -> Verdict:
-    cues, end_s = subject.cues, subject.end_s
-    last_s = max((cue.end_ms for cue in cues), default=0) / 1000
-    numbers = {"last_cue_end_s": last_s, "video_end_s": end_s}
-    if end_s is None or last_s <= end_s + LATE_S:
-        return Verdict(True, "No cue is shown after the end of the video", numbers)
-    late = sum(cue.end_ms > (end_s + LATE_S) * 1000 for cue in cues)
-    return Verdict(
-        False,
-        f"{late} of {len(cues)} cues end after the video, the last {last_s - end_s:.1f} s after it: see"
-        " whether the subtitles are in time, and whether the file is complete",
-        numbers,
+def check_metadata(results: Results) -> dict[str, dg.MetadataValue]:
+    """Return the metadata about the checks of a video's materialization; none where there are no checks."""
+    if not results:
+        return {}
+    rows = [
+        {
+            "check": name_of(result),
+            "result": "passed" if result.passed else _RESULT_WORDS[result.severity],
+            "says": result.description or "",
+        }
+        for result in results
+    ]
+    return {
+        "failed_checks": dg.MetadataValue.int(sum(not result.passed for result in results)),
+        "checks": dg.MetadataValue.table([dg.TableRecord(row) for row in rows]),
+    }
+
+
+def blocked_by(stage: str, results: Results, settings: CheckSettings) -> CheckFailed | None:
+    """Return the error of the blocking checks that failed, for when the results are logged; else None."""
+    blocking = {check.name for check in CHECKS.get(stage, ()) if blocks(check, settings)}
+    failed = [result for result in results if name_of(result) in blocking and not result.passed]
+    if not failed:
+        return None
+    names = ", ".join(map(name_of, failed))
+    return CheckFailed(
+        f"The {stage} did not pass {names}. {'; '.join(str(result.description) for result in failed)}",
+        f"To continue all the same, list {names} under checks.warnings in the settings",
     )
 
 
-def _read_back(subject: Subject, settings: Settings) -> Verdict:
-    transcript, cues = subject.said, subject.cues
-    faults = {
-        name: fault
-        for name in subject.files
-        if (fault := _fault_of(subject.read(name), _kind_of(name), cues, transcript))
-    }
-    numbers = {"files": len(subject.files), "files_at_fault": len(faults), "cues": len(cues)}
-    if faults:
-        told = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
-        return Verdict(False, f"{told}. Please report this: the file was written wrongly", numbers)
-    return Verdict(True, f"{', '.join(subject.files)}: read back as written", numbers)
+def presentable(value: Any) -> Any:
+    """Return a value as the UI shows it: null for None, floats with three decimals at most."""
+    if value is None:
+        return dg.MetadataValue.null()
+    return round(value, 3) if isinstance(value, float) else value
 
 
-def _fault_of(data: bytes, kind: SubtitleFormat, cues: Sequence[Cue], transcript: Transcript) -> str | None:
-    """Say in what a file differs from what it was made of; None where it does not."""
-    try:
-        if kind is SubtitleFormat.TXT:
-            return next(_text_faults(data.decode("utf-8"), transcript), None)
-        if kind is SubtitleFormat.JSON:
-            return next(_word_faults(data, transcript), None)
-        return next(_cue_faults(data, kind, cues), None)
-    except ValueError as error:
-        return str(error)
-
-
-def _cue_faults(data: bytes, kind: SubtitleFormat, cues: Sequence[Cue]) -> Iterator[str]:
-    found, step_ms = read_cues(data, kind), CLOCK_MS.get(kind, 1)
-    if len(found) != len(cues):
-        yield f"it has {len(found)} cues, not {len(cues)}"
-    for number, (read, cue) in enumerate(zip(found, cues, strict=False), 1):
-        if max(abs(read.start_ms - cue.start_ms), abs(read.end_ms - cue.end_ms)) > step_ms:
-            times, meant = f"{read.start_ms} to {read.end_ms} ms", f"{cue.start_ms} to {cue.end_ms} ms"
-            yield f"cue {number} is at {times}, not {meant}"
-        if _seen(read.text) != _seen(cue.text):
-            yield f"cue {number} reads {read.text!r}, not {cue.text!r}"
-
-
-def _word_faults(data: bytes, transcript: Transcript) -> Iterator[str]:
-    found, words = read_words(data), [word for word in transcript.words if word.text.strip()]
-    if len(found) != len(words):
-        yield f"it has {len(found)} words, not {len(words)}"
-    for number, (read, word) in enumerate(zip(found, words, strict=False), 1):
-        if read["word"] != word.text.strip():
-            yield f"word {number} is {read['word']!r}, not {word.text.strip()!r}"
-        if max(abs(read["start"] - word.start_s), abs(read["end"] - word.end_s)) > 0.001:
-            yield f"word {number} is at {read['start']} to {read['end']} s"
-
-
-def _text_faults(text: str, transcript: Transcript) -> Iterator[str]:
-    if "".join(text.split()) != "".join("".join(word.text for word in transcript.words).split()):
-        yield "its text is not what was said"
-
-
-def _seen(text: str) -> str:
-    """Text as a viewer sees it: what our writers put in so that text stays text is not visible."""
-    return text.translate(_INVISIBLE)
-
-
-def _kind_of(name: str) -> SubtitleFormat:
-    return SubtitleFormat(name.rsplit(".", 1)[-1])
-
-
-SUBTITLES_CHECKS = (
-    Check(
-        "cues_obey_the_profile",
-        "Reading speed, lines, durations and gaps keep to the profile",
-        _obey_the_profile,
-    ),
-    Check(
-        "files_read_back",
-        "Another program reads from every file the cues, times and text that were meant",
-        _read_back,
-        dg.AssetCheckSeverity.ERROR,
-        blocks=True,
-    ),
-    Check("cues_end_within_the_video", "No cue is shown after the end of the video", _end_within_the_video),
-)
+def _wanted(stage: str, settings: CheckSettings) -> list[Check]:
+    return [check for check in CHECKS.get(stage, ()) if check.name not in settings.skip]

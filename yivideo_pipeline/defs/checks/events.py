@@ -1,19 +1,17 @@
-"""What a run over several videos logs of its checks.
+"""The events of checks in a run of several videos.
 
-Dagster's own `AssetCheckResult` is for one video. A stage that works through many logs an evaluation for
-each, which names its video and the materialization that it is about. The latter's type Dagster does not
-export; `tests/defs/test_checks_events.py` says what must hold.
+Dagster's own `AssetCheckResult` is for one video. A stage of several logs an evaluation for each, which names
+its video and the materialization that it is about.
 """
 
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData,
-)
+
+from yivideo_pipeline.defs.dagster_internals import target_of
 
 NAMED_VIDEOS = 10
-"""So many failed videos are named in the words on a run; the metadata name all."""
+"""How many failed videos the description of a run names; the metadata name all."""
 
 Results = Sequence[dg.AssetCheckResult]
 
@@ -21,7 +19,7 @@ Results = Sequence[dg.AssetCheckResult]
 def evaluations(
     context: dg.AssetExecutionContext, key: str, results: Results
 ) -> list[dg.AssetCheckEvaluation]:
-    """Make results the evaluations of one video, to be logged or yielded.
+    """Return the evaluations of one video, to be logged or yielded.
 
     Call it after the video's materialization was logged: the evaluations point to it. None is marked as
     blocking, or a yielded one would stop the step, and with it the other videos.
@@ -34,11 +32,7 @@ def evaluations(
     made = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(context.asset_key, asset_partitions=[key]), limit=1
     ).records
-    target = None
-    if made:
-        target = AssetCheckEvaluationTargetMaterializationData(
-            storage_id=made[0].storage_id, run_id=made[0].run_id, timestamp=made[0].timestamp
-        )
+    target = target_of(made[0]) if made else None
     return [
         dg.AssetCheckEvaluation(
             asset_key=context.asset_key,
@@ -56,9 +50,9 @@ def evaluations(
 
 
 def conclude(context: dg.AssetExecutionContext, results: Mapping[str, Results]) -> list[dg.Output]:
-    """Log what each check says of the run as a whole; return the outputs that the stage must yield.
+    """Log the evaluation of each check for the run as a whole; return the outputs that the step must yield.
 
-    Dagster plans one evaluation of each check for a run, and wants an output of each from the step.
+    Dagster plans one evaluation of each check for a run, and expects an output for each from the step.
 
     Args:
         context: Of the stage whose checks these are.
@@ -78,7 +72,7 @@ def _evaluation_of_run(
 ) -> dg.AssetCheckEvaluation:
     failed = [key for key, result in found.items() if not result.passed]
     named = ", ".join(failed[:NAMED_VIDEOS]) + (", …" if len(failed) > NAMED_VIDEOS else "")
-    says = f"It does not hold of {len(failed)} of {len(found)} videos: {named}"
+    failure = f"It does not hold for {len(failed)} of {len(found)} videos: {named}"
     return dg.AssetCheckEvaluation(
         asset_key=spec.asset_key,
         check_name=spec.name,
@@ -89,7 +83,7 @@ def _evaluation_of_run(
             "failed": dg.MetadataValue.json(failed),
         },
         severity=next(iter(found.values())).severity,
-        description=says if failed else f"It holds of all {len(found)} videos of this run",
+        description=failure if failed else f"It holds for all {len(found)} videos of this run",
         blocking=False,
     )
 

@@ -1,4 +1,4 @@
-"""Reading subtitle files back, by other means than those that wrote them.
+"""Reads subtitle files back, by other means than those that wrote them.
 
 SRT, WebVTT and ASS are written through pysubs2 and read here by FFmpeg, which most players are built
 on; TTML by an XML parser that knows its clock and nothing else of our writer.
@@ -22,7 +22,7 @@ _ASS_FIELDS_BEFORE_TEXT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadCue:
     """A cue as a player sees it: times in milliseconds, lines joined by line breaks."""
 
     start_ms: int
@@ -30,11 +30,11 @@ class Read:
     text: str
 
 
-def read_cues(data: bytes, kind: SubtitleFormat) -> list[Read]:
+def read_cues(data: bytes, kind: SubtitleFormat) -> list[ReadCue]:
     """Read the cues of an SRT, WebVTT, ASS or TTML file.
 
     Raises:
-        ValueError: it is no file of this format.
+        ValueError: it is not a file of this format.
     """
     try:
         return list(_READERS[kind](data))
@@ -46,7 +46,7 @@ def read_words(data: bytes) -> list[dict[str, Any]]:
     """Read the words of a JSON file in WhisperX's shape, each with `word`, `start` and `end`.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: it is not such a file.
     """
     try:
         return json.loads(data)["word_segments"]
@@ -54,17 +54,17 @@ def read_words(data: bytes) -> list[dict[str, Any]]:
         raise ValueError("it has no list of words") from error
 
 
-def _read_srt(data: bytes) -> Iterator[Read]:
+def _read_srt(data: bytes) -> Iterator[ReadCue]:
     return _demux(data, "srt", lambda text: text)
 
 
-def _read_vtt(data: bytes) -> Iterator[Read]:
+def _read_vtt(data: bytes) -> Iterator[ReadCue]:
     if not data.startswith(b"WEBVTT"):  # browsers insist on it, FFmpeg does not
         raise ValueError("it does not begin with WEBVTT")
     return _demux(data, "webvtt", unescape)
 
 
-def _read_ass(data: bytes) -> Iterator[Read]:
+def _read_ass(data: bytes) -> Iterator[ReadCue]:
     return _demux(data, "ass", _ass_text)
 
 
@@ -72,32 +72,32 @@ def _ass_text(line: str) -> str:
     return line.split(",", _ASS_FIELDS_BEFORE_TEXT)[-1].replace("\\N", "\n")
 
 
-def _demux(data: bytes, container: str, text_of: Callable[[str], str]) -> Iterator[Read]:
+def _demux(data: bytes, container: str, text_of: Callable[[str], str]) -> Iterator[ReadCue]:
     with av.open(io.BytesIO(data), "r", format=container) as file:
         for packet in file.demux():
             if packet.pts is None or packet.time_base is None:
                 continue  # the mark at the end of a stream
             start, end = packet.pts, packet.pts + (packet.duration or 0)
             clock = [round(ticks * packet.time_base * 1000) for ticks in (start, end)]
-            yield Read(*clock, text_of(bytes(packet).decode("utf-8")))
+            yield ReadCue(*clock, text_of(bytes(packet).decode("utf-8")))
 
 
-def _read_ttml(data: bytes) -> Iterator[Read]:
+def _read_ttml(data: bytes) -> Iterator[ReadCue]:
     for paragraph in ET.fromstring(data).iter(f"{_TTML}p"):
         lines = [paragraph.text or "", *(line.tail or "" for line in paragraph.iter(f"{_TTML}br"))]
         begin, end = (_clock_ms(paragraph.get(name, "")) for name in ("begin", "end"))
-        yield Read(begin, end, "\n".join(lines))
+        yield ReadCue(begin, end, "\n".join(lines))
 
 
 def _clock_ms(text: str) -> int:
     found = re.fullmatch(r"(\d+):(\d\d):(\d\d)\.(\d{3})", text)
     if found is None:
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"{text!r} is not a time")
     hours, minutes, seconds, rest = map(int, found.groups())
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + rest
 
 
-_READERS: dict[SubtitleFormat, Callable[[bytes], Iterator[Read]]] = {
+_READERS: dict[SubtitleFormat, Callable[[bytes], Iterator[ReadCue]]] = {
     SubtitleFormat.SRT: _read_srt,
     SubtitleFormat.VTT: _read_vtt,
     SubtitleFormat.ASS: _read_ass,

@@ -15,7 +15,6 @@ import dagster as dg
 from yivideo_pipeline.defs.previews import image
 from yivideo_pipeline.defs.reports.charts import draw_digest, draw_latency, draw_speed, draw_throughput
 from yivideo_pipeline.defs.reports.digest import (
-    UNFINISHED,
     Digest,
     as_lines,
     as_markdown,
@@ -23,12 +22,12 @@ from yivideo_pipeline.defs.reports.digest import (
     headline,
     standing_table,
 )
+from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.history.import_events import import_events
 from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.tree import Settings
 from yivideo_pipeline.stages import OWNERS
 from yivideo_pipeline.storage.file_store import FileStore
 
@@ -71,17 +70,15 @@ def csv_of(table: "pd.DataFrame", *, index: bool = False) -> bytes:
 
 # PART defs/reports/performance.py: The performance report: how fast, how much and how well, by day, model and device.
 
-GROUP = "reports"
+REPORT_GROUP = "reports"
 SHOWN_ROWS = 60
 NOTHING = "*No video was processed yet.*"
 
 
-def performance_report_of(settings: Settings) -> dg.AssetsDefinition:
-    """Make the asset with this process's settings."""
-
+def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefinition:
     @dg.asset(
         deps=["subtitles"],
-        group_name=GROUP,
+        group_name=REPORT_GROUP,
         owners=OWNERS,
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
@@ -91,11 +88,10 @@ def performance_report_of(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
     ) -> dg.MaterializeResult:
         """Speed, throughput and time a video, by day, model and device; charts and a CSV file."""
-        zone = settings.backfills.time_zone
         videos = with_days(videos_so_far(context.instance, ledger), zone)
         table = day_table(videos)
         now = time.time()
-        file = write(settings.home, f"performance-{today(now, zone)}.csv", csv_of(table))
+        file = write(home, f"performance-{today(now, zone)}.csv", csv_of(table))
         recent = videos[videos["ended_at"] >= now - DAY_S]
         return dg.MaterializeResult(
             metadata={
@@ -155,12 +151,10 @@ def _number(value: Any) -> Any:
 CHART = "Videos a day"
 
 
-def library_report_of(settings: Settings) -> dg.AssetsDefinition:
-    """Make the asset with this process's settings."""
-
+def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.AssetsDefinition:
     @dg.asset(
         deps=["subtitles"],
-        group_name=GROUP,
+        group_name=REPORT_GROUP,
         owners=OWNERS,
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
@@ -170,26 +164,25 @@ def library_report_of(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
     ) -> dg.MaterializeResult:
         """The last 24 hours and how the library stands: for people, as files, and as a notice."""
-        return _report(context.instance, ledger, settings, time.time())
+        return _report(context.instance, ledger, home, zone, ui_url, time.time())
 
     return library_report
 
 
 def _report(
-    instance: dg.DagsterInstance, ledger: Ledger, settings: Settings, now: float
+    instance: dg.DagsterInstance, ledger: Ledger, home: Path, zone: str | None, ui_url: str, now: float
 ) -> dg.MaterializeResult:
-    zone = settings.backfills.time_zone
     videos = videos_so_far(instance, ledger)
     standing = standing_table(instance, ledger, videos)
     unfinished = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)) - 1  # without this one
     digest = digest_of(videos, standing, unfinished, now - DAY_S, now)
     day = today(now, zone)
     chart = draw_digest(with_days(videos, zone), day)
-    picture = write(settings.home, f"library-{day}.svg", chart)
+    picture = write(home, f"library-{day}.svg", chart)
     text = as_markdown(digest, zone, f"![{CHART}]({picture.name})")
-    report = write(settings.home, f"library-{day}.md", text.encode())
-    table = write(settings.home, f"library-{day}.csv", csv_of(with_times(standing, zone), index=True))
-    _tell(digest, day, ledger, settings)
+    report = write(home, f"library-{day}.md", text.encode())
+    table = write(home, f"library-{day}.csv", csv_of(with_times(standing, zone), index=True))
+    _post(digest, day, ledger, ui_url)
     return dg.MaterializeResult(
         metadata={
             "report": dg.MetadataValue.md(as_markdown(digest, zone, image(chart, "image/svg+xml", CHART))),
@@ -215,43 +208,25 @@ def _numbers(digest: Digest) -> dict[str, Any]:
     }
 
 
-def _tell(digest: Digest, day: str, ledger: Ledger, settings: Settings) -> None:
+def _post(digest: Digest, day: str, ledger: Ledger, ui_url: str) -> None:
     notice = Notice(
         kind="digest",
         subject=f"yivideo, {day}: {headline(digest)}",
         body=as_lines(digest),
         fingerprint=f"digest {day}",
         severity=Severity.LOW,
-        url=f"{settings.notices.ui_url.rstrip('/')}/assets/library_report",
+        url=f"{ui_url.rstrip('/')}/assets/library_report",
         at=digest.until,
     )
     ledger.outbox.post(notice, DAY_S)
 
 
-JOB = "daily_report"
-EVERY_MORNING = "0 7 * * *"
+def build_report_assets(home: Path, time_zone: str | None, ui_url: str) -> list[dg.AssetsDefinition]:
+    """Build the reports.
 
-
-def build_report_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Return the reports, for this process's settings."""
-    return [library_report_of(settings), performance_report_of(settings)]
-
-
-def build_report_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
-    """Return the schedule of the reports, with its job; it is off until somebody switches it on."""
-    job = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.groups(GROUP),
-        description="What was done since yesterday, and how the library stands",
-        executor_def=dg.in_process_executor,
-    )
-    return [
-        dg.ScheduleDefinition(
-            name=JOB,
-            job=job,
-            cron_schedule=EVERY_MORNING,
-            execution_timezone=settings.backfills.time_zone or "UTC",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="Every morning: the library's digest and the performance report",
-        )
-    ]
+    Args:
+        home: The home folder, where they are written.
+        time_zone: Of the days in them; None: UTC.
+        ui_url: Address of Dagster's UI, for the link in the notice.
+    """
+    return [_build_library_report(home, time_zone, ui_url), _build_performance_report(home, time_zone)]

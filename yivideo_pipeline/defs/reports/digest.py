@@ -69,12 +69,6 @@ def standing_table(instance: dg.DagsterInstance, ledger: Ledger, videos: "pd.Dat
 
 
 WORST = 5
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 @dataclass(frozen=True)

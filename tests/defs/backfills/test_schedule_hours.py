@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from yivideo_pipeline.defs.backfills.schedules import seconds_left
+from yivideo_pipeline.defs.backfills.tick import seconds_left
 
 NIGHT, DAY = (time(22), time(6)), (time(8, 30), time(17))
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -9,13 +9,13 @@ import dagster as dg
 import pytest
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.dagster_internals import REPOSITORY, _origin
+from yivideo_pipeline.defs.dagster_internals import REPOSITORY, job_origin
 from yivideo_pipeline.defs.sensors.notices import WILL_RETRY_TAG, build_notice_sensors
 from yivideo_pipeline.errors.tree import DiskFull
 from yivideo_pipeline.settings.sections import NoticeSettings
 from yivideo_pipeline.stages import JOB
 
-ORIGIN = _origin(JOB)
+ORIGIN = job_origin(JOB)
 
 
 @pytest.fixture
@@ -47,13 +47,14 @@ def received():
 
 
 class Watch:
-    """The sensors of a bench, ticking one after the other with their cursors."""
+    """The sensors of a pipeline, ticking one after the other with their cursors."""
 
-    def __init__(self, bench, notices: NoticeSettings) -> None:
-        settings = bench.settings.model_copy(update={"notices": notices})
-        self.sensors = {sensor.name: sensor for sensor in build_notice_sensors(settings)}
-        self.instance = bench.instance
-        self._ledger = bench.resources["ledger"]
+    def __init__(self, pipeline, notices: NoticeSettings) -> None:
+        self.sensors = {
+            sensor.name: sensor for sensor in build_notice_sensors(notices, pipeline.settings.retry)
+        }
+        self.instance = pipeline.instance
+        self._ledger = pipeline.resources["ledger"]
         self._cursors = {}
 
     def tick(self, name: str):
@@ -75,8 +76,8 @@ class Watch:
 
 
 @pytest.fixture
-def watch(bench, received):
-    watch = Watch(bench, NoticeSettings.model_validate({"webhook_url": received.url}))
+def watch(pipeline, received):
+    watch = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": received.url}))
     watch.tick("tell_run_failures")  # what failed before the first look is not told
     return watch
 
@@ -85,9 +86,9 @@ def subjects(received) -> list[str]:
     return [one["subject"] for one in received]
 
 
-def test_a_failed_run_is_told_once_with_its_reason(bench, watch, received):
-    (bench.inbox / "talk.mp4").write_bytes(b"no video at all")
-    done = bench.run("talk.mp4")
+def test_a_failed_run_is_told_once_with_its_reason(pipeline, watch, received):
+    (pipeline.inbox / "talk.mp4").write_bytes(b"no video at all")
+    done = pipeline.run("talk.mp4")
     assert not done.success
     (reaction,) = watch.tick("tell_run_failures").dagster_run_reactions
     assert reaction.dagster_run.run_id == done.run_id
@@ -100,67 +101,67 @@ def test_a_failed_run_is_told_once_with_its_reason(bench, watch, received):
     assert watch.tick("send_notices").skip_message == "webhook: 0 sent"
 
 
-def test_the_same_trouble_of_another_run_is_held_back(bench, watch, received):
+def test_the_same_trouble_of_another_run_is_held_back(pipeline, watch, received):
     for name in ("a.mp4", "b.mp4"):
-        bench.add(name)
-        bench.speech.fail_with = [DiskFull("The disk is full", "Make room")] * 3
-        assert not bench.run(name).success
+        pipeline.add(name)
+        pipeline.speech.fail_with = [DiskFull("The disk is full", "Make room")] * 3
+        assert not pipeline.run(name).success
     watch.tick("tell_run_failures")
     watch.tick("send_notices")
     assert subjects(received) == ["a.mp4 failed at transcript: The disk is full"]
 
 
-def test_a_run_that_died_before_it_could_note_anything_is_told_too(bench, watch, received):
-    run = start_run(bench)
-    bench.instance.report_run_failed(run, "The process that ran it is gone")
+def test_a_run_that_died_before_it_could_note_anything_is_told_too(pipeline, watch, received):
+    run = start_run(pipeline)
+    pipeline.instance.report_run_failed(run, "The process that ran it is gone")
     watch.tick("tell_run_failures")
     watch.tick("send_notices")
     assert subjects(received) == ["talk.mp4 failed: The process that ran it is gone"]
 
 
-def test_a_run_that_dagster_starts_again_is_not_told_before_its_last_attempt(bench, received):
+def test_a_run_that_dagster_starts_again_is_not_told_before_its_last_attempt(pipeline, received):
     retries = {"run_retries": {"enabled": True, "max_retries": 1}}
-    with dg.DagsterInstance.ephemeral(settings=retries) as bench.instance:
-        watch = Watch(bench, NoticeSettings.model_validate({"webhook_url": received.url}))
+    with dg.DagsterInstance.ephemeral(settings=retries) as pipeline.instance:
+        watch = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": received.url}))
         watch.tick("tell_run_failures")
-        runs = [start_run(bench, **{"dagster/max_retries": left}) for left in ("1", "0")]
+        runs = [start_run(pipeline, **{"dagster/max_retries": left}) for left in ("1", "0")]
         for run in runs:
-            bench.instance.report_run_failed(run, "The process that ran it is gone")
-        tags = [bench.instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] for run in runs]
+            pipeline.instance.report_run_failed(run, "The process that ran it is gone")
+        tags = [pipeline.instance.get_run_by_id(run.run_id).tags[WILL_RETRY_TAG] for run in runs]
         assert tags == ["true", "false"]
         watch.tick("tell_run_failures")
         watch.tick("send_notices")
     assert [one["url"].rpartition("/")[2] for one in received] == [runs[1].run_id]
 
 
-def test_videos_set_aside_are_told_once(bench, watch, received):
-    failures = bench.resources["ledger"].failures
+def test_videos_set_aside_are_told_once(pipeline, watch, received):
+    failures = pipeline.resources["ledger"].failures
     for key in ("a.mp4", "b.mp4"):
         failed = failures.note_failure(key, "audio", "root", DiskFull("The disk is full"), 3)
         failures.quarantine(key, failed, 10, 20)
-    assert watch.tick("tell_quarantined").skip_message == "Will be told: 2 videos quarantined"
-    assert watch.tick("tell_quarantined").skip_message == "No further video was set aside"
+    assert watch.tick("tell_quarantined").skip_message == "Queued: 2 videos quarantined"
+    assert watch.tick("tell_quarantined").skip_message == "No further video was quarantined"
     watch.tick("send_notices")
     assert subjects(received) == ["2 videos quarantined"]
 
 
-def test_a_dead_channel_is_told_in_the_tick_without_its_address(bench, watch):
-    dead = Watch(bench, NoticeSettings.model_validate({"webhook_url": "http://127.0.0.1:1/geheim"}))
-    bench.instance.report_run_failed(start_run(bench), "gone")
+def test_a_dead_channel_is_told_in_the_tick_without_its_address(pipeline, watch):
+    dead = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": "http://127.0.0.1:1/geheim"}))
+    pipeline.instance.report_run_failed(start_run(pipeline), "gone")
     watch.tick("tell_run_failures")
     message = dead.tick("send_notices").skip_message
     assert message.startswith("webhook: 0 sent, 1 failed (The webhook does not answer")
     assert "geheim" not in message
 
 
-def test_without_a_channel_the_sensors_stand_still_and_say_so(bench):
-    watch = Watch(bench, NoticeSettings.model_validate({}))
+def test_without_a_channel_the_sensors_stand_still_and_say_so(pipeline):
+    watch = Watch(pipeline, NoticeSettings.model_validate({}))
     assert {sensor.default_status for sensor in watch.sensors.values()} == {dg.DefaultSensorStatus.STOPPED}
     watch.tick("tell_run_failures")
-    bench.instance.report_run_failed(start_run(bench), "gone")
+    pipeline.instance.report_run_failed(start_run(pipeline), "gone")
     for name in watch.sensors:
-        assert watch.tick(name).skip_message.startswith("Nobody is to be told: set notices.webhook_url")
-    assert bench.resources["ledger"].outbox.waiting("webhook", time.time()) == []
+        assert watch.tick(name).skip_message.startswith("There is no channel: set notices.webhook_url")
+    assert pipeline.resources["ledger"].outbox.waiting("webhook", time.time()) == []
 
 
 def test_with_a_channel_the_sensors_run_by_themselves(watch):
@@ -168,9 +169,9 @@ def test_with_a_channel_the_sensors_run_by_themselves(watch):
     assert {sensor.default_status for sensor in watch.sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
 
 
-def start_run(bench, **tags) -> dg.DagsterRun:
-    job = build_definitions(bench.resources).resolve_job_def(JOB)
-    return bench.instance.create_run_for_job(
+def start_run(pipeline, **tags) -> dg.DagsterRun:
+    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
+    return pipeline.instance.create_run_for_job(
         job,
         tags={"dagster/partition": "talk.mp4", **tags},
         status=dg.DagsterRunStatus.STARTED,

@@ -8,19 +8,18 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._daemon.types import DaemonHeartbeat
 
-from yivideo_pipeline.defs.backfills.schedules import orders_by_hand, scheduled_orders
-from yivideo_pipeline.defs.backfills.selection import Candidate, Reason, Selection, read_state
-from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.dagster_internals import (
-    LONGEST_ID,
-    Order,
-    _origin,
+from yivideo_pipeline.defs.backfills.launch import (
+    PlannedBackfill,
     daemon_runs,
     launch,
-    take_back_scheduled,
     unfinished_of_ours,
     videos_under_way,
+    withdraw_scheduled,
 )
+from yivideo_pipeline.defs.backfills.plan import plan_by_hand, plan_scheduled
+from yivideo_pipeline.defs.backfills.selection import BackfillReason, Candidate, Selection, read_state
+from yivideo_pipeline.defs.composition import build_definitions
+from yivideo_pipeline.defs.dagster_internals import LONGEST_BACKFILL_ID, job_origin
 from yivideo_pipeline.stages import JOB, STAGES, VIDEOS
 
 DUE = datetime(2026, 11, 22, 1, tzinfo=UTC)
@@ -33,8 +32,8 @@ def instance():
         yield instance
 
 
-def an_order(**changes):
-    order = Order(
+def planned(**changes):
+    backfill = PlannedBackfill(
         backfill_id="nightly-1",
         origin="nightly_missing_or_failed",
         trigger="schedule",
@@ -43,19 +42,19 @@ def an_order(**changes):
         title="Nightly: 2 missing",
         description="a, c",
     )
-    return replace(order, **changes)
+    return replace(backfill, **changes)
 
 
 def selection(**starts):
-    return Selection(tuple(Candidate(key, Reason.STALE, start) for key, start in starts.items()))
+    return Selection(tuple(Candidate(key, BackfillReason.STALE, start) for key, start in starts.items()))
 
 
 def end(instance, backfill_id, status=BulkActionStatus.COMPLETED_SUCCESS):
     instance.update_backfill(instance.get_backfill(backfill_id).with_status(status))
 
 
-def test_the_daemon_is_given_what_the_order_says(instance):
-    assert launch(instance, an_order())
+def test_the_daemon_is_given_what_was_planned(instance):
+    assert launch(instance, planned())
     backfill = instance.get_backfill("nightly-1")
     assert backfill.status == BulkActionStatus.REQUESTED
     assert backfill.is_asset_backfill
@@ -72,21 +71,21 @@ def test_the_daemon_is_given_what_the_order_says(instance):
     }
 
 
-def test_only_the_stages_of_the_order_are_made(instance):
-    launch(instance, an_order(stages=["subtitles"]))
+def test_only_the_stages_of_the_plan_are_made(instance):
+    launch(instance, planned(stages=["subtitles"]))
     assert instance.get_backfill("nightly-1").asset_selection == [dg.AssetKey("subtitles")]
 
 
-def test_the_same_order_is_not_launched_twice_even_after_its_end(instance):
-    assert launch(instance, an_order())
-    assert not launch(instance, an_order(keys=["b"]))
+def test_the_same_backfill_is_not_launched_twice_even_after_its_end(instance):
+    assert launch(instance, planned())
+    assert not launch(instance, planned(keys=["b"]))
     end(instance, "nightly-1")
-    assert not launch(instance, an_order())
+    assert not launch(instance, planned())
     assert len(instance.get_backfills()) == 1
 
 
 def test_what_is_unfinished_is_found_until_its_end(instance):
-    launch(instance, an_order())
+    launch(instance, planned())
     assert unfinished_of_ours(instance) == ["nightly-1"]
     assert videos_under_way(instance) == {"a", "c"}
     end(instance, "nightly-1", BulkActionStatus.CANCELED)
@@ -95,7 +94,7 @@ def test_what_is_unfinished_is_found_until_its_end(instance):
 
 
 def test_a_backfill_of_the_ui_is_not_ours_but_its_videos_are_under_way(instance):
-    launch(instance, an_order())
+    launch(instance, planned())
     instance.update_backfill(instance.get_backfill("nightly-1")._replace(tags={"user": "ann"}))
     assert unfinished_of_ours(instance) == []
     assert videos_under_way(instance) == {"a", "c"}
@@ -109,35 +108,35 @@ def test_videos_of_a_backfill_of_the_job_are_under_way_too(instance):
     assert videos_under_way(instance) == {"b"}
 
 
-def queue_of(instance, bench, backfill_id, key, status):
+def queue_of(instance, pipeline, backfill_id, key, status):
     """A run of a backfill as the daemon makes it."""
     return instance.create_run_for_job(
-        job_def=build_definitions(bench.resources).resolve_job_def(JOB),
+        job_def=build_definitions(pipeline.resources).resolve_job_def(JOB),
         run_id=str(uuid4()),
         status=status,
         tags={"dagster/partition": key, "dagster/backfill": backfill_id},
-        remote_job_origin=_origin(JOB),
+        remote_job_origin=job_origin(JOB),
     )
 
 
 def submitted(instance, **changes):
     """A backfill whose runs the daemon has made."""
-    order = an_order(**changes)
-    launch(instance, order)
-    backfill = instance.get_backfill(order.backfill_id)
+    one = planned(**changes)
+    launch(instance, one)
+    backfill = instance.get_backfill(one.backfill_id)
     data = backfill.asset_backfill_data
     requested = data._replace(requested_subset=data.target_subset)
     instance.update_backfill(backfill._replace(asset_backfill_data=requested))
-    return order.backfill_id
+    return one.backfill_id
 
 
-def test_a_pause_takes_back_what_waits_and_lets_a_begun_run_end(instance, bench):
+def test_a_pause_takes_back_what_waits_and_lets_a_begun_run_end(instance, pipeline):
     scheduled = submitted(instance)
     by_hand = submitted(instance, backfill_id="by-hand-1", origin="by-hand", trigger="backfill")
-    waits = queue_of(instance, bench, scheduled, "a", dg.DagsterRunStatus.QUEUED)
-    begun = queue_of(instance, bench, scheduled, "c", dg.DagsterRunStatus.STARTED)
-    asked = queue_of(instance, bench, by_hand, "b", dg.DagsterRunStatus.QUEUED)
-    assert take_back_scheduled(instance) == 1
+    waits = queue_of(instance, pipeline, scheduled, "a", dg.DagsterRunStatus.QUEUED)
+    begun = queue_of(instance, pipeline, scheduled, "c", dg.DagsterRunStatus.STARTED)
+    asked = queue_of(instance, pipeline, by_hand, "b", dg.DagsterRunStatus.QUEUED)
+    assert withdraw_scheduled(instance) == 1
     status = {run.run_id: run.status for run in instance.get_runs()}
     assert status[waits.run_id] == dg.DagsterRunStatus.CANCELED
     assert status[begun.run_id] == dg.DagsterRunStatus.STARTED
@@ -146,10 +145,10 @@ def test_a_pause_takes_back_what_waits_and_lets_a_begun_run_end(instance, bench)
 
 
 def test_a_pause_cancels_a_backfill_that_has_no_runs_yet(instance):
-    launch(instance, an_order())
-    assert take_back_scheduled(instance) == 1
+    launch(instance, planned())
+    assert withdraw_scheduled(instance) == 1
     assert instance.get_backfill("nightly-1").status == BulkActionStatus.CANCELING
-    assert take_back_scheduled(instance) == 0
+    assert withdraw_scheduled(instance) == 0
 
 
 def test_a_daemon_runs_while_it_is_heard_of(instance):
@@ -161,7 +160,7 @@ def test_a_daemon_runs_while_it_is_heard_of(instance):
 
 
 def test_videos_that_begin_with_different_stages_go_into_different_backfills():
-    first, second = scheduled_orders(
+    first, second = plan_scheduled(
         selection(a="subtitles", b="transcript", c="subtitles"), "weekly_stale", DUE
     )
     assert (first.keys, first.stages) == (["b"], ("transcript", "alignment", "subtitles"))
@@ -170,22 +169,22 @@ def test_videos_that_begin_with_different_stages_go_into_different_backfills():
 
 
 def test_a_tick_gives_the_same_ids_whenever_it_is_evaluated_and_the_next_one_others():
-    ids = [order.backfill_id for order in scheduled_orders(selection(a="video"), "nightly_m", DUE)]
+    ids = [one.backfill_id for one in plan_scheduled(selection(a="video"), "nightly_m", DUE)]
     assert ids == ["nightly-20261122-0100"]
-    later = scheduled_orders(selection(a="video"), "nightly_m", DUE.replace(hour=2))
-    assert [order.backfill_id for order in later] != ids
+    later = plan_scheduled(selection(a="video"), "nightly_m", DUE.replace(hour=2))
+    assert [one.backfill_id for one in later] != ids
 
 
 @pytest.mark.parametrize("start", STAGES)
 def test_dagsters_table_has_room_for_every_id(instance, start):
-    (scheduled,) = scheduled_orders(selection(a=start), "nightly_missing_or_failed", DUE)
-    (by_hand,) = orders_by_hand(instance, selection(a=start))
-    assert max(len(scheduled.backfill_id), len(f"{by_hand.backfill_id}-99")) <= LONGEST_ID
+    (scheduled,) = plan_scheduled(selection(a=start), "nightly_missing_or_failed", DUE)
+    (by_hand,) = plan_by_hand(instance, selection(a=start))
+    assert max(len(scheduled.backfill_id), len(f"{by_hand.backfill_id}-99")) <= LONGEST_BACKFILL_ID
 
 
 def test_the_same_videos_may_be_launched_by_hand_again(instance):
-    (first,) = orders_by_hand(instance, selection(a="video"))
+    (first,) = plan_by_hand(instance, selection(a="video"))
     launch(instance, first)
     end(instance, first.backfill_id)
-    (second,) = orders_by_hand(instance, selection(a="video"))
+    (second,) = plan_by_hand(instance, selection(a="video"))
     assert second.backfill_id == f"{first.backfill_id}-2"

@@ -6,14 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from daemon_tick import daemon
 
+from tests.defs.sensors.sensor_daemon import daemon
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.files import FileLedger
+from yivideo_pipeline.ledger import open_ledger
 
 PROGRAM = Path(__file__).with_name("daemon_tick.py")
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
+SAMPLE = Path(__file__).resolve().parents[3] / "data" / "samples" / "harbour-15s.mp4"
 VIDEOS = {"a.mp4", "b.mp4", "c.mp4"}
 
 
@@ -37,4 +36,4 @@ def test_a_daemon_that_dies_loses_no_video_and_runs_none_twice(home, monkeypatch
         assert sorted(run.tags["dagster/partition"] for run in instance.get_runs()) == sorted(VIDEOS)
         assert {run.status.value for run in instance.get_runs()} == {"QUEUED"}
         assert set(instance.get_dynamic_partitions("videos")) == VIDEOS
-    assert all(record.taken for record in FileLedger(open_ledger(home)).read().values())
+    assert all(record.taken for record in open_ledger(home).files.read().values())

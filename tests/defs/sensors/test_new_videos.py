@@ -7,16 +7,15 @@ from shutil import copyfile
 
 import dagster as dg
 import pytest
-from daemon_tick import Tick, daemon
 
+from tests.defs.sensors.sensor_daemon import Tick, daemon
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.sensors import new_videos
 from yivideo_pipeline.errors.tree import ModelInferenceError
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.stages import VIDEOS
 
-SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
+SAMPLE = Path(__file__).resolve().parents[3] / "data" / "samples" / "harbour-15s.mp4"
 
 
 class Library:
@@ -26,7 +25,7 @@ class Library:
         self.inbox = home / "inbox"
         self.inbox.mkdir()
         self.instance = instance
-        self.ledger = Ledger(open_ledger(home))
+        self.ledger = open_ledger(home)
         self._tick = tick
         self._ticks = 0
 

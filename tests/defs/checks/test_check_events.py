@@ -5,11 +5,13 @@ import pytest
 from dagster._check import CheckError
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
-from make_subjects import make_audio, make_info
 
-from yivideo_pipeline.defs.checks import Subject, check_facts, conclude, evaluate, evaluations, specs_of
-from yivideo_pipeline.defs.dagster_internals import silent_output, videos
-from yivideo_pipeline.settings.load import load_settings
+from tests.defs.checks.subjects import make_audio, make_info
+from yivideo_pipeline.defs.checks.base import Subject
+from yivideo_pipeline.defs.checks.catalogue import check_metadata, evaluate, specs_of
+from yivideo_pipeline.defs.checks.events import conclude, evaluations
+from yivideo_pipeline.defs.dagster_internals import silent_output
+from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.settings.sections import CheckSettings
 
 SOUND = dg.AssetCheckKey(dg.AssetKey("audio"), "audio_has_sound")
@@ -38,7 +40,7 @@ class Stage:
             for key in context.partition_keys:
                 if key not in stage.broken:
                     made[key] = judge(key)
-                    yield dg.AssetMaterialization("audio", partition=key, metadata=check_facts(made[key]))
+                    yield dg.AssetMaterialization("audio", partition=key, metadata=check_metadata(made[key]))
                     yield from evaluations(context, key, made[key])
             yield from conclude(context, made)
             yield silent_output()
@@ -66,8 +68,7 @@ class Stage:
 
 @pytest.fixture
 def stage(home):
-    settings = load_settings()
-    stage = Stage(settings.model_copy(update={"checks": CheckSettings(errors=("audio_has_sound",))}))
+    stage = Stage(CheckSettings(errors=("audio_has_sound",)))
     yield stage
     stage.instance.dispose()
 
@@ -106,7 +107,7 @@ def test_a_run_of_several_has_one_result_as_a_whole(stage):
     stage.run("a", "d")
     (whole,) = stage.records(None)
     assert whole.status is Status.FAILED
-    assert whole.evaluation.description == "It does not hold of 2 of 4 videos: b, c"
+    assert whole.evaluation.description == "It does not hold for 2 of 4 videos: b, c"
     assert whole.evaluation.metadata["failed"].value == ["b", "c"]
 
 
@@ -115,7 +116,7 @@ def test_a_video_that_was_not_made_has_no_result_and_counts_for_none(stage):
     assert stage.run("a", "d").success
     assert stage.records("b") == []
     (whole,) = stage.records(None)
-    assert whole.evaluation.description == "It holds of all 3 videos of this run"
+    assert whole.evaluation.description == "It holds for all 3 videos of this run"
 
 
 def test_a_run_of_which_no_video_was_made_leaves_its_checks_planned(stage):

@@ -1,14 +1,15 @@
 """How much a check matters is a setting."""
 
+from typing import Any
+
 import dagster as dg
 import pytest
-from make_subjects import make_audio, make_info, say
 
-from yivideo_pipeline.defs.checks import CHECKS, Subject, blocked_by, evaluate, specs_of
+from tests.defs.checks.subjects import make_audio, make_info, say
+from yivideo_pipeline.defs.checks.base import Subject
+from yivideo_pipeline.defs.checks.catalogue import CHECKS, blocked_by, evaluate, specs_of
 from yivideo_pipeline.errors.tree import CheckFailed, ConfigValidationError
-from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import CheckSettings
-from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.types import Word
 
 SILENT = Subject(make_audio(peak_pct=0), video=make_info())
@@ -20,8 +21,8 @@ DISORDERED = Subject({}, audio=make_audio(), transcript=say(BACKWARDS))
 ORDER = "words_are_timed_and_in_order"
 
 
-def settings(**checks) -> Settings:
-    return load_settings().model_copy(update={"checks": CheckSettings(**checks)})
+def settings(**lists: Any) -> CheckSettings:
+    return CheckSettings(**lists)
 
 
 def test_every_check_has_a_name_of_its_own_and_says_what_it_claims():

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.subtitles.make_transcript import make_transcript, speak
-from yivideo_pipeline.defs.checks import Subject
+from tests.subtitles.transcripts import make_transcript, speak
+from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word

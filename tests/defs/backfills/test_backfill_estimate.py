@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
-from yivideo_pipeline.defs.backfills.selection import Candidate, Reason, Selection
-from yivideo_pipeline.ledger.materializations import Made
+from yivideo_pipeline.defs.backfills.selection import BackfillReason, Candidate, Selection
+from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.options import SpeechOptions
 
 SPEECH = SpeechOptions(model_name="base", device="cpu")
@@ -13,13 +13,13 @@ SPEEDS = {"audio": 100.0, "transcript": 4.0, "alignment": 20.0, "subtitles": 500
 
 
 @pytest.fixture
-def made(bench):
+def made(pipeline):
     """Two videos that were made here: of 100 s and of 300 s."""
-    ledger = bench.resources["ledger"].made
+    ledger = pipeline.resources["ledger"].made
     for key, audio_s in (("short", 100.0), ("long", 300.0)):
         for stage, rtfx in SPEEDS.items():
             model, device = ("base", "cpu") if stage in ("transcript", "alignment") else (None, None)
-            one = Made(
+            one = Materialization(
                 key, stage, "k", "1.x", chosen=False, video_hash="h", made_at=1.0, run_id="r", reused=False
             )
             wall_s = audio_s / rtfx
@@ -33,7 +33,7 @@ def estimator(made, speech=SPEECH):
 
 
 def video(key, start="video"):
-    return Candidate(key, Reason.MISSING, start)
+    return Candidate(key, BackfillReason.MISSING, start)
 
 
 def test_it_is_the_sound_by_the_usual_speed_of_the_stages(made):
@@ -54,8 +54,8 @@ def test_with_a_model_that_was_never_used_here_nothing_is_known(made):
     assert other.seconds(video("long", "subtitles")) is not None
 
 
-def test_before_anything_was_made_nothing_is_known(bench):
-    nothing = Estimator(bench.resources["ledger"].made, ["new"], SPEECH)
+def test_before_anything_was_made_nothing_is_known(pipeline):
+    nothing = Estimator(pipeline.resources["ledger"].made, ["new"], SPEECH)
     assert nothing.total([video("new")]) == Estimate(None, None, guessed=1)
 
 

@@ -3,19 +3,19 @@
 import json
 
 import pytest
-from make_subjects import OPTIONS, make_subtitles, say
 
-from tests.subtitles.make_transcript import make_word, speak
-from yivideo_pipeline.defs.checks import evaluate
+from tests.defs.checks.subjects import OPTIONS, make_subtitles, say
+from tests.subtitles.transcripts import make_word, speak
+from yivideo_pipeline.defs.checks.catalogue import evaluate
 from yivideo_pipeline.defs.checks.read_back import read_cues
-from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.sections import CheckSettings
 
 CUES = (SubtitleFormat.SRT, SubtitleFormat.VTT, SubtitleFormat.ASS, SubtitleFormat.TTML)
 
 
 def judge(subject):
-    results = evaluate("subtitles", "a.mp4", subject, load_settings())
+    results = evaluate("subtitles", "a.mp4", subject, CheckSettings())
     return next(result for result in results if result.check_name == "files_read_back")
 
 
@@ -64,10 +64,10 @@ def test_a_reader_sees_times_in_milliseconds_and_lines(kind):
         ("vtt", b"no WebVTT at all", "it does not begin with WEBVTT"),
         ("ass", damage("ass", "0:00:00.00", "0:00:00.02"), "cue 1 is at 20 to"),
         ("ttml", damage("ttml", "</p>", ""), "it can't be read as TTML"),
-        ("ttml", damage("ttml", "00:00:00.000", "never"), "'never' is no time"),
+        ("ttml", damage("ttml", "00:00:00.000", "never"), "'never' is not a time"),
         ("json", b"{}", "it has no list of words"),
         ("json", b"{", "Expecting"),
-        ("txt", damage("txt", "wrong", "right"), "its text is not what was said"),
+        ("txt", damage("txt", "wrong", "right"), "its text differs from the transcript"),
         ("txt", b"\xff\xfe", "can't decode"),
     ],
 )

@@ -4,8 +4,8 @@ from pathlib import Path
 from shutil import copyfile
 
 import dagster as dg
-from fakes import FakeSpeech
 
+from tests.fake_speech import FakeSpeech
 from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processed, Processor
 from yivideo_pipeline.settings.settings import Settings
@@ -13,7 +13,7 @@ from yivideo_pipeline.settings.settings import Settings
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
 
 
-class Bench:
+class Pipeline:
     """A pipeline of its own on a fake engine: inbox, storage, instance."""
 
     def __init__(self, settings: Settings) -> None:
@@ -21,10 +21,10 @@ class Bench:
         self.inbox = settings.library.roots["inbox"]
         self.inbox.mkdir(parents=True)
         self.speech = FakeSpeech()
-        self.heard: list[tuple[str, float]] = []
+        self.progress: list[tuple[str, float]] = []
         # In memory: the instance on disk has tests of its own.
         self.instance = dg.DagsterInstance.ephemeral()
-        listener = Listener(lambda stage, fraction: self.heard.append((stage, fraction)))
+        listener = Listener(lambda stage, fraction: self.progress.append((stage, fraction)))
         self.resources = build_resources(settings, self.speech, listener)
         self.processor = Processor(self.instance, self.resources)
 

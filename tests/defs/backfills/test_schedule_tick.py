@@ -3,63 +3,77 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.defs.backfills.schedules import NIGHTLY, PAUSED, WEEKLY, Tick
-from yivideo_pipeline.defs.backfills.selection import Reason
+from yivideo_pipeline.defs.backfills.selection import BackfillReason
+from yivideo_pipeline.defs.backfills.tick import PAUSED, ScheduleTick
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.runner import Processor
+from yivideo_pipeline.defs.schedules import NIGHTLY, WEEKLY
 from yivideo_pipeline.stages import VIDEOS
 
 NIGHT = datetime(2026, 11, 22, 23, tzinfo=UTC)
-MISSING = frozenset({Reason.MISSING, Reason.FAILED})
-STALE = frozenset({Reason.STALE})
+MISSING = frozenset({BackfillReason.MISSING, BackfillReason.FAILED})
+STALE = frozenset({BackfillReason.STALE})
 
 
 @pytest.fixture
-def tick(bench):
+def tick(pipeline):
     """A tick of that moment, with changes of the settings."""
 
     def tick(now=NIGHT, **changes):
-        settings = bench.settings
+        settings = pipeline.settings
         for section, values in changes.items():
             section_as_it_is = getattr(settings, section)
             settings = settings.model_copy(update={section: section_as_it_is.model_copy(update=values)})
-        resources = bench.resources
-        return Tick(settings, bench.instance, resources["ledger"], resources["library"], due=now, now=now)
+        resources = pipeline.resources
+        return ScheduleTick(
+            settings.backfills,
+            settings.runs,
+            settings.notices,
+            settings.speech.options,
+            pipeline.instance,
+            resources["ledger"],
+            resources["library"],
+            due=now,
+            now=now,
+        )
 
     return tick
 
 
 @pytest.fixture
-def kept(bench, home):
+def kept(pipeline, home):
     """The same with an instance on disk, which a schedule's own function asks for."""
-    bench.instance.dispose()
-    bench.instance = open_instance(home)
-    bench.processor = Processor(bench.instance, bench.resources)
-    return bench
+    pipeline.instance.dispose()
+    pipeline.instance = open_instance(home)
+    pipeline.processor = Processor(pipeline.instance, pipeline.resources)
+    return pipeline
 
 
-def register(bench, *names):
-    bench.instance.add_dynamic_partitions(VIDEOS, [bench.add(name) for name in names])
+def register(pipeline, *names):
+    pipeline.instance.add_dynamic_partitions(VIDEOS, [pipeline.add(name) for name in names])
 
 
-def launched_keys(bench):
-    (backfill,) = bench.instance.get_backfills()
+def launched_keys(pipeline):
+    (backfill,) = pipeline.instance.get_backfills()
     subset = backfill.asset_backfill_data.target_subset.partitions_subsets_by_asset_key
     return set(subset[dg.AssetKey("subtitles")].get_partition_keys())
 
 
-def evaluate(bench, name):
+def evaluate(pipeline, name):
     """What the daemon gets from the schedule's own function."""
-    repository = build_definitions(bench.resources).get_repository_def()
+    repository = build_definitions(pipeline.resources).get_repository_def()
     with dg.build_schedule_context(
-        bench.instance, scheduled_execution_time=NIGHT, repository_def=repository, resources=bench.resources
+        pipeline.instance,
+        scheduled_execution_time=NIGHT,
+        repository_def=repository,
+        resources=pipeline.resources,
     ) as context:
         return repository.get_schedule_def(name).evaluate_tick(context).skip_message
 
 
-def test_both_schedules_are_off_until_somebody_switches_them_on(bench):
-    schedules = build_definitions(bench.resources).get_repository_def().schedule_defs
+def test_both_schedules_are_off_until_somebody_switches_them_on(pipeline):
+    schedules = build_definitions(pipeline.resources).get_repository_def().schedule_defs
     ours = {one.name: one for one in schedules if one.name in (NIGHTLY, WEEKLY)}
     assert set(ours) == {NIGHTLY, WEEKLY}
     assert {one.default_status for one in ours.values()} == {dg.DefaultScheduleStatus.STOPPED}
@@ -83,25 +97,25 @@ def test_a_week_launches_what_is_stale(kept):
     assert said == "Submitted backfill weekly-20261122-2300-transcript of 1 video (1 stale)"
 
 
-def test_nothing_is_launched_while_an_earlier_backfill_is_not_finished(bench, tick):
-    register(bench, "one.mp4")
+def test_nothing_is_launched_while_an_earlier_backfill_is_not_finished(pipeline, tick):
+    register(pipeline, "one.mp4")
     tick().launch(NIGHTLY, MISSING)
-    register(bench, "two.mp4")
+    register(pipeline, "two.mp4")
     said = tick(NIGHT.replace(day=23)).launch(NIGHTLY, MISSING)
     assert said == "Backfill nightly-20261122-2300 is not finished yet"
-    assert launched_keys(bench) == {"one.mp4"}
+    assert launched_keys(pipeline) == {"one.mp4"}
 
 
-def test_nothing_is_launched_in_a_pause(bench, tick):
-    register(bench, "one.mp4")
-    bench.resources["ledger"].marks.set(PAUSED, "ann@desk")
+def test_nothing_is_launched_in_a_pause(pipeline, tick):
+    register(pipeline, "one.mp4")
+    pipeline.resources["ledger"].flags.set(PAUSED, "ann@desk")
     assert "by ann@desk; `yivideo backfill --resume` ends it" in tick().launch(NIGHTLY, MISSING)
-    bench.resources["ledger"].marks.clear(PAUSED)
+    pipeline.resources["ledger"].flags.clear(PAUSED)
     assert tick().launch(NIGHTLY, MISSING).startswith("Submitted")
 
 
-def test_a_tick_that_comes_after_the_hours_launches_nothing(bench, tick):
-    register(bench, "one.mp4")
+def test_a_tick_that_comes_after_the_hours_launches_nothing(pipeline, tick):
+    register(pipeline, "one.mp4")
     hours = {"window": "22:00-06:00", "time_zone": "Europe/Berlin"}
     at_half_past_six = datetime(2026, 11, 23, 5, 30, tzinfo=UTC)
     assert tick(at_half_past_six, backfills=hours).launch(NIGHTLY, MISSING) == (
@@ -110,31 +124,31 @@ def test_a_tick_that_comes_after_the_hours_launches_nothing(bench, tick):
     assert tick(backfills=hours).launch(NIGHTLY, MISSING).startswith("Submitted")
 
 
-def test_as_long_as_no_speed_is_known_the_hours_take_one_group(bench, tick):
-    register(bench, "one.mp4", "two.mp4", "three.mp4")
+def test_as_long_as_no_speed_is_known_the_hours_take_one_group(pipeline, tick):
+    register(pipeline, "one.mp4", "two.mp4", "three.mp4")
     changes = {"backfills": {"window": "22:00-06:00"}, "runs": {"group_size": 2}}
     said = tick(**changes).launch(NIGHTLY, MISSING)
     assert said.endswith("of 2 videos (2 missing); 1 more don't fit into the hours that are left")
-    assert launched_keys(bench) == {"one.mp4", "two.mp4"}
+    assert launched_keys(pipeline) == {"one.mp4", "two.mp4"}
 
 
-def test_many_stale_videos_are_asked_about_and_asked_about_once(bench, tick):
+def test_many_stale_videos_are_asked_about_and_asked_about_once(pipeline, tick):
     for name in ("one.mp4", "two.mp4"):
-        bench.add(name)
-        bench.run(name)
+        pipeline.add(name)
+        pipeline.run(name)
     stale = tick(runs={"ask_above": 1})
     other = {"subtitles": "1.other"}
     said = stale.launch(WEEKLY, STALE, lambda: other)
     assert said.startswith("2 videos are stale, more than 1: not launched")
     stale.launch(WEEKLY, STALE, lambda: other)
-    (waiting,) = bench.resources["ledger"].outbox.waiting("webhook", datetime.now(UTC).timestamp())
+    (waiting,) = pipeline.resources["ledger"].outbox.waiting("webhook", datetime.now(UTC).timestamp())
     assert waiting.notice.kind == "asks"
     assert any("yivideo backfill --stale" in line for line in waiting.notice.body)
-    assert bench.instance.get_backfills() == []
+    assert pipeline.instance.get_backfills() == []
 
 
-def test_a_broken_video_is_not_tried_every_night(bench, tick, tmp_path):
+def test_a_broken_video_is_not_tried_every_night(pipeline, tick, tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
-    bench.add("text.mp4", tmp_path / "text.mp4")
-    bench.run("text.mp4")
+    pipeline.add("text.mp4", tmp_path / "text.mp4")
+    pipeline.run("text.mp4")
     assert tick().launch(NIGHTLY, MISSING) == "Nothing to do: none of 1 video is failed or missing"

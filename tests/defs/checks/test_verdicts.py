@@ -2,12 +2,13 @@
 
 import dagster as dg
 import pytest
-from make_subjects import OPTIONS, make_audio, make_info, make_subtitles, say
 
-from tests.subtitles.make_transcript import make_word, speak
-from yivideo_pipeline.defs.checks import Speed, Subject, evaluate
-from yivideo_pipeline.settings.load import load_settings
+from tests.defs.checks.subjects import OPTIONS, make_audio, make_info, make_subtitles, say
+from tests.subtitles.transcripts import make_word, speak
+from yivideo_pipeline.defs.checks.base import Speed, Subject
+from yivideo_pipeline.defs.checks.catalogue import evaluate
 from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.quality import measure_quality
 
@@ -16,7 +17,7 @@ USUAL = (10.0, 12.0, 11.0, 9.0, 30.0)
 
 
 def judge(stage: str, name: str, subject: Subject) -> dg.AssetCheckResult:
-    results = {result.check_name: result for result in evaluate(stage, KEY, subject, load_settings())}
+    results = {result.check_name: result for result in evaluate(stage, KEY, subject, CheckSettings())}
     result = results[name]
     assert str(result.description).startswith(f"{KEY}: ")
     assert result.metadata["video"].value == KEY
@@ -92,7 +93,7 @@ def test_speech_without_a_word_is_an_error(home):
 
 @pytest.mark.parametrize("heard_s", [0.0, 1.0])
 def test_a_silent_video_passes_all_checks_of_the_transcript(home, heard_s):
-    results = evaluate("transcript", KEY, words_subject(say([], heard_s)), load_settings())
+    results = evaluate("transcript", KEY, words_subject(say([], heard_s)), CheckSettings())
     assert [result.check_name for result in results if not result.passed] == []
 
 
@@ -166,7 +167,7 @@ def test_words_at_the_very_edges_and_of_no_length_are_in_their_place(home):
 
 
 def test_good_subtitles_pass_every_check(home):
-    results = evaluate("subtitles", KEY, make_subtitles(), load_settings())
+    results = evaluate("subtitles", KEY, make_subtitles(), CheckSettings())
     assert {result.check_name: result.passed for result in results} == {
         "cues_obey_the_profile": True,
         "files_read_back": True,

@@ -4,12 +4,12 @@ from contextlib import contextmanager
 
 import dagster as dg
 import pytest
-from bench import SAMPLE
-from fakes import FakeEngine, FakeSpeech
 
-from yivideo_pipeline.defs.checks import CHECKS
+from tests.defs.pipeline import SAMPLE
+from tests.fake_speech import FakeEngine, FakeSpeech
+from yivideo_pipeline.defs.checks.catalogue import CHECKS
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.stages import JOB, VIDEOS
 
 NAMES = {check.name for checks in CHECKS.values() for check in checks}
@@ -35,12 +35,12 @@ class BackwardsSpeech(FakeSpeech):
         yield BackwardsEngine(options)
 
 
-def run(bench, *keys: str) -> dg.ExecuteInProcessResult:
-    bench.instance.add_dynamic_partitions(VIDEOS, keys)
-    job = build_definitions(bench.resources).resolve_job_def(JOB)
+def run(pipeline, *keys: str) -> dg.ExecuteInProcessResult:
+    pipeline.instance.add_dynamic_partitions(VIDEOS, keys)
+    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
     span = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     return job.execute_in_process(
-        instance=bench.instance,
+        instance=pipeline.instance,
         partition_key=keys[0] if len(keys) == 1 else None,
         tags=span if len(keys) > 1 else None,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -59,34 +59,34 @@ def failed(evaluations: dict[str, dg.AssetCheckEvaluation]) -> set[str]:
     return {name for name, one in evaluations.items() if not one.passed}
 
 
-def test_a_good_video_passes_every_check(bench):
-    bench.add("talk.mp4")
-    (evaluations,) = results(run(bench, "talk.mp4")).values()
+def test_a_good_video_passes_every_check(pipeline):
+    pipeline.add("talk.mp4")
+    (evaluations,) = results(run(pipeline, "talk.mp4")).values()
     assert set(evaluations) == NAMES
     assert failed(evaluations) == set()
     assert {one.metadata["video"].value for one in evaluations.values()} == {"talk.mp4"}
 
 
-def test_in_a_run_of_several_every_video_has_every_result(bench):
-    bench.add("a.mp4")
-    bench.add("b.mkv", LONG_SAMPLE)
-    found = results(run(bench, "a.mp4", "b.mkv"))
+def test_in_a_run_of_several_every_video_has_every_result(pipeline):
+    pipeline.add("a.mp4")
+    pipeline.add("b.mkv", LONG_SAMPLE)
+    found = results(run(pipeline, "a.mp4", "b.mkv"))
     assert {key: (set(of), failed(of)) for key, of in found.items()} == dict.fromkeys(
         ("a.mp4", "b.mkv", None), (NAMES, set())
     )
 
 
-def test_a_materialization_tells_the_checks_of_its_video(bench):
-    bench.add("talk.mp4")
-    run(bench, "talk.mp4")
-    assert bench.metadata("subtitles")["failed_checks"].value == 0
-    assert len(bench.metadata("subtitles")["checks"].records) == len(CHECKS["subtitles"])
+def test_a_materialization_tells_the_checks_of_its_video(pipeline):
+    pipeline.add("talk.mp4")
+    run(pipeline, "talk.mp4")
+    assert pipeline.metadata("subtitles")["failed_checks"].value == 0
+    assert len(pipeline.metadata("subtitles")["checks"].records) == len(CHECKS["subtitles"])
 
 
 @pytest.fixture
-def backwards(bench):
-    bench.resources["speech"] = BackwardsSpeech()
-    return bench
+def backwards(pipeline):
+    pipeline.resources["speech"] = BackwardsSpeech()
+    return pipeline
 
 
 def test_words_in_disorder_stop_their_video_with_a_reason(backwards):
@@ -114,15 +114,15 @@ def test_in_a_run_of_several_words_in_disorder_stop_no_neighbour(backwards):
     assert made == {"b.mkv"}
 
 
-def test_a_file_that_cannot_be_read_back_is_not_delivered(bench):
-    bench.add("talk.mp4")
-    (delivered,) = bench.run().files
-    made = bench.metadata("subtitles")["artifact"].value
-    (bench.settings.home / "artifacts" / made / "subtitles.srt").write_text(
+def test_a_file_that_cannot_be_read_back_is_not_delivered(pipeline):
+    pipeline.add("talk.mp4")
+    (delivered,) = pipeline.run().files
+    made = pipeline.metadata("subtitles")["artifact"].value
+    (pipeline.settings.home / "artifacts" / made / "subtitles.srt").write_text(
         "1\n00:00:01,000 --> 00:00:02,000\n"
     )
     delivered.unlink()
-    again = bench.run()
+    again = pipeline.run()
     assert again.failure.kind == "check_failed"
     assert "files_read_back" in again.failure.message
     assert not delivered.exists()

@@ -1,0 +1,72 @@
+"""What the stages `audio` and `subtitles` make: their files, and the document (JSON) beside them.
+
+Apart from the assets, since it needs neither Dagster nor the ledger.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from yivideo_pipeline.media.decode import decode_audio
+from yivideo_pipeline.media.images import peaks
+from yivideo_pipeline.media.probe import StreamInfo
+from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.vad import speech_spans
+from yivideo_pipeline.subtitles.cues import build_cues
+from yivideo_pipeline.subtitles.quality import measure_quality
+from yivideo_pipeline.subtitles.writers import render
+
+OUTLINE_BINS = 480
+FIRST_CUES = 8
+UNKNOWN_LANGUAGE = "und"
+
+
+def decode_sound(
+    source: Path, target: Path, stream: StreamInfo, on_progress: Callable[[float], None]
+) -> dict[str, Any]:
+    """Decode a stream of a video to a WAV file; return the audio's document.
+
+    In it, `outline` holds the lowest and highest sample of each of 480 parts in percent of full scale, and
+    `speech_spans` are in seconds on the video's clock.
+    """
+    decoded = decode_audio(source, target, stream, on_progress)
+    sound = decoded.audio
+    spans = speech_spans(sound)
+    return {
+        "offset_s": sound.offset_s,
+        "duration_s": sound.duration_s,
+        "stream": stream.model_dump(mode="json"),
+        "speech_spans": [[s.start_s + sound.offset_s, s.end_s + sound.offset_s] for s in spans],
+        "outline": (peaks(sound, OUTLINE_BINS) * 100).round().astype(int).tolist(),
+        "warnings": list(decoded.warnings),
+        "truncated_at_s": decoded.truncated_at_s,
+    }
+
+
+def render_subtitles(
+    transcript: Transcript, options: SubtitleOptions, title: str, folder: Path
+) -> dict[str, Any]:
+    """Write `subtitles.<format>` in every format of the options to a folder; return the subtitles' document.
+
+    In it, each of `cues` is its start and end in milliseconds and its text: the editor reads them, since
+    building the cues of a long transcript takes seconds.
+    """
+    cues = build_cues(transcript, options)
+    for kind in options.formats:
+        text = render(cues, transcript, kind, title)
+        (folder / f"subtitles.{kind}").write_text(text, encoding="utf-8", newline="")
+    return {
+        "language": transcript.language or UNKNOWN_LANGUAGE,
+        "language_probability": transcript.language_probability,
+        "duration_s": transcript.duration_s,
+        "speech_s": transcript.speech_s,
+        "empty_reason": transcript.empty_reason,
+        "quality": measure_quality(cues, transcript, options).model_dump(mode="json"),
+        "first_cues": [
+            {"start_ms": cue.start_ms, "end_ms": cue.end_ms, "text": cue.text} for cue in cues[:FIRST_CUES]
+        ],
+        "warnings": list(transcript.warnings),
+        "cues": [(cue.start_ms, cue.end_ms, cue.text) for cue in cues],
+        "options": options.model_dump(mode="json"),
+    }
