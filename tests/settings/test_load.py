@@ -1,4 +1,4 @@
-"""Where settings come from, which source wins, and what is said of a wrong one."""
+"""Where settings come from, which source wins, and how a wrong one is reported."""
 
 import pickle
 import subprocess
@@ -39,7 +39,7 @@ def config(tmp_path):
 
 
 def refusal(config: Path, environ: dict[str, str] | None = None) -> list[str]:
-    """The lines of what is said against these settings, without the folder of the file."""
+    """Return the lines that refuse these settings, without the folder of the file."""
     with pytest.raises(ConfigError) as caught:
         load_settings(config, environ or {})
     return str(caught.value).replace(f"{config.parent}/", "").splitlines()
@@ -194,7 +194,7 @@ def test_fields_that_contradict_each_other_name_their_sources(config):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("speech:\n  language: [zh\n", "config.yml line 3: expected ',' or ']'"),
         ("speech:\n\tlanguage: zh\n", "config.yml line 2: found character '\\t'"),
@@ -210,8 +210,8 @@ def test_fields_that_contradict_each_other_name_their_sources(config):
         ),
     ],
 )
-def test_a_file_that_is_no_settings_file_is_refused_with_its_line(config, text, said):
-    assert refusal(config(text))[0].startswith(said)
+def test_a_file_that_is_no_settings_file_is_refused_with_its_line(config, text, message):
+    assert refusal(config(text))[0].startswith(message)
 
 
 def test_a_value_in_one_place_and_keys_below_it_in_another_are_refused(config):
