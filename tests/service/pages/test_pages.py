@@ -269,7 +269,7 @@ def test_a_quarantined_video_is_released_once(filled, client):
     assert client.post("/library/release", json={"key": BROKEN}).json() == {"key": BROKEN}
     assert ledger.failures.find_quarantined(BROKEN) is None
     assert client.post("/library/release", json={"key": BROKEN}).status_code == 404
-    ledger.failures.quarantine(BROKEN, before.failed, before.size_bytes, before.mtime_ns)
+    ledger.failures.quarantine(BROKEN, before.failure, before.size_bytes, before.mtime_ns)
     assert client.post("/library/release", json={"key": TALK}).status_code == 404
 
 

@@ -34,7 +34,13 @@ def make(ledger: Ledger, key: str, at: float = 100.0) -> None:
     ledger.materializations.note(
         Materialization(key, "subtitles", "k", "r", False, "hash", at, "run", False, audio_s=61.0)
     )
-    ledger.samples.add("test", "1", [Sample("run", "subtitles", key, True, at, score=88.0, language="zh")])
+    record(ledger, "run", key, at, score=88.0, language="zh")
+
+
+def record(ledger: Ledger, run: str, key: str, at: float, **measured) -> None:
+    ledger.samples.record(
+        Sample(run_id=run, root_id=run, stage="subtitles", key=key, success=True, at=at, **measured)
+    )
 
 
 def see(ledger: Ledger, key: str, why: Reason, detail: str = "") -> None:
@@ -54,9 +60,7 @@ def test_a_processed_video_is_listed_with_its_length_language_and_score(ledger):
 
 def test_of_several_materializations_the_latest_is_listed(ledger):
     make(ledger, "a.mp4")
-    ledger.samples.add(
-        "test", "2", [Sample("other", "subtitles", "a.mp4", True, 200.0, score=99.0, language="en")]
-    )
+    record(ledger, "other", "a.mp4", 200.0, score=99.0, language="en")
     assert known(ledger)["a.mp4"].score == 99.0
     assert known(ledger)["a.mp4"].language == "en"
 
