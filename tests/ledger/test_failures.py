@@ -1,15 +1,5 @@
-import pytest
-
 from yivideo_pipeline.errors.tree import MemoryExhausted, UnreadableMedia
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.ledger import Ledger
-
-
-@pytest.fixture
-def ledger(home):
-    engine = open_ledger(home)
-    yield Ledger(engine)
-    engine.dispose()
+from yivideo_pipeline.ledger import open_ledger
 
 
 def fail(ledger, key: str, run_id: str, stage: str = "transcript"):
@@ -60,7 +50,7 @@ def test_a_quarantined_video_is_found_with_its_reason_and_file(ledger):
     failed = ledger.failures.note_failure("a.mp4", "video", "run1", UnreadableMedia("No video"), 1)
     ledger.failures.quarantine("a.mp4", failed, 17, 2**62)
     entry = ledger.failures.find_quarantined("a.mp4")
-    assert (entry.failed, entry.size_bytes, entry.mtime_ns) == (failed, 17, 2**62)
+    assert (entry.failure, entry.size_bytes, entry.mtime_ns) == (failed, 17, 2**62)
     assert ledger.failures.quarantined() == {"a.mp4": entry}
     assert ledger.failures.find_quarantined("b.mp4") is None
 
@@ -87,6 +77,6 @@ def test_any_key_can_be_kept(ledger):
 
 def test_another_process_sees_what_was_noted(ledger, home):
     fail(ledger, "a.mp4", "run1")
-    other = Ledger(open_ledger(home))
+    other = open_ledger(home)
     assert other.failures.streak("a.mp4") == 1
     other.engine.dispose()

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from yivideo_pipeline.errors.tree import Severity
-from yivideo_pipeline.ledger.database import open_ledger
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.outbox import GIVE_UP_AFTER_S, LONGEST_WAIT_S, Notice, Outbox
 
 DAY_S = 86_400.0
@@ -14,10 +14,8 @@ NOW = 1_800_000_000.0
 
 
 @pytest.fixture
-def outbox(home):
-    engine = open_ledger(home)
-    yield Outbox(engine)
-    engine.dispose()
+def outbox(ledger):
+    return ledger.outbox
 
 
 def trouble(at: float = NOW, fingerprint: str = "talk.mp4:disk", **changes) -> Notice:
@@ -63,12 +61,12 @@ def test_other_trouble_is_not_held_back(outbox):
 
 def test_of_many_at_once_one_alone_posts(home):
     def post(_: int) -> bool:
-        engine = open_ledger(home)
-        posted = Outbox(engine).post(trouble(), DAY_S)
-        engine.dispose()
+        ledger = open_ledger(home)
+        posted = ledger.outbox.post(trouble(), DAY_S)
+        ledger.engine.dispose()
         return posted
 
-    open_ledger(home).dispose()
+    open_ledger(home).engine.dispose()
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(post, range(32))) == 1
 

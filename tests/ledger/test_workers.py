@@ -3,29 +3,23 @@ import sys
 
 import pytest
 
-from yivideo_pipeline.ledger.database import open_ledger
 from yivideo_pipeline.ledger.failures import Attempt
-from yivideo_pipeline.ledger.ledger import Ledger
+from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.ledger.videos import known_videos
 from yivideo_pipeline.ledger.workers import is_gone, worker_of_this_process
 
+RUN, OTHER = RunOrigin("run1", "root1"), RunOrigin("run2", "root2")
 AT_WORK = """
 import sys, time
 from pathlib import Path
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.workers import WorkerLedger
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.samples import RunOrigin
 
-WorkerLedger(open_ledger(Path(sys.argv[1]))).begin(sys.argv[2], "transcript", "run1")
+run = RunOrigin("run1", "root1", job="process_video", trigger="cli", run_model="base")
+open_ledger(Path(sys.argv[1])).workers.begin(sys.argv[2], "transcript", run)
 print("working", flush=True)
 time.sleep(600)
 """
-
-
-@pytest.fixture
-def ledger(home):
-    engine = open_ledger(home)
-    yield Ledger(engine)
-    engine.dispose()
 
 
 @pytest.fixture
@@ -41,26 +35,26 @@ def other_worker(home):
 
 
 def test_who_ends_its_work_leaves_nothing_behind(ledger):
-    assert ledger.workers.begin("a.mp4", "audio", "run1") == 0
+    assert ledger.workers.begin("a.mp4", "audio", RUN) == 0
     ledger.workers.end("a.mp4")
-    assert ledger.workers.begin("a.mp4", "transcript", "run1") == 0
+    assert ledger.workers.begin("a.mp4", "transcript", RUN) == 0
     assert ledger.workers.deaths() == {}
 
 
 def test_others_see_how_far_a_worker_is_until_it_ends(ledger):
-    ledger.workers.begin("a.mp4", "transcript", "run1")
+    ledger.workers.begin("a.mp4", "transcript", RUN)
     assert ledger.workers.at_work("a.mp4").fraction is None
-    ledger.workers.tell("a.mp4", 0.25)
-    ledger.workers.tell("a.mp4", 0.5)
+    ledger.workers.report("a.mp4", 0.25)
+    ledger.workers.report("a.mp4", 0.5)
     assert ledger.workers.at_work("a.mp4").fraction == 0.5
     (video,) = known_videos(ledger.engine)
     assert (video.stage, video.stage_fraction) == ("transcript", 0.5)
-    ledger.workers.begin("a.mp4", "alignment", "run1")
+    ledger.workers.begin("a.mp4", "alignment", RUN)
     assert ledger.workers.at_work("a.mp4").fraction is None, "that was the stage before"
 
 
 def test_a_living_worker_counts_as_no_death(ledger, other_worker):
-    assert ledger.workers.begin("a.mp4", "transcript", "run2") == 0
+    assert ledger.workers.begin("a.mp4", "transcript", OTHER) == 0
     ledger.workers.end("a.mp4")
     assert ledger.workers.at_work("a.mp4").run_id == "run1"
 
@@ -70,9 +64,38 @@ def test_a_killed_worker_is_counted_once(ledger, other_worker):
     other_worker.wait()
     assert ledger.workers.at_work("a.mp4") is None
     assert ledger.workers.deaths() == {"a.mp4": 1}
-    assert ledger.workers.begin("a.mp4", "transcript", "run1") == 1
-    assert ledger.workers.begin("b.mp4", "transcript", "run1") == 0
+    assert ledger.workers.begin("a.mp4", "transcript", RUN) == 1
+    assert ledger.workers.begin("b.mp4", "transcript", RUN) == 0
     assert ledger.workers.deaths() == {"a.mp4": 1}
+
+
+def test_a_killed_workers_stage_is_a_failed_sample_of_its_run_and_recorded_once(ledger, other_worker):
+    other_worker.kill()
+    other_worker.wait()
+    ledger.workers.bury_dead()
+    ledger.workers.bury_dead()
+    assert ledger.workers.deaths() == {"a.mp4": 1}
+    samples = ledger.samples.samples()
+    names = ("run_id", "root_id", "job", "trigger", "run_model", "stage", "key", "success", "kind")
+    assert [[samples[name] for name in names]] == [
+        [
+            ["run1"],
+            ["root1"],
+            ["process_video"],
+            ["cli"],
+            ["base"],
+            ["transcript"],
+            ["a.mp4"],
+            [0],
+            ["worker"],
+        ]
+    ]
+
+
+def test_a_living_worker_is_no_failed_sample(ledger, other_worker):
+    ledger.workers.bury_dead()
+    assert ledger.samples.samples()["id"] == []
+    assert ledger.workers.at_work("a.mp4").root_id == "root1"
 
 
 def test_deaths_are_forgotten_when_the_video_goes_well(ledger, other_worker):

@@ -123,18 +123,15 @@ class Programs:
 
     def daemon(self) -> SupervisedProgram:
         """Start the daemon, which runs schedules, sensors, backfills and the queue."""
-        return self._start("daemon", "dagster._daemon", "run", "--workspace", str(self._workspace))
+        from yivideo_pipeline.defs.dagster_internals import DAEMON_MODULE
+
+        return self._start("daemon", DAEMON_MODULE, "run", "--workspace", str(self._workspace))
 
     def code_server_answers(self) -> bool:
         """Return whether the definitions are loaded."""
-        from dagster._core.errors import DagsterUserCodeUnreachableError
-        from dagster._grpc.client import DagsterGrpcClient
+        from yivideo_pipeline.defs.dagster_internals import code_server_answers
 
-        try:
-            DagsterGrpcClient(socket=str(self._socket)).ping("")
-        except DagsterUserCodeUnreachableError:
-            return False
-        return True
+        return code_server_answers(self._socket)
 
     def webserver_answers(self) -> bool:
         """Return whether the UI can be used."""

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, NullPool, Table, Text, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, Float, NullPool, Table, Text, create_engine, event, inspect, text
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 
 from yivideo_pipeline.errors.tree import ConfigError
@@ -21,7 +21,7 @@ VERSION_TABLE = "alembic_version"
 class Base(MappedAsDataclass, DeclarativeBase):
     """A table, and its rows as dataclasses; what a query returns stays usable when its session is closed."""
 
-    type_annotation_map = {str: Text}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {str: Text, float: Float}  # noqa: RUF012 - SQLAlchemy's
 
 
 def open_database(home: Path) -> Engine:
@@ -74,8 +74,8 @@ def _bring_up_to_date(connection: Connection, home: Path) -> None:
         connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_VERSION}')")
     elif version > SCHEMA_VERSION:
         raise ConfigError(
-            f"A newer yivideo wrote {home / FILE} (version {version}; this one knows up to {SCHEMA_VERSION})",
-            "Install that version again, or set YIVIDEO_HOME to another folder",
+            f"A newer yivideo wrote {home / FILE} (schema version {version}, this one knows up to "
+            f"{SCHEMA_VERSION}): install that one again, or set YIVIDEO_HOME to another folder"
         )
     elif version < SCHEMA_VERSION:
         # Alembic takes a moment to import, and most processes find nothing to do.

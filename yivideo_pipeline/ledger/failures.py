@@ -159,13 +159,13 @@ class Attempt(Base):
 
     __tablename__ = "attempts"
 
-    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    id: Mapped[int] = mapped_column(primary_key=True, init=False, compare=False)
     kind: Mapped[str]
     message: Mapped[str]
     waited_s: Mapped[float]
-    key: Mapped[str] = mapped_column(index=True, default="")
-    stage: Mapped[str] = mapped_column(default="")
-    run_id: Mapped[str] = mapped_column(default="")
+    key: Mapped[str] = mapped_column(index=True, default="", compare=False)
+    stage: Mapped[str] = mapped_column(default="", compare=False)
+    run_id: Mapped[str] = mapped_column(default="", compare=False)
 
 
 class AttemptLedger:

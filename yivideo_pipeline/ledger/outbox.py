@@ -85,7 +85,7 @@ class Notice(Base):
         Index("notices_by_time", "at"),
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    id: Mapped[int] = mapped_column(primary_key=True, init=False, compare=False)
     kind: Mapped[NoticeKind] = mapped_column(Text)
     subject: Mapped[str]
     body: Mapped[tuple[str, ...]] = mapped_column(_Lines)
@@ -93,7 +93,7 @@ class Notice(Base):
     severity: Mapped[Severity] = mapped_column(_SeverityName, default=Severity.HIGH)
     url: Mapped[str | None] = mapped_column(default=None)
     at: Mapped[float] = mapped_column(default_factory=time.time)
-    held_back: Mapped[int] = mapped_column(default=0, init=False)
+    held_back: Mapped[int] = mapped_column(default=0, init=False, compare=False)
 
     def __post_init__(self) -> None:
         self.subject = " ".join(_clean(self.subject).split())

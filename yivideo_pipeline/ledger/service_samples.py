@@ -1,6 +1,6 @@
 """What the service's own recognitions cost, and how the machine was minute by minute."""
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, Index, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, table_of, values_of
@@ -21,9 +21,9 @@ class RequestSample(Base):
 
     __tablename__ = "service_requests"
     # A number is never given twice: who has read up to one reads on from there.
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index("service_requests_by_time", "at"), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    id: Mapped[int] = mapped_column(primary_key=True, init=False, compare=False)
     operation: Mapped[str]
     at: Mapped[float]
     success: Mapped[bool]

@@ -38,7 +38,7 @@ class Death(Base):
 
     __tablename__ = "deaths"
 
-    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    id: Mapped[int] = mapped_column(primary_key=True, init=False, compare=False)
     key: Mapped[str] = mapped_column(index=True)
     stage: Mapped[str]
     run_id: Mapped[str]

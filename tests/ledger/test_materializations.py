@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.materializations import Made, MadeLedger
+from yivideo_pipeline.ledger.materializations import Materialization
 
-MADE = Made(
+MADE = Materialization(
     "a.mp4",
     "transcript",
     stage_key="k1",
@@ -26,10 +25,8 @@ MADE = Made(
 
 
 @pytest.fixture
-def made(home):
-    engine = open_ledger(home)
-    yield MadeLedger(engine)
-    engine.dispose()
+def made(ledger):
+    return ledger.materializations
 
 
 def test_what_was_made_last_is_told_by_stage(made):

@@ -3,15 +3,15 @@ from multiprocessing import get_context
 
 import pytest
 
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.files import FileLedger, FileRecord, RootRecord, Stamp
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.files import FileRecord, RootRecord, Stamp
 
 RECORD = FileRecord("talk.mp4", "inbox", 2**40, 1_700_000_000_123_456_789, first_seen=1.5, steady_since=2.5)
 
 
 @pytest.fixture
 def files(tmp_path):
-    return FileLedger(open_ledger(tmp_path))
+    return open_ledger(tmp_path).files
 
 
 def test_a_file_comes_back_as_it_was_written(files):
@@ -65,7 +65,7 @@ def test_what_one_look_writes_is_written_whole_or_not_at_all(files):
 
 
 def _write(home, number):
-    FileLedger(open_ledger(home)).write([replace(RECORD, key=f"{number}.mp4")])
+    open_ledger(home).files.write([replace(RECORD, key=f"{number}.mp4")])
 
 
 def test_several_processes_write_at_the_same_time(tmp_path):
@@ -75,4 +75,4 @@ def test_several_processes_write_at_the_same_time(tmp_path):
         writer.start()
     for writer in writers:
         writer.join()
-    assert set(FileLedger(open_ledger(tmp_path)).read()) == {"0.mp4", "1.mp4", "2.mp4"}
+    assert set(open_ledger(tmp_path).files.read()) == {"0.mp4", "1.mp4", "2.mp4"}
