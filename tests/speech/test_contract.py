@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FakeEngine
 
+from tests.fake_speech import FakeEngine
 from yivideo_pipeline.errors.tree import ConfigValidationError, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import FakeEngine
 
+from tests.fake_speech import FakeEngine
 from yivideo_pipeline.errors.tree import (
     ConfigValidationError,
     MemoryExhausted,

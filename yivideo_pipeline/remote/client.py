@@ -191,7 +191,7 @@ class RemoteEngine:
 
 
 def choose_speech(settings: Settings) -> "LocalSpeech | RemoteSpeech":
-    """Return the speech models of the service that the settings name, or of this process if they name none."""
+    """Return the speech models of the service that the settings name, else those of this process."""
     local = LocalSpeech(settings)
     return RemoteSpeech(settings, local) if settings.speech.service_url else local
 
@@ -314,7 +314,7 @@ def _raise_refusal(answer: httpx.Response) -> None:
         return
     problem = _problem(answer)
     if answer.status_code == 401:
-        raise ConfigError("The service wants a key", "Set YIVIDEO_SERVICE__API_KEY to the one it has")
+        raise ConfigError("The service requires a key", "Set YIVIDEO_SERVICE__API_KEY to its key")
     raise error_of(
         problem.get("kind", "service"),
         problem.get("message", f"The service answered {answer.status_code}"),

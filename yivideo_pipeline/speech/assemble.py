@@ -14,7 +14,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task, ZhScript
 from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
+from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
 from yivideo_pipeline.speech.words import spoken_characters
 
 CHINESE = frozenset({"zh", "yue"})
@@ -86,7 +86,7 @@ def empty_transcript(
 ) -> Transcript:
     """Return a transcript without words, and why it has none; arguments as for `assemble_transcript`."""
     return Transcript(
-        language="und" if options.language == "auto" else options.language,
+        language=NO_LANGUAGE if options.language == "auto" else options.language,
         language_probability=0.0,
         duration_s=audio.duration_s,
         segments=(),

@@ -199,7 +199,7 @@ class Batcher(Generic[Model]):
             request.outbox.put({index: results[owner, index] for owner, index in group if owner is request})
 
     def _isolate_failure(self, group: list[_Entry], error: BaseException) -> None:
-        """Fail the only request of a group, or process each request's items apart: one failure affects one."""
+        """Fail a group's only request, or process its requests one by one so that only one fails."""
         owners = _requests_of(group)
         if len(owners) == 1:
             self._fail(owners[0], error)

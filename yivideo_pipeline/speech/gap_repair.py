@@ -148,7 +148,7 @@ def _fill(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord
 def _replace(
     before: list[SpokenWord], inside: list[SpokenWord], after: list[SpokenWord], repair: list[SpokenWord]
 ) -> list[SpokenWord] | None:
-    """Replace the words that a repair repeats among others by the repair; None where it does not repeat them."""
+    """Replace words by a repair that repeats them among others; None where it does not repeat them."""
     new = _without_neighbours(repair, before, after)
     while new and after and _middle(new[-1].word) > after[0].word.start_s:
         new.pop()  # part of a word at the end of the chunk

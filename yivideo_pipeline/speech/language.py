@@ -9,7 +9,6 @@ import numpy as np
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 
-NO_LANGUAGE = "und"
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
 
 Detected = tuple[dict[str, float], np.ndarray | None]

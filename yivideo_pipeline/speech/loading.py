@@ -76,17 +76,22 @@ _managers_lock = threading.Lock()
 _managers: dict[tuple[Path, str | None, bool], ModelManager] = {}
 
 
-def shared_manager(settings: Settings) -> ModelManager:
+def shared_manager(
+    settings: Settings, default_options: Callable[[], SpeechOptions] | None = None
+) -> ModelManager:
     """Return the model manager of this process, always the same one for the same folder of weights.
 
-    Its leases have the settings' speech options unless they name others; those of the first call stay.
+    Args:
+        settings: The folder of weights and the access to the hub.
+        default_options: Returns the options of leases that name none, by default the settings'; those of the
+            first call stay.
     """
     token, offline = _token_of(settings), settings.hub.offline
     key = (settings.cache.model_dir, token, offline)
     with _managers_lock:
         if key not in _managers:
             load = partial(load_engine, model_dir=settings.cache.model_dir, token=token, offline=offline)
-            _managers[key] = ModelManager(load, lambda: settings.speech.options)
+            _managers[key] = ModelManager(load, default_options or (lambda: settings.speech.options))
         return _managers[key]
 
 

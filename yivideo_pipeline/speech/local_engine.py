@@ -17,14 +17,13 @@ from yivideo_pipeline.speech.batching import BatchFunction, OnDone
 from yivideo_pipeline.speech.chunks import plan_chunks
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.language import (
-    NO_LANGUAGE,
     DetectLanguages,
     choose_language,
     choose_sample,
 )
 from yivideo_pipeline.speech.recognizer import Piece
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
-from yivideo_pipeline.speech.types import Span, Transcript
+from yivideo_pipeline.speech.types import NO_LANGUAGE, Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoding
 

@@ -212,7 +212,7 @@ class ModelManager:
         if wanted:
             requested = ", ".join(f"{name} {value}" for name, value in sorted(wanted))
             raise ModelBusy(
-                f"This thread already leases a model and can't lease one with {requested} beside it",
+                f"This thread already leases a model, and can't lease one with {requested} beside it",
                 "End the first lease before the second begins",
             )
 
@@ -253,7 +253,7 @@ class LeasedEngine:
         """See `SpeechEngine.transcribe`.
 
         Raises:
-            ConfigValidationError: the batch is too large for a CPU; loading did not check this call's options.
+            ConfigValidationError: the batch is too large for a CPU, which loading did not check.
         """
         _check_batch(options.batch_size, self._use().describe())
         with self._record.attempt():

@@ -10,7 +10,7 @@ _NOISY_LOGGERS = ("whisperx", "lightning.pytorch.utilities.migration.utils", "tr
 
 @contextmanager
 def quiet_libraries() -> Generator[None]:
-    """Suppress warnings and notes of whisperx, torchaudio, pyannote and lightning; errors are still logged."""
+    """Suppress warnings and notes of whisperx, torchaudio, pyannote and lightning, but not errors."""
     # WhisperX sets up its own handler, which writes to stdout, unless it finds one.
     whisperx = logging.getLogger("whisperx")
     if not whisperx.handlers:

@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 WordSource = Literal["aligned", "attention", "interpolated"]
+NO_LANGUAGE = "und"
+"""The language of a sound in which nobody speaks."""
 
 
 class _ExchangeModel(BaseModel):

@@ -1,7 +1,7 @@
-"""The Hugging Face hub as a source of weights.
+"""Where weights come from: the Hugging Face hub, and Python packages.
 
-Downloads go to the hub's own cache layout below the model folder, which is also what faster-whisper
-and WhisperX write there: weights that they fetched are found.
+Downloads use the hub's own cache layout below the model folder, as do faster-whisper and WhisperX, so
+that weights they downloaded are found. Packages are for machines that reach only a package registry.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from yivideo_pipeline.speech.engine import Progress
 
 WHISPER_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 _ASK_TIMEOUT_S = 1.5
+_CHUNK_BYTES = 1 << 20
 
 
 def find_cached(repository: str, model_dir: Path) -> Path | None:
@@ -40,7 +41,7 @@ def find_cached(repository: str, model_dir: Path) -> Path | None:
 
 
 def is_snapshot(folder: Path) -> bool:
-    """Tell whether a folder is a snapshot of the hub's cache, whose name is the commit."""
+    """Return whether a folder is a snapshot of the hub's cache; its name is the commit then."""
     return folder.parent.name == "snapshots"
 
 
@@ -51,9 +52,9 @@ def download(
     progress: Progress | None,
     patterns: Sequence[str] = WHISPER_FILES,
 ) -> Path:
-    """Download a model's files, or what is missing of them, and return the snapshot's folder.
+    """Download a model's missing files and return the snapshot's folder.
 
-    It raises what huggingface_hub raises, for `errors.classify`.
+    Errors of huggingface_hub are raised unchanged; `errors.classify` classifies them.
     """
     from huggingface_hub import snapshot_download
 
@@ -68,7 +69,7 @@ def download(
 
 
 def find_problem(repository: str, token: str | None) -> str | None:
-    """Ask the hub for a model, for 1.5 s at most; return why it can't be had, None if it can."""
+    """Ask the hub for a model, for 1.5 s at most; returns why it can't be had, None if it can."""
     from huggingface_hub import HfApi
 
     return _find_problem(
@@ -77,34 +78,34 @@ def find_problem(repository: str, token: str | None) -> str | None:
 
 
 def find_download_problem(url: str) -> str | None:
-    """Ask for a file outside the hub in the same way."""
+    """Ask for a file outside the hub, otherwise as `find_problem`."""
     request = urllib.request.Request(url, method="HEAD")
     return _find_problem(
         request.host, lambda: urllib.request.urlopen(request, timeout=_ASK_TIMEOUT_S).close()
     )
 
 
-def _find_problem(whom: str, question: Callable[[], object]) -> str | None:
+def _find_problem(server: str, request: Callable[[], object]) -> str | None:
     answer: list[Exception | None] = []
 
     def ask() -> None:
         try:
-            question()
+            request()
             answer.append(None)
-        except Exception as error:  # noqa: BLE001 - told to the person by the caller, whatever it is
+        except Exception as error:  # noqa: BLE001 - the caller shows it to the user
             answer.append(error)
 
-    # Looking up a name may outlast every timeout, so the asking goes on without us.
+    # A name lookup may exceed every timeout, so the request goes on in its own thread.
     thread = threading.Thread(target=ask, name="ask-hub", daemon=True)
     thread.start()
     thread.join(_ASK_TIMEOUT_S)
     if not answer:
-        return f"{whom} did not answer within {_ASK_TIMEOUT_S:g} s"
+        return f"{server} did not answer within {_ASK_TIMEOUT_S:g} s"
     return None if answer[0] is None else str(classify(answer[0]))
 
 
 def _report_to(progress: Progress | None) -> type[Any]:
-    """Return a progress bar class that shows nothing and tells the share of bytes that arrived."""
+    """Return a progress bar class that shows nothing and reports the share of bytes received."""
     from tqdm import tqdm
 
     class SilentBar(tqdm):
@@ -121,16 +122,14 @@ def _report_to(progress: Progress | None) -> type[Any]:
     return SilentBar
 
 
-# PART speech/packaged_weights.py: Whisper weights that come as Python packages, for machines that reach a package registry alone.
-
-_CHUNK_BYTES = 1 << 20
+# Weights in Python packages, for machines that reach only a package registry.
 
 
 @dataclass(frozen=True)
 class WholePackage:
-    """A package that has a complete model folder; it is used where it lies.
+    """A package with a complete model folder, which is used in place.
 
-    `requirement` is what to install, `folder` the model's place inside the package.
+    `requirement` is what to install, `folder` the model's folder inside the package.
     """
 
     requirement: str
@@ -145,7 +144,7 @@ class WholePackage:
 
 @dataclass(frozen=True)
 class SplitPackages:
-    """Packages that each have a part of `model.bin`, to be joined in order; the last has the other files."""
+    """Packages that each have a part of `model.bin`, to join in order; the last one has the other files."""
 
     requirement: str
     packages: tuple[str, ...]
@@ -154,7 +153,7 @@ class SplitPackages:
     sha256: str
 
     def locate_parts(self) -> list[Path] | None:
-        """Return the parts in order, or None where not all packages are installed."""
+        """Return the parts in order, or None if a package is missing."""
         roots = [_find_package(package) for package in self.packages]
         if None in roots:
             return None

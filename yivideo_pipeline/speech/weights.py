@@ -1,8 +1,8 @@
 """Finds a model's weights: on disk, in an installed package, or at the Hugging Face hub.
 
-In this order: a folder that the name itself gives; `<model_dir>/<name>`; packages of the registry
-(`speech.packaged_weights`); the hub's cache below `model_dir` or in its usual place; the hub.
-Two processes may ask at once: a folder appears complete or not at all.
+The order is: a folder given as the name; `<model_dir>/<name>`; installed packages (`weight_sources`);
+the hub's cache below `model_dir` or in its usual place; the hub. Several processes may search at once:
+a folder appears complete or not at all.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, Whol
 
 REVISION_FILE = "revision.txt"
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")
-_OFFLINE = "They are not on this machine, and asking the hub is switched off (hub.offline)"
+_OFFLINE = "They are not on this machine, and downloads are switched off (hub.offline)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
-    """Whether a model could be loaded now: there, to be had, or missing; `reason` says whence or why."""
+    """Whether a model could be loaded now; `reason` says where its weights are, or why they are missing."""
 
     state: Literal["present", "fetchable", "missing"]
     reason: str
@@ -55,14 +55,14 @@ def find_weights(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> Weights:
-    """Return a model's weights, joining or downloading them if they are not there yet.
+    """Return a model's weights; joins or downloads them if they are missing.
 
     Args:
         model_name: A name of the catalogue, a folder, or a hub id.
-        model_dir: Folder of all weights; made if missing.
+        model_dir: Folder of all weights; created if missing.
         token: Hugging Face token for private or gated models.
         offline: Never ask the hub.
-        progress: Told the share that is joined or downloaded, 0 to 1.
+        progress: Receives the share that is joined or downloaded, 0 to 1.
 
     Raises:
         ModelLoadError: The weights are incomplete or damaged, or can't be had.
@@ -82,7 +82,7 @@ def find_weights(
 def weights_status(
     model_name: str, model_dir: Path, *, token: str | None = None, offline: bool = False
 ) -> WeightsStatus:
-    """Tell within 2 s whether `find_weights` would succeed, without joining, hashing or downloading."""
+    """Return within 2 s whether `find_weights` would succeed, without joining, hashing or downloading."""
     try:
         folder = _locate(model_name, model_dir)
         if folder is not None:
@@ -100,10 +100,10 @@ def weights_status(
 
 
 def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Path) -> Path:
-    """Return a folder like the weights', whose `config.json` names other alignment heads.
+    """Return a copy of the weights' folder whose `config.json` names other alignment heads.
 
-    CTranslate2 reads the cross-attention heads (layer, head) for `align` from there alone. All other
-    files are links. The folder is made once for each folder, revision and choice of heads.
+    CTranslate2 reads the cross-attention heads (layer, head) for `align` only from there. All other
+    files are links. The copy is made once for each folder, revision and choice of heads.
     """
     identity = json.dumps([str(weights.folder.absolute()), weights.revision, heads])
     name = f"{Path(weights.model_name).name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
@@ -121,7 +121,7 @@ def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Pa
 
 
 def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
-    """Return weights that need no fetching, with their revision."""
+    """Return weights that are on this machine, with their revision."""
     folder = _locate(model_name, model_dir)
     if folder is None:
         return None
@@ -129,7 +129,7 @@ def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
         return Weights(folder, folder.name, model_name)
     if folder.parent == model_dir:
         record = folder / REVISION_FILE
-    else:  # somebody else's folder: leave nothing there
+    else:  # not our folder: write nothing there
         key = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
         record = model_dir / ".revisions" / f"{folder.name}-{key}.txt"
     return Weights(folder, _read_revision(folder / "model.bin", record), model_name)
@@ -150,10 +150,10 @@ def _fetch(
 
 
 def _locate(model_name: str, model_dir: Path) -> Path | None:
-    """Return the complete model folder on this machine, None where there is none.
+    """Return the complete model folder on this machine, None if there is none.
 
     Raises:
-        ModelLoadError: A folder that should hold the model is incomplete.
+        ModelLoadError: A folder of the model is incomplete.
     """
     if model_name not in MODELS and Path(model_name).is_dir():
         _require_complete(Path(model_name), model_name)
@@ -206,8 +206,8 @@ def _join(
 def _make_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """Fill a folder through `build` so that readers see it complete or not at all.
 
-    It is built under another name and renamed; a lock keeps a second process waiting, then it finds
-    the folder. What an interrupted process left is cleared by the next one.
+    It is built under another name and renamed. A second process waits for the lock, then finds the
+    folder. The next process deletes what an interrupted one left.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
@@ -224,7 +224,7 @@ def _make_once(folder: Path, build: Callable[[Path], None]) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make a file appear at a second place: by a link where the file system has them, else by a copy."""
+    """Make a file appear at a second path: by a link if the file system supports them, else by a copy."""
     try:
         target.symlink_to(source)
     except OSError:
@@ -232,7 +232,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _read_revision(model: Path, record: Path) -> str:
-    """Return the digest of a model file, from its record if the file did not change since."""
+    """Return the digest of a model file, from its record unless the file has changed."""
     stamp = _stamp(model)
     if record.is_file():
         revision, *recorded = record.read_text(encoding="utf-8").split() or [""]
@@ -245,7 +245,7 @@ def _read_revision(model: Path, record: Path) -> str:
 
 
 def _write_record(record: Path, revision: str, model: Path) -> None:
-    """Keep a digest; half a record, seen by another process, matches no file and is made anew."""
+    """Store a digest; a partial record, seen by another process, matches no file and is written again."""
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(" ".join([revision, *_stamp(model)]), encoding="utf-8")
 

@@ -174,7 +174,7 @@ class Whisper:
         )
 
     def no_speech_probabilities(self, encoded: Any, decoding: Decoding) -> list[float]:
-        """Return the probability of the model's own no-speech token for each chunk, by decoding one token."""
+        """Return the probability of the model's own no-speech token for each chunk; decodes one token."""
         tokenizer = self.tokenizer(replace(decoding, task=Task.TRANSCRIBE))
         prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         results = self.model.generate(
@@ -213,7 +213,7 @@ class Whisper:
         ]  # fmt: skip
 
     def stack(self, rows: list[np.ndarray]) -> Any:
-        """Return the encoder outputs of single chunks, each (1, 1500, d), as one view of shape (n, 1500, d)."""
+        """Return encoder outputs of single chunks, each (1, 1500, d), as one view of shape (n, 1500, d)."""
         return self._view.from_array(np.concatenate(rows))
 
     def pick(self, encoded: Any, row: int) -> Any:
