@@ -47,6 +47,10 @@ from yivideo_pipeline.stages import LOCATION, STAGES
 SEEN_ON = "1.13"
 """The minor version of Dagster on which all of this was seen to work (by patch: 1.13.27 to 1.13.29)."""
 
+DAEMON_MODULE = "dagster._daemon"
+"""Runs the daemon: `dagster-daemon`, its public command, may not be on the path. Test:
+tests/cli/up/test_up.py. When it breaks: the command's entry point, found by `importlib.metadata`."""
+
 # An instance from a folder, with settings of this process
 #
 # Why: `DagsterInstance.get` takes all settings from dagster.yaml, which is the services' too; steps in a
@@ -76,16 +80,17 @@ def has_code_server(run: dg.DagsterRun) -> bool:
     return GRPC_INFO_TAG in run.tags
 
 
-def answers(socket: Path) -> bool:
-    """Return whether the code server at a socket answers.
+def code_server_answers(socket: Path) -> bool:
+    """Return whether the code server at a socket has loaded the definitions.
 
-    Why: no public client exists. Test: tests/cli/test_up.py. When it breaks: `dagster api grpc-health-check
-    --socket`, which takes a second for its imports.
+    Why: there is no public client. Test: tests/cli/up/test_up.py. When it breaks: `dagster api
+    grpc-health-check --socket`, which takes a second for its imports.
     """
     try:
-        return bool(DagsterGrpcClient(socket=str(socket)).ping("yivideo up"))
+        DagsterGrpcClient(socket=str(socket)).ping("")
     except DagsterUserCodeUnreachableError:
         return False
+    return True
 
 
 # Runs of this process that the UI knows as its job's
@@ -139,8 +144,8 @@ def job_origin(job: str) -> RemoteJobOrigin:
 
 # Provenance of what a step logs
 #
-# Why: by the versions of a materialization and of its inputs Dagster knows whether it is stale. It adds them to
-# what a step returns, not to what a step logs for one of several partitions. Test:
+# Why: by the versions of a materialization and of its inputs Dagster knows whether it is stale. It adds them
+# to what a step returns, not to what a step logs for one of several partitions. Test:
 # tests/defs/test_multi_run.py. When it breaks: adapt the tags' names; without them the UI calls every video
 # of a multi-run fresh for ever, and `yivideo backfill --stale` still finds the stale ones by the ledger.
 
@@ -193,8 +198,8 @@ def silent_output() -> dg.MaterializeResult:
 def target_of(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializationData:
     """Return what makes a check's evaluation point to a materialization.
 
-    Why: Dagster does not export the type. Test: tests/defs/checks/test_events.py. When it breaks: leave it
-    out; the UI then shows evaluations without their materialization.
+    Why: Dagster does not export the type. Test: tests/defs/checks/test_check_events.py. When it breaks: leave
+    it out; the UI then shows evaluations without their materialization.
     """
     return AssetCheckEvaluationTargetMaterializationData(
         storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
@@ -239,8 +244,8 @@ def open_attempts(instance: dg.DagsterInstance, stages: Collection[str]) -> set[
 # Backfills
 #
 # Why: Dagster has no public way to launch one from a schedule or a command, nor to find those that are not
-# finished. Test: tests/defs/backfills/test_launch.py. When it breaks: GraphQL (`launchPartitionBackfill`,
-# `partitionBackfillsOrError`), for which the webserver has to run.
+# finished. Test: tests/defs/backfills/test_backfill_launch.py. When it breaks: GraphQL, by
+# `launchPartitionBackfill` and `partitionBackfillsOrError`, for which the webserver has to run.
 
 LONGEST_BACKFILL_ID = 32
 """The most characters that Dagster's table has room for."""

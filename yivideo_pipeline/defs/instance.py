@@ -1,4 +1,4 @@
-"""Dagster's instance: where runs and materializations are remembered."""
+"""Dagster's instance, which stores runs and materializations: opened, limited, and cleaned of dead runs."""
 
 import re
 import socket
@@ -13,23 +13,23 @@ from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.scratch import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"
-"""Host, process id and start time of the process that runs a run.
+"""Host, process id and start time of the process that executes a run.
 
-Dagster's own prefix for tags that its UI does not list: it is of no use to a reader.
+The prefix is Dagster's own for tags that its UI does not list, since users have no use for it.
 """
 
 SERVED = 64
-"""Steps that may ask a service for its model at the same time: it has places and a line of its own."""
+"""How many steps may use a service's model at the same time: it has slots and a queue of its own."""
 
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _GONE = "The process that ran it is gone: it was killed, or the machine went down"
 
 
 def open_instance(home: Path) -> dg.DagsterInstance:
-    """Open the persistent instance under the home folder, made on first use.
+    """Open the persistent instance under the home folder, created on first use.
 
-    The webserver and daemon of `yivideo up` use the same one, so that what ran here is seen there.
-    What steps print in this process goes to its own terminal, as the progress bars must.
+    The webserver and daemon of `yivideo up` use the same one, so that they show what ran here. What steps
+    print in this process goes to its terminal, as progress bars must.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,26 +37,26 @@ def open_instance(home: Path) -> dg.DagsterInstance:
     if not config.exists():
         with scratch_folder(home / "tmp") as work:
             (work / config.name).write_bytes(_defaults())
-            (work / config.name).replace(config)  # several programs may start at once: nobody reads half
+            (work / config.name).replace(config)  # other programs may start now: none may read half
     return open_folder(folder)
 
 
 def has_older_defaults(home: Path) -> bool:
-    """Tell whether the instance's configuration was written by a version with other defaults."""
+    """Return whether the instance's configuration was written by an earlier version with other defaults."""
     written = (home / "dagster" / "dagster.yaml").read_bytes()
     return _edition(written) < _edition(_defaults())
 
 
 def limit_models(instance: dg.DagsterInstance, slots: int, *, raise_only: bool = False) -> None:
-    """Let so many steps use a model at the same time, over all runs.
+    """Limit how many steps use a model at the same time, over all runs.
 
-    The settings decide, at each start anew: what was set in the UI holds until then. It can't stand in
-    dagster.yaml, which is a person's file once it is written, and of which the settings know nothing.
+    The settings decide at each start; a change in the UI holds until then. The limit can't be in
+    dagster.yaml, which is the user's file once it is written, and which the settings don't know.
 
     Args:
         instance: Whose pool it is.
         slots: How many; `SERVED` where a service has the model, whose requests share batches.
-        raise_only: Leave it where more are allowed: `yivideo up` may be running with a service.
+        raise_only: Never lower the limit: `yivideo up` may be running with a service.
     """
     now = instance.event_log_storage.get_concurrency_info(GPU_POOL).slot_count
     if now < slots or (now > slots and not raise_only):
@@ -64,15 +64,15 @@ def limit_models(instance: dg.DagsterInstance, slots: int, *, raise_only: bool =
 
 
 def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -> list[str]:
-    """End the runs whose process is gone: a killed one can't say goodbye, and would keep its turn.
+    """End the runs whose process is gone: a killed process can't, and its run would keep its slot.
 
-    Failed for this reason they are retried by Dagster, as far as their tags allow; one that somebody
-    was about to cancel is cancelled. What waits in the queue goes on by itself.
+    Dagster retries runs that failed for this reason, as far as their tags allow; a run that was being
+    canceled is canceled. Queued runs go on by themselves.
 
     Args:
         instance: Where the runs are recorded.
-        alone: No code server works on this instance, so that what one had launched is gone too. Without
-            it those are left to their code server.
+        alone: Whether no code server works on this instance, so that the runs that one launched are gone
+            too. Otherwise they are left to their code server.
 
     Returns:
         The ids of the runs.
@@ -90,13 +90,13 @@ def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -
 
 
 def _is_abandoned(run: dg.DagsterRun, alone: bool) -> bool:
-    # A code server is named in this tag of each run that it launched, soon after the start is asked for;
-    # for a moment a retry also has the worker of its parent, since it has its parent's tags.
+    # A run is tagged with its code server soon after its start was requested; until then a retry has the
+    # worker of its parent, since it has its parent's tags.
     launched = has_code_server(run) or run.status == dg.DagsterRunStatus.STARTING
     if launched and not alone:
         return False
     worker = run.tags.get(WORKER_TAG, "")
-    # Of another machine's process nothing can be said; a container has another name at each start.
+    # Nothing is known of another machine's process; a container has another name at each start.
     is_ours = worker.startswith(f"{socket.gethostname()}:")
     return is_gone(worker) if is_ours else launched
 
@@ -107,5 +107,5 @@ def _defaults() -> bytes:
 
 def _edition(config: bytes) -> int:
     found = re.search(rb"^#.* Edition (\d+)\.$", config, re.MULTILINE)
-    # A file without one is the first edition, or a person's own.
+    # A file without one is the first edition, or the user's own.
     return int(found.group(1)) if found else 1

@@ -1,6 +1,6 @@
-"""Small drawings for Dagster's UI, as Markdown with the picture inside: nothing is fetched to show them.
+"""Small drawings for Dagster's UI, as Markdown that contains the picture.
 
-The UI strips plain `<svg>`, but shows an image whose address is its own data. They are kept in the
+The UI removes plain `<svg>`, but shows an image whose address is its own data. The drawings are stored in the
 event log with the metadata, so each stays under 30 kB.
 """
 
@@ -25,7 +25,7 @@ _BY_SOURCE = {
 
 
 def image(data: bytes, media_type: str, title: str) -> str:
-    """Put a picture into Markdown."""
+    """Return Markdown that contains a picture."""
     return f"![{title}](data:{media_type};base64,{base64.b64encode(data).decode('ascii')})"
 
 
@@ -35,7 +35,7 @@ def draw_waveform(
     offset_s: float,
     duration_s: float,
 ) -> str:
-    """Draw the sound's outline over its speech spans.
+    """Return a drawing of the sound's outline over its speech spans.
 
     Args:
         outline: Lowest and highest sample of each part, in percent of full scale.
@@ -70,7 +70,7 @@ def draw_waveform(
 def _columns(
     spans: Sequence[Sequence[float]], offset_s: float, duration_s: float
 ) -> Iterator[tuple[int, int]]:
-    """Turn spans into columns of pixels; what falls into the same or the next column is one."""
+    """Yield the spans as columns of pixels; spans in the same or in neighbouring columns are one."""
     per_s = WIDTH / duration_s if duration_s else 0.0
     covered = set()
     for start_s, end_s in spans:
@@ -83,9 +83,9 @@ def _columns(
 
 
 def draw_timeline(words: Sequence[Word]) -> str:
-    """Draw the first words on a time line, 6 s a row, coloured by where their times come from.
+    """Return a drawing of the first words on a time line, 6 s per row, coloured by the source of their times.
 
-    Words stand in two lanes by turns, so that each has room for its letters.
+    Words alternate between two lanes, so that each has room for its letters.
     """
     shown = words[:TIMELINE_WORDS]
     begin = shown[0].start_s // _ROW_S if shown else 0
@@ -99,13 +99,13 @@ def draw_timeline(words: Sequence[Word]) -> str:
     parts += [_text(2, row * _ROW_HEIGHT + 10, _clock((begin + row) * _ROW_S)) for row in range(rows)]
     for number, word in enumerate(shown):
         first, last = (int(time_s // _ROW_S - begin) for time_s in (word.start_s, word.end_s))
-        # A word over the end of a row goes on in the next one.
+        # A word that crosses the end of a row continues in the next one.
         for row in range(first, min(last + 1, rows)):
             y = row * _ROW_HEIGHT + 14 + number % 2 * 20
             parts.append(_draw_word(word, y, word.start_s - (begin + row) * _ROW_S))
     sources = {word.source for word in shown}
     legend = [look for source, look in _BY_SOURCE.items() if source in sources]
-    parts.append(_legend(rows * _ROW_HEIGHT, legend, "the paler, the less sure"))
+    parts.append(_legend(rows * _ROW_HEIGHT, legend, "the paler, the less certain"))
     return _svg(rows * _ROW_HEIGHT + 14, "".join(parts), "Words in time")
 
 
@@ -130,7 +130,7 @@ def _legend(y: int, looks: Sequence[tuple[str, str]], remark: str = "") -> str:
 
 
 def _svg(height: int, body: str, title: str) -> str:
-    edge = 8  # in the dark theme the paper is seen
+    edge = 8  # of paper around the drawing, for the dark theme
     across, down = WIDTH + 2 * edge, height + 2 * edge
     drawing = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}"'
@@ -146,7 +146,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
 
 
 def _printable(text: str) -> str:
-    # XML has no word for control characters: one would make the whole picture unreadable.
+    # XML can't hold control characters: one would make the whole picture unreadable.
     return "".join(char if char.isprintable() else " " for char in text)
 
 

@@ -1,4 +1,4 @@
-"""The resources of the assets, built from the settings once a process."""
+"""The resources of assets, sensors and schedules, built from the settings once per process."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -21,15 +21,13 @@ from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
 
-# PART defs/launch.py: What a run was asked to do: the settings, and what the launch changes of them.
-
 _HINT = "Change it in the launch's configuration"
 
 
 def overrides_of(options: type[BaseModel], name: str) -> type[dg.Config]:
-    """Make a Dagster config of an options model: the same fields, each optional.
+    """Return a Dagster config for an options model: the same fields, each optional.
 
-    Bounds and choices are left to the options model, whose messages say what to change.
+    Bounds and choices are checked by the options model, whose messages say what to change.
     """
     fields: dict[str, Any] = {
         field: (_optional(info.annotation), Field(None, description=_describe(info)))
@@ -42,14 +40,14 @@ def _optional(annotation: Any) -> Any:
     if get_origin(annotation) is tuple:
         return list[str] | None
     numbers = {int: int | None, int | None: int | None, float: float | None, bool: bool | None}
-    # Of an enum Dagster would offer the names, not the values: choices are text here.
+    # For an enum Dagster would offer the names, not the values, so choices are text here.
     return numbers.get(annotation, str | None)
 
 
 def _describe(info: FieldInfo) -> str:
     is_choice = isinstance(info.annotation, type) and issubclass(info.annotation, Enum)
     choices = f" ({', '.join(info.annotation)})" if is_choice else ""
-    return f"{info.description}{choices}. Unset: as the settings say"
+    return f"{info.description}{choices}. Unset: the setting"
 
 
 SpeechConfig = overrides_of(SpeechOptions, "SpeechConfig")
@@ -64,7 +62,7 @@ class Listener:
 
 
 class Launch(dg.ConfigurableResource):
-    """The options of one run: the settings' own, with what the launch gives in their place."""
+    """The options of one run: the settings, with the options of the launch in their place."""
 
     settings: dg.ResourceDependency[Settings]
     listener: dg.ResourceDependency[Listener]
@@ -73,25 +71,25 @@ class Launch(dg.ConfigurableResource):
     output_dir: str | None = Field(None, description="Folder for the subtitles; unset: beside the video")
 
     def speech_options(self) -> SpeechOptions:
-        """Return what is recognized, how.
+        """Return the options of recognition and alignment.
 
         Raises:
-            ConfigValidationError: the launch asks for what can't be; one line a field.
+            ConfigValidationError: values of the launch are not allowed; one line for each field.
         """
         return override(self.settings.speech.options, self.speech.model_dump(), "speech", hint=_HINT)
 
     def subtitle_options(self) -> SubtitleOptions:
-        """Return how words become cues, and in which formats.
+        """Return the options of the subtitles.
 
         Raises:
-            ConfigValidationError: the launch asks for what can't be; one line a field.
+            ConfigValidationError: values of the launch are not allowed; one line for each field.
         """
         return override(self.settings.subtitles, self.subtitles.model_dump(), "subtitles", hint=_HINT)
 
 
 @dataclass(frozen=True)
 class Library:
-    """Where videos are: the roots by name; the first is the one that keys don't name."""
+    """The library's roots by name; the first is the one that keys don't name."""
 
     roots: Mapping[str, Path]
 
@@ -100,10 +98,10 @@ class Library:
         return key_of(path, self.roots)
 
     def path_of(self, key: str) -> Path:
-        """Return the video that a partition key stands for.
+        """Return the video's file by its partition key.
 
         Raises:
-            DiskError: there is no such file, or the key stands for none.
+            DiskError: there is no such file, or the key is of no root.
         """
         try:
             path = path_of(key, self.roots)
@@ -130,21 +128,21 @@ class SpeechResource(Protocol):
         ...
 
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
-        """Return what times the words of this transcript where the models run; never `auto`.
+        """Return the aligner for this transcript where the models run; never `auto`.
 
         Raises:
-            ModelLoadError: wav2vec2 was asked for and can't be had.
+            ModelLoadError: wav2vec2 was asked for and is not available.
         """
         ...
 
     def engine(
         self, options: SpeechOptions, background: bool = False
     ) -> AbstractContextManager[SpeechEngine]:
-        """Lend an engine, loading the models where they are not; they stay loaded for the next one.
+        """Lend an engine, loading the models where needed; they stay loaded for the next one.
 
         Args:
-            options: What to load.
-            background: Whether others who want the same models at the same time go first.
+            options: They name the models.
+            background: Whether others that want the same models at the same time go first.
         """
         ...
 
@@ -152,11 +150,11 @@ class SpeechResource(Protocol):
 def build_resources(
     settings: Settings, speech: SpeechResource | None = None, listener: Listener | None = None
 ) -> dict[str, Any]:
-    """Build every resource from the settings; nothing is loaded yet.
+    """Build every resource; nothing is loaded yet.
 
     Args:
-        settings: The process's settings.
-        speech: In place of the models that the settings name.
+        settings: All settings of the process.
+        speech: The models; by default those that the settings name.
         listener: Called with the progress of each stage.
     """
     return {

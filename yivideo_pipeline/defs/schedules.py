@@ -36,7 +36,7 @@ def build_schedules(backfills: BackfillSettings) -> list[dg.ScheduleDefinition]:
             WEEKLY,
             backfills.weekly,
             backfills.time_zone,
-            "Launches a backfill of the videos made by other code, another model or other options than today's",
+            "Launches a backfill of the videos that were made by other code, another model or other options",
             frozenset({BackfillReason.STALE}),
         ),
         dg.ScheduleDefinition(

@@ -14,7 +14,7 @@ from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.reports import charts
 from yivideo_pipeline.defs.reports.assets import DAY_S, videos_so_far
 from yivideo_pipeline.errors.tree import MemoryExhausted
-from yivideo_pipeline.history import collect as events
+from yivideo_pipeline.history import samples
 from yivideo_pipeline.history.tables import with_days
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import JOB, MODEL_TAG, TRIGGER_TAG, VIDEOS
@@ -158,7 +158,7 @@ def test_the_last_day_is_told_and_all_days_are_summed_up(report, pipeline, now):
     library, performance = told["library_report"], told["performance_report"]
     assert (library["processed"], library["audio_h"]) == (2, 2.0)
     assert library["rtfx"] == pytest.approx(7200 / 1260, abs=0.001)
-    lowest = library["report"].split("## Lowest quality scores")[1].split("##")[0]
+    lowest = library["report"].split("## Lowest readability scores")[1].split("##")[0]
     assert re.findall(r"\| (\w+\.mp4) \| ([\d.]+) \|", lowest) == [
         ("today.mp4", "70.0"),
         ("slow.mp4", "90.0"),
@@ -272,4 +272,4 @@ def test_reports_are_made_by_the_schedule_or_a_person_alone(pipeline):
 
 
 def test_the_history_reads_the_tags_that_runs_are_given():
-    assert (events.MODEL_TAG, events.TRIGGER_TAG) == (MODEL_TAG, TRIGGER_TAG)
+    assert (samples.MODEL_TAG, samples.TRIGGER_TAG) == (MODEL_TAG, TRIGGER_TAG)

@@ -1,1 +1,1 @@
-"""Reports as assets: how the library stands, and how fast it is made."""
+"""Reports as assets: the state of the library, and how fast videos are processed."""

@@ -1,7 +1,7 @@
-"""Reports as assets: how the library stands, and how fast it is made.
+"""The two report assets: the state of the library, and the performance.
 
-They stand beside the pipeline, in a group of their own: nothing launches them but a person or the daily
-schedule, and they are in no job of a video. That they come after the subtitles is for the lineage alone.
+They have a group of their own beside the pipeline: only a user or the daily schedule launches them, and no
+job of a video contains them. They depend on the subtitles for the lineage alone.
 """
 
 import time
@@ -20,7 +20,7 @@ from yivideo_pipeline.defs.reports.digest import (
     as_markdown,
     digest_of,
     headline,
-    standing_table,
+    status_table,
 )
 from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.errors.tree import Severity
@@ -34,45 +34,42 @@ from yivideo_pipeline.storage.file_store import FileStore
 if TYPE_CHECKING:
     import pandas as pd
 
-# PART defs/reports/reading.py: What both reports read: the videos so far, and which day it is.
-
-DAY_S = 86_400.0
-
-
-def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
-    """Return each piece of work on a video up to now, as `history.tables.video_table` makes them."""
-    ledger.workers.bury_dead()
-    import_events(instance, ledger)
-    return video_table(sample_table(ledger.samples))
-
-
-def today(now: float, time_zone: str | None) -> str:
-    """Return the date in a time zone (None: UTC), as 2026-01-31."""
-    return datetime.fromtimestamp(now, ZoneInfo(time_zone or "UTC")).date().isoformat()
-
-
-# PART defs/reports/files.py: The reports as files, under the home folder.
-
-FOLDER = "reports"
-
-
-def write(home: Path, name: str, data: bytes) -> Path:
-    """Write a report as a whole, in place of one of the same name; returns where it is."""
-    FileStore(home / FOLDER).write(name, data)
-    return home / FOLDER / name
-
-
-def csv_of(table: "pd.DataFrame", *, index: bool = False) -> bytes:
-    """Return a table as a CSV file that spreadsheets open with every letter right."""
-    # Excel takes a file without the mark for one of the country's old encodings.
-    return table.to_csv(index=index, float_format="%.4f").encode("utf-8-sig", "replace")
-
-
-# PART defs/reports/performance.py: The performance report: how fast, how much and how well, by day, model and device.
-
 REPORT_GROUP = "reports"
+FOLDER = "reports"
+"""Under the home folder."""
+DAY_S = 86_400.0
 SHOWN_ROWS = 60
 NOTHING = "*No video was processed yet.*"
+CHART = "Videos per day"
+
+
+def build_report_assets(home: Path, time_zone: str | None, ui_url: str) -> list[dg.AssetsDefinition]:
+    """Build the reports.
+
+    Args:
+        home: The home folder, where they are written.
+        time_zone: Of the days in them; None: UTC.
+        ui_url: Address of Dagster's UI, for the link in the notice.
+    """
+    return [_build_library_report(home, time_zone, ui_url), _build_performance_report(home, time_zone)]
+
+
+def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.AssetsDefinition:
+    @dg.asset(
+        deps=["subtitles"],
+        group_name=REPORT_GROUP,
+        owners=OWNERS,
+        kinds={"pandas", "python"},
+        tags={"domain": "reports"},
+        code_version="1",
+    )
+    def library_report(
+        context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
+    ) -> dg.MaterializeResult:
+        """The last 24 hours and the state of the library: in the UI, as files, and as a notice."""
+        return _report(context.instance, ledger, home, zone, ui_url, time.time())
+
+    return library_report
 
 
 def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefinition:
@@ -87,11 +84,11 @@ def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefiniti
     def performance_report(
         context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
     ) -> dg.MaterializeResult:
-        """Speed, throughput and time a video, by day, model and device; charts and a CSV file."""
+        """Speed, throughput and time per video, by day, model and device; with charts and a CSV file."""
         videos = with_days(videos_so_far(context.instance, ledger), zone)
         table = day_table(videos)
         now = time.time()
-        file = write(home, f"performance-{today(now, zone)}.csv", csv_of(table))
+        file = _write(home, f"performance-{_today(now, zone)}.csv", _csv_of(table))
         recent = videos[videos["ended_at"] >= now - DAY_S]
         return dg.MaterializeResult(
             metadata={
@@ -105,6 +102,58 @@ def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefiniti
         )
 
     return performance_report
+
+
+def _report(
+    instance: dg.DagsterInstance, ledger: Ledger, home: Path, zone: str | None, ui_url: str, now: float
+) -> dg.MaterializeResult:
+    videos = videos_so_far(instance, ledger)
+    status = status_table(instance, ledger, videos)
+    unfinished = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)) - 1  # without this one
+    digest = digest_of(videos, status, unfinished, now - DAY_S, now)
+    day = _today(now, zone)
+    chart = draw_digest(with_days(videos, zone), day)
+    picture = _write(home, f"library-{day}.svg", chart)
+    text = as_markdown(digest, zone, f"![{CHART}]({picture.name})")
+    report = _write(home, f"library-{day}.md", text.encode())
+    table = _write(home, f"library-{day}.csv", _csv_of(with_times(status, zone), index=True))
+    _post(digest, day, ledger, ui_url)
+    return dg.MaterializeResult(
+        metadata={
+            "report": dg.MetadataValue.md(as_markdown(digest, zone, image(chart, "image/svg+xml", CHART))),
+            "file": dg.MetadataValue.path(str(report)),
+            "table": dg.MetadataValue.path(str(table)),
+            **_numbers(digest),
+        }
+    )
+
+
+def _numbers(digest: Digest) -> dict[str, Any]:
+    speed = dg.MetadataValue.null() if digest.rtfx is None else round(digest.rtfx, 3)
+    return {
+        "processed": digest.finished,
+        "rendered_again": digest.rendered_again,
+        "failed_runs": digest.failed,
+        "retries": digest.retries,
+        "audio_h": round(digest.audio_s / 3600, 3),
+        "rtfx": speed,
+        **{f"videos_{state}": count for state, count in digest.status.items()},
+        "unfinished_runs": digest.unfinished_runs,
+        "warnings": sum(count for _, count in digest.warnings),
+    }
+
+
+def _post(digest: Digest, day: str, ledger: Ledger, ui_url: str) -> None:
+    notice = Notice(
+        kind="digest",
+        subject=f"yivideo, {day}: {headline(digest)}",
+        body=as_lines(digest),
+        fingerprint=f"digest {day}",
+        severity=Severity.LOW,
+        url=f"{ui_url.rstrip('/')}/assets/library_report",
+        at=digest.until,
+    )
+    ledger.outbox.post(notice, DAY_S)
 
 
 def _charts(videos: "pd.DataFrame") -> dict[str, Any]:
@@ -131,7 +180,7 @@ def _type_of(name: str) -> str:
 
 
 def _last_day(recent: "pd.DataFrame") -> dict[str, Any]:
-    """Say the last 24 hours in numbers: Dagster draws them over the reports, in the asset's plots."""
+    """Return the figures of the last 24 hours: Dagster plots them over the reports."""
     if recent.empty:
         return {"videos": 0, "failures": 0, "retries": 0, "audio_h": 0.0}
     row = day_table(recent.assign(all=True), ["all"]).iloc[0].drop("all")
@@ -146,87 +195,25 @@ def _number(value: Any) -> Any:
     return int(value) if value == int(value) else round(float(value), 3)
 
 
-# PART defs/reports/library.py: The library report: what was done in the last day, what failed, and how the library stands.
-
-CHART = "Videos a day"
-
-
-def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.AssetsDefinition:
-    @dg.asset(
-        deps=["subtitles"],
-        group_name=REPORT_GROUP,
-        owners=OWNERS,
-        kinds={"pandas", "python"},
-        tags={"domain": "reports"},
-        code_version="1",
-    )
-    def library_report(
-        context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
-    ) -> dg.MaterializeResult:
-        """The last 24 hours and how the library stands: for people, as files, and as a notice."""
-        return _report(context.instance, ledger, home, zone, ui_url, time.time())
-
-    return library_report
+def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
+    """Return each piece of work on a video up to now, as `history.tables.video_table` does."""
+    ledger.workers.bury_dead()
+    import_events(instance, ledger)
+    return video_table(sample_table(ledger.samples))
 
 
-def _report(
-    instance: dg.DagsterInstance, ledger: Ledger, home: Path, zone: str | None, ui_url: str, now: float
-) -> dg.MaterializeResult:
-    videos = videos_so_far(instance, ledger)
-    standing = standing_table(instance, ledger, videos)
-    unfinished = instance.get_runs_count(dg.RunsFilter(statuses=UNFINISHED)) - 1  # without this one
-    digest = digest_of(videos, standing, unfinished, now - DAY_S, now)
-    day = today(now, zone)
-    chart = draw_digest(with_days(videos, zone), day)
-    picture = write(home, f"library-{day}.svg", chart)
-    text = as_markdown(digest, zone, f"![{CHART}]({picture.name})")
-    report = write(home, f"library-{day}.md", text.encode())
-    table = write(home, f"library-{day}.csv", csv_of(with_times(standing, zone), index=True))
-    _post(digest, day, ledger, ui_url)
-    return dg.MaterializeResult(
-        metadata={
-            "report": dg.MetadataValue.md(as_markdown(digest, zone, image(chart, "image/svg+xml", CHART))),
-            "file": dg.MetadataValue.path(str(report)),
-            "table": dg.MetadataValue.path(str(table)),
-            **_numbers(digest),
-        }
-    )
+def _today(now: float, time_zone: str | None) -> str:
+    """Return the date in a time zone (None: UTC), as 2026-01-31."""
+    return datetime.fromtimestamp(now, ZoneInfo(time_zone or "UTC")).date().isoformat()
 
 
-def _numbers(digest: Digest) -> dict[str, Any]:
-    speed = dg.MetadataValue.null() if digest.rtfx is None else round(digest.rtfx, 3)
-    return {
-        "processed": digest.finished,
-        "rendered_again": digest.rendered_again,
-        "failed_runs": digest.failed,
-        "retries": digest.retries,
-        "audio_h": round(digest.audio_s / 3600, 3),
-        "rtfx": speed,
-        **{f"videos_{state}": count for state, count in digest.standing.items()},
-        "unfinished_runs": digest.unfinished_runs,
-        "warnings": sum(count for _, count in digest.warnings),
-    }
+def _write(home: Path, name: str, data: bytes) -> Path:
+    """Write a report, in place of one of the same name; return its path."""
+    FileStore(home / FOLDER).write(name, data)
+    return home / FOLDER / name
 
 
-def _post(digest: Digest, day: str, ledger: Ledger, ui_url: str) -> None:
-    notice = Notice(
-        kind="digest",
-        subject=f"yivideo, {day}: {headline(digest)}",
-        body=as_lines(digest),
-        fingerprint=f"digest {day}",
-        severity=Severity.LOW,
-        url=f"{ui_url.rstrip('/')}/assets/library_report",
-        at=digest.until,
-    )
-    ledger.outbox.post(notice, DAY_S)
-
-
-def build_report_assets(home: Path, time_zone: str | None, ui_url: str) -> list[dg.AssetsDefinition]:
-    """Build the reports.
-
-    Args:
-        home: The home folder, where they are written.
-        time_zone: Of the days in them; None: UTC.
-        ui_url: Address of Dagster's UI, for the link in the notice.
-    """
-    return [_build_library_report(home, time_zone, ui_url), _build_performance_report(home, time_zone)]
+def _csv_of(table: "pd.DataFrame", *, index: bool = False) -> bytes:
+    """Return a table as a CSV file that spreadsheets read in the right encoding."""
+    # Without the mark, Excel assumes one of the country's old encodings.
+    return table.to_csv(index=index, float_format="%.4f").encode("utf-8-sig", "replace")
