@@ -58,7 +58,7 @@ class BackfillRequest:
     yes: bool
     as_json: bool
 
-    def wish(self) -> BackfillFilter:
+    def filter(self) -> BackfillFilter:
         """Return the filter for the videos; by default that of the nightly schedule.
 
         Raises:
@@ -76,13 +76,13 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     Raises:
         YivideoError: The request or the settings are wrong; nothing was launched.
     """
-    wish = request.wish()
+    wanted = request.filter()
     settings = load_settings(request.config)
     ledger = ledger_of(settings.home)
     console = open_console(stderr=request.as_json)
     with open_instance(settings.home) as instance:
         library = Library(settings.library.roots)
-        selection = select_videos(instance, ledger, library, _cache_keys(settings, wish), wish)
+        selection = select_videos(instance, ledger, library, _cache_keys(settings, wanted), wanted)
         estimate = Estimator(ledger.materializations, selection.registered, settings.speech.options).total(
             selection.videos
         )
@@ -148,16 +148,16 @@ def parse_since(text: str) -> float:
         ) from None
 
 
-def _cache_keys(settings: Settings, wish: BackfillFilter) -> Mapping[str, str]:
+def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, str]:
     """Return the cache keys of today's code and settings, as far as nothing has to be downloaded for them."""
-    if not wish.wants(BackfillReason.STALE):
+    if not wanted.wants(BackfillReason.STALE):
         return {}
     options = settings.speech.options
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
         return cache_keys(options, settings.subtitles, LocalSpeech(offline).revision(options))
     except ModelLoadError as error:
-        if BackfillReason.STALE in wish.reasons:
+        if BackfillReason.STALE in wanted.reasons:
             raise ModelLoadError(
                 f"Which videos are stale is not known without the weights of {options.model_name}",
                 "`yivideo process` fetches them; --missing and --failed don't need them",

@@ -80,8 +80,8 @@ class Estimator:
 
         Args:
             selection: The videos.
-            within_s: Seconds that there are.
-            unknown: How many to take where it can't be told how long they take.
+            within_s: The seconds.
+            unknown: How many videos to take whose seconds are unknown.
         """
         chosen: list[Candidate] = []
         for video in selection.videos:
