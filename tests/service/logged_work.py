@@ -1,34 +1,36 @@
-"""Work that is logged in a home's Dagster instance, as if it had been done there."""
+"""Work that is recorded in a home, as if it had been done there."""
 
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import dagster as dg
-
-from tests.make_history import log_video
+from tests.make_history import record_video
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.history.samples import failed_sample
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.samples import RunOrigin
 
 HINT = "Lower the batch"
 
 
 def log_videos(home: Path, names: list[str], ago_s: float, walls: list[float], audio_s: float = 60.0) -> None:
-    """Log videos that ended so long ago, one a second, each with so many seconds of work."""
-    with open_instance(home) as instance:
-        for number, (name, wall_s) in enumerate(zip(names, walls, strict=True)):
-            log_video(instance, name, time.time() - ago_s + number, audio_s=audio_s, wall_s=wall_s)
+    """Record videos that ended so long ago, one a second, each with so many seconds of work."""
+    ledger = open_ledger(home)
+    for number, (name, wall_s) in enumerate(zip(names, walls, strict=True)):
+        record_video(ledger, name, time.time() - ago_s + number, audio_s=audio_s, wall_s=wall_s)
+    open_instance(home).dispose()  # where there is work, there is an instance
 
 
 def log_failures(home: Path, names: list[str], kind: str = "memory") -> None:
-    """Log that the transcripts of videos failed just now, as a run over several videos does."""
-    with open_instance(home) as instance:
-        for name in names:
-            told = {"kind": kind, "message": "Memory ran out", "hint": HINT, "attempts": 3}
-            instance.report_runless_asset_event(
-                dg.AssetObservation("transcript", partition=name, metadata=told)
-            )
+    """Record that the transcripts of videos failed just now, as a run over several videos does."""
+    failure = {"kind": kind, "message": "Memory ran out", "hint": HINT, "attempts": 3}
+    run = RunOrigin(str(uuid4()), str(uuid4()))
+    open_ledger(home).samples.record(
+        *(failed_sample(run, "transcript", name, time.time(), failure) for name in names)
+    )
 
 
 def wait_for(look: Callable[[], Any]) -> Any:

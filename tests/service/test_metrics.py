@@ -3,10 +3,10 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.make_history import STAGES
 from tests.service.logged_work import log_failures, log_videos
 from tests.service.server import SAMPLES, run_server, wait_until
 from yivideo_pipeline.service.performance.alerts import ALERTS
+from yivideo_pipeline.stages import STAGES
 
 
 @pytest.fixture(scope="module")

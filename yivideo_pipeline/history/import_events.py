@@ -6,21 +6,22 @@ read, once. When homes of that version are not supported any more, this module c
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from yivideo_pipeline.history import lost_work
 from yivideo_pipeline.history.samples import failed_sample, made_sample, origin_of
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.samples import RunOrigin, Sample
-from yivideo_pipeline.stages import PARTITION_TAG, STAGES
+from yivideo_pipeline.stages import STAGES
 
 FLAG = "import_events"
 PAGE = 500
 """Events that are read and kept at once."""
 OVERLAP = timedelta(minutes=1)
-"""Runs so far before the last one read are read again: what is written at once may become visible late."""
+"""Runs changed so long before the last one that was read are read again: a change may become visible late."""
 
 Origins = Mapping[str, RunOrigin]
 
@@ -43,25 +44,24 @@ def import_events(
         return
     places = json.loads(flag.value)
     earliest = float(places.get("cleared", 0))  # the user wanted all before it forgotten
-    records = list(_runs(instance, places.get("runs")))
-    origins = {record.dagster_run.run_id: origin_of(record) for record in records}
+    origins = _origins(instance, places.get("runs"))
     for samples in _pages(instance, places, origins):
+        # Later ones recorded themselves.
         ledger.samples.record(*(one for one in samples if earliest < one.at <= flag.since))
         on_page()
-    for record in records:
-        failures = _failures_of(record, instance)
-        ledger.samples.record(*(one for one in failures if earliest < one.at <= flag.since))
+    if "runs" in places and ledger.flags.get(lost_work.FLAG) is None:
+        ledger.flags.replace(lost_work.FLAG, places["runs"])  # the runs that failed are found there
     ledger.flags.clear(FLAG)
 
 
-def _runs(instance: dg.DagsterInstance, place: str | None) -> Iterator[dg.RunRecord]:
+def _origins(instance: dg.DagsterInstance, place: str | None) -> Origins:
+    """Return the runs that may have events that were not read."""
     since = datetime.fromisoformat(place) - OVERLAP if place else datetime.fromtimestamp(0, UTC)
-    cursor = None
-    while page := instance.get_run_records(
-        dg.RunsFilter(updated_after=since), limit=PAGE, cursor=cursor, ascending=True
-    ):
-        yield from page
+    wanted, origins, cursor = dg.RunsFilter(updated_after=since), {}, None
+    while page := instance.get_run_records(wanted, limit=PAGE, cursor=cursor, ascending=True):
+        origins |= {record.dagster_run.run_id: origin_of(record) for record in page}
         cursor = page[-1].dagster_run.run_id
+    return origins
 
 
 def _pages(
@@ -103,26 +103,6 @@ def _failed(record: dg.EventLogRecord, origins: Origins) -> Sample | None:
     stage = seen.asset_key.to_user_string()
     origin = _origin(record.run_id, origins)
     return failed_sample(origin, stage, seen.partition, record.timestamp, seen.metadata)
-
-
-def _failures_of(record: dg.RunRecord, instance: dg.DagsterInstance) -> Sequence[Sample]:
-    """Return what failed in a failed run of one video: its steps; or the run, where no step says why."""
-    run, origin = record.dagster_run, origin_of(record)
-    key = run.tags.get(PARTITION_TAG)
-    if run.status != dg.DagsterRunStatus.FAILURE or key is None:
-        return []
-    failures = []
-    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        event = entry.get_dagster_event()
-        data = event.step_failure_data
-        message = data.error.message.strip() if data.error else ""
-        metadata = {"message": message, **(data.user_failure_data.metadata if data.user_failure_data else {})}
-        failures.append(failed_sample(origin, event.step_key or "", key, entry.timestamp, metadata))
-    if failures:
-        return failures
-    ended_at = record.end_time or record.update_timestamp.timestamp()
-    lost = {"kind": "worker", "message": "The run ended in the middle of its work", "attempts": 1}
-    return [failed_sample(origin, "", key, ended_at, lost)]
 
 
 def _origin(run_id: str, origins: Origins) -> RunOrigin:

@@ -5,7 +5,7 @@ import time
 from sqlalchemy import Engine, delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from yivideo_pipeline.ledger.database import Base, insert_missing
+from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
 
 
 class Flag(Base):
@@ -34,6 +34,11 @@ class FlagLedger:
             insert_missing(connection, [Flag(name, value, time.time())])
             with Session(connection) as session:
                 return session.get_one(Flag, name)
+
+    def replace(self, name: str, value: str) -> None:
+        """Set a flag in place of one that may be set."""
+        with self._engine.begin() as connection:
+            upsert(connection, [Flag(name, value, time.time())])
 
     def get(self, name: str) -> Flag | None:
         """Return a flag; None where it is not set."""

@@ -4,6 +4,7 @@ Reports and the service read their statistics from here. Dagster's event log say
 event is a document of some 10 kB: 100,000 of them take most of a minute, from here less than a second.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,12 @@ class SampleLedger:
         """Keep samples; one of the same run, stage, video and success that is there stays as it is."""
         with self._engine.begin() as connection:
             insert_missing(connection, samples)
+
+    def failed_runs(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of some runs in which a stage failed."""
+        found = select(Sample.run_id).where(Sample.run_id.in_(run_ids), ~Sample.success)
+        with self._engine.connect() as connection:
+            return set(connection.execute(found).scalars())
 
     def clear(self, now: float) -> int:
         """Forget what ended up to this Unix time, for good.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.defs.multi_runs import add_videos, run_again, run_range
 from tests.defs.pipeline import SAMPLE
-from tests.make_history import STAGES, log_video
+from tests.make_history import record_video
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.reports import charts
 from yivideo_pipeline.defs.reports.assets import DAY_S, videos_so_far
@@ -17,7 +17,7 @@ from yivideo_pipeline.errors.tree import MemoryExhausted
 from yivideo_pipeline.history import samples
 from yivideo_pipeline.history.tables import with_days
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.stages import JOB, MODEL_TAG, TRIGGER_TAG, VIDEOS
+from yivideo_pipeline.stages import JOB, MODEL_TAG, STAGES, TRIGGER_TAG, VIDEOS
 
 SAMPLE_60S = SAMPLE.with_name("lighthouse-60s.mkv")
 REPORTS = ("library_report", "performance_report")
@@ -151,9 +151,9 @@ def test_a_run_whose_process_died_is_a_failure_of_its_video(pipeline):
 
 
 def test_the_last_day_is_told_and_all_days_are_summed_up(report, pipeline, now):
-    log_video(pipeline.instance, "today.mp4", now - 60, audio_s=3600, wall_s=360, score=70.0)
-    log_video(pipeline.instance, "slow.mp4", now - 30, audio_s=3600, wall_s=900)
-    log_video(pipeline.instance, "old.mp4", now - 3 * DAY_S, audio_s=7200, wall_s=100)
+    record_video(pipeline.resources["ledger"], "today.mp4", now - 60, audio_s=3600, wall_s=360, score=70.0)
+    record_video(pipeline.resources["ledger"], "slow.mp4", now - 30, audio_s=3600, wall_s=900)
+    record_video(pipeline.resources["ledger"], "old.mp4", now - 3 * DAY_S, audio_s=7200, wall_s=100)
     told = report()
     library, performance = told["library_report"], told["performance_report"]
     assert (library["processed"], library["audio_h"]) == (2, 2.0)
@@ -178,7 +178,7 @@ def test_the_last_day_is_told_and_all_days_are_summed_up(report, pipeline, now):
 
 
 def test_the_digest_is_posted_once_a_day(report, pipeline, now):
-    log_video(pipeline.instance, "a.mp4", now - 60)
+    record_video(pipeline.resources["ledger"], "a.mp4", now - 60)
     report()
     report()
     waiting = pipeline.resources["ledger"].outbox.waiting("mail", now + 60)
@@ -199,7 +199,7 @@ def test_a_second_report_of_the_day_replaces_the_first(report, pipeline):
 
 def test_a_name_is_text_in_the_report_whatever_it_holds(report, pipeline, now):
     key = "a|b *bold* <script> [x](y).mp4"
-    log_video(pipeline.instance, key, now - 60)
+    record_video(pipeline.resources["ledger"], key, now - 60)
     text = report()["library_report"]["report"]
     assert "<script>" not in text
     assert r"a\|b \*bold\* \<script\> \[x\]\(y\).mp4" in text
@@ -210,8 +210,8 @@ def test_charts_of_any_length_are_small_and_readable(pipeline, now, days):
     for number in range(days):
         # As many videos as days would be slow to log: five long gaps do as well.
         if number % max(1, days // 20) == 0:
-            log_video(
-                pipeline.instance,
+            record_video(
+                pipeline.resources["ledger"],
                 f"{number}.mp4",
                 now - number * DAY_S,
                 model="大模型" if number % 2 else "base",
@@ -233,7 +233,7 @@ def test_charts_of_any_length_are_small_and_readable(pipeline, now, days):
 
 
 def test_a_chart_names_models_in_letters_of_any_language(pipeline, now):
-    log_video(pipeline.instance, "a.mp4", now, model="大模型 $x$")
+    record_video(pipeline.resources["ledger"], "a.mp4", now, model="大模型 $x$")
     videos = with_days(videos_so_far(pipeline.instance, pipeline.resources["ledger"]), None)
     assert "大模型 $x$, cpu" in texts_of(ElementTree.fromstring(charts.draw_speed(videos)))
 

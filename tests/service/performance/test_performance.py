@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 from pyarrow import parquet
 
-from tests.make_history import STAGES
 from tests.service.logged_work import HINT, log_failures, log_videos, wait_for
 from tests.service.server import SAMPLES, run_server
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.service.performance import operations
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.telemetry.sample import PerformanceMetrics
 
 HOUR_S = 3600.0

@@ -5,17 +5,16 @@ from itertools import combinations
 import dagster as dg
 import numpy as np
 import pytest
-from yivideo_pipeline.history.collect import collect
 
-from tests.make_history import STAGES, log_stage, log_video
+from tests.make_history import log_video, record_stage, record_video
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger import samples as requests_module
-from yivideo_pipeline.ledger.samples import RunEntry
+from yivideo_pipeline.ledger import open_ledger, service_samples
+from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.ledger.service_samples import RequestSample
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.insights import compare
+from yivideo_pipeline.stages import STAGES
 
 NOON = 1_795_348_800.0
 
@@ -48,55 +47,52 @@ def operations(history, name=None) -> list[dict]:
         return tables.operations(name).to_dict("records")
 
 
-def test_each_sample_is_read_once(history, instance, seen):
-    log_video(instance, "a.mp4", NOON)
+def test_each_sample_is_read_once(history, ledger, seen):
+    record_video(ledger, "a.mp4", NOON)
     assert [one["key"] for one in operations(history)] == ["a.mp4"]
     assert seen == ["a.mp4"] * 5
-    log_video(instance, "b.mp4", NOON + 60)
+    record_video(ledger, "b.mp4", NOON + 60)
     assert [one["key"] for one in operations(history)] == ["a.mp4", "b.mp4"]
     operations(history)
     assert seen == ["a.mp4"] * 5 + ["b.mp4"] * 5
 
 
-def test_another_process_may_have_read_it_first(history, instance, ledger):
+def test_another_process_may_have_cleared_it(history, ledger):
+    record_video(ledger, "a.mp4", NOON)
     operations(history)
+    ledger.samples.clear(NOON)
+    assert operations(history) == []
+    record_video(ledger, "b.mp4", NOON + 60)
+    assert [one["key"] for one in operations(history)] == ["b.mp4"]
+
+
+def test_what_dagster_forgets_stays(history, instance, ledger):
     log_video(instance, "a.mp4", NOON)
-    collect(instance, ledger.samples, STAGES)
+    record_video(ledger, "a.mp4", NOON)
+    instance.wipe_assets([dg.AssetKey(stage) for stage in STAGES])
     assert [one["key"] for one in operations(history)] == ["a.mp4"]
 
 
-def test_a_log_that_was_wiped_leaves_nothing_of_the_old_one(history, instance, ledger):
-    log_video(instance, "a.mp4", NOON)
-    operations(history)
-    ledger.samples.forget()
-    with dg.DagsterInstance.ephemeral() as other:
-        log_video(other, "b.mp4", NOON)
-        collect(other, ledger.samples, STAGES)
-        history._instance = other
-        assert [one["key"] for one in operations(history)] == ["b.mp4"]
-        history._instance = instance
-
-
-def test_work_under_way_is_no_operation_yet_but_its_stages_are(history, instance):
+def test_work_under_way_is_no_operation_yet_but_its_stages_are(history, ledger):
     for stage in ("video", "audio", "transcript"):
-        log_stage(instance, "run", stage, "a.mp4", NOON)
+        record_stage(ledger, "run", stage, "a.mp4", NOON)
     assert operations(history) == []
     assert operations(history, "whisperx.generate_subtitles") == []
     assert len(operations(history, "transcript")) == 1
 
 
-def test_runs_launched_again_are_one_operation_with_a_retry(history, instance, ledger):
+def test_runs_launched_again_are_one_operation_with_a_retry(history, ledger):
     for run, stages in (("first", ("video", "audio")), ("second", ("transcript", "alignment", "subtitles"))):
-        ledger.samples.add_runs([RunEntry(run, "first", "process_video", "SUCCESS", NOON)], [])
+        origin = RunOrigin(run, "first", "process_video")
         for stage in stages:
-            log_stage(instance, run, stage, "a.mp4", NOON, duration_s=60.0, wall_s=2.0)
+            record_stage(ledger, origin, stage, "a.mp4", NOON, duration_s=60.0, wall_s=2.0)
     [work] = operations(history)
     assert (work["duration_s"], work["audio_s"], work["retries"]) == (10.0, 60.0, 1)
 
 
-def test_nothing_is_said_of_the_speed_of_what_was_reused(history, instance):
+def test_nothing_is_said_of_the_speed_of_what_was_reused(history, ledger):
     for stage in STAGES:
-        log_stage(instance, "run", stage, "a.mp4", NOON, duration_s=60.0, reused=stage == "transcript")
+        record_stage(ledger, "run", stage, "a.mp4", NOON, duration_s=60.0, reused=stage == "transcript")
     [work] = operations(history)
     assert work["success"] and np.isnan(work["audio_s"])
 
@@ -108,23 +104,22 @@ def test_a_history_that_is_being_read_for_long_is_not_waited_for(history):
 
 
 def test_requests_are_kept_up_to_a_bound(ledger, monkeypatch):
-    monkeypatch.setattr(requests_module, "KEPT", 3)
+    monkeypatch.setattr(service_samples, "KEPT", 3)
     for number in range(5):
         ledger.requests.add(RequestSample("api.asr", NOON + number, True, 1.0))
-    assert [number for number, _ in ledger.requests.added()] == [3, 4, 5]
-    assert [number for number, _ in ledger.requests.added(4)] == [5]
+    assert [one.id for one in ledger.requests.added()] == [3, 4, 5]
+    assert [one.id for one in ledger.requests.added(4)] == [5]
     assert ledger.requests.clear() == 3
     ledger.requests.add(RequestSample("api.asr", NOON, True, 1.0))
-    assert [number for number, _ in ledger.requests.added(5)] == [6], "no number is given twice"
+    assert [one.id for one in ledger.requests.added(5)] == [6], "no number is given twice"
 
 
-def test_what_ended_before_the_clearing_is_not_kept_again(instance, ledger):
+def test_what_ended_before_the_clearing_is_forgotten_for_good(history, instance, ledger):
     log_video(instance, "a.mp4", NOON)
-    collect(instance, ledger.samples, STAGES)
-    assert ledger.samples.clear(NOON + 1) == 5
-    ledger.samples.forget()  # as when Dagster's log is another one
-    log_video(instance, "b.mp4", NOON + 60)
-    collect(instance, ledger.samples, STAGES)
+    record_video(ledger, "a.mp4", NOON)
+    assert history.clear(NOON + 1) == 5
+    record_video(ledger, "b.mp4", NOON + 60)
+    assert [one["key"] for one in operations(history)] == ["b.mp4"]
     assert set(ledger.samples.samples()["key"]) == {"b.mp4"}
 
 

@@ -25,6 +25,7 @@ from yivideo_pipeline.defs.reports.digest import (
 from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.history.import_events import import_events
+from yivideo_pipeline.history.lost_work import record_lost_work
 from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
@@ -197,8 +198,8 @@ def _number(value: Any) -> Any:
 
 def videos_so_far(instance: dg.DagsterInstance, ledger: Ledger) -> "pd.DataFrame":
     """Return each piece of work on a video up to now, as `history.tables.video_table` does."""
-    ledger.workers.bury_dead()
     import_events(instance, ledger)
+    record_lost_work(ledger, instance)
     return video_table(sample_table(ledger.samples))
 
 

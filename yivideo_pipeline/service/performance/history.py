@@ -146,11 +146,12 @@ class History:
 
     def _refresh(self) -> Tables:
         from yivideo_pipeline.history.import_events import import_events
+        from yivideo_pipeline.history.lost_work import record_lost_work
 
-        ledger = self._ledger()
-        ledger.workers.bury_dead()
-        if instance := self.instance():
+        ledger, instance = self._ledger(), self.instance()
+        if instance:
             import_events(instance, ledger, self._require_open)
+        record_lost_work(ledger, instance)
         self._tables = self._read(self._tables)
         return self._tables
 

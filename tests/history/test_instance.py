@@ -6,14 +6,11 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
-from make_history import STAGES, log_video
 
-from yivideo_pipeline.defs.dagster_internals import _origin
+from tests.make_history import log_video
+from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.history.collect import collect
 from yivideo_pipeline.history.instance import LATE_S, find_instance, read_heartbeats, read_queue
-from yivideo_pipeline.ledger.database import open_ledger
-from yivideo_pipeline.ledger.samples import SampleLedger
 from yivideo_pipeline.stages import JOB
 
 
@@ -44,7 +41,9 @@ def test_dagster_home_goes_first(home, instance, tmp_path, monkeypatch):
 def test_waiting_and_working_runs_are_counted(instance):
     states = dg.DagsterRunStatus
     for status in (states.QUEUED, states.QUEUED, states.STARTED, states.SUCCESS, states.FAILURE):
-        run = dg.DagsterRun(job_name=JOB, run_id=str(uuid4()), status=status, remote_job_origin=_origin(JOB))
+        run = dg.DagsterRun(
+            job_name=JOB, run_id=str(uuid4()), status=status, remote_job_origin=job_origin(JOB)
+        )
         instance.add_run(run)
     queue = read_queue(instance)
     assert (queue.queued, queue.running) == (2, 1)
@@ -57,22 +56,3 @@ def test_a_silent_daemon_is_told_from_one_at_work(instance):
         instance.add_daemon_heartbeat(DaemonHeartbeat(at, daemon, "id"))
     beats = {beat.daemon: beat.healthy for beat in read_heartbeats(instance)}
     assert beats == {"SCHEDULER": False, "SENSOR": True}
-
-
-def test_a_reading_that_was_ended_goes_on_where_it_was(instance, tmp_path):
-    for number in range(3):
-        log_video(instance, f"{number}.mp4", time.time())
-    ledger = SampleLedger(open_ledger(tmp_path / "ledger"))
-
-    class Ended(Exception):
-        pass
-
-    def end() -> None:
-        if len(ledger.samples()["at"]) == 6:
-            raise Ended
-
-    with pytest.raises(Ended):
-        collect(instance, ledger, STAGES, end)
-    assert len(ledger.samples()["at"]) == 6, "two stages are read"
-    collect(instance, ledger, STAGES)
-    assert len(ledger.samples()["at"]) == 15
