@@ -97,12 +97,12 @@ def wait_until_it_answers(server: Server) -> None:
     wait_until(answers)
 
 
-def wait_until(look: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+def wait_until(look: Callable[[], Any], patience_s: float = PATIENCE_S, every_s: float = 0.05) -> Any:
     """Look until there is something to see, and return it."""
     deadline = time.monotonic() + patience_s
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.05)
+        time.sleep(every_s)
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fakes import FakeEngine
+from tests.fake_speech import FakeEngine
 from tests.service.server import PATIENCE_S
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost

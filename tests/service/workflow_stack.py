@@ -1,11 +1,10 @@
-"""Dagster and the service beside each other, both real, for tests of workflows."""
+"""Dagster and the service side by side, both real, for tests of workflows."""
 
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
@@ -15,7 +14,7 @@ import httpx
 import psutil
 
 from tests.cli.command import settings
-from tests.service.server import SAMPLES, Server, free_port, run_server
+from tests.service.server import SAMPLES, Server, free_port, run_server, wait_until
 from yivideo_pipeline.defs.instance import open_instance
 
 ROOT = SAMPLES.parents[1]
@@ -26,18 +25,18 @@ FINAL = ("succeeded", "failed", "cancelled")
 
 @dataclass
 class Stack:
-    """A home with a running `yivideo up` and `yivideo serve`; the service can be killed and started again."""
+    """A home with a running Dagster and a running service, which can be killed and started again."""
 
     home: Path
     dagster_url: str
     port: int
     model_dir: Path
-    settings: dict[str, str]
+    environment: dict[str, str]
     servers: list[Any] = field(default_factory=list)
 
     @property
     def asked(self) -> Path:
-        """A folder of the library that the watch leaves alone."""
+        """A folder of the library that the watch ignores."""
         return self.home / "inbox" / "asked"
 
     @property
@@ -45,7 +44,7 @@ class Stack:
         return self.servers[-1][1]
 
     def serve(self) -> None:
-        running = run_server(self.home, self.model_dir, self.port, **self.settings)
+        running = run_server(self.home, self.model_dir, self.port, **self.environment)
         self.servers.append((running, running.__enter__()))
 
     def kill_service(self) -> None:
@@ -76,17 +75,15 @@ class Stack:
 
     def wait(self, workflow: str) -> dict:
         """Return the status as soon as it is final."""
-        deadline = time.monotonic() + PATIENCE_S
-        while (status := self.status(workflow))["state"] not in FINAL:
-            assert time.monotonic() < deadline, status
-            time.sleep(0.3)
-        return status
+        return wait_until(
+            lambda: (status := self.status(workflow))["state"] in FINAL and status, PATIENCE_S, every_s=0.3
+        )
 
     def graphql(self, query: str, **variables: object) -> dict:
         body = {"query": query, "variables": variables}
-        told = httpx.post(f"{self.dagster_url}/graphql", json=body, timeout=60, trust_env=False).json()
-        assert "errors" not in told, told
-        return told["data"]
+        answer = httpx.post(f"{self.dagster_url}/graphql", json=body, timeout=60, trust_env=False).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
 
 
 @contextmanager
@@ -110,7 +107,10 @@ def run_stack(home: Path, model_dir: Path) -> Generator[Stack]:
 
 @contextmanager
 def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator[None]:
-    """Run Dagster by itself: `yivideo up` has a service of its own, which would end with all others."""
+    """Run Dagster by itself: `yivideo up` has a service of its own, which would end with all others.
+
+    At the end all its processes are killed: nothing of it is to be kept, and a good end takes ten seconds.
+    """
     open_instance(home).dispose()
     log = home / "dagster.log"
     with log.open("w") as output:
@@ -135,21 +135,20 @@ def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while not answers(f"http://127.0.0.1:{port}/server_info"):
-            assert program.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+
+        def answers() -> bool:
+            assert program.poll() is None, log.read_text()
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/server_info", trust_env=False).status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        wait_until(answers, PATIENCE_S, every_s=0.2)
         yield
     finally:
-        everything = psutil.Process(program.pid).children(recursive=True)
-        program.send_signal(signal.SIGINT)
-        program.wait(PATIENCE_S)
-        for left in psutil.wait_procs(everything, timeout=20)[1]:
-            left.kill()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+        processes = [*psutil.Process(program.pid).children(recursive=True), psutil.Process(program.pid)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        program.wait()
+        psutil.wait_procs(processes, timeout=PATIENCE_S)

@@ -4,14 +4,14 @@ import hashlib
 import hmac
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
-from tests.service.workflow_stack import KEY, PATIENCE_S, Stack, run_stack
+from tests.service.server import wait_until
+from tests.service.workflow_stack import KEY, Stack, run_stack
 from yivideo_pipeline.ledger import open_ledger
 
 pytestmark = pytest.mark.model
@@ -40,19 +40,23 @@ def stack(tmp_path_factory, model_dir, tiny_weights):
 
 
 @pytest.fixture(scope="module")
-def talk(stack: Stack):
-    """What the contract's request was answered, and how it ended."""
-    asked = request_for(stack.video("talk.mp4"), subtitles={"formats": ["srt", "vtt"]})
-    created = stack.create(asked)
-    return created, stack.wait(created["workflow_id"])
+def created(stack: Stack):
+    """What the contract's request and one for a file that is no video were answered; they run side by side."""
+    (stack.asked / "notes.mp4").write_text("this is no video\n" * 100)
+    talk = request_for(stack.video("talk.mp4"), subtitles={"formats": ["srt", "vtt"]})
+    return stack.create(talk), stack.create(request_for(stack.asked / "notes.mp4"))
 
 
 @pytest.fixture(scope="module")
-def broken(stack: Stack):
-    """A workflow of a file that is no video, at its end."""
-    (stack.asked / "notes.mp4").write_text("this is no video\n" * 100)
-    created = stack.create(request_for(stack.asked / "notes.mp4"))
-    return stack.wait(created["workflow_id"])
+def talk(stack: Stack, created):
+    """What the contract's request was answered, and how it ended."""
+    return created[0], stack.wait(created[0]["workflow_id"])
+
+
+@pytest.fixture(scope="module")
+def broken(stack: Stack, created):
+    """The status of a workflow of a file that is no video, at its end."""
+    return stack.wait(created[1]["workflow_id"])
 
 
 def test_the_contracts_request_is_taken_and_comes_to_its_end(talk):
@@ -217,13 +221,6 @@ def receiver():
         thread.join()
 
 
-def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_killed_service_forgets_no_workflow_and_nobody_who_waits_for_its_end(stack: Stack, talk, receiver):
     url = f"http://127.0.0.1:{receiver.server_port}/done?token=of-ours"
     created = stack.create(request_for("asked/talk.mp4", callback_url=url))
@@ -233,17 +230,17 @@ def test_a_killed_service_forgets_no_workflow_and_nobody_who_waits_for_its_end(s
     stack.serve()
     assert stack.wait(created["workflow_id"])["state"] == "succeeded"
 
-    wait_for(lambda: receiver.told)  # and answered by 500
+    wait_until(lambda: receiver.told)  # and answered by 500
     stack.kill_service()
     stack.serve()
-    wait_for(lambda: len(receiver.told) == 2)
+    wait_until(lambda: len(receiver.told) == 2)
     told = [json.loads(body) for _, body in receiver.told]
     assert told[0] == told[1] == stack.status(created["workflow_id"])
     for signature, body in receiver.told:
         assert signature == "sha256=" + hmac.new(KEY.encode(), body, hashlib.sha256).hexdigest()
     assert "of-ours" not in (stack.home / "logs" / "yivideo.log").read_text()
     ledger = open_ledger(stack.home).callbacks
-    wait_for(lambda: not ledger.is_any_open())
+    wait_until(lambda: not ledger.is_any_open())
     assert len(receiver.told) == 2
 
 
