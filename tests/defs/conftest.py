@@ -1,5 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,19 @@ from yivideo_pipeline.stages import STAGES
 
 
 @pytest.fixture
-def pipeline(home):
-    settings = load_settings()
+def pipeline(home: Path) -> Generator[Pipeline]:
+    """A pipeline on a fake engine, with a home folder of its own."""
+    yield from _run_pipeline(home)
+
+
+@pytest.fixture(scope="module")
+def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pipeline]:
+    """A pipeline that a module's tests share: they look at what it made, and change nothing."""
+    yield from _run_pipeline(tmp_path_factory.mktemp("home"))
+
+
+def _run_pipeline(home: Path) -> Generator[Pipeline]:
+    settings = load_settings(environ={"YIVIDEO_HOME": str(home)})
     retry = RetrySettings(max_attempts=3, base_delay_s=0, jitter=0)
     pipeline = Pipeline(settings.model_copy(update={"retry": retry}))
     yield pipeline

@@ -13,9 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 REPORTS = {"library_report", "performance_report"}
 
 
-@pytest.fixture
-def graph(pipeline):
-    return build_definitions(pipeline.resources).resolve_asset_graph()
+@pytest.fixture(scope="module")
+def definitions(shared_pipeline):
+    return build_definitions(shared_pipeline.resources)
+
+
+@pytest.fixture(scope="module")
+def graph(definitions):
+    return definitions.resolve_asset_graph()
 
 
 def test_the_stages_follow_each_other(graph):
@@ -46,18 +51,18 @@ def test_every_asset_says_what_and_whose_it_is(graph):
         assert node.code_version == STAGES[key.to_user_string()].code_version
 
 
-def test_steps_with_a_model_share_the_pool(pipeline):
-    nodes = build_definitions(pipeline.resources).resolve_job_def(JOB).graph.node_defs
+def test_steps_with_a_model_share_the_pool(definitions):
+    nodes = definitions.resolve_job_def(JOB).graph.node_defs
     assert {node.name for node in nodes if isinstance(node, dg.OpDefinition) and node.pool == "gpu"} == {
         "transcript",
         "alignment",
     }
 
 
-def test_many_videos_share_a_run_in_groups_of_the_size_that_the_settings_say(pipeline, graph):
+def test_many_videos_share_a_run_in_groups_of_the_size_that_the_settings_say(shared_pipeline, graph):
     for stage in STAGES:
         policy = graph.get(dg.AssetKey(stage)).backfill_policy
-        assert policy.max_partitions_per_run == pipeline.settings.runs.group_size
+        assert policy.max_partitions_per_run == shared_pipeline.settings.runs.group_size
 
 
 def test_dagster_validates_the_workspace(home):
@@ -82,8 +87,8 @@ def test_loading_the_definitions_imports_no_model_library(home):
     assert done.stdout.strip() == "[]"
 
 
-def test_the_whole_configuration_of_a_launch_is_typed(pipeline):
-    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
+def test_the_whole_configuration_of_a_launch_is_typed(definitions):
+    job = definitions.resolve_job_def(JOB)
     good = {"speech": {"model_name": "tiny", "batch_size": 2}, "subtitles": {"formats": ["srt"]}}
     assert dg.validate_run_config(job, {"resources": {"launch": {"config": good}}})
     for bad in ({"speech": {"batch_size": "many"}}, {"speech": {"modle_name": "tiny"}}, {"output": "x"}):

@@ -1,4 +1,4 @@
-"""What a run does with subtitles that somebody edited by hand: it leaves them."""
+"""A run leaves subtitles that were edited by hand as they are."""
 
 import dagster as dg
 
@@ -52,9 +52,9 @@ def test_what_was_typed_follows_to_another_folder_and_to_a_copy_of_the_video(pip
     elsewhere = pipeline.run("copy.mp4", output_dir=tmp_path / "out")
     assert elsewhere.files == (tmp_path / "out" / "copy.en.srt",)
     assert "Typed by hand" in elsewhere.files[0].read_text()
-    places = pipeline.resources["storage"].places
-    assert places("copy.mp4") == [str(tmp_path / "out")]
-    assert places("talk.mp4") == [""]
+    folders_of = pipeline.resources["storage"].delivery_folders
+    assert folders_of("copy.mp4") == [str(tmp_path / "out")]
+    assert folders_of("talk.mp4") == [""]
 
 
 def test_back_at_the_machines_version_a_run_delivers_its_own_again(pipeline):

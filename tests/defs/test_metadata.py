@@ -20,11 +20,11 @@ PICTURES = [
 PICTURE = re.compile(r"!\[[^\]]*\]\(data:(image/[a-z+]+);base64,([A-Za-z0-9+/=]+)\)")
 
 
-@pytest.fixture
-def done(pipeline):
-    pipeline.add("talk.mp4")
-    assert pipeline.run().success
-    return pipeline
+@pytest.fixture(scope="module")
+def done(shared_pipeline):
+    shared_pipeline.add("talk.mp4")
+    assert shared_pipeline.run().success
+    return shared_pipeline
 
 
 def test_every_materialization_says_what_it_cost(done):
@@ -55,9 +55,11 @@ def test_the_speech_stages_name_model_and_speed(done):
         assert metadata["rtfx"].value > 1
 
 
-def test_a_reused_result_still_names_what_made_it(done):
-    done.run(speech={"batch_size": 2})
-    metadata = done.metadata("transcript")
+def test_a_reused_result_still_names_what_made_it(pipeline):
+    pipeline.add("talk.mp4")
+    pipeline.run()
+    pipeline.run(speech={"batch_size": 2})
+    metadata = pipeline.metadata("transcript")
     assert metadata["reused"].value is True
     assert metadata["batch_size"].value == 8
 

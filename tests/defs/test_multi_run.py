@@ -34,10 +34,10 @@ def failed_partitions(pipeline, stage: str) -> set[str]:
     return set(cached.deserialize_failed_partition_subsets(videos).get_partition_keys())
 
 
-@pytest.fixture
-def one_broken(pipeline):
-    add_videos(pipeline, *ALL, broken=["c.mp4"])
-    return pipeline, run_range(pipeline, "a.mp4", "e.mp4")
+@pytest.fixture(scope="module")
+def one_broken(shared_pipeline):
+    add_videos(shared_pipeline, *ALL, broken=["c.mp4"])
+    return shared_pipeline, run_range(shared_pipeline, "a.mp4", "e.mp4")
 
 
 def test_one_broken_video_of_five_fails_and_four_are_finished(one_broken):

@@ -1,5 +1,6 @@
-"""Which failures set a video aside, and what takes it up again."""
+"""Which failures quarantine a video, and what takes it up again."""
 
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -14,9 +15,9 @@ DIE = """
 import os, sys
 from pathlib import Path
 from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger.workers import WorkerLedger
+from yivideo_pipeline.ledger.samples import RunOrigin
 
-open_ledger(Path(sys.argv[1])).workers.begin(sys.argv[2], "transcript", "run")
+open_ledger(Path(sys.argv[1])).workers.begin(sys.argv[2], "transcript", RunOrigin("run", "run"))
 os.kill(os.getpid(), 9)
 """
 
@@ -27,7 +28,9 @@ BY_SENSOR = {"yivideo/trigger": "sensor"}
 def die_at(pipeline, key: str, times: int = 1) -> None:
     """Let workers be killed while they are at a video."""
     for _ in range(times):
-        subprocess.run([sys.executable, "-c", DIE, str(pipeline.settings.home), key], check=False)
+        command = [sys.executable, "-c", DIE, str(pipeline.settings.home), key]
+        died = subprocess.run(command, capture_output=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
 
 
 def failures(pipeline):
@@ -47,7 +50,7 @@ def failure_metadata(pipeline, run_id: str) -> dict[str, Any]:
     return {name: value.value for name, value in told.items()}
 
 
-def test_bad_media_is_set_aside_at_once(pipeline):
+def test_bad_media_is_quarantined_at_once(pipeline):
     (pipeline.inbox / "broken.mp4").write_text("this is no video")
     done = pipeline.run("broken.mp4")
     entry = failures(pipeline).find_quarantined("broken.mp4")
@@ -57,7 +60,7 @@ def test_bad_media_is_set_aside_at_once(pipeline):
     assert failure_metadata(pipeline, done.run_id)["quarantined"] is True
 
 
-def test_other_failures_set_a_video_aside_after_three_runs_in_a_row(pipeline):
+def test_other_failures_quarantine_a_video_after_three_runs_in_a_row(pipeline):
     pipeline.add("talk.mp4")
     fail(pipeline, MemoryExhausted("The GPU is full"), runs=2)
     assert failures(pipeline).quarantined() == {}
@@ -84,7 +87,7 @@ def test_a_success_in_between_ends_the_streak(pipeline):
         ServiceUnreachable("The hub does not answer"),
     ],
 )
-def test_what_is_not_the_videos_fault_never_sets_it_aside(pipeline, error):
+def test_what_is_not_the_videos_fault_never_quarantines_it(pipeline, error):
     pipeline.add("talk.mp4")
     fail(pipeline, error, runs=4)
     assert failures(pipeline).streak("talk.mp4") == 4
@@ -107,7 +110,7 @@ def test_a_video_that_goes_well_is_released(pipeline):
     assert failures(pipeline).quarantined() == {}
 
 
-def test_a_video_that_kills_its_workers_fails_at_once_and_is_set_aside(pipeline):
+def test_a_video_that_kills_its_workers_fails_at_once_and_is_quarantined(pipeline):
     pipeline.add("talk.mp4")
     die_at(pipeline, "talk.mp4", times=3)
     done = pipeline.run(tags=BY_SENSOR)
@@ -125,7 +128,7 @@ def test_released_a_video_has_all_its_chances_again(pipeline):
     assert pipeline.run(tags=BY_SENSOR).success
 
 
-def test_a_person_may_run_it_all_the_same(pipeline):
+def test_a_user_may_run_it_all_the_same(pipeline):
     pipeline.add("talk.mp4")
     die_at(pipeline, "talk.mp4", times=3)
     pipeline.run(tags=BY_SENSOR)
@@ -140,14 +143,14 @@ def test_two_dead_workers_are_no_reason_to_give_up(pipeline):
     assert pipeline.resources["ledger"].workers.deaths() == {}
 
 
-def test_a_group_takes_the_killer_last(pipeline):
+def test_a_multi_run_takes_the_killer_last(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4", "c.mp4")
     die_at(pipeline, "a.mp4")
     run_range(pipeline, "a.mp4", "c.mp4", ["video"])
     assert made(pipeline, "video") == ["b.mp4", "c.mp4", "a.mp4"]
 
 
-def test_the_last_retry_of_a_group_spares_it_the_killer(pipeline):
+def test_the_last_retry_of_a_multi_run_spares_it_the_killer(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4")
     pipeline.instance._settings["run_retries"] = {"enabled": True, "max_retries": 1}
     first = run_range(pipeline, "a.mp4", "b.mp4", ["video"])
@@ -159,7 +162,7 @@ def test_the_last_retry_of_a_group_spares_it_the_killer(pipeline):
     assert failures(pipeline).quarantined() == {}, "one death is not the end"
 
 
-def test_a_video_in_a_group_is_set_aside_as_in_a_run_of_its_own(pipeline):
+def test_a_video_in_a_multi_run_is_quarantined_as_in_a_run_of_its_own(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4", broken=["a.mp4"])
     run_range(pipeline, "a.mp4", "b.mp4")
     assert list(failures(pipeline).quarantined()) == ["a.mp4"]

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
@@ -15,16 +13,16 @@ SPEEDS = {"audio": 100.0, "transcript": 4.0, "alignment": 20.0, "subtitles": 500
 @pytest.fixture
 def made(pipeline):
     """Two videos that were made here: of 100 s and of 300 s."""
-    ledger = pipeline.resources["ledger"].made
+    ledger = pipeline.resources["ledger"].materializations
     for key, audio_s in (("short", 100.0), ("long", 300.0)):
         for stage, rtfx in SPEEDS.items():
             model, device = ("base", "cpu") if stage in ("transcript", "alignment") else (None, None)
             one = Materialization(
-                key, stage, "k", "1.x", chosen=False, video_hash="h", made_at=1.0, run_id="r", reused=False
-            )
-            wall_s = audio_s / rtfx
-            measured = replace(one, audio_s=audio_s, measured_at=1.0, wall_s=wall_s, rtfx=rtfx)
-            ledger.note(replace(measured, model=model, device=device))
+                key, stage, "k", "1.x", chosen=False, video_hash="h", made_at=1.0, run_id="r", reused=False,
+                audio_s=audio_s, measured_at=1.0, wall_s=audio_s / rtfx, rtfx=rtfx, model=model,
+                device=device,
+            )  # fmt: skip
+            ledger.note(one)
     return ledger
 
 
@@ -55,7 +53,7 @@ def test_with_a_model_that_was_never_used_here_nothing_is_known(made):
 
 
 def test_before_anything_was_made_nothing_is_known(pipeline):
-    nothing = Estimator(pipeline.resources["ledger"].made, ["new"], SPEECH)
+    nothing = Estimator(pipeline.resources["ledger"].materializations, ["new"], SPEECH)
     assert nothing.total([video("new")]) == Estimate(None, None, guessed=1)
 
 

@@ -22,16 +22,13 @@ ALL = BackfillFilter()
 def chosen(pipeline):
     """Select as the settings are, or as they would be with changes."""
 
-    def chosen(wish=ALL, **changes):
+    def chosen(selected_by=ALL, speech=None, subtitles=None):
         settings = pipeline.settings
-        for section, values in changes.items():
-            section_as_it_is = getattr(settings, section)
-            settings = settings.model_copy(update={section: section_as_it_is.model_copy(update=values)})
-        now = cache_keys(
-            settings.speech.options, settings.subtitles, pipeline.speech.revision(settings.speech.options)
-        )
+        options = settings.speech.options.model_copy(update=speech or {})
+        profile = settings.subtitles.model_copy(update=subtitles or {})
+        now = cache_keys(options, profile, pipeline.speech.revision(options))
         ledger, library = pipeline.resources["ledger"], pipeline.resources["library"]
-        return select_videos(pipeline.instance, ledger, library, now, wish)
+        return select_videos(pipeline.instance, ledger, library, now, selected_by)
 
     return chosen
 
@@ -141,5 +138,5 @@ def test_since_chooses_by_when_the_file_came_whatever_its_date(pipeline, chosen)
 def test_all_that_is_asked_must_fit(pipeline, chosen):
     register(pipeline, "talks/a.mp4", "films/c.mp4")
     fail(pipeline, "talks/b.mp4")
-    wish = wanted(BackfillReason.MISSING, match="talks/*", since=time.time() - 3600)
-    assert [one.key for one in chosen(wish).videos] == ["talks/a.mp4"]
+    talks = wanted(BackfillReason.MISSING, match="talks/*", since=time.time() - 3600)
+    assert [one.key for one in chosen(talks).videos] == ["talks/a.mp4"]

@@ -139,7 +139,7 @@ def test_many_stale_videos_are_asked_about_and_asked_about_once(pipeline, tick):
     stale = tick(runs={"ask_above": 1})
     other = {"subtitles": "1.other"}
     said = stale.launch(WEEKLY, STALE, lambda: other)
-    assert said.startswith("2 videos are stale, more than 1: not launched")
+    assert said.startswith("2 videos are stale, more than 1: they are not made again")
     stale.launch(WEEKLY, STALE, lambda: other)
     (waiting,) = pipeline.resources["ledger"].outbox.waiting("webhook", datetime.now(UTC).timestamp())
     assert waiting.notice.kind == "asks"

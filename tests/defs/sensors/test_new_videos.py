@@ -132,7 +132,7 @@ def test_a_file_that_is_no_video_does_not_keep_the_others_from_being_taken(libra
     (library.inbox / "coming.mp4.part").write_bytes(b"\0" * 5000)
     library.tick()
     assert library.runs == ["good.mp4"]
-    assert library.tick() == "Nothing to be made. 2 passed over (1 temporary, 1 unreadable), 1 known"
+    assert library.tick() == "Nothing to be made. 2 skipped (1 temporary, 1 unreadable), 1 known"
 
 
 @pytest.mark.parametrize("library", ["archive"], indirect=True)
@@ -141,7 +141,7 @@ def test_a_library_that_is_gone_is_told_and_nothing_is_retired(library):
     library.tick()
     library.tick()
     library.inbox.rename(library.inbox.with_name("unplugged"))
-    assert "Library root 'inbox': Its root is not there" in library.tick()
+    assert "Library root 'inbox': Its root does not exist" in library.tick()
     library.tick()
     assert library.partitions == {"a.mp4", "b.mp4"}
     (waiting,) = library.ledger.outbox.waiting("mail", now=time.time())
@@ -155,7 +155,7 @@ def test_a_video_that_was_released_from_quarantine_is_made_again(library):
     failures, seen = library.ledger.failures, library.ledger.files.find("talk.mp4")
     failed = failures.note_failure("talk.mp4", "transcript", "run-1", ModelInferenceError("No"), attempts=3)
     failures.quarantine("talk.mp4", failed, seen.size_bytes, seen.mtime_ns)
-    assert library.tick() == "Nothing to be made. 1 passed over (1 set aside)"
+    assert library.tick() == "Nothing to be made. 1 skipped (1 quarantined)"
     failures.release(["talk.mp4"])
     library.ledger.files.forget(["talk.mp4"])
     library.tick()

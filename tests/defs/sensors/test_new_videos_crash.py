@@ -11,7 +11,7 @@ from tests.defs.sensors.sensor_daemon import daemon
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger import open_ledger
 
-PROGRAM = Path(__file__).with_name("daemon_tick.py")
+PROGRAM = Path(__file__).with_name("sensor_daemon.py")
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "samples" / "harbour-15s.mp4"
 VIDEOS = {"a.mp4", "b.mp4", "c.mp4"}
 

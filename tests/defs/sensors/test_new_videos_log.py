@@ -17,7 +17,7 @@ def test_each_decision_that_is_new_has_a_line_with_its_reason():
         "a.mp4": Decision(Reason.CHANGED),
     }
     assert list(describe_changes(scan_of(news)))[:2] == [
-        "a.mp4: to be made again. The file was changed since it was taken.",
+        "a.mp4: to be made again. The file was changed after it was taken.",
         "b.mp4: skipped. It is smaller than library.min_size_bytes (3 of 1024 bytes).",
     ]
 
@@ -44,4 +44,4 @@ def test_where_nothing_is_new_there_is_no_line_and_the_sum_has_all():
 
 def test_what_a_person_should_look_at_comes_first():
     gone = WatchAlert("inbox", Decision(Reason.ROOT_GONE), 3)
-    assert summarize_scan(scan_of(alerts=[gone])).startswith("Library root 'inbox': Its root is not there")
+    assert summarize_scan(scan_of(alerts=[gone])).startswith("Library root 'inbox': Its root does not exist")

@@ -1,4 +1,4 @@
-"""The sensors tell of what failed for good and was set aside, each once, and say so in their ticks."""
+"""The sensors report failed runs and quarantined videos, each once, and say so in their ticks."""
 
 import json
 import threading
