@@ -1,4 +1,4 @@
-"""Runs over several videos, as a backfill launches them and as the daemon launches them again."""
+"""Runs over several videos, as a backfill launches them and as the daemon retries them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +23,12 @@ def add_videos(pipeline: Pipeline, *names: str, broken: Sequence[str] = ()) -> N
             (pipeline.inbox / name).write_text("this is no video")
         else:
             pipeline.add(name)
-            tell_apart(pipeline.inbox / name)
+            make_unique(pipeline.inbox / name)
     pipeline.instance.add_dynamic_partitions(VIDEOS, list(names))
 
 
-def tell_apart(path: Path) -> None:
-    """Add a box that every player passes over, with the file's name in it."""
+def make_unique(path: Path) -> None:
+    """Add a box that every player skips, with the file's name in it."""
     name = path.name.encode()
     path.write_bytes(SAMPLE.read_bytes() + (8 + len(name)).to_bytes(4, "big") + b"free" + name)
 

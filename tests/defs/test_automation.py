@@ -31,14 +31,14 @@ class Shelf:
         self.instance.add_dynamic_partitions(VIDEOS, KEYS)
         self._cursor = None
         self.use(settings)
-        self.note(KEYS, self.recipes)
+        self.note(KEYS, self.keys)
 
     def use(self, settings: Settings) -> None:
         """Load the code location with these settings."""
         resources = build_resources(settings)
         self.ledger = resources["ledger"]
         self.definitions = build_definitions(resources)
-        self.recipes = cache_keys(settings.speech.options, settings.subtitles, revision="weights")
+        self.keys = cache_keys(settings.speech.options, settings.subtitles, revision="weights")
 
     def note(self, keys: list[str], made_by: Mapping[str, str], *, chosen: bool = False) -> None:
         rows = [
@@ -117,9 +117,9 @@ def test_a_new_version_of_the_subtitles_of_many_videos_asks_too(shelf, settings,
 
 @pytest.mark.parametrize(("count", "requested"), [(LIMIT, LIMIT), (LIMIT + 1, 0)])
 def test_as_many_as_the_limit_are_made_again_and_one_more_asks(shelf, settings, count, requested):
-    old = shelf.recipes
+    old = shelf.keys
     shelf.use(with_profile(settings, max_lines=1))
-    shelf.note(KEYS, shelf.recipes)
+    shelf.note(KEYS, shelf.keys)
     shelf.note(KEYS[:count], old)
     assert shelf.tick() == ({"subtitles": set(KEYS[:count])} if requested else {})
     assert len(shelf.questions()) == (0 if requested else 1)
@@ -128,15 +128,15 @@ def test_as_many_as_the_limit_are_made_again_and_one_more_asks(shelf, settings, 
 @pytest.fixture
 def few(shelf, settings):
     """Three videos were made by another profile."""
-    old = shelf.recipes
+    old = shelf.keys
     shelf.use(with_profile(settings, max_lines=1))
-    shelf.note(KEYS, shelf.recipes)
+    shelf.note(KEYS, shelf.keys)
     shelf.note(KEYS[:3], old)
     return shelf
 
 
-def test_what_a_person_chose_otherwise_is_left_as_it_is(few):
-    other = {**few.recipes, "subtitles": f"{stages.STAGES['subtitles'].code_version}.chosen"}
+def test_what_a_user_chose_otherwise_is_left_as_it_is(few):
+    other = {**few.keys, "subtitles": f"{stages.STAGES['subtitles'].code_version}.chosen"}
     few.note(KEYS[:1], other, chosen=True)
     assert few.tick() == {"subtitles": set(KEYS[1:3])}
 
@@ -146,7 +146,7 @@ def test_a_video_that_was_taken_out_is_not_asked_for(few):
     assert few.tick() == {"subtitles": set(KEYS[1:3])}
 
 
-def test_a_video_that_is_set_aside_is_not_asked_for(few):
+def test_a_quarantined_video_is_not_asked_for(few):
     failed = StageFailure(KEYS[0], "subtitles", "run", "disk", "No room", "", attempts=3, at=1.0)
     few.ledger.failures.quarantine(KEYS[0], failed, size_bytes=1, mtime_ns=1)
     assert few.tick() == {"subtitles": set(KEYS[1:3])}
@@ -171,18 +171,18 @@ def test_a_video_is_not_asked_for_again_while_a_run_is_at_it(few):
 
 def test_a_video_is_not_asked_for_again_once_it_is_made(few):
     few.tick()
-    few.note(KEYS[:3], few.recipes)
+    few.note(KEYS[:3], few.keys)
     assert few.tick() == {}
 
 
 def test_a_video_that_fails_is_not_asked_for_again_and_again(few):
     few.tick()
     few.instance.report_run_failed(run_of(few, KEYS[0]))
-    few.note(KEYS[1:3], few.recipes)
+    few.note(KEYS[1:3], few.keys)
     assert few.tick() == {}
     assert few.tick() == {}
 
 
-def test_the_sensor_is_off_until_somebody_switches_it_on(shelf):
+def test_the_sensor_is_off_until_a_user_switches_it_on(shelf):
     sensor = shelf.definitions.get_repository_def().get_sensor_def(SENSOR)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED

@@ -175,7 +175,7 @@ def test_a_closed_run_says_why_and_is_to_be_retried(home):
         assert close_abandoned_runs(instance, alone=True) == [], "it is closed once"
 
 
-def test_what_somebody_cancelled_stays_cancelled_and_what_waits_stays_in_the_queue(home):
+def test_a_canceled_run_stays_cancelled_and_what_waits_stays_in_the_queue(home):
     with open_instance(home) as instance:
         canceling = add_run(instance, CANCELING, **{LAUNCHED: "{}"})
         queued = add_run(instance, dg.DagsterRunStatus.QUEUED)

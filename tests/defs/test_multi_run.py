@@ -178,9 +178,9 @@ def test_every_video_has_its_check_evaluations(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4")
     run = run_range(pipeline, "a.mp4", "b.mp4")
     logs = pipeline.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    told = [entry.dagster_event.event_specific_data for entry in logs]
+    evaluations = [entry.dagster_event.event_specific_data for entry in logs]
     for key in ("a.mp4", "b.mp4"):
-        names = {one.check_name for one in told if one.partition == key}
+        names = {one.check_name for one in evaluations if one.partition == key}
         assert {"files_read_back", "words_are_timed_and_in_order"} <= names
 
 

@@ -46,9 +46,9 @@ def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(pipeline, monkeypatch):
     transcribe = FakeEngine.transcribe
 
     def watched(engine, audio, options, progress):
-        said = transcribe(engine, audio, options, progress)
+        transcript = transcribe(engine, audio, options, progress)
         seen.append(at_work("talk.mp4"))
-        return said
+        return transcript
 
     monkeypatch.setattr(FakeEngine, "transcribe", watched)
     pipeline.add("talk.mp4")
@@ -125,7 +125,7 @@ def test_the_output_folder_is_made_and_used(pipeline, tmp_path):
     assert done.files == (tmp_path / "new" / "out" / "talk.en.srt",)
 
 
-def test_a_foreign_subtitle_is_kept_and_told_of(pipeline):
+def test_a_foreign_subtitle_is_kept_and_reported(pipeline):
     pipeline.add("talk.mp4")
     (pipeline.inbox / "talk.en.srt").write_text("by hand")
     done = pipeline.run()
@@ -176,7 +176,7 @@ def test_attempts_come_to_an_end(pipeline):
     assert pipeline.speech.loads == 3
     assert (done.failure.stage, done.failure.kind) == ("transcript", "memory")
     assert done.failure.hint == "Use a smaller model"
-    assert done.audio_s, "what was made before is told"
+    assert done.audio_s, "what was made before is reported"
 
 
 def test_what_cannot_pass_is_not_tried_again(pipeline):
@@ -189,7 +189,7 @@ def test_what_cannot_pass_is_not_tried_again(pipeline):
     assert pipeline.run().reused == STAGES, "the next run picks up where it broke off"
 
 
-def test_an_error_that_nobody_foresaw_is_reported_with_its_words(pipeline):
+def test_an_unforeseen_error_is_reported_with_its_message(pipeline):
     pipeline.add("talk.mp4")
     pipeline.speech.fail_with = [RuntimeError("flux capacitor")]
     done = pipeline.run()
@@ -209,7 +209,7 @@ def test_any_name_is_processed(pipeline, stem):
         assert file.name.startswith(stem[:200])
 
 
-def test_an_odd_name_of_a_missing_video_is_told(pipeline):
+def test_an_odd_name_of_a_missing_video_is_reported(pipeline):
     failure = pipeline.run(encode_key(os.fsdecode(b"caf\xe9\n.mp4"))).failure
     assert failure.kind == "disk"
 

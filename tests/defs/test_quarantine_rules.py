@@ -46,8 +46,8 @@ def fail(pipeline, error: Exception, runs: int, attempts: int = 3):
 
 
 def failure_metadata(pipeline, run_id: str) -> dict[str, Any]:
-    told = failure_of(pipeline, pipeline.instance.get_run_by_id(run_id)).metadata
-    return {name: value.value for name, value in told.items()}
+    metadata = failure_of(pipeline, pipeline.instance.get_run_by_id(run_id)).metadata
+    return {name: value.value for name, value in metadata.items()}
 
 
 def test_bad_media_is_quarantined_at_once(pipeline):

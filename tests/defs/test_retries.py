@@ -18,12 +18,12 @@ def test_a_materialization_says_what_failed_before_it(pipeline):
     assert pipeline.run().success
     metadata = pipeline.metadata("transcript")
     assert metadata["attempts"].value == 3
-    told = [record.data for record in metadata["earlier_attempts"].records]
-    assert [(one["attempt"], one["kind"], one["message"]) for one in told] == [
+    attempts = [record.data for record in metadata["earlier_attempts"].records]
+    assert [(one["attempt"], one["kind"], one["message"]) for one in attempts] == [
         (1, "memory", "The GPU is full"),
         (2, "service", "No answer"),
     ]
-    assert all(one["waited_s"] >= 0 for one in told)
+    assert all(one["waited_s"] >= 0 for one in attempts)
 
 
 def test_the_next_run_knows_nothing_of_them(pipeline):

@@ -28,7 +28,7 @@ def test_the_run_of_one_video_names_video_model_language_and_trigger(pipeline):
         ({"dagster/backfill": "abc", "yivideo/trigger": "schedule"}, "schedule"),
     ],
 )
-def test_who_asked_for_a_run_is_told_by_its_tags(pipeline, given, trigger):
+def test_the_trigger_of_a_run_is_known_by_its_tags(pipeline, given, trigger):
     add_videos(pipeline, "a.mp4", broken=["a.mp4"])
     tags = run_range(pipeline, "a.mp4", "a.mp4", ["video"], given).tags
     assert tags["yivideo/trigger"] == trigger

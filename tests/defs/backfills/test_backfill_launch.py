@@ -151,7 +151,7 @@ def test_a_pause_cancels_a_backfill_that_has_no_runs_yet(instance):
     assert withdraw_scheduled(instance) == 0
 
 
-def test_a_daemon_runs_while_it_is_heard_of(instance):
+def test_a_daemon_runs_while_it_sends_heartbeats(instance):
     assert not daemon_runs(instance)
     instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - 3600, "BACKFILL", None, None))
     assert not daemon_runs(instance)

@@ -60,7 +60,7 @@ def test_each_video_has_one_reason_in_the_order_in_which_they_came(pipeline, cho
     )
 
 
-def test_reasons_that_nobody_asked_for_are_not_chosen(pipeline, chosen):
+def test_reasons_that_were_not_asked_for_are_not_chosen(pipeline, chosen):
     register(pipeline, "missing.mp4")
     fail(pipeline, "failed.mp4")
     assert [one.key for one in chosen(wanted(BackfillReason.MISSING)).videos] == ["missing.mp4"]
@@ -86,13 +86,13 @@ def test_new_weights_make_a_video_stale(pipeline, chosen):
     assert chosen(wanted(BackfillReason.STALE)).by_start() == {"transcript": ["talk.mp4"]}
 
 
-def test_options_that_a_person_chose_are_not_stale(pipeline, chosen):
+def test_options_that_a_user_chose_are_not_stale(pipeline, chosen):
     pipeline.add("talk.mp4")
     pipeline.run(subtitles={"max_lines": 1})
     assert chosen(wanted(BackfillReason.STALE)).videos == ()
 
 
-def test_a_broken_video_is_left_out_once_it_is_set_aside(pipeline, chosen, tmp_path):
+def test_a_broken_video_is_left_out_once_it_is_quarantined(pipeline, chosen, tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video\n" * 100)
     pipeline.add("text.mp4", tmp_path / "text.mp4")
     pipeline.run("text.mp4")
@@ -121,7 +121,7 @@ def test_what_another_backfill_has_still_to_do_is_left_out(pipeline, chosen):
     assert selection.left_out == {"one.mp4": LeftOut.UNDER_WAY}
 
 
-def test_a_glob_goes_over_folders_and_tells_upper_from_lower_case(pipeline, chosen):
+def test_a_glob_goes_over_folders_and_is_case_sensitive(pipeline, chosen):
     register(pipeline, "talks/2024/a.mp4", "talks/B.MP4", "films/c.mp4")
     assert [one.key for one in chosen(BackfillFilter(match="talks/*.mp4")).videos] == ["talks/2024/a.mp4"]
     assert [one.key for one in chosen(BackfillFilter(match="*.MP4")).videos] == ["talks/B.MP4"]

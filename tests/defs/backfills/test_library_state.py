@@ -16,7 +16,7 @@ def job(pipeline):
 
 
 def queue(pipeline, job, key):
-    """A run as the UI makes it: what it is going to make is said when it is made."""
+    """A run as the UI creates it: its plan is logged when it is created."""
     pipeline.instance.add_dynamic_partitions(VIDEOS, [key])
     return pipeline.instance.create_run_for_job(
         job_def=job,

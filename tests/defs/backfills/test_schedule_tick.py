@@ -72,7 +72,7 @@ def evaluate(pipeline, name):
         return repository.get_schedule_def(name).evaluate_tick(context).skip_message
 
 
-def test_both_schedules_are_off_until_somebody_switches_them_on(pipeline):
+def test_both_schedules_are_off_until_a_user_switches_them_on(pipeline):
     schedules = build_definitions(pipeline.resources).get_repository_def().schedule_defs
     ours = {one.name: one for one in schedules if one.name in (NIGHTLY, WEEKLY)}
     assert set(ours) == {NIGHTLY, WEEKLY}
@@ -83,8 +83,8 @@ def test_both_schedules_are_off_until_somebody_switches_them_on(pipeline):
 
 def test_a_night_launches_one_backfill_and_says_which(kept):
     register(kept, "one.mp4", "two.mp4")
-    said = evaluate(kept, NIGHTLY)
-    assert said == "Submitted backfill nightly-20261122-2300 of 2 videos (2 missing)"
+    outcome = evaluate(kept, NIGHTLY)
+    assert outcome == "Submitted backfill nightly-20261122-2300 of 2 videos (2 missing)"
     assert launched_keys(kept) == {"one.mp4", "two.mp4"}
 
 
@@ -93,16 +93,16 @@ def test_a_week_launches_what_is_stale(kept):
     kept.run()
     assert evaluate(kept, WEEKLY) == "Nothing to do: none of 1 video is stale"
     kept.speech.weights = "fake-2"
-    said = evaluate(kept, WEEKLY)
-    assert said == "Submitted backfill weekly-20261122-2300-transcript of 1 video (1 stale)"
+    outcome = evaluate(kept, WEEKLY)
+    assert outcome == "Submitted backfill weekly-20261122-2300-transcript of 1 video (1 stale)"
 
 
 def test_nothing_is_launched_while_an_earlier_backfill_is_not_finished(pipeline, tick):
     register(pipeline, "one.mp4")
     tick().launch(NIGHTLY, MISSING)
     register(pipeline, "two.mp4")
-    said = tick(NIGHT.replace(day=23)).launch(NIGHTLY, MISSING)
-    assert said == "Backfill nightly-20261122-2300 is not finished yet"
+    outcome = tick(NIGHT.replace(day=23)).launch(NIGHTLY, MISSING)
+    assert outcome == "Backfill nightly-20261122-2300 is not finished yet"
     assert launched_keys(pipeline) == {"one.mp4"}
 
 
@@ -127,8 +127,8 @@ def test_a_tick_that_comes_after_the_hours_launches_nothing(pipeline, tick):
 def test_as_long_as_no_speed_is_known_the_hours_take_one_group(pipeline, tick):
     register(pipeline, "one.mp4", "two.mp4", "three.mp4")
     changes = {"backfills": {"window": "22:00-06:00"}, "runs": {"group_size": 2}}
-    said = tick(**changes).launch(NIGHTLY, MISSING)
-    assert said.endswith("of 2 videos (2 missing); 1 more don't fit into the hours that are left")
+    outcome = tick(**changes).launch(NIGHTLY, MISSING)
+    assert outcome.endswith("of 2 videos (2 missing); 1 more don't fit into the hours that are left")
     assert launched_keys(pipeline) == {"one.mp4", "two.mp4"}
 
 
@@ -138,8 +138,8 @@ def test_many_stale_videos_are_asked_about_and_asked_about_once(pipeline, tick):
         pipeline.run(name)
     stale = tick(runs={"ask_above": 1})
     other = {"subtitles": "1.other"}
-    said = stale.launch(WEEKLY, STALE, lambda: other)
-    assert said.startswith("2 videos are stale, more than 1: they are not made again")
+    outcome = stale.launch(WEEKLY, STALE, lambda: other)
+    assert outcome.startswith("2 videos are stale, more than 1: they are not made again")
     stale.launch(WEEKLY, STALE, lambda: other)
     (waiting,) = pipeline.resources["ledger"].outbox.waiting("webhook", datetime.now(UTC).timestamp())
     assert waiting.notice.kind == "asks"

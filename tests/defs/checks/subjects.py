@@ -34,7 +34,7 @@ def make_info(duration_s: float | None = 60.0) -> MediaInfo:
 
 
 def say(words: Sequence[Word] | None = None, heard_s: float | None = None, **changes: Any) -> Transcript:
-    """Speech of which all was heard, unless it is said until when."""
+    """Speech that was recognized as a whole, or up to `heard_s`."""
     words = speak(TEXT) if words is None else words
     end_s = heard_s if heard_s is not None else max((word.end_s for word in words), default=0.0)
     return make_transcript(words, spans=[(0.0, end_s)] if end_s else ()).model_copy(update=changes)
@@ -42,15 +42,17 @@ def say(words: Sequence[Word] | None = None, heard_s: float | None = None, **cha
 
 def make_subtitles(transcript: Transcript | None = None, **files: bytes) -> Subject:
     """A subject of the subtitles stage; `srt=…` puts other bytes in a file's place."""
-    said = transcript or say()
-    cues = build_cues(said, OPTIONS)
-    written = {f"subtitles.{kind}": render(cues, said, kind, "A title").encode() for kind in OPTIONS.formats}
+    spoken = transcript or say()
+    cues = build_cues(spoken, OPTIONS)
+    written = {
+        f"subtitles.{kind}": render(cues, spoken, kind, "A title").encode() for kind in OPTIONS.formats
+    }
     written |= {f"subtitles.{kind}": data for kind, data in files.items()}
     return Subject(
-        {"quality": measure_quality(cues, said, OPTIONS).model_dump(mode="json")},
+        {"quality": measure_quality(cues, spoken, OPTIONS).model_dump(mode="json")},
         video=make_info(),
         audio=make_audio(),
-        transcript=said,
+        transcript=spoken,
         options=OPTIONS,
         files=tuple(written),
         read=written.__getitem__,

@@ -126,7 +126,7 @@ def test_a_run_of_which_no_video_was_made_leaves_its_checks_planned(stage):
     assert whole.status is Status.PLANNED
 
 
-def test_a_videos_materialization_tells_its_checks(stage):
+def test_a_videos_materialization_names_its_checks(stage):
     stage.silent = {"b"}
     stage.run("a", "d")
     made = stage.instance.fetch_materializations(
@@ -138,7 +138,7 @@ def test_a_videos_materialization_tells_its_checks(stage):
     assert rows == {"audio_has_sound": "error", "audio_lasts_as_long_as_the_video": "passed"}
 
 
-def test_dagster_still_cannot_tell_the_states_of_checks_over_dynamic_partitions(stage):
+def test_dagster_still_cannot_compute_the_states_of_checks_over_dynamic_partitions(stage):
     """When this fails, give the specs `partitions_def=videos`: see the notes in `defs.checks`."""
     stage.run("a", "b")
     with pytest.raises(CheckError, match="not available to load partitions"):

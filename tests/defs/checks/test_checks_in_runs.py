@@ -76,7 +76,7 @@ def test_in_a_run_of_several_every_video_has_every_result(pipeline):
     )
 
 
-def test_a_materialization_tells_the_checks_of_its_video(pipeline):
+def test_a_materialization_names_the_checks_of_its_video(pipeline):
     pipeline.add("talk.mp4")
     run(pipeline, "talk.mp4")
     assert pipeline.metadata("subtitles")["failed_checks"].value == 0

@@ -56,7 +56,7 @@ def test_a_reader_sees_times_in_milliseconds_and_lines(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "told"),
+    ("kind", "data", "message"),
     [
         ("srt", b"", "it has 0 cues"),
         ("srt", damage("srt", ",000", ",002"), "cue 1 is at 2 to"),
@@ -71,26 +71,26 @@ def test_a_reader_sees_times_in_milliseconds_and_lines(kind):
         ("txt", b"\xff\xfe", "can't decode"),
     ],
 )
-def test_a_damaged_file_is_found_and_named(home, kind, data, told):
+def test_a_damaged_file_is_found_and_named(home, kind, data, message):
     result = judge(make_subtitles(**{kind: data}))
     assert not result.passed
     assert f"subtitles.{kind}: " in str(result.description)
-    assert told in str(result.description)
+    assert message in str(result.description)
     assert result.metadata["files_at_fault"].value == 1
 
 
 @pytest.mark.parametrize(
-    ("change", "told"), [({"end": 0.01}, "word 1 is at"), ({"word": "Something"}, "word 1 is 'Something'")]
+    ("change", "message"), [({"end": 0.01}, "word 1 is at"), ({"word": "Something"}, "word 1 is 'Something'")]
 )
-def test_a_changed_word_is_found_in_json(home, change, told):
+def test_a_changed_word_is_found_in_json(home, change, message):
     data = json.loads(written("json"))
     data["word_segments"][0] |= change
-    assert told in judge(make_subtitles(json=json.dumps(data).encode())).description
+    assert message in judge(make_subtitles(json=json.dumps(data).encode())).description
 
 
 def test_a_missing_word_is_found_in_json(home):
     data = json.loads(written("json"))
     words = len(data["word_segments"])
     data["word_segments"].pop()
-    told = judge(make_subtitles(json=json.dumps(data).encode())).description
-    assert f"it has {words - 1} words, not {words}" in told
+    message = judge(make_subtitles(json=json.dumps(data).encode())).description
+    assert f"it has {words - 1} words, not {words}" in message

@@ -29,9 +29,9 @@ def number(result: dg.AssetCheckResult, name: str) -> object:
 
 
 def words_subject(transcript=None, **given) -> Subject:
-    said = transcript or say()
+    spoken = transcript or say()
     return Subject(
-        said.model_dump(mode="json"), video=make_info(), audio=make_audio(), transcript=said, **given
+        spoken.model_dump(mode="json"), video=make_info(), audio=make_audio(), transcript=spoken, **given
     )
 
 
@@ -40,7 +40,7 @@ def words_subject(transcript=None, **given) -> Subject:
     [make_audio(peak_pct=0), make_audio(0.0, outline=[])],
     ids=["silent", "empty"],
 )
-def test_a_track_without_sound_is_told_as_a_warning(home, audio):
+def test_a_track_without_sound_is_reported_as_a_warning(home, audio):
     result = judge("audio", "audio_has_sound", Subject(audio))
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
 
@@ -69,7 +69,7 @@ def test_late_sound_ends_with_the_video(home):
     assert judge("audio", "audio_lasts_as_long_as_the_video", subject).passed
 
 
-def test_a_file_that_breaks_off_is_told_with_the_second(home):
+def test_a_file_that_breaks_off_is_reported_with_the_second(home):
     subject = Subject(make_audio(30.0, truncated_at_s=30.0), video=make_info(60.0))
     result = judge("audio", "audio_lasts_as_long_as_the_video", subject)
     assert not result.passed
@@ -103,7 +103,7 @@ def test_the_language_is_sure_from_the_threshold_on(home, probability, sure):
     assert judge("transcript", "language_is_sure", subject).passed is sure
 
 
-def test_speech_that_no_word_covers_is_told_with_its_seconds(home):
+def test_speech_that_no_word_covers_is_reported_with_its_seconds(home):
     words = speak("One two three four five six seven eight nine ten.")
     subject = words_subject(say(words, heard_s=words[-1].end_s + 20))
     result = judge("transcript", "speech_is_covered", subject)
@@ -127,7 +127,7 @@ def test_a_sigh_that_no_word_covers_is_no_fault(home):
     ],
     ids=["a third of the usual", "slower", "too few to compare", "reused", "no speed"],
 )
-def test_a_speed_far_below_the_usual_is_told(home, speed, usual_enough):
+def test_a_speed_far_below_the_usual_is_reported(home, speed, usual_enough):
     subject = words_subject(say(duration_s=3600.0), speed=speed)
     assert judge("transcript", "speed_is_usual", subject).passed is usual_enough
 
@@ -137,7 +137,7 @@ def test_a_short_video_that_waited_for_the_model_is_no_anomaly(home):
     assert judge("transcript", "speed_is_usual", subject).passed
 
 
-def test_a_slow_transcript_is_told_with_the_machines_usual_speed(home):
+def test_a_slow_transcript_is_reported_with_the_machines_usual_speed(home):
     subject = words_subject(say(duration_s=3600.0), speed=Speed(1.0, USUAL))
     result = judge("transcript", "speed_is_usual", subject)
     assert number(result, "usual_rtfx") == 11.0
@@ -190,7 +190,7 @@ FINE = tuple(Cue(at, at + 1500, ("Ten chars.",), ()) for at in range(0, 40_000, 
         ("cues_too_long", Cue(41_000, 49_000, ("Eight seconds.",), ())),
     ],
 )
-def test_one_cue_that_we_cut_wrongly_is_told(home, fault, cue):
+def test_one_cue_that_we_cut_wrongly_is_reported(home, fault, cue):
     cues = (*FINE[:-1], Cue(38_000, 39_500, ("Ten chars.",), ()), cue)
     result = judge("subtitles", "cues_obey_the_profile", profile_of(*cues))
     assert (result.passed, number(result, fault)) == (False, 1)
@@ -202,7 +202,7 @@ def test_a_tenth_of_the_cues_may_be_as_fast_as_the_speech(home, fast, obeys):
     assert judge("subtitles", "cues_obey_the_profile", profile_of(*hurried, *FINE[fast:])).passed is obeys
 
 
-def test_cues_that_run_on_after_the_video_are_told(home):
+def test_cues_that_run_on_after_the_video_are_reported(home):
     subject = make_subtitles(say(speak("It was said too late.", start_s=61.0)))
     result = judge("subtitles", "cues_end_within_the_video", subject)
     assert not result.passed

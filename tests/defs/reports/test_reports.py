@@ -68,11 +68,11 @@ def table_of(pipeline, name: str) -> pd.DataFrame:
 
 
 def test_an_empty_history_is_a_report_that_says_so(report, pipeline):
-    told = report()
-    assert "0 videos done, 0 failed, 0 in quarantine" in told["library_report"]["report"]
-    assert told["library_report"]["rtfx"] is None
-    assert told["performance_report"]["speed"] == "*No video was processed yet.*"
-    assert told["performance_report"]["days"].records == []
+    reported = report()
+    assert "0 videos done, 0 failed, 0 in quarantine" in reported["library_report"]["report"]
+    assert reported["library_report"]["rtfx"] is None
+    assert reported["performance_report"]["speed"] == "*No video was processed yet.*"
+    assert reported["performance_report"]["days"].records == []
     assert table_of(pipeline, "library").empty
     assert table_of(pipeline, "performance").empty
 
@@ -85,14 +85,18 @@ def test_what_the_pipeline_did_stands_in_the_library_report(report, pipeline):
     (pipeline.inbox / "broken.mp4").write_text("this is no video")
     for key in ("talk.mp4", "课/一.mp4", "broken.mp4"):
         pipeline.run(key)
-    told = report()["library_report"]
-    assert (told["processed"], told["failed_runs"], told["retries"]) == (2, 1, 0)
-    assert (told["videos_finished"], told["videos_quarantined"], told["videos_missing"]) == (2, 1, 1)
-    assert told["unfinished_runs"] == 0, "the report's own run does not count"
-    assert told["rtfx"] > 1
-    assert "yivideo quarantine release" in told["report"]
-    assert "This is no video or audio file that can be read" in told["report"]
-    svg_in(told["report"])
+    reported = report()["library_report"]
+    assert (reported["processed"], reported["failed_runs"], reported["retries"]) == (2, 1, 0)
+    assert (reported["videos_finished"], reported["videos_quarantined"], reported["videos_missing"]) == (
+        2,
+        1,
+        1,
+    )
+    assert reported["unfinished_runs"] == 0, "the report's own run does not count"
+    assert reported["rtfx"] > 1
+    assert "yivideo quarantine release" in reported["report"]
+    assert "This is no video or audio file that can be read" in reported["report"]
+    svg_in(reported["report"])
     table = table_of(pipeline, "library").set_index("video")
     assert table["state"].to_dict() == {
         "broken.mp4": "quarantined",
@@ -110,10 +114,10 @@ def test_what_the_pipeline_did_stands_in_the_library_report(report, pipeline):
 def test_videos_that_shared_a_run_are_counted_one_by_one(report, pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4", "c.mp4", broken=["b.mp4"])
     run_range(pipeline, "a.mp4", "c.mp4")
-    told = report()
-    assert (told["library_report"]["processed"], told["library_report"]["failed_runs"]) == (2, 1)
-    assert told["library_report"]["videos_quarantined"] == 1
-    assert told["performance_report"]["success_rate"] == pytest.approx(2 / 3, abs=0.001)
+    reported = report()
+    assert (reported["library_report"]["processed"], reported["library_report"]["failed_runs"]) == (2, 1)
+    assert reported["library_report"]["videos_quarantined"] == 1
+    assert reported["performance_report"]["success_rate"] == pytest.approx(2 / 3, abs=0.001)
 
 
 def test_attempts_that_failed_are_counted(report, pipeline):
@@ -150,12 +154,12 @@ def test_a_run_whose_process_died_is_a_failure_of_its_video(pipeline):
     assert (video["key"], video["outcome"], video["kind"]) == ("talk.mp4", "failed", "worker")
 
 
-def test_the_last_day_is_told_and_all_days_are_summed_up(report, pipeline, now):
+def test_the_last_day_is_reported_and_all_days_are_summed_up(report, pipeline, now):
     record_video(pipeline.resources["ledger"], "today.mp4", now - 60, audio_s=3600, wall_s=360, score=70.0)
     record_video(pipeline.resources["ledger"], "slow.mp4", now - 30, audio_s=3600, wall_s=900)
     record_video(pipeline.resources["ledger"], "old.mp4", now - 3 * DAY_S, audio_s=7200, wall_s=100)
-    told = report()
-    library, performance = told["library_report"], told["performance_report"]
+    reported = report()
+    library, performance = reported["library_report"], reported["performance_report"]
     assert (library["processed"], library["audio_h"]) == (2, 2.0)
     assert library["rtfx"] == pytest.approx(7200 / 1260, abs=0.001)
     lowest = library["report"].split("## Lowest readability scores")[1].split("##")[0]
@@ -263,7 +267,7 @@ def test_no_video_s_run_makes_a_report(pipeline):
     assert nodes == set(STAGES)
 
 
-def test_reports_are_made_by_the_schedule_or_a_person_alone(pipeline):
+def test_reports_are_made_by_the_schedule_or_a_user_alone(pipeline):
     definitions = build_definitions(pipeline.resources)
     schedule = definitions.resolve_schedule_def("daily_report")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED

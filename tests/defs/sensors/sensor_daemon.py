@@ -1,4 +1,4 @@
-"""One tick of the real sensor daemon on the real definitions; as a program it can be told where to die."""
+"""One tick of the real sensor daemon on the real definitions; as a program, it dies at a given point."""
 
 import argparse
 import logging

@@ -60,7 +60,7 @@ def library(home, monkeypatch, request):
         yield Library(home, instance, tick)
 
 
-def test_a_new_video_becomes_a_partition_and_a_run_behind_those_of_people(library):
+def test_a_new_video_becomes_a_partition_and_a_run_behind_those_of_users(library):
     library.add("talk.mp4")
     library.tick()
     assert library.partitions == {"talk.mp4"}
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_video_does_not_keep_the_others_from_being_taken(libra
 
 
 @pytest.mark.parametrize("library", ["archive"], indirect=True)
-def test_a_library_that_is_gone_is_told_and_nothing_is_retired(library):
+def test_a_library_that_is_gone_is_reported_and_nothing_is_retired(library):
     library.add("a.mp4", "b.mp4")
     library.tick()
     library.tick()

@@ -42,6 +42,6 @@ def test_where_nothing_is_new_there_is_no_line_and_the_sum_has_all():
     assert summarize_scan(scan_of()) == "Nothing to be made. There is no video in the library"
 
 
-def test_what_a_person_should_look_at_comes_first():
+def test_what_a_user_should_look_at_comes_first():
     gone = WatchAlert("inbox", Decision(Reason.ROOT_GONE), 3)
     assert summarize_scan(scan_of(alerts=[gone])).startswith("Library root 'inbox': Its root does not exist")

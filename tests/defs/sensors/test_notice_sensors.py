@@ -20,16 +20,16 @@ ORIGIN = job_origin(JOB)
 
 @pytest.fixture
 def received():
-    """What a webhook on a real socket was told; its address is in `url`."""
+    """What a webhook on a real socket received; its address is in `url`."""
 
     class Received(list):
         url = ""
 
-    told = Received()
+    notices = Received()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            notices.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
@@ -39,8 +39,8 @@ def received():
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_address[1]}/geheim"
-    yield told
+    notices.url = f"http://127.0.0.1:{server.server_address[1]}/geheim"
+    yield notices
     server.shutdown()
     thread.join()
     server.server_close()
@@ -78,7 +78,7 @@ class Watch:
 @pytest.fixture
 def watch(pipeline, received):
     watch = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": received.url}))
-    watch.tick("tell_run_failures")  # what failed before the first look is not told
+    watch.tick("tell_run_failures")  # what failed before the first tick is not reported
     return watch
 
 
@@ -86,17 +86,17 @@ def subjects(received) -> list[str]:
     return [one["subject"] for one in received]
 
 
-def test_a_failed_run_is_told_once_with_its_reason(pipeline, watch, received):
+def test_a_failed_run_is_reported_once_with_its_reason(pipeline, watch, received):
     (pipeline.inbox / "talk.mp4").write_bytes(b"no video at all")
     done = pipeline.run("talk.mp4")
     assert not done.success
     (reaction,) = watch.tick("tell_run_failures").dagster_run_reactions
     assert reaction.dagster_run.run_id == done.run_id
     assert watch.tick("send_notices").skip_message == "webhook: 1 sent"
-    (told,) = received
-    assert told["subject"].startswith("talk.mp4 failed at video: ")
-    assert done.failure.message in told["body"][2]
-    assert told["url"] == f"http://127.0.0.1:3000/runs/{done.run_id}"
+    (notice,) = received
+    assert notice["subject"].startswith("talk.mp4 failed at video: ")
+    assert done.failure.message in notice["body"][2]
+    assert notice["url"] == f"http://127.0.0.1:3000/runs/{done.run_id}"
     watch.tick("tell_run_failures")
     assert watch.tick("send_notices").skip_message == "webhook: 0 sent"
 
@@ -111,7 +111,7 @@ def test_the_same_trouble_of_another_run_is_held_back(pipeline, watch, received)
     assert subjects(received) == ["a.mp4 failed at transcript: The disk is full"]
 
 
-def test_a_run_that_died_before_it_could_note_anything_is_told_too(pipeline, watch, received):
+def test_a_run_that_died_before_it_could_record_anything_is_reported_too(pipeline, watch, received):
     run = start_run(pipeline)
     pipeline.instance.report_run_failed(run, "The process that ran it is gone")
     watch.tick("tell_run_failures")
@@ -119,7 +119,7 @@ def test_a_run_that_died_before_it_could_note_anything_is_told_too(pipeline, wat
     assert subjects(received) == ["talk.mp4 failed: The process that ran it is gone"]
 
 
-def test_a_run_that_dagster_starts_again_is_not_told_before_its_last_attempt(pipeline, received):
+def test_a_run_that_dagster_retries_is_not_reported_before_its_last_attempt(pipeline, received):
     retries = {"run_retries": {"enabled": True, "max_retries": 1}}
     with dg.DagsterInstance.ephemeral(settings=retries) as pipeline.instance:
         watch = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": received.url}))
@@ -134,7 +134,7 @@ def test_a_run_that_dagster_starts_again_is_not_told_before_its_last_attempt(pip
     assert [one["url"].rpartition("/")[2] for one in received] == [runs[1].run_id]
 
 
-def test_videos_set_aside_are_told_once(pipeline, watch, received):
+def test_quarantined_videos_are_reported_once(pipeline, watch, received):
     failures = pipeline.resources["ledger"].failures
     for key in ("a.mp4", "b.mp4"):
         failed = failures.note_failure(key, "audio", "root", DiskFull("The disk is full"), 3)
@@ -145,7 +145,7 @@ def test_videos_set_aside_are_told_once(pipeline, watch, received):
     assert subjects(received) == ["2 videos quarantined"]
 
 
-def test_a_dead_channel_is_told_in_the_tick_without_its_address(pipeline, watch):
+def test_a_dead_channel_is_reported_in_the_tick_without_its_address(pipeline, watch):
     dead = Watch(pipeline, NoticeSettings.model_validate({"webhook_url": "http://127.0.0.1:1/geheim"}))
     pipeline.instance.report_run_failed(start_run(pipeline), "gone")
     watch.tick("tell_run_failures")
