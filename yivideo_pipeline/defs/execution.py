@@ -131,7 +131,7 @@ class Execution(ABC):
             dagster.Failure: a fresh process is to begin it.
         """
         if ask_for_fresh_process(self.context, error):
-            self.context.log.warning(f"{error} The run is retried in a fresh process")
+            self.context.log.warning(f"{error}. The run is retried in a fresh process")
             metadata = failure_metadata(error, turn.number, quarantined=False)
             self.recorder.note_cost_of_failure(stage, metadata)
             raise as_failure(error, metadata) from cause
