@@ -139,7 +139,7 @@ def test_a_request_that_is_given_up_leaves_the_queue():
     assert shared.map(["next"], work) == ["next"]
 
 
-def test_a_request_that_waits_is_told_so(monkeypatch):
+def test_a_waiting_request_gets_heartbeats(monkeypatch):
     monkeypatch.setattr("yivideo_pipeline.speech.batching.HEARTBEAT_S", 0.01)
     shared, work, reported = batcher(), Echo("en"), []
 

@@ -136,8 +136,8 @@ def test_joined_clips_lose_no_word_and_no_time_at_the_edges_of_windows(tiny, cli
     english = [clip for clip in clips if clip.language == "en"]
     audio, reference = join_clips(tmp_path / "joined.wav", english)
     transcript = tiny.transcribe(audio, TINY)
-    said = normalize(" ".join(clip.text for clip in english))
-    assert jiwer.wer(said, normalize(text(transcript))) <= 0.06
+    reference_text = normalize(" ".join(clip.text for clip in english))
+    assert jiwer.wer(reference_text, normalize(text(transcript))) <= 0.06
     errors = time_errors(reference, transcript)
     assert share_near(errors.starts_s) >= 0.90
     assert share_near(errors.ends_s) >= 0.88
@@ -170,12 +170,12 @@ def test_the_corpus_is_the_one_that_was_measured(corpus):
 def test_chinese_is_translated_into_english_words_in_order(base, clips, tmp_path):
     clip = next(clip for clip in clips if clip.path.name == "zh-news.flac")
     audio = write_wav(tmp_path / "a.wav", read_samples(clip.path))
-    told = []
+    reported = []
     translated = base.transcribe(
-        audio, SpeechOptions(model_name="base", task=Task.TRANSLATE), on_words=told.extend
+        audio, SpeechOptions(model_name="base", task=Task.TRANSLATE), on_words=reported.extend
     )
     assert translated.language == "en"
     assert text(translated).isascii() and len(translated.words) > 5
-    assert [word.text for word in told] == [word.text for word in translated.words]
+    assert [word.text for word in reported] == [word.text for word in translated.words]
     assert all(before.end_s <= behind.start_s for before, behind in pairwise(translated.words))
     assert base.align(audio, translated, SpeechOptions(task=Task.TRANSLATE)).aligner == "attention"

@@ -124,7 +124,7 @@ def test_progress_rises_to_one(tmp_path, speech):
     assert len(reported) > 1
 
 
-def test_words_are_told_in_the_order_of_the_sound_whichever_part_is_done_first(tmp_path, speech):
+def test_words_are_reported_in_the_order_of_the_sound_whichever_part_is_done_first(tmp_path, speech):
     later_is_done = threading.Event()
 
     def delay_first_chunk(config: DeviceConfig, chunks: list[Chunk]) -> None:
@@ -278,7 +278,7 @@ def test_other_errors_are_named_and_not_tried_again(tmp_path, message, kind):
     assert engine.describe().steps == ()
 
 
-def test_a_device_that_lacks_a_precision_is_told_from_memory(tmp_path):
+def test_a_device_without_a_precision_is_no_lack_of_memory(tmp_path):
     message = (
         "Requested float16 compute type, but the target device or backend do not support efficient float16"
     )

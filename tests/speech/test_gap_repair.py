@@ -20,7 +20,7 @@ SPOKEN = spoken_words(
 WHOLE = (Span(start_s=0.0, end_s=7.2),)
 
 
-def said(spoken: list[SpokenWord]) -> str:
+def text_of(spoken: list[SpokenWord]) -> str:
     return "".join(item.word.text for item in spoken)
 
 
@@ -71,15 +71,15 @@ def test_no_repair_is_longer_than_a_window():
 def test_a_repaired_phrase_stands_once_in_its_place():
     repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 3.4)])
     merged = insert_repairs(SPOKEN, [repair])
-    assert said(merged) == " We left early. The bus came. Then we slept."
+    assert text_of(merged) == " We left early. The bus came. Then we slept."
     starts = [item.word.start_s for item in merged]
     assert starts == sorted(starts)
 
 
-def test_a_word_that_was_stretched_over_the_repair_gives_way():
+def test_a_word_that_was_stretched_over_the_repair_is_shortened():
     stretched = spoken_words([(" We", 0.0, 0.4), (" left.", 0.4, 6.0), (" Then", 6.0, 6.4)])
     merged = insert_repairs(stretched, [spoken_words([(" The", 2.0, 2.3), (" bus.", 2.3, 3.0)])])
-    assert said(merged) == " We left. The bus. Then"
+    assert text_of(merged) == " We left. The bus. Then"
     assert merged[1].word.end_s == 2.0
 
 
@@ -101,7 +101,7 @@ def test_a_repair_without_words_changes_nothing():
 def test_two_repairs_of_one_phrase_come_in_once():
     repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 3.4)])
     later = spoken_words([(" The", 3.6, 3.7), (" bus", 3.7, 3.9), (" came.", 3.9, 4.4)])
-    assert said(insert_repairs(SPOKEN, [repair, later])) == " We left early. The bus came. Then we slept."
+    assert text_of(insert_repairs(SPOKEN, [repair, later])) == " We left early. The bus came. Then we slept."
 
 
 def test_a_repair_keeps_its_new_words_where_it_hears_the_edge_of_its_neighbours_again():
@@ -114,12 +114,12 @@ def test_a_repair_keeps_its_new_words_where_it_hears_the_edge_of_its_neighbours_
             (" Then", 5.8, 6.2),
         ]
     )
-    assert said(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
+    assert text_of(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
 
 
 def test_a_repair_that_rings_on_into_the_next_word_is_kept():
     repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 6.05)])
-    assert said(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
+    assert text_of(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
 
 
 SLOW = spoken_words(
@@ -136,7 +136,7 @@ def test_a_number_or_a_long_word_may_take_its_time(text):
     assert gaps(spoken_words([(text, 0.0, 1.6)]), (Span(start_s=0.0, end_s=1.6),)) == []
 
 
-def test_words_that_hide_a_phrase_give_way_to_a_repair_that_says_them_and_it():
+def test_words_that_hide_a_phrase_are_replaced_by_a_repair_that_has_both():
     repair = spoken_words(
         [
             (" left", 0.3, 0.6),
@@ -149,9 +149,9 @@ def test_words_that_hide_a_phrase_give_way_to_a_repair_that_says_them_and_it():
             (" now.", 4.0, 4.4),
         ]
     )
-    assert said(insert_repairs(SLOW, [repair])) == " We left the house and took the bus now."
+    assert text_of(insert_repairs(SLOW, [repair])) == " We left the house and took the bus now."
 
 
 def test_a_repair_that_says_something_else_does_not_take_the_words_place():
     repair = spoken_words([(f" other{i}", 0.6 + i / 2, 1.0 + i / 2) for i in range(7)])
-    assert said(insert_repairs(SLOW, [repair])) == said(SLOW)
+    assert text_of(insert_repairs(SLOW, [repair])) == text_of(SLOW)

@@ -211,34 +211,34 @@ def test_the_old_model_is_gone_though_a_variable_still_names_its_lease(
         new.describe()
 
 
-def test_leases_of_the_old_model_do_not_overtake_a_waiting_exchange(
+def test_leases_of_the_old_model_do_not_overtake_a_waiting_reload(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     first = Lessee(pool, manager, TINY).begin()
-    exchange = Lessee(pool, manager, BASE)
+    reload = Lessee(pool, manager, BASE)
     wait_for_queue(manager, 1)
     late = Lessee(pool, manager, TINY)
     wait_for_queue(manager, 2)
     assert not late.has_lease.is_set()
     first.end()
-    exchange.begin()
+    reload.begin()
     assert not late.has_lease.is_set()
-    assert exchange.end() == "base"
+    assert reload.end() == "base"
     assert late.end() == "tiny"
     assert loader.asked == ["tiny", "base", "tiny"]
 
 
-def test_a_thread_leases_again_what_it_has_though_an_exchange_waits(
+def test_a_thread_leases_its_model_again_though_a_reload_waits(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     with manager.lease(TINY):
-        exchange = Lessee(pool, manager, BASE)
+        reload = Lessee(pool, manager, BASE)
         wait_for_queue(manager, 1)
         with manager.lease(TINY) as again:
             assert again.describe().model == "tiny"
             assert manager.health_check().leases == 2
-        assert not exchange.has_lease.is_set()
-    assert exchange.end() == "base"
+        assert not reload.has_lease.is_set()
+    assert reload.end() == "base"
 
 
 def test_a_thread_is_refused_another_model_than_it_has(manager: ModelManager, loader: Loader) -> None:
@@ -251,7 +251,7 @@ def test_a_thread_is_refused_another_model_than_it_has(manager: ModelManager, lo
         assert engine.describe().model == "base"
 
 
-def test_a_failed_load_reaches_all_who_wait_for_it_and_the_next_lease_tries_again(
+def test_a_failed_load_is_raised_for_all_that_wait_and_the_next_lease_loads_again(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     loader.may_finish.clear()
@@ -267,7 +267,7 @@ def test_a_failed_load_reaches_all_who_wait_for_it_and_the_next_lease_tries_agai
         assert engine.describe().model == "tiny"
 
 
-def test_a_failed_load_leaves_those_alone_who_wait_for_another_model(
+def test_a_failed_load_does_not_affect_requests_for_another_model(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     loader.may_finish.clear()
@@ -281,7 +281,7 @@ def test_a_failed_load_leaves_those_alone_who_wait_for_another_model(
     assert other.end() == "tiny"
 
 
-def test_an_interrupted_load_is_left_to_the_next_in_line(
+def test_an_interrupted_load_is_left_to_the_next_request(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     loader.may_finish.clear()
@@ -295,7 +295,7 @@ def test_an_interrupted_load_is_left_to_the_next_in_line(
     assert loader.asked == ["tiny", "tiny"]
 
 
-def test_health_is_told_while_a_model_loads(
+def test_health_is_reported_while_a_model_loads(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     loader.may_finish.clear()
@@ -359,7 +359,7 @@ def test_a_draining_unload_waits_and_later_leases_load_again(
     assert loader.most_alive == 1
 
 
-def test_a_drain_that_takes_too_long_gives_up_and_stands_in_nobodys_way(
+def test_a_drain_that_takes_too_long_gives_up_and_blocks_no_lease(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     lessee = Lessee(pool, manager, TINY).begin()
@@ -445,7 +445,7 @@ def test_a_close_that_takes_too_long_says_so(
     assert lessee.end() == "tiny"
 
 
-def test_a_closed_manager_waits_for_its_leases_and_turns_others_away(
+def test_a_closed_manager_waits_for_its_leases_and_refuses_others(
     loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     manager = ModelManager(loader, idle_unload_s=3600)

@@ -48,7 +48,7 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w' ]", " ", text.lower()).split())
 
 
-def said(transcript: Transcript) -> str:
+def text_of(transcript: Transcript) -> str:
     return plain("".join(segment.text for segment in transcript.segments))
 
 
@@ -56,7 +56,7 @@ def said(transcript: Transcript) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_samples_are_understood(transcripts, model, name):
     reference = plain((SAMPLES / name).with_suffix(".txt").read_text())
-    assert jiwer.wer(reference, said(transcripts[model, name])) <= 0.03
+    assert jiwer.wer(reference, text_of(transcripts[model, name])) <= 0.03
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -123,15 +123,15 @@ def test_speech_behind_minutes_of_silence_keeps_its_place(engines, sounds, trans
         )
         pairs = [(b.a + i, b.b + i) for b in matcher.get_matching_blocks() for i in range(b.size)]
         assert len(pairs) >= 0.9 * len(once)
-        late_s = [abs(part[heard].start_s - once[said].start_s - shift) for said, heard in pairs]
+        late_s = [abs(part[second].start_s - once[first].start_s - shift) for first, second in pairs]
         assert max(late_s) < 0.25
 
 
-def test_what_is_said_twice_is_heard_the_same_each_time(engines, sounds, tmp_path):
+def test_a_repeated_sentence_is_recognized_twice_each_time(engines, sounds, tmp_path):
     sound = sounds["harbour-15s.mp4"].samples[: 13 * 16_000]  # twice in one window, as in a chorus
     audio = join_sounds(tmp_path / "again.wav", sound, silence(1), sound)
     first, *others = [
-        said(engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))) for _ in range(4)
+        text_of(engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))) for _ in range(4)
     ]
     assert others == [first] * 3
     assert first.count("came home an hour ago") == 2
@@ -188,12 +188,12 @@ def test_two_videos_at_once_come_out_as_one_after_the_other(engines, sounds, tra
 def test_a_batch_of_one_says_the_same_as_a_batch_of_eight(engines, sounds, transcripts):
     options = SpeechOptions(model_name="tiny.en", batch_size=1)
     found = engines["tiny.en"].transcribe(sounds["lighthouse-60s.mkv"], options)
-    assert said(found) == said(transcripts["tiny.en", "lighthouse-60s.mkv"])
+    assert text_of(found) == text_of(transcripts["tiny.en", "lighthouse-60s.mkv"])
 
 
 def test_attentions_times_are_final_on_a_processor(engines, sounds, transcripts):
     transcript = transcripts["base", "harbour-15s.mp4"]
-    told: list[float] = []
-    aligned = engines["base"].align(sounds["harbour-15s.mp4"], transcript, SpeechOptions(), told.append)
+    reported: list[float] = []
+    aligned = engines["base"].align(sounds["harbour-15s.mp4"], transcript, SpeechOptions(), reported.append)
     assert aligned.words == transcript.words
     assert aligned.aligner == "attention"

@@ -96,6 +96,6 @@ def test_a_speaker_repeats_himself_where_the_text_is_sure_and_sampled_alike(firs
 
 def test_a_translation_is_not_what_was_said_in_other_letters():
     loop, fair = decoded(" so" * 100), decoded(" Ça va, déjà vu: many fell ill in 1 factory.", -1.4)
-    said = decoded("富士康在印度工厂出现大规模感染", -1.2)
-    assert choose_best([loop, fair, said], Task.TRANSLATE) == fair
-    assert choose_best([loop, fair, said]) == said
+    transcribed = decoded("富士康在印度工厂出现大规模感染", -1.2)
+    assert choose_best([loop, fair, transcribed], Task.TRANSLATE) == fair
+    assert choose_best([loop, fair, transcribed]) == transcribed

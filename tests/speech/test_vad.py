@@ -42,7 +42,7 @@ def test_there_is_a_probability_for_every_frame_the_last_one_padded(tmp_path):
     assert speech_probabilities(audio).shape == (21,)
 
 
-def test_a_file_written_anew_under_the_same_name_is_heard_anew(speech, tmp_path):
+def test_a_file_written_again_under_the_same_name_is_read_again(speech, tmp_path):
     path = tmp_path / "a.wav"
     assert speech_spans(write_wav(path, silence(speech.duration_s))) == ()
     path.unlink()

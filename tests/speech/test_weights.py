@@ -70,7 +70,7 @@ def test_an_incomplete_folder_is_refused_with_what_it_lacks(tmp_path):
     assert "tokenizer.json" in status.reason
 
 
-def test_offline_and_not_here_says_what_to_do(tmp_path):
+def test_missing_weights_offline_say_what_to_do(tmp_path):
     with pytest.raises(ModelLoadError, match=r"model small.*switched off.*hub\.offline to false"):
         find_weights("small", tmp_path, offline=True)
     assert weights_status("small", tmp_path, offline=True).state == "missing"
@@ -258,11 +258,11 @@ print(json.dumps({{
     "before": before, "same": found == again, "revision": found.revision, "folder": str(found.folder),
     "after": weights_status("owner/model", models, offline=True).state, "last": shares[-1],
 }}))"""
-    told = run_with_hub(code, hub, tmp_path)
-    assert (told["before"], told["after"], told["same"]) == ("fetchable", "present", True)
-    assert told["revision"] == COMMIT
-    assert told["last"] == 1
-    folder = Path(told["folder"])
+    reported = run_with_hub(code, hub, tmp_path)
+    assert (reported["before"], reported["after"], reported["same"]) == ("fetchable", "present", True)
+    assert reported["revision"] == COMMIT
+    assert reported["last"] == 1
+    folder = Path(reported["folder"])
     assert folder.is_relative_to(models)
     assert list_names(folder) == set(FILES) - {"README.md"}
     assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
@@ -279,14 +279,14 @@ except YivideoError as error:
 
 
 def test_a_model_that_the_hub_withholds_asks_for_a_token(hub, tmp_path):
-    told = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), hub, tmp_path)
-    assert (told["kind"], told["state"]) == ("model_load", "missing")
-    assert "HF_TOKEN" in told["text"]
-    assert "HF_TOKEN" in told["reason"]
+    reported = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), hub, tmp_path)
+    assert (reported["kind"], reported["state"]) == ("model_load", "missing")
+    assert "HF_TOKEN" in reported["text"]
+    assert "HF_TOKEN" in reported["reason"]
 
 
-def test_a_hub_that_does_not_answer_is_told_apart_from_a_missing_model(tmp_path):
+def test_a_hub_that_does_not_answer_is_distinguished_from_a_missing_model(tmp_path):
     endpoint = "http://127.0.0.1:9"  # the discard port: nobody listens
-    told = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), endpoint, tmp_path)
-    assert (told["kind"], told["state"]) == ("service", "missing")
-    assert "connection" in told["text"]
+    reported = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), endpoint, tmp_path)
+    assert (reported["kind"], reported["state"]) == ("service", "missing")
+    assert "connection" in reported["text"]

@@ -49,21 +49,21 @@ def _no_network(self, address):
 @pytest.fixture(scope="module")
 def spoken(engine, tmp_path_factory):
     """The one-minute sample, recognized and aligned; and what progress was told."""
-    told = []
+    reported = []
     audio = decode(SAMPLES / "lighthouse-60s.mkv", tmp_path_factory.mktemp("sound"))
-    transcript = engine.transcribe(audio, OPTIONS, told.append)
-    return audio, engine.align(audio, transcript, OPTIONS), told
+    transcript = engine.transcribe(audio, OPTIONS, reported.append)
+    return audio, engine.align(audio, transcript, OPTIONS), reported
 
 
 @needs_whisperx
 @pytest.mark.model
 def test_whisperx_recognizes_the_sample(spoken):
     _, transcript, _ = spoken
-    said = "".join(word.text for word in transcript.words).lower()
+    text = "".join(word.text for word in transcript.words).lower()
     expected = (SAMPLES / "lighthouse-60s.txt").read_text(encoding="utf-8").lower()
 
     wanted = set(expected.replace(".", " ").replace(",", " ").split())
-    found = set(said.replace(".", " ").replace(",", " ").split())
+    found = set(text.replace(".", " ").replace(",", " ").split())
     assert len(wanted & found) >= 0.9 * len(wanted)
     assert (transcript.language, transcript.language_probability) == ("en", 1.0)
     assert transcript.empty_reason is None
@@ -96,7 +96,7 @@ def test_words_stand_where_the_detector_hears_speech(spoken):
 @needs_whisperx
 @pytest.mark.model
 def test_the_engine_says_what_it_is_and_how_far_it_is(engine, spoken):
-    _, transcript, told = spoken
+    _, transcript, reported = spoken
     info = engine.describe()
     assert (info.backend, info.model, info.device, info.compute_type) == (
         "whisperx",
@@ -105,8 +105,8 @@ def test_the_engine_says_what_it_is_and_how_far_it_is(engine, spoken):
         "int8",
     )
     assert (transcript.model, transcript.revision) == (info.model, info.revision)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1.0)
+    assert reported == sorted(reported)
+    assert reported[-1] == pytest.approx(1.0)
 
 
 @needs_whisperx
@@ -143,7 +143,7 @@ def test_nothing_is_said_on_the_console(engine, tmp_path, capfd):
 
 @needs_whisperx
 @pytest.mark.model
-def test_pyannote_is_told_not_to_report_home(engine):
+def test_pyannotes_telemetry_is_switched_off(engine):
     assert os.environ["PYANNOTE_METRICS_ENABLED"] == "false"
 
 
@@ -156,7 +156,7 @@ def test_without_whisperx_the_error_says_what_to_do(model_dir):
     assert "use_faster_whisper" in caught.value.hint
 
 
-def test_a_load_that_finds_no_memory_goes_on_smaller_and_says_so(tmp_path):
+def test_a_load_without_enough_memory_falls_back_and_reports_it(tmp_path):
     tried = []
 
     def load(place):

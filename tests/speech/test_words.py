@@ -70,5 +70,5 @@ def test_words_are_cut_by_the_custom_of_their_script(text, words):
         ("ดี", "ดี"),
     ],
 )
-def test_spoken_characters_are_what_is_heard_of_a_word(word, spoken):
+def test_spoken_characters_are_what_an_aligner_can_find(word, spoken):
     assert spoken_characters(word) == spoken

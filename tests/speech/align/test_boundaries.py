@@ -96,6 +96,6 @@ def test_words_keep_their_order_and_no_word_is_negative_or_outside(times, silenc
 
 
 @pytest.mark.parametrize("gain", [0.05, 3.0])
-def test_stillness_is_told_from_speech_whatever_the_recordings_level(gain):
+def test_silence_is_distinguished_from_speech_at_any_level_of_the_recording(gain):
     (found,) = find_silences(loud_and_still(1.0, 0.6, 1.0) * gain)
     assert found == pytest.approx((1.0, 1.6), abs=FRAME_S)

@@ -110,9 +110,9 @@ def align(tmp_path, samples, transcript, model, offset_s=0.0, **options):
 def test_words_move_to_where_their_letters_sound(tmp_path, reader):
     samples = silence(10)
     ends = [spell(samples, 1.0, "good"), spell(samples, 2.0, "morning")]
-    said = transcript_of([word(" Good", 1.2, 1.5), word(" morning!", 1.8, 2.1)], duration_s=10)
+    transcript = transcript_of([word(" Good", 1.2, 1.5), word(" morning!", 1.8, 2.1)], duration_s=10)
 
-    words = align(tmp_path, samples, said, reader()).words
+    words = align(tmp_path, samples, transcript, reader()).words
 
     assert [one.start_s for one in words] == pytest.approx([1.0, 2.0], abs=NEAR_S)
     assert [one.end_s for one in words] == pytest.approx(ends, abs=NEAR_S)
@@ -135,9 +135,9 @@ def test_the_transcript_says_which_aligner_timed_it_and_its_segments_follow_thei
 def test_times_are_on_the_clock_of_a_video_whose_sound_starts_late(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "late")
-    said = transcript_of([word(" late", 11.1, 11.4)], duration_s=5)
+    transcript = transcript_of([word(" late", 11.1, 11.4)], duration_s=5)
 
-    timed = align(tmp_path, samples, said, reader(), offset_s=10.0)
+    timed = align(tmp_path, samples, transcript, reader(), offset_s=10.0)
 
     assert timed.words[0].start_s == pytest.approx(11.0, abs=NEAR_S)
 
@@ -145,9 +145,9 @@ def test_times_are_on_the_clock_of_a_video_whose_sound_starts_late(tmp_path, rea
 def test_a_letter_said_without_confidence_lowers_the_words_confidence(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "sax")  # what was recognized is not quite what sounds
-    said = transcript_of([word(" sat", 1.0, 1.3)], duration_s=5)
+    transcript = transcript_of([word(" sat", 1.0, 1.3)], duration_s=5)
 
-    (found,) = align(tmp_path, samples, said, reader()).words
+    (found,) = align(tmp_path, samples, transcript, reader()).words
 
     assert found.source == "aligned"
     assert found.confidence == pytest.approx(2 / 3, abs=0.05)
@@ -158,11 +158,11 @@ def test_a_number_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_pa
     spell(samples, 1.0, "in")
     spell(samples, 1.4, "nineteen")
     spell(samples, 2.8, "we")
-    said = transcript_of(
+    transcript = transcript_of(
         [word(" In", 1.0, 1.2), word(" 19", 1.4, 2.5, confidence=0.4), word(" we", 2.7, 2.9)], duration_s=6
     )
 
-    before, number, behind = align(tmp_path, samples, said, reader()).words
+    before, number, behind = align(tmp_path, samples, transcript, reader()).words
 
     assert (before.source, number.source, behind.source) == ("aligned", "attention", "aligned")
     assert before.end_s == pytest.approx(1.1, abs=2 * NEAR_S)
@@ -170,13 +170,15 @@ def test_a_number_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_pa
     assert behind.start_s == pytest.approx(2.8, abs=NEAR_S)
 
 
-def test_a_word_that_can_not_be_aligned_gives_way_to_its_neighbours(tmp_path, reader):
+def test_a_word_that_can_not_be_aligned_is_moved_between_its_neighbours(tmp_path, reader):
     samples = silence(6)
     spell(samples, 1.0, "one")
     spell(samples, 2.0, "two")
-    said = transcript_of([word(" one", 1.1, 1.2), word(" 2", 1.2, 2.4), word(" two", 2.4, 2.6)], duration_s=6)
+    transcript = transcript_of(
+        [word(" one", 1.1, 1.2), word(" 2", 1.2, 2.4), word(" two", 2.4, 2.6)], duration_s=6
+    )
 
-    one, number, two = align(tmp_path, samples, said, reader()).words
+    one, number, two = align(tmp_path, samples, transcript, reader()).words
 
     assert one.end_s <= number.start_s < number.end_s <= two.start_s
     assert number.source == "attention"
@@ -186,22 +188,24 @@ def test_a_word_without_any_room_left_is_interpolated(tmp_path, reader):
     samples = silence(6)
     end_s = spell(samples, 1.0, "one")
     spell(samples, end_s + FRAME_S, "two")
-    said = transcript_of([word(" one", 1.1, 1.2), word(" 2", 3.0, 3.2), word(" two", 3.2, 3.4)], duration_s=6)
+    transcript = transcript_of(
+        [word(" one", 1.1, 1.2), word(" 2", 3.0, 3.2), word(" two", 3.2, 3.4)], duration_s=6
+    )
 
-    words = align(tmp_path, samples, said, reader()).words
+    words = align(tmp_path, samples, transcript, reader()).words
 
     assert words[1].source == "interpolated"
     assert all(one.start_s < one.end_s for one in words)
     assert all(first.end_s <= second.start_s for first, second in pairwise(words))
 
 
-def test_letters_that_the_model_lacks_are_passed_over(tmp_path, reader):
+def test_letters_that_the_model_lacks_are_skipped(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "caf")
     spell(samples, 2.0, "wellknown")
-    said = transcript_of([word(" café", 1.1, 1.4), word(" well-known", 1.9, 2.3)], duration_s=5)
+    transcript = transcript_of([word(" café", 1.1, 1.4), word(" well-known", 1.9, 2.3)], duration_s=5)
 
-    words = align(tmp_path, samples, said, reader()).words
+    words = align(tmp_path, samples, transcript, reader()).words
 
     assert [one.start_s for one in words] == pytest.approx([1.0, 2.0], abs=NEAR_S)
 
@@ -211,11 +215,11 @@ def test_chinese_is_aligned_by_character_in_either_script(tmp_path, reader):
     samples = silence(5)
     for start_s, letter in ((1.0, "后"), (1.3, "来"), (1.9, "雨")):
         spell(samples, start_s, letter, dictionary)
-    said = transcript_of(
+    transcript = transcript_of(
         [word("後", 1.1, 1.2), word("來", 1.2, 1.6), word("雨。", 1.6, 2.0)], language="zh", duration_s=5
     )
 
-    words = align(tmp_path, samples, said, reader(dictionary)).words
+    words = align(tmp_path, samples, transcript, reader(dictionary)).words
 
     assert "".join(one.text for one in words) == "後來雨。"
     assert [one.start_s for one in words] == pytest.approx([1.0, 1.3, 1.9], abs=NEAR_S)
@@ -224,9 +228,9 @@ def test_chinese_is_aligned_by_character_in_either_script(tmp_path, reader):
 
 def test_a_segment_with_fewer_frames_than_letters_keeps_its_times(tmp_path, reader):
     samples = silence(0.4)
-    said = transcript_of([word(" incomprehensibilities", 0.1, 0.3)], duration_s=0.4)
+    transcript = transcript_of([word(" incomprehensibilities", 0.1, 0.3)], duration_s=0.4)
 
-    (kept,) = align(tmp_path, samples, said, reader()).words
+    (kept,) = align(tmp_path, samples, transcript, reader()).words
 
     assert (kept.start_s, kept.end_s, kept.source) == (0.1, 0.3, "attention")
 
@@ -235,11 +239,11 @@ def test_words_said_twice_in_segments_that_overlap_stay_in_order_inside_the_soun
     samples = silence(4)
     for start_s in (0.0, 1.0, 3.85):
         spell(samples, start_s, "no")
-    said = transcript_of(
+    transcript = transcript_of(
         [word(" no", 0.0, 1.05)], [word(" no", 1.0, 1.1)], [word(" no", 3.8, 4.0)], duration_s=4
     )
 
-    words = align(tmp_path, samples, said, reader()).words
+    words = align(tmp_path, samples, transcript, reader()).words
 
     assert all(one.start_s < one.end_s for one in words)
     assert all(first.end_s <= second.start_s for first, second in pairwise(words))
@@ -260,18 +264,18 @@ def long_speech():
 
 
 def test_slices_are_no_longer_than_asked_and_hold_every_word_once(tmp_path, long_speech):
-    samples, said, _ = long_speech
+    samples, transcript, _ = long_speech
     audio = write_wav(tmp_path / "sound.wav", samples)
 
-    slices = plan_slices(said, audio, 7.5)
+    slices = plan_slices(transcript, audio, 7.5)
 
     assert all(one.duration_s <= 7.5 for one in slices)
     assert [index for one in slices for index in range(one.first, one.last)] == list(range(60))
 
 
 def test_batches_hold_slices_of_similar_length_within_their_room(tmp_path, long_speech):
-    samples, said, _ = long_speech
-    slices = plan_slices(said, write_wav(tmp_path / "sound.wav", samples), 30)
+    samples, transcript, _ = long_speech
+    slices = plan_slices(transcript, write_wav(tmp_path / "sound.wav", samples), 30)
 
     groups = list(group_slices(slices, 40))
 
@@ -282,27 +286,27 @@ def test_batches_hold_slices_of_similar_length_within_their_room(tmp_path, long_
         assert min(lengths) >= 0.8 * max(lengths)
 
 
-def test_long_speech_is_aligned_in_slices_and_its_progress_told(tmp_path, reader, long_speech):
-    samples, said, starts = long_speech
-    told = []
+def test_long_speech_is_aligned_in_slices_and_its_progress_reported(tmp_path, reader, long_speech):
+    samples, transcript, starts = long_speech
+    reported = []
 
-    words = align(tmp_path, samples, said, reader(), progress=told.append).words
+    words = align(tmp_path, samples, transcript, reader(), progress=reported.append).words
 
     assert [one.start_s for one in words] == pytest.approx(starts, abs=NEAR_S)
-    assert told == sorted(told)
-    assert told[-1] == pytest.approx(1.0)
+    assert reported == sorted(reported)
+    assert reported[-1] == pytest.approx(1.0)
 
 
 def test_memory_that_runs_out_is_met_by_less_sound_at_once_and_aligns_every_word(
     tmp_path, reader, long_speech
 ):
-    samples, said, _ = long_speech
+    samples, transcript, _ = long_speech
     audio = write_wav(tmp_path / "sound.wav", samples)
     narrow = Wav2Vec2Aligner(lambda device: reader(room_s=10), "cpu")
 
-    timed = narrow.align(audio, said)
+    timed = narrow.align(audio, transcript)
 
-    roomy = Wav2Vec2Aligner(lambda device: reader(), "cpu").align(audio, said)
+    roomy = Wav2Vec2Aligner(lambda device: reader(), "cpu").align(audio, transcript)
     assert [one.start_s for one in timed.words] == pytest.approx(
         [one.start_s for one in roomy.words], abs=NEAR_S
     )
@@ -313,8 +317,8 @@ def test_memory_that_runs_out_is_met_by_less_sound_at_once_and_aligns_every_word
     ]
 
 
-def test_a_gpu_whose_memory_never_suffices_gives_way_to_the_cpu(tmp_path, reader, long_speech):
-    samples, said, starts = long_speech
+def test_a_gpu_whose_memory_never_suffices_falls_back_to_the_cpu(tmp_path, reader, long_speech):
+    samples, transcript, starts = long_speech
     asked = []
 
     def load(device):
@@ -322,7 +326,7 @@ def test_a_gpu_whose_memory_never_suffices_gives_way_to_the_cpu(tmp_path, reader
         return reader(room_s=1 if device == "cuda" else float("inf"))
 
     aligner = Wav2Vec2Aligner(load, "cuda")
-    timed = aligner.align(write_wav(tmp_path / "sound.wav", samples), said)
+    timed = aligner.align(write_wav(tmp_path / "sound.wav", samples), transcript)
 
     assert asked == ["cuda", "cpu"]
     assert [one.start_s for one in timed.words] == pytest.approx(starts, abs=NEAR_S)
@@ -330,9 +334,9 @@ def test_a_gpu_whose_memory_never_suffices_gives_way_to_the_cpu(tmp_path, reader
 
 
 def test_memory_that_suffices_nowhere_is_an_error(tmp_path, reader, long_speech):
-    samples, said, _ = long_speech
+    samples, transcript, _ = long_speech
     with pytest.raises(MemoryExhausted):
-        align(tmp_path, samples, said, reader(room_s=0.1))
+        align(tmp_path, samples, transcript, reader(room_s=0.1))
 
 
 def test_the_blank_and_marks_of_several_letters_are_no_letters():
@@ -418,10 +422,12 @@ def test_a_model_in_the_cache_is_loaded_by_whisperx_offline_and_aligns(tmp_path,
 
     samples = (np.random.default_rng(0).normal(0, 0.1, 10 * SAMPLE_RATE_HZ) * 32768).astype(np.int16)
     audio = write_wav(tmp_path / "sound.wav", samples)
-    said = transcript_of([word(" Goede", 1.0, 1.5), word(" morgen", 1.5, 2.0)], language="nl", duration_s=10)
+    transcript = transcript_of(
+        [word(" Goede", 1.0, 1.5), word(" morgen", 1.5, 2.0)], language="nl", duration_s=10
+    )
     options = SpeechOptions(aligner=Aligner.WAV2VEC2)
     aligners = Aligners(tmp_path / "models", offline=True)
-    timed = aligners.align(audio, said, options, "cpu")
+    timed = aligners.align(audio, transcript, options, "cpu")
 
     assert timed.aligner == "wav2vec2"
     assert {one.source for one in timed.words} == {"aligned"}
@@ -431,7 +437,7 @@ def test_a_model_in_the_cache_is_loaded_by_whisperx_offline_and_aligns(tmp_path,
 
 
 @needs_whisperx
-def test_damaged_weights_are_said_in_a_clear_line(tmp_path, capsys):
+def test_damaged_weights_are_reported_in_a_clear_line(tmp_path, capsys):
     (tmp_path / "wav2vec2_fairseq_base_ls960_asr_ls960.pth").write_bytes(b"not weights")
     with pytest.raises(ModelLoadError) as caught:
         load_acoustic_model("en", "cpu", tmp_path, offline=True)
@@ -488,8 +494,8 @@ def test_asking_for_an_aligner_that_a_language_has_not_is_refused(tmp_path):
 def test_attention_leaves_the_times_as_they_are_and_no_words_need_no_aligner(tmp_path):
     audio = write_wav(tmp_path / "sound.wav", silence(1))
     aligners = Aligners(tmp_path, offline=True)
-    said = transcript_of([word(" hi", 0.1, 0.3)], duration_s=1)
+    transcript = transcript_of([word(" hi", 0.1, 0.3)], duration_s=1)
     silent = transcript_of(language="und", duration_s=1)
 
-    assert aligners.align(audio, said, SpeechOptions(aligner=Aligner.ATTENTION), "cpu") == said
+    assert aligners.align(audio, transcript, SpeechOptions(aligner=Aligner.ATTENTION), "cpu") == transcript
     assert aligners.align(audio, silent, SpeechOptions(aligner=Aligner.WAV2VEC2), "cpu") == silent
