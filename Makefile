@@ -30,11 +30,11 @@ lint: install ## check style, types and import layers
 demo: install ## make subtitles for data/samples and print a table of them
 	@$(BIN)/yivideo process data/samples --output-dir "$(DATA)/demo"
 
-dev: install ## Dagster's UI, daemon and code location, and the service; Ctrl-C stops them
+dev: install ## start Dagster's UI, daemon and code location, and the service; Ctrl-C stops them
 	@$(BIN)/yivideo up
 
-pictures: install ## draw the pictures of the README anew, by the browser test
-	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/test_ui.py
+pictures: install ## take the README's pictures of Dagster's UI again, by its browser test
+	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/up/test_ui.py
 
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
@@ -42,7 +42,7 @@ bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--run
 bench-orchestration: install ## measure what grows with the library, with 1,000 and 20,000 registered videos
 	@$(BIN)/python -m benchmarks.orchestration $(BENCH_ARGS)
 
-bench-load: install ## ask the service with 32 clients for two minutes (BENCH_ARGS='--clients 8 --seconds 30')
+bench-load: install ## load the service with 32 clients for two minutes (BENCH_ARGS='--clients 8 --seconds 30')
 	@$(BIN)/python -m benchmarks.load $(BENCH_ARGS)
 
 bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
@@ -61,7 +61,7 @@ score: install ## word error rate and word times on the corpus that YIVIDEO_SPEE
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml
 
-lock: ## resolve requirements/*.txt anew; LOCK_ARGS=--upgrade takes newer versions
+lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versions
 	$(LOCK) --extra weights --output-file requirements/runtime.txt
 	$(LOCK) --extra weights --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(LOCK) --extra weights --extra whisperx --group dev --group bench --output-file requirements/whisperx.txt

@@ -1,6 +1,6 @@
 """Set up `.venv` from the lock files, given only Python and a package registry.
 
-bootstrap.py install    what requirements/dev.txt locks, then the project itself, editable
+bootstrap.py install    install what requirements/dev.txt locks, then the project itself, editable
 bootstrap.py uv ARGS    run uv: the one on PATH, else one of the project's own under .tools/uv
 
 `YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 7 GB) and
@@ -28,7 +28,7 @@ class SetupError(Exception):
 
 
 def find_python() -> str:
-    """Path of a Python that the project supports: the one running this, else the newest on PATH."""
+    """Return the path of a supported Python: the one running this, else the newest on PATH."""
     if sys.version_info[:2] in SUPPORTED:
         return os.path.realpath(sys.executable)
     for major, minor in reversed(SUPPORTED):
@@ -41,10 +41,10 @@ def find_python() -> str:
 
 
 def find_uv(root: Path) -> str:
-    """Path of uv: the one on PATH, else the project's own, fetched from the registry where it is missing.
+    """Return the path of uv: the one on PATH, else the project's own, which is fetched where it is missing.
 
     Raises:
-        SetupError: this Python can't make a virtual environment to hold uv.
+        SetupError: This Python can't make a virtual environment to hold uv.
     """
     on_path = shutil.which("uv")
     if on_path and answer(on_path, "--version"):
@@ -65,7 +65,7 @@ def find_uv(root: Path) -> str:
 
 
 def answer(program: "str | Path", *arguments: str) -> str:
-    """What a program prints, or nothing where it can't be run: a half-written file, a shim without target."""
+    """Return what a program prints; nothing if it can't be run, such as a half-written file."""
     try:
         output = subprocess.check_output([str(program), *arguments], stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
@@ -74,7 +74,7 @@ def answer(program: "str | Path", *arguments: str) -> str:
 
 
 def fingerprint(root: Path, lock: str) -> str:
-    """Name and digest of all that an install depends on; another checkout folder is another install."""
+    """Return the lock's name and a digest of all that an install depends on, including the folder."""
     digest = hashlib.sha256(os.fsencode(root))
     for file in (root / "requirements" / f"{lock}.txt", root / "pyproject.toml"):
         digest.update(file.read_bytes())
@@ -82,14 +82,14 @@ def fingerprint(root: Path, lock: str) -> str:
 
 
 def install(root: Path, wanted: "str | None" = None) -> bool:
-    """Bring `.venv` to what the lock says; False where it already was there.
+    """Install what the lock lists into `.venv`; returns whether anything had to be done.
 
-    The stamp goes before the first change and comes back after the last one. So an environment
-    without it was left half-made, by Ctrl-C say, and is made anew: from uv's cache that takes seconds.
+    The stamp is removed before the first change and written after the last one. So an environment without
+    it is incomplete, after Ctrl-C for example, and is made again, which takes seconds from uv's cache.
 
     Args:
         root: The checkout.
-        wanted: Name of a lock file; None keeps the last install's, at first `dev`.
+        wanted: Name of a lock file; None keeps that of the last install, or takes `dev`.
     """
     venv = root / ".venv"
     stamp = venv / "installed"
