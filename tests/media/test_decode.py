@@ -139,7 +139,7 @@ def test_damage_in_the_middle_is_skipped_with_one_warning_and_the_rest_stays_in_
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".flac", ".flv", ".wmv"])
-def test_of_a_file_that_breaks_off_what_can_be_read_is_used_and_the_second_is_told(tmp_path, suffix):
+def test_of_a_file_that_breaks_off_the_readable_part_is_used_and_the_second_is_reported(tmp_path, suffix):
     codec = "flac" if suffix == ".flac" else "pcm_s16le"
     video_s = 20.0 if suffix != ".flac" else None
     noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 20 * 16_000)).astype(np.float32)

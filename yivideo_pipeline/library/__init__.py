@@ -1,1 +1,1 @@
-"""The library: the roots' files, and which of them are videos to work on, each with its reason."""
+"""The library: scans its roots and decides which files are videos to process, each with a reason."""

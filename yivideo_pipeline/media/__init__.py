@@ -1,1 +1,1 @@
-"""Reading media files with PyAV: probing, decoding to 16 kHz mono, pictures of both."""
+"""Media files, read with PyAV: probing, decoding to 16 kHz mono, poster and waveform."""

@@ -66,10 +66,10 @@ def open_media(path: Path) -> Generator[InputContainer]:
     """Open a media file for reading; no other file and no socket is ever opened.
 
     Raises:
-        UnreadableMedia: it does not exist, is not a regular file, is empty, or is not media.
-        RefusedMedia: a playlist or another format that points elsewhere.
-        TruncatedMedia: an MP4 or Matroska file that ends before anything can be read.
-        DiskError: the permission to read it is missing, or the disk fails.
+        UnreadableMedia: It does not exist, is not a regular file, is empty, or is not media.
+        RefusedMedia: It is a playlist or another format that points elsewhere.
+        TruncatedMedia: It is an MP4 or Matroska file that ends before anything can be read.
+        DiskError: The permission to read it is missing, or the disk fails.
     """
     with _open_regular(path) as file:
         try:

@@ -1,1 +1,1 @@
-"""Notices: what people are told of by webhook and mail, each once."""
+"""Notices to people by webhook and mail, each sent once."""

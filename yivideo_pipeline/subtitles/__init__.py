@@ -1,1 +1,1 @@
-"""From timed words to cues a person reads with ease, and to files."""
+"""Subtitles: cues that are easy to read, made of timed words, and the files that hold them."""

@@ -72,7 +72,7 @@ def is_cjk(text: str) -> bool:
 
 
 def is_spaceless(char: str) -> bool:
-    """Whether the character belongs to a script that puts no spaces between words."""
+    """Return whether a character belongs to a script that is written without spaces between words."""
     code = ord(char)
     return code >= 0x0E00 and any(low <= code <= high for low, high in _SPACELESS_RANGES)
 
