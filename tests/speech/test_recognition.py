@@ -17,7 +17,7 @@ from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.whisper import Whisper
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 pytestmark = pytest.mark.model
 NAMES = ("harbour-15s.mp4", "lighthouse-60s.mkv")

@@ -15,7 +15,7 @@ from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task, Z
 from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 CHINESE = frozenset({"zh", "yue"})
 MIN_WORD_S = 0.02

@@ -2,7 +2,7 @@
 
 A decoder sometimes ends early or skips a phrase; the words around it are then stretched over speech
 that is not theirs. Such gaps become chunks of their own, and their words are inserted where the model
-is sure of them and they repeat nothing.
+is sure of them and they repeat nothing. Apart from the engine since it works on words alone, without a model.
 """
 
 from difflib import SequenceMatcher
@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk
 from yivideo_pipeline.speech.types import Span, Word
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 MIN_UNCOVERED_S = 1.5
 MARGIN_S = 0.2

@@ -1,33 +1,36 @@
 """What both engines of this process share: a model in memory, and the way from sound to transcript.
 
 An engine finds speech, decides the language, has its backend recognize the words, and assembles the
-transcript. The backends are in `faster_whisper` and `whisperx`; text alone depends on the choice of one.
+transcript. The backends are in `faster_whisper` and `whisperx`; only the text depends on the backend.
 """
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import SpokenWord, assemble_transcript, empty_transcript
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
-from yivideo_pipeline.speech.chunks import plan_chunks
+from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
-from yivideo_pipeline.speech.language import (
-    DetectLanguages,
-    choose_language,
-    choose_sample,
-)
-from yivideo_pipeline.speech.recognizer import Piece
+from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoding
 
 Model = TypeVar("Model")
+
+LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
+
+Detected = tuple[dict[str, float], np.ndarray | None]
+"""The probability of each language in one piece, and its encoder output where it was computed."""
 
 NO_SOUND = "there is no sound"
 NO_SPEECH = "no speech was heard in the sound"
@@ -168,3 +171,38 @@ class LocalEngine(ABC, Generic[Model]):
     def _adapt(self, config: DeviceConfig) -> DeviceConfig:
         """Return the configuration with the batch size of the latest call, or less after a fallback."""
         return config.with_batch(self._batch_size, has_fallen_back=bool(self._runtime.steps))
+
+
+# The spoken language, judged by speech from all over the video rather than its first 30 seconds.
+
+
+@dataclass(frozen=True)
+class DetectLanguages:
+    """Batch function: detects the language of each piece."""
+
+    def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Detected]:
+        """Return what was detected in each piece, in order."""
+        return recognizer.detect_languages(pieces)
+
+
+def spread_order(count: int, sample: int) -> list[int]:
+    """Return the indices 0..count-1 with `sample` of them, evenly spread, first."""
+    if count <= sample:
+        return list(range(count))
+    first = [round((index + 0.5) * count / sample - 0.5) for index in range(sample)]
+    return first + [index for index in range(count) if index not in set(first)]
+
+
+def choose_sample(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces that the language is judged by, evenly spread over the sound."""
+    return [pieces[index] for index in spread_order(len(pieces), LANGUAGE_SAMPLE)[:LANGUAGE_SAMPLE]]
+
+
+def choose_language(chunks: Sequence[Chunk], probabilities: Sequence[dict[str, float]]) -> tuple[str, float]:
+    """Return the likeliest language and its probability; each chunk is weighted by its length."""
+    total: dict[str, float] = defaultdict(float)
+    for chunk, row in zip(chunks, probabilities, strict=True):
+        for language, probability in row.items():
+            total[language] += probability * chunk.duration_s
+    language = max(total, key=lambda code: total[code])
+    return language, total[language] / sum(chunk.duration_s for chunk in chunks)

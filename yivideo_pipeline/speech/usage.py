@@ -1,4 +1,7 @@
-"""The usage and health of the model manager, and the recorder that counts them."""
+"""The usage and health of the model manager, and the recorder that counts them.
+
+Apart from the manager, which decides who has the model and when; this only counts.
+"""
 
 import threading
 from collections.abc import Callable, Generator

@@ -11,7 +11,7 @@ import numpy as np
 
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.whisper import Decoding
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The wav2vec2 aligner: puts each word where an acoustic model recognizes its letters.
 
 A transcript's sound is cut into slices that the model reads at once; forced alignment finds the letters
-in each; words that could not be aligned are put between the others.
+in each; words that could not be aligned are put between the others. Apart from the choice of aligner
+since it runs torch.
 """
 
 import logging
@@ -21,7 +22,7 @@ from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.quiet import quiet_libraries
 from yivideo_pipeline.speech.runtime import ModelRuntime
 from yivideo_pipeline.speech.types import Transcript, Word
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 if TYPE_CHECKING:
     import torch

@@ -23,7 +23,7 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.quiet import quiet_libraries
 from yivideo_pipeline.speech.weights import WeightsStatus
-from yivideo_pipeline.speech.words import spoken_characters
+from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 if TYPE_CHECKING:
     import torch

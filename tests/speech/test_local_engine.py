@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.language import choose_language, spread_order
+from yivideo_pipeline.speech.local_engine import choose_language, spread_order
 from yivideo_pipeline.speech.types import Span
 
 
