@@ -9,5 +9,5 @@ from yivideo_pipeline.settings.load import load_settings
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Read the settings and put the pipeline together; no model is imported or loaded."""
+    """Build the pipeline from the settings; no model is imported or loaded."""
     return build_definitions(build_resources(load_settings()))

@@ -1,1 +1,1 @@
-"""Work on many videos: which need it, how long it takes, how a backfill is launched, and by what schedule."""
+"""Backfills: which videos need work, how long it takes, and how it is launched by hand or by a schedule."""

@@ -30,7 +30,7 @@ _SPECIAL = "\\`*_{}[]<>()#+!|~"
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FailedVideo:
     """A video that failed or is quarantined, why, and what to do."""
 
     key: str
@@ -63,8 +63,8 @@ class Digest:
     warnings: tuple[tuple[str, int], ...]
     status: dict[str, int]
     unfinished_runs: int
-    failures: tuple[Trouble, ...]
-    quarantine: tuple[Trouble, ...]
+    failures: tuple[FailedVideo, ...]
+    quarantine: tuple[FailedVideo, ...]
 
     @property
     def rtfx(self) -> float | None:
@@ -131,8 +131,8 @@ def digest_of(
         warnings=_warnings(done),
         status={state: int(states.get(state, 0)) for state in STATES},
         unfinished_runs=unfinished_runs,
-        failures=_troubles(status, "failed"),
-        quarantine=_troubles(status, "quarantined"),
+        failures=_failed_videos(status, "failed"),
+        quarantine=_failed_videos(status, "quarantined"),
     )
 
 
@@ -160,8 +160,8 @@ def as_markdown(digest: Digest, time_zone: str | None, pictures: str) -> str:
         pictures,
         "## What was done\n\n" + _table(["", ""], _work(digest)),
         "## State of the library\n\n" + _table(["", ""], _status_rows(digest)),
-        _troubles_text("## In quarantine", digest.quarantine, f"To release one: `{RELEASE} VIDEO`."),
-        _troubles_text(
+        _failed_text("## In quarantine", digest.quarantine, f"To release one: `{RELEASE} VIDEO`."),
+        _failed_text(
             "## Failed",
             digest.failures,
             "The nightly backfill retries them; see `yivideo why FILE`.",
@@ -177,10 +177,10 @@ def as_markdown(digest: Digest, time_zone: str | None, pictures: str) -> str:
 def as_lines(digest: Digest) -> tuple[str, ...]:
     """Return the digest as lines of plain text, for a mail or a message."""
     lines = [f"{name}: {value}" for name, value in (*_work(digest), *_status_rows(digest))]
-    for title, troubles in (("In quarantine", digest.quarantine), ("Failed", digest.failures)):
-        if troubles:
-            lines += ["", f"{title}:", *(f"- {one.key}: {one.message}" for one in troubles[:LISTED])]
-            lines += [f"- and {len(troubles) - LISTED} more"] * (len(troubles) > LISTED)
+    for title, videos in (("In quarantine", digest.quarantine), ("Failed", digest.failures)):
+        if videos:
+            lines += ["", f"{title}:", *(f"- {one.key}: {one.message}" for one in videos[:LISTED])]
+            lines += [f"- and {len(videos) - LISTED} more"] * (len(videos) > LISTED)
     if digest.quarantine:
         lines += ["", f"To release one: {RELEASE} VIDEO"]
     return tuple(lines)
@@ -204,9 +204,9 @@ def _warnings(done: "pd.DataFrame") -> tuple[tuple[str, int], ...]:
     return tuple(sorted(lines.items(), key=lambda line: (-line[1], line[0])))
 
 
-def _troubles(status: "pd.DataFrame", state: str) -> tuple[Trouble, ...]:
+def _failed_videos(status: "pd.DataFrame", state: str) -> tuple[FailedVideo, ...]:
     rows = status.loc[status["state"] == state, ["stage", "message", "hint"]].fillna("")
-    return tuple(Trouble(str(key), *values) for key, *values in rows.itertuples())
+    return tuple(FailedVideo(str(key), *values) for key, *values in rows.itertuples())
 
 
 def _work(digest: Digest) -> list[tuple[str, str]]:
@@ -229,11 +229,11 @@ def _status_rows(digest: Digest) -> list[tuple[str, str]]:
     ]
 
 
-def _troubles_text(title: str, troubles: tuple[Trouble, ...], advice: str) -> str:
-    if not troubles:
+def _failed_text(title: str, videos: tuple[FailedVideo, ...], advice: str) -> str:
+    if not videos:
         return ""
-    rows = [(one.key, one.stage, one.message, one.hint) for one in troubles[:LISTED]]
-    more = f"\n\n… and {len(troubles) - LISTED} more in the CSV file" if len(troubles) > LISTED else ""
+    rows = [(one.key, one.stage, one.message, one.hint) for one in videos[:LISTED]]
+    more = f"\n\n… and {len(videos) - LISTED} more in the CSV file" if len(videos) > LISTED else ""
     return f"{title}\n\n{advice}\n\n{_table(['video', 'stage', 'why', 'what to do'], rows)}{more}"
 
 

@@ -1,1 +1,1 @@
-"""Dagster's sensors: new videos are found, and notices are sent."""
+"""The sensors: one requests runs of new videos, the others notify users."""
