@@ -1,13 +1,20 @@
 """Runs the real `yivideo` command, as a user does."""
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from yivideo_pipeline.cli.app import main
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PROGRAM = Path(sys.executable).with_name("yivideo")
@@ -44,6 +51,24 @@ def run(environment: dict[str, str], *arguments: str | Path, folder: Path | None
         timeout=120,
         check=False,
     )
+
+
+def call(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, which has imported Dagster already: that takes most of its time.
+
+    Not for commands that open a log or wait for signals: those change the process for good.
+    """
+    printed, complained = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, environment, clear=True),
+        patch.object(sys, "argv", ["yivideo", *map(str, arguments)]),
+        redirect_stdout(printed),
+        redirect_stderr(complained),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    code = int(ended.value.code or 0)
+    return subprocess.CompletedProcess(arguments, code, printed.getvalue(), complained.getvalue())
 
 
 def start(environment: dict[str, str], *arguments: str | Path, **options: Any) -> subprocess.Popen:

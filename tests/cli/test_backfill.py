@@ -5,7 +5,7 @@ from shutil import copyfile
 
 import pytest
 
-from tests.cli.command import SAMPLES, run, settings
+from tests.cli.command import SAMPLES, call, run, settings
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.stages import VIDEOS
@@ -48,7 +48,7 @@ def test_nothing_to_do_is_reported_in_one_line(environment):
 
 
 def test_a_dry_run_prints_what_would_be_done_and_launches_nothing(environment, filled):
-    ended = run(environment, "backfill", "--missing", "--dry-run")
+    ended = call(environment, "backfill", "--missing", "--dry-run")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines() == [
         "3 videos to process: 3 missing.",
@@ -62,7 +62,7 @@ def test_a_dry_run_prints_what_would_be_done_and_launches_nothing(environment, f
 
 
 def test_json_has_the_same_as_one_object(environment, filled):
-    ended = run(environment, "backfill", "--match", "* good.mp4", "--dry-run", "--json")
+    ended = call(environment, "backfill", "--match", "* good.mp4", "--dry-run", "--json")
     told = json.loads(ended.stdout)
     assert told["videos"] == [
         {"key": GOOD, "reason": "missing", "start": "video"},
@@ -73,7 +73,7 @@ def test_json_has_the_same_as_one_object(environment, filled):
 
 
 def test_without_a_terminal_nothing_is_launched_without_a_yes(environment, filled):
-    ended = run(environment, "backfill")
+    ended = call(environment, "backfill")
     assert ended.returncode == 2
     assert ended.stderr == (
         "yivideo: There is no terminal to ask for confirmation."
@@ -93,7 +93,7 @@ def test_what_is_launched_is_not_launched_again(environment, filled):
 
 
 def test_a_time_that_is_not_one_is_wrong_usage(environment):
-    ended = run(environment, "backfill", "--since", "soon")
+    ended = call(environment, "backfill", "--since", "soon")
     assert ended.returncode == 2
     assert "--since soon is not a time. Write 7d, 12h, 2w or a date such as 2026-11-20." in ended.stderr
 
@@ -104,24 +104,24 @@ def test_stale_videos_are_not_known_without_the_weights(environment, tmp_path):
         "YIVIDEO_CACHE__MODEL_DIR": str(tmp_path),
         "YIVIDEO_SPEECH__MODEL_NAME": "small",
     }
-    ended = run(elsewhere, "backfill", "--stale", "--dry-run")
+    ended = call(elsewhere, "backfill", "--stale", "--dry-run")
     assert ended.returncode == 1
     assert "is not known without the weights of small" in ended.stderr
 
 
 def test_a_pause_lasts_until_the_schedules_are_resumed(environment, home):
-    assert run(environment, "backfill", "--pause").stdout.startswith("Paused: no schedule launches")
+    assert call(environment, "backfill", "--pause").stdout.startswith("Paused: no schedule launches")
     mark = open_ledger(home).flags.get("backfills.paused")
     assert "@" in mark.value
-    assert "schedules launch backfills again" in run(environment, "backfill", "--resume").stdout
+    assert "schedules launch backfills again" in call(environment, "backfill", "--resume").stdout
     assert open_ledger(home).flags.get("backfills.paused") is None
-    assert run(environment, "backfill", "--resume").stdout == "The schedules were not paused.\n"
+    assert call(environment, "backfill", "--resume").stdout == "The schedules were not paused.\n"
 
 
 def test_a_launch_by_hand_reports_the_pause(environment, filled):
-    run(environment, "backfill", "--pause")
-    assert "The schedules are paused since" in run(environment, "backfill", "--yes").stdout
+    call(environment, "backfill", "--pause")
+    assert "The schedules are paused since" in call(environment, "backfill", "--yes").stdout
 
 
 def test_pausing_goes_with_nothing_else(environment):
-    assert run(environment, "backfill", "--pause", "--stale").returncode == 2
+    assert call(environment, "backfill", "--pause", "--stale").returncode == 2

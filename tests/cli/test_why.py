@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import SAMPLES, run, settings
+from tests.cli.command import SAMPLES, call, run, settings
 from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
@@ -58,13 +58,13 @@ def fail(ledger: Ledger, video) -> None:
 
 
 def answer(environment, file):
-    ended = run(environment, "why", file, "--json")
+    ended = call(environment, "why", file, "--json")
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
 
 
 def lines(environment, file):
-    ended = run(environment, "why", file)
+    ended = call(environment, "why", file)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.splitlines()
 

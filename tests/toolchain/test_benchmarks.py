@@ -49,8 +49,8 @@ def test_one_wrong_character_of_four_is_a_quarter():
 
 def test_times_are_compared_for_the_words_that_both_have():
     reference = (TimedWord("the", 0.0, 0.2), TimedWord("cat", 0.2, 0.5), TimedWord("sat", 0.5, 0.9))
-    heard = [TimedWord(" The", 0.1, 0.2), TimedWord(" hat", 0.2, 0.5), TimedWord(" sat.", 0.5, 1.1)]
-    errors = compare_times(reference, heard)
+    recognized = [TimedWord(" The", 0.1, 0.2), TimedWord(" hat", 0.2, 0.5), TimedWord(" sat.", 0.5, 1.1)]
+    errors = compare_times(reference, recognized)
     assert errors.starts_s == pytest.approx((0.1, 0.0))
     assert errors.ends_s == pytest.approx((0.0, 0.2))
 
@@ -83,7 +83,7 @@ def test_a_transcript_is_scored(tmp_path):
     assert len(row.runs) == 1
 
 
-def test_nobodys_settings_reach_a_contender(monkeypatch):
+def test_no_settings_of_the_user_reach_a_contender(monkeypatch):
     monkeypatch.setenv("YIVIDEO_SPEECH__BEAM_SIZE", "1")
     monkeypatch.setenv("HF_TOKEN", "secret")
     environment = Contender("toy", [], settings={"YIVIDEO_HOME": "/new"}).environment

@@ -13,6 +13,10 @@ HEAVY = [
     "whisperx",
     "onnxruntime",
     "dagster",
+    "fastapi",
+    "sqlalchemy",
+    "pandas",
+    "matplotlib",
 ]
 
 

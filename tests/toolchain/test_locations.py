@@ -1,8 +1,7 @@
-"""Dagster keeps the state of schedules and sensors by the code location's name: it must be one everywhere."""
+"""The code location has one name everywhere: Dagster keeps the state of schedules and sensors by it."""
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -12,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.cli.command import free_port
 from yivideo_pipeline.cli.supervisor import wait_until
 from yivideo_pipeline.stages import LOCATION
 
@@ -29,12 +29,6 @@ def environment(tmp_path):
     return {**scrubbed, "YIVIDEO_HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path / "dagster")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def ask_for_locations(port: int) -> list[dict]:
     """Return the code locations that are loaded by now; none before the webserver answers."""
     request = urllib.request.Request(
@@ -43,15 +37,15 @@ def ask_for_locations(port: int) -> list[dict]:
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=5) as told:
-            entries = json.load(told)["data"]["workspaceOrError"]["locationEntries"]
+        with urllib.request.urlopen(request, timeout=5) as response:
+            entries = json.load(response)["data"]["workspaceOrError"]["locationEntries"]
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return []
     return [entry for entry in entries if entry["loadStatus"] == "LOADED"]
 
 
 def kill(program: subprocess.Popen) -> None:
-    """End a program and all that it started; there is nothing to save, and a gentle end takes a while."""
+    """Kill a program and all that it started: there is nothing to save, and a gentle end takes a while."""
     started = [psutil.Process(program.pid), *psutil.Process(program.pid).children(recursive=True)]
     for process in started:
         process.kill()
