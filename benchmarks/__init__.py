@@ -1,1 +1,1 @@
-"""Measurements that print what they find: `make bench` for speed and memory, `make score` for accuracy."""
+"""Measurements that print their figures: `make bench` for speed and memory, `make score` for accuracy."""

@@ -1,4 +1,4 @@
-"""Recorded speech with what was said in it, and one long recording made of it."""
+"""Recorded speech with its texts, and one long recording made of it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class TimedWord:
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording, its language, its text and, where somebody aligned it, its words."""
+    """A recording, its language, its text and, where it was aligned by hand, its words."""
 
     path: Path
     language: str
@@ -58,7 +58,7 @@ def load_samples() -> list[Clip]:
 
 
 def load_english() -> tuple[str, list[Clip]]:
-    """Return English clips and where they are from: the corpus where it is named, else the samples."""
+    """Return English clips and their source: the corpus if one is named, else the samples."""
     corpus = os.environ.get("YIVIDEO_SPEECH_CORPUS")
     if not corpus:
         return "data/samples (YIVIDEO_SPEECH_CORPUS is not set)", load_samples()
@@ -95,7 +95,7 @@ def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, str]:
 
 
 def cut_clips(clips: list[Clip], lengths_s: Iterable[float]) -> list[np.ndarray]:
-    """Join clips and cut the sound into pieces of these lengths, wherever words end (int16, 16 kHz mono)."""
+    """Join clips and cut the sound into pieces of these lengths, regardless of words (int16, 16 kHz mono)."""
     sizes = [round(length_s * RATE_HZ) for length_s in lengths_s]
     sound, _ = join_clips(clips, sum(sizes) / RATE_HZ)
     return np.split(sound[: sum(sizes)], np.cumsum(sizes)[:-1])

@@ -1,7 +1,7 @@
 """Compares yivideo with the whisperx program and with faster-whisper, and prints one table.
 
-Every contender is a process of its own, measured from its start to its end, on the same sound with
-the same weights. With several runs they take turns, and the table has the medians.
+Every contender is its own process, measured from start to end, on the same sound with the same
+weights. With several runs they alternate, and the table has the medians.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Row:
 
 
 def main() -> int:
-    """Make the sound, let every contender have it, print the table; 1 where a program failed."""
+    """Make the sound, run every contender on it, print the table; returns 1 if a program failed."""
     given = _read_arguments()
     source, clips = load_english()
     sound, text = join_clips(clips, given.minutes * 60)
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def run_once(contender: Contender, row: Row, log: Path, text: str) -> None:
-    """Measure one run into its row; a run that failed leaves its exit code and last line there."""
+    """Measure one run into its row; a failed run is recorded by its exit code and last line."""
     usage = measure(contender.command, contender.environment, log)
     if usage.exit_code != 0:
         last = log.read_text(errors="replace").strip().rpartition("\n")[2]
@@ -82,7 +82,7 @@ def run_once(contender: Contender, row: Row, log: Path, text: str) -> None:
 
 
 def render(rows: dict[str, Row], audio_s: float) -> Table:
-    """Lay out the medians, beside their ratios to the whisperx program's where it ran."""
+    """Return the table of medians, with their ratios to the whisperx program's if it ran."""
     table = Table("program")
     for heading in (
         "wall s",
@@ -112,7 +112,7 @@ def render(rows: dict[str, Row], audio_s: float) -> Table:
 
 
 def _describe(sound: str, model: str, runs: int) -> str:
-    """One line each on the task and on the machine, with what else kept it busy."""
+    """Return one line on the task and one on the machine and its other load."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("faster-whisper", "ctranslate2", "dagster"))
     return (
         f"{sound}; {model} {COMPUTE_TYPE}, beam {BEAM}, batch {BATCH}, {THREADS} threads; runs: {runs}\n"

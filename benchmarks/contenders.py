@@ -13,7 +13,7 @@ WHISPERX = "whisperx --no_align"
 
 @dataclass(frozen=True)
 class Task:
-    """What every contender gets: the sound, the model by name and as a folder, the folder of all models."""
+    """The input of every contender: the sound, the model's name and folder, the folder of all models."""
 
     audio: Path
     model_name: str
@@ -23,7 +23,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Contender:
-    """One run of a program, by its row's name; `output` is where its transcript goes, if it makes one."""
+    """One run of a program, named as its row; `output` is the path of its transcript, if it makes one."""
 
     name: str
     command: list[str | Path]
@@ -32,18 +32,18 @@ class Contender:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment without anybody's settings, with the contender's own."""
+        """This process's environment without any settings of the user, plus the contender's own."""
         return environment_of(self.settings)
 
 
 def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without anybody's settings, with these."""
+    """Return this process's environment without any settings of the user, plus these."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(SCRUBBED)}
     return {**clean, "HF_HUB_OFFLINE": "1", **settings}
 
 
 def settings_of(task: Task, home: Path) -> dict[str, str]:
-    """Return the settings of a `yivideo` that does as the other contenders do, as variables."""
+    """Return the settings, as variables, that make `yivideo` work like the other contenders."""
     return {
         "YIVIDEO_HOME": str(home),
         "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
@@ -58,7 +58,7 @@ def settings_of(task: Task, home: Path) -> dict[str, str]:
 
 
 def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]:
-    """All contenders of one run, in order; a new `folder` is a new start for each of them.
+    """Return all contenders of one run, in order; each starts from scratch in a new `folder`.
 
     The whisperx program is left out where it is not installed.
     """
@@ -76,7 +76,7 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
 
 
 def _yivideo(task: Task, folder: Path) -> list[Contender]:
-    """The whole command; once more with nothing left to do; its start alone."""
+    """Return the whole command, the same again with nothing to do, and its start alone."""
     program = Path(sys.executable).with_name("yivideo")
     output = folder / "yivideo"
     command = [program, "process", task.audio, "--output-dir", output, "--format", "srt,json"]
@@ -89,7 +89,7 @@ def _yivideo(task: Task, folder: Path) -> list[Contender]:
 
 
 def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) -> Contender:
-    """The whisperx program on files, without alignment, whose weights and tokenizer only a network brings.
+    """Return the whisperx program on files, without alignment, whose weights need a network.
 
     The VAD is pyannote's, since its weights are in WhisperX's package. `ffmpeg`, which the program
     starts, is looked for beside it first: `make bench-setup` puts one there.
@@ -103,7 +103,7 @@ def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) ->
 
 
 def _faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
-    """faster-whisper: one window after the other, or batched and with its own word times."""
+    """Return faster-whisper: one window after the other, or batched with its own word times."""
     name = "faster-whisper batched, words timed" if batched else "faster-whisper sequential"
     kind = ["--batch", str(BATCH), "--words"] if batched else []
     output = folder / ("batched" if batched else "sequential")

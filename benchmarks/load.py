@@ -1,9 +1,9 @@
-"""Asks the service with many clients at once, each of them without a pause, and prints what they met.
+"""Sends the service requests from many clients at once, without a pause, and prints the figures.
 
-Clips of 5 to 15 s are asked for in three ways in turn: by path at our own API, uploaded to OpenAI's, as
-raw samples to whisper-asr-webservice's. Beside it `/health` is asked all the time. A full service (429)
-is asked again after as long as it says. After each round the model is unloaded: what memory is left then
-is what may not grow.
+Clips of 5 to 15 s are sent in three ways in turn: by path to our own API, uploaded to OpenAI's, as raw
+samples to whisper-asr-webservice's. Meanwhile `/health` is polled. Requests to a full service (429) are
+retried after the time that it names. After each round the model is unloaded: the memory that remains
+then must not grow.
 """
 
 import argparse
@@ -32,14 +32,14 @@ from benchmarks.services import load_line, run_service
 PATIENCE_S = 300
 HEALTH_EVERY_S = 0.1
 MEMORY_WINDOW_S = 30
-"""Resident memory is told as a median over each of these."""
+"""Resident memory is reported as a median over each of these."""
 LENGTHS_S = np.linspace(5, 15, 11)
 EXPECTED = {"200", "429"}
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A sound as the clients bring it: a file that the service can read, and its raw samples."""
+    """A sound as the clients send it: a file that the service can read, and its raw samples."""
 
     path: Path
     samples: bytes
@@ -55,7 +55,7 @@ Way = tuple[str, Callable[[httpx.Client, Clip], httpx.Response]]
 
 @dataclass
 class Met:
-    """What all clients met; each list has one entry an answer."""
+    """The answers to all clients; each list has one entry an answer."""
 
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -75,12 +75,12 @@ class Met:
 
     @property
     def statuses(self) -> set[str]:
-        """All that was answered."""
+        """All statuses answered."""
         return {status for _, status in self.answers}
 
 
 def main() -> int:
-    """Run a service, load it, print the figures; 1 where anything but 200 or 429 was answered."""
+    """Run a service, load it, print the figures; returns 1 if an answer was neither 200 nor 429."""
     given = _read_arguments()
     console = Console(highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float, met: Met) -> float:
-    """Let the clients ask for so long, and note what they met; returns the time until the last answer."""
+    """Run the clients for some time and record the answers; returns the time until the last answer."""
     over = threading.Event()
     options = httpx.get(f"{url}/api/v1/model/info", trust_env=False).json()["configured"]
     ways = _ways(options)
@@ -125,7 +125,7 @@ def load(url: str, pid: int, clips: list[Clip], clients: int, seconds: float, me
 
 
 def _unload(url: str, pid: int) -> float:
-    """Have the model unloaded; returns how many MB the service then has."""
+    """Unload the model; returns the MB that the service has afterwards."""
     httpx.post(
         f"{url}/api/v1/model/unload?drain=true", timeout=PATIENCE_S, trust_env=False
     ).raise_for_status()
@@ -133,7 +133,7 @@ def _unload(url: str, pid: int) -> float:
 
 
 def render(met: Met, wall_s: float) -> Table:
-    """Lay out the figures."""
+    """Return the table of figures."""
     table = Table("figure", show_header=False)
     for (way, status), count in sorted(met.answers.items()):
         table.add_row(f"{way}: {status}", str(count))
@@ -167,7 +167,7 @@ def _make_clips(folder: Path) -> tuple[str, list[Clip]]:
 
 
 def _ways(options: dict) -> list[Way]:
-    """The ways to ask for a transcript."""
+    """Return the ways to request a transcript."""
 
     def by_path(client: httpx.Client, clip: Clip) -> httpx.Response:
         call = {"sound": {"path": str(clip.path)}, "options": options}
@@ -187,7 +187,7 @@ def _ways(options: dict) -> list[Way]:
 
 
 def _ask_on(url: str, number: int, clips: list[Clip], ways: list[Way], until: float, met: Met) -> None:
-    """Be one client until the time is over."""
+    """Run one client until the time is over."""
     with httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False) as client:
         for turn in itertools.count(number):
             (way, send), clip = ways[turn % len(ways)], clips[turn % len(clips)]
@@ -205,7 +205,7 @@ def _ask_on(url: str, number: int, clips: list[Clip], ways: list[Way], until: fl
 
 
 def _status_of(answer: httpx.Response) -> str:
-    """The status; of lines of JSON the last one counts, which may tell of an error."""
+    """Return the status; in lines of JSON the last one counts, which may be an error."""
     if answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/x-ndjson"):
         last = json.loads(answer.text.splitlines()[-1])
         return "200" if last["event"] == "result" else f"200, then {last.get('kind', last['event'])}"
@@ -221,7 +221,7 @@ def _watch_health(url: str, met: Met, over: threading.Event) -> None:
 
 
 def _watch_memory(pid: int, met: Met, over: threading.Event) -> None:
-    """Note the service's resident memory once a second."""
+    """Record the service's resident memory once a second."""
     service = psutil.Process(pid)
     met.rss_mb.append(service.memory_info().rss / 2**20)
     while not over.wait(1.0):

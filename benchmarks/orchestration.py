@@ -1,7 +1,7 @@
 """Measures what grows with the library: the watch's tick, the status page, `why`, `backfill --dry-run`.
 
-Each size is a home of its own (`benchmarks.library`); the tick meets 50 new files beside the known ones.
-Figures are medians; the last column says how much longer the largest library takes than the smallest.
+Each size has its own home (`benchmarks.library`); the tick finds 50 new files among the known ones.
+Figures are medians; the last column is the ratio of the largest library to the smallest.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
 
 
 def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
-    """Ask a real webserver what its lineage page asks."""
+    """Send a real webserver the queries of its lineage page."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -146,8 +146,8 @@ def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
                 {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=300) as answer:
-                told = json.load(answer)
-            assert "errors" not in told, told["errors"]
+                reply = json.load(answer)
+            assert "errors" not in reply, reply["errors"]
 
         return {FIGURES[2]: _median(ask, 1), FIGURES[3]: _median(ask, runs)}
     finally:

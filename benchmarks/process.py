@@ -1,4 +1,4 @@
-"""Runs a whole program and measures what it took."""
+"""Runs a whole program and measures its time and memory."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SAMPLE_INTERVAL_S = 0.2
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run of a program took; `cpu_s` and `peak_mb` count its child processes too."""
+    """Time and memory of one run of a program; `cpu_s` and `peak_mb` include its child processes."""
 
     wall_s: float
     cpu_s: float
@@ -24,7 +24,7 @@ class Usage:
 
 
 def measure(command: Sequence[str | Path], env: Mapping[str, str], log: Path) -> Usage:
-    """Run a program to its end, its output going to a log file.
+    """Run a program to its end, with its output in a log file.
 
     The peak is the greater of two figures: the largest resident set of one process, as the kernel
     kept it, and the largest sum over the tree of processes, seen at intervals.
@@ -49,7 +49,7 @@ def measure(command: Sequence[str | Path], env: Mapping[str, str], log: Path) ->
 
 
 class TreeWatch(threading.Thread):
-    """Keeps the largest sum of resident memory that a process and its descendants had at one time.
+    """Records the largest sum of resident memory of a process and its descendants at one time.
 
     Args:
         pid: The process.

@@ -1,8 +1,8 @@
-"""Loads a service's model anew again and again under load: does a request fail, does memory come back?
+"""Reloads a service's model repeatedly under load: does a request fail, does memory come back?
 
-Clients have a sample transcribed without a pause, and the model is loaded anew, 20 times by default.
-Memory is what the process holds with the model loaded and nobody asking: after clients have been at work
-for a while and before the first reload, and after the last.
+Clients have a sample transcribed without a pause, and the model is reloaded, 20 times by default.
+Memory is that of the process with the model loaded and no requests: after the clients have worked for a
+while and before the first reload, and after the last one.
 """
 
 import argparse
@@ -33,7 +33,7 @@ WARM_UP = 4
 
 
 def main() -> int:
-    """Run a service, reload it, print the figures; 1 where a request failed or memory stayed away."""
+    """Run a service, reload it, print the figures; returns 1 if a request failed or memory was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reloads", type=int, default=20, metavar="N")
     parser.add_argument("--clients", type=int, default=4, metavar="N")
@@ -44,12 +44,12 @@ def main() -> int:
 
 
 class Trial:
-    """What the clients of a service meet.
+    """The answers to the clients of a service.
 
     Args:
-        url: Where it answers.
+        url: Its address.
         model: Whisper model.
-        clients: How many ask at once.
+        clients: Number of clients at once.
     """
 
     def __init__(self, url: str, model: str, clients: int) -> None:
@@ -59,7 +59,7 @@ class Trial:
         self._answers: Counter[str] = Counter()
 
     def run(self, reloads: int, console: Console) -> int:
-        """Measure, print the figures; returns 1 where a request failed or memory stayed away."""
+        """Measure, print the figures; returns 1 if a request failed or memory was lost."""
         with self._client() as client:
             with self._load():
                 self._wait_for_answers(WARM_UP * self._clients)
@@ -79,7 +79,7 @@ class Trial:
 
     @contextmanager
     def _load(self) -> Generator[None]:
-        """Let the clients ask until the block ends, and wait for their last answers."""
+        """Run the clients until the block ends, and wait for their last answers."""
         over = threading.Event()
         threads = [threading.Thread(target=self._ask, args=(over,)) for _ in range(self._clients)]
         for thread in threads:
@@ -116,7 +116,7 @@ class Trial:
 
 @contextmanager
 def _service(home: str, model: str) -> Generator[str]:
-    """Run a service of its own; yields its address once it answers."""
+    """Run a separate service; yields its address once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Scores `yivideo process` on the speech corpus: word error rates, and how exact the word times are."""
+"""Scores `yivideo process` on the speech corpus: word error rates and the accuracy of word times."""
 
 import argparse
 import json
@@ -23,10 +23,10 @@ NEAR_S = 0.1
 
 @dataclass
 class Tally:
-    """One language's texts, reference beside what was heard, and its word times."""
+    """One language's reference and recognized texts, and its word times."""
 
     references: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
+    recognized: list[str] = field(default_factory=list)
     times: TimeErrors = field(default_factory=TimeErrors)
 
 
@@ -50,18 +50,18 @@ def main() -> None:
 
 
 def transcribe(clips: list[Clip], folder: Path, model: str) -> None:
-    """Run the command over all clips; each must find out its language by itself."""
+    """Run the command on all clips, with the language of each detected."""
     program = Path(sys.executable).with_name("yivideo")
     kind = ["--output-dir", folder, "--format", "json", "--model", model]
     subprocess.run([program, "process", *kind, "--", *(clip.path for clip in clips)], check=True)
 
 
 def add_clip(tally: Tally, clip: Clip, folder: Path) -> None:
-    """Add what was heard in one clip to its language's tally."""
+    """Add the text recognized in one clip to its language's tally."""
     found = next(folder.glob(f"{clip.path.stem}.*json"))
     segments = json.loads(found.read_text(encoding="utf-8"))["segments"]
     tally.references.append(normalize(clip.text, clip.language))
-    tally.heard.append(normalize(" ".join(segment["text"] for segment in segments), clip.language))
+    tally.recognized.append(normalize(" ".join(segment["text"] for segment in segments), clip.language))
     words = [
         TimedWord(word["word"], word["start"], word["end"])
         for segment in segments
@@ -71,7 +71,7 @@ def add_clip(tally: Tally, clip: Clip, folder: Path) -> None:
 
 
 def render(tallies: dict[str, Tally]) -> Table:
-    """Lay out error rates, and shares and medians of the distances from the reference times."""
+    """Return the table of error rates, and shares and medians of the distances from the reference times."""
     table = Table("language", "error rate %", "words matched", f"starts within {NEAR_S} s %", "median s")
     table.add_column(f"ends within {NEAR_S} s %")
     table.add_column("median s")
@@ -84,7 +84,7 @@ def render(tallies: dict[str, Tally]) -> Table:
 
 
 def _exactness(distances_s: tuple[float, ...]) -> list[str]:
-    """Share within reach and median; empty where the corpus has no times for a language."""
+    """Return the share within reach and the median; empty if the corpus has no times for a language."""
     if not distances_s:
         return ["", ""]
     near = sum(distance <= NEAR_S for distance in distances_s) / len(distances_s)

@@ -1,8 +1,8 @@
-"""Makes subtitles for many short clips, each a Dagster run, with the service and without it, and by programs.
+"""Makes subtitles for many short clips: as Dagster runs, with and without the service, and by programs.
 
-`yivideo up` runs, as for a person, and every run is launched over GraphQL, all at once. The wall time is
-from the first launch to the end of the last run. `yivideo process` and whisperx are one program each for
-all clips, from its start to its end; whisperx makes no word times.
+`yivideo up` runs as for a user, and all runs are launched over GraphQL at once. The wall time is from the
+first launch to the end of the last run. `yivideo process` and whisperx are one program each for all
+clips, from start to end; whisperx makes no word times.
 """
 
 import argparse
@@ -41,7 +41,7 @@ RUNS = "{ runsOrError { ... on Runs { results { status startTime endTime } } } }
 
 @dataclass(frozen=True)
 class Figures:
-    """What making all clips took; `loads` is how often a model was loaded."""
+    """Figures of making all clips; `loads` is the number of model loads."""
 
     wall_s: float
     peak_mb: float
@@ -49,7 +49,7 @@ class Figures:
 
 
 def main() -> int:
-    """Make the clips, have each contender make them, print the table."""
+    """Make the clips, run each contender on them, print the table."""
     given = _read_arguments()
     console = Console(highlight=False, soft_wrap=True)
     model_dir = ROOT / "data" / "models"
@@ -80,7 +80,7 @@ def by_runs(task: Task, sounds: list[np.ndarray], home: Path, with_service: bool
     """Launch a run for each clip and wait for all.
 
     Raises:
-        RuntimeError: a run did not end well.
+        RuntimeError: a run failed.
     """
     port, service_port = free_port(), free_port()
     clips = _write(sounds, home / "clips")
@@ -114,7 +114,7 @@ def by_process(task: Task, sounds: list[np.ndarray], home: Path) -> Figures:
     """Run `yivideo process` on all clips.
 
     Raises:
-        RuntimeError: it did not end well.
+        RuntimeError: it failed.
     """
     program = Path(sys.executable).with_name("yivideo")
     command = [program, "process", *_write(sounds, home / "clips")]
@@ -125,7 +125,7 @@ def by_whisperx(task: Task, sounds: list[np.ndarray], folder: Path, program: Pat
     """Run the whisperx program on all clips.
 
     Raises:
-        RuntimeError: it did not end well.
+        RuntimeError: it failed.
     """
     contender = whisperx(task, _write(sounds, folder / "clips"), folder / "out", program)
     return _measured(contender.command, contender.environment, folder / "log")
@@ -144,7 +144,7 @@ def _cut(count: int) -> tuple[str, list[np.ndarray]]:
 
 
 def _write(sounds: list[np.ndarray], folder: Path) -> list[Path]:
-    """Give each contender files of its own: runs put subtitles beside them."""
+    """Write separate files for each contender: runs put subtitles beside them."""
     folder.mkdir(parents=True)
     paths = [folder / f"clip{number:02}.flac" for number in range(len(sounds))]
     for path, sound in zip(paths, sounds, strict=True):
@@ -165,7 +165,7 @@ def _launch(client: httpx.Client, key: str) -> None:
 
 
 def _wait_for_all(client: httpx.Client, count: int) -> Iterable[float]:
-    """Wait until all runs have ended well; returns when each did."""
+    """Wait until all runs have succeeded; returns their end times."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         runs = _ask(client, RUNS)["runsOrError"]["results"]
@@ -192,19 +192,19 @@ def _wait_for_code(client: httpx.Client) -> None:
 
 
 def _ask(client: httpx.Client, query: str, **variables: object) -> dict:
-    told = client.post("/graphql", json={"query": query, "variables": variables}).raise_for_status().json()
-    if "errors" in told:
-        raise RuntimeError(f"Dagster refused a query: {told['errors']}")
-    return told["data"]
+    reply = client.post("/graphql", json={"query": query, "variables": variables}).raise_for_status().json()
+    if "errors" in reply:
+        raise RuntimeError(f"Dagster refused a query: {reply['errors']}")
+    return reply["data"]
 
 
 def _service_of(pid: int) -> int:
-    """The process of `yivideo serve` among the children of `yivideo up`."""
+    """Return the process of `yivideo serve` among the children of `yivideo up`."""
     return next(child.pid for child in psutil.Process(pid).children() if "serve" in child.cmdline())
 
 
 def _made_in_runs(home: Path) -> list[Path]:
-    """The transcripts that were not made at the service."""
+    """Return the transcripts that were not made at the service."""
     made = home.glob("artifacts/videos/*/transcript-*/manifest.json")
     return [file for file in made if " at http" not in json.loads(file.read_text())["made_by"]["backend"]]
 

@@ -1,4 +1,4 @@
-"""Programs of ours that answer over HTTP, run for as long as they are measured."""
+"""Runs our own HTTP programs while they are measured."""
 
 import os
 import signal
@@ -63,14 +63,14 @@ def run_service(model: str, home: Path) -> Generator[tuple[str, int]]:
 
 
 def free_port() -> int:
-    """Return a port that no program has."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def load_line() -> str:
-    """Say what else keeps the machine busy: figures of a loaded one are not those of an idle one."""
+    """Return a line on the machine's other load, which makes figures worse."""
     return f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
 
 

@@ -1,7 +1,7 @@
-"""Asks the service for ten short sounds at once, one after the other, and for one sound as long as all.
+"""Sends the service ten short sounds at once, one after the other, and one sound as long as all.
 
-Each is a request of its own, as runs send them; the model is loaded before. Chunks of requests that come
-at the same time share batches, so that ten short videos should take about as long as one long one.
+Each is its own request, as runs send them; the model is already loaded. Chunks of concurrent requests
+share batches, so that ten short videos should take about as long as one long one.
 """
 
 import argparse
@@ -28,7 +28,7 @@ COUNT, LENGTH_S = 10, 10.0
 
 
 def main() -> int:
-    """Run a service, ask it in each way, print what the best of the rounds took."""
+    """Run a service, send it the sounds in each way, print the best time of the rounds."""
     given = _read_arguments()
     console = Console(highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:

@@ -1,4 +1,4 @@
-"""faster-whisper as its README shows it, as a program of its own: what `make bench` compares with."""
+"""faster-whisper as its README shows it, as a separate program for the comparison of `make bench`."""
 
 import argparse
 import json

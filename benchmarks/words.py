@@ -1,4 +1,4 @@
-"""What a transcript got right: words, and the times of words."""
+"""Compares a transcript with its reference: words, and the times of words."""
 
 import difflib
 import re
@@ -22,7 +22,7 @@ def _simplifier():
 
 
 def normalize(text: str, language: str = "en") -> str:
-    """Reduce a text to what counts: words by spaces, or simplified characters by spaces in Chinese."""
+    """Normalize a text: words separated by spaces, in Chinese simplified characters separated by spaces."""
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
     if language in CJK:
         return " ".join(char for char in _simplifier().convert(text) if char.isalnum())
@@ -30,7 +30,7 @@ def normalize(text: str, language: str = "en") -> str:
 
 
 def error_rate(reference: str, hypothesis: str, language: str = "en") -> float:
-    """Word error rate, 0 to 1 and over; of characters in Chinese and Japanese."""
+    """Return the word error rate, 0 to 1 and over; of characters in Chinese and Japanese."""
     return jiwer.wer(normalize(reference, language), normalize(hypothesis, language))
 
 
