@@ -63,13 +63,13 @@ def test_a_dry_run_prints_what_would_be_done_and_launches_nothing(environment, f
 
 def test_json_has_the_same_as_one_object(environment, filled):
     ended = call(environment, "backfill", "--match", "* good.mp4", "--dry-run", "--json")
-    told = json.loads(ended.stdout)
-    assert told["videos"] == [
+    plan = json.loads(ended.stdout)
+    assert plan["videos"] == [
         {"key": GOOD, "reason": "missing", "start": "video"},
         {"key": OTHER, "reason": "missing", "start": "video"},
     ]
-    assert told["estimate"] == {"work_s": None, "audio_s": None, "guessed": 2}
-    assert (told["registered"], told["launched"], told["left_out"]) == (3, [], [])
+    assert plan["estimate"] == {"work_s": None, "audio_s": None, "guessed": 2}
+    assert (plan["registered"], plan["launched"], plan["left_out"]) == (3, [], [])
 
 
 def test_without_a_terminal_nothing_is_launched_without_a_yes(environment, filled):

@@ -70,8 +70,8 @@ def test_two_files_are_compared_without_the_environment(environment, file):
         {"field": "speech.model_name", "old": "base", "new": "small", "needs_reload": True},
         {"field": "speech.beam_size", "old": "5", "new": "2", "needs_reload": False},
     ]
-    told = run(environment, "config", "diff", old, new).stdout
-    assert "reloads the model" in told
+    table = run(environment, "config", "diff", old, new).stdout
+    assert "reloads the model" in table
     assert run(environment, "config", "diff", old, old).stdout == "They mean the same.\n"
 
 

@@ -27,7 +27,7 @@ def received():
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing on stderr."""
+            """Print nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

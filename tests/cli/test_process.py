@@ -41,14 +41,14 @@ def made(video, ending):
 
 def test_bad_videos_fail_alone(first):
     assert first.returncode == 1
-    told = summary(first)
+    report = summary(first)
     assert {
-        name: video["error"]["kind"] for name, video in told["by_name"].items() if video["error"]
+        name: video["error"]["kind"] for name, video in report["by_name"].items() if video["error"]
     } == BROKEN
-    assert (told["failed"], told["done"]) == (len(BROKEN), len(told["videos"]) - len(BROKEN))
+    assert (report["failed"], report["done"]) == (len(BROKEN), len(report["videos"]) - len(BROKEN))
     for name in BROKEN:
-        assert told["by_name"][name]["files"] == []
-        assert told["by_name"][name]["error"]["hint"], f"{name}: what to do about it"
+        assert report["by_name"][name]["files"] == []
+        assert report["by_name"][name]["error"]["hint"], f"{name}: what to do about it"
 
 
 def test_every_failure_is_one_line_for_the_user(first):

@@ -5,13 +5,13 @@ import os
 import pty
 import signal
 import subprocess
-import time
 from pathlib import Path
 from shutil import copyfile
 
 import pytest
 
 from tests.cli.command import PROGRAM, SAMPLES, run, settings, start, summary
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.model
 
@@ -42,9 +42,12 @@ def stopped(environment, videos, place):
     """Ctrl-C while the long one is recognized: its sound is decoded, its transcript is not there."""
     program = start(environment, "process", videos, "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     sounds = place / "home" / "artifacts" / "videos"
-    while len(list(sounds.glob("*/audio-*/manifest.json"))) < 2:
+
+    def is_at_the_second_video() -> bool:
         assert program.poll() is None, program.communicate()
-        time.sleep(0.02)
+        return len(list(sounds.glob("*/audio-*/manifest.json"))) == 2
+
+    wait_for(is_at_the_second_video, poll_s=0.02)
     program.send_signal(signal.SIGINT)
     out, err = program.communicate(timeout=60)
     return subprocess.CompletedProcess(program.args, program.returncode, out, err)
@@ -52,8 +55,8 @@ def stopped(environment, videos, place):
 
 def test_ctrl_c_ends_with_what_was_kept(stopped, videos):
     assert stopped.returncode == 130
-    told = summary(stopped)
-    assert [video["status"] for video in told["videos"]] == ["done", "interrupted", "not_started"]
+    report = summary(stopped)
+    assert [video["status"] for video in report["videos"]] == ["done", "interrupted", "not_started"]
     assert (videos / "1 short.en.srt").exists()
     assert not (videos / "2 long.en.srt").exists()
     assert "1 of 3 videos are done" in stopped.stderr
@@ -75,9 +78,9 @@ def test_the_interrupted_run_is_closed_in_dagster(stopped, place):
 def test_the_same_command_goes_on_from_there(stopped, environment, videos):
     ended = run(environment, "process", videos, "--json")
     assert ended.returncode == 0, ended.stderr
-    told = summary(ended)["by_name"]
-    assert told["1 short.mp4"]["already_processed"]
-    assert told["2 long.mkv"]["reused"] == ["video", "audio"]
+    report = summary(ended)["by_name"]
+    assert report["1 short.mp4"]["already_processed"]
+    assert report["2 long.mkv"]["reused"] == ["video", "audio"]
     assert (videos / "2 long.en.srt").exists()
 
 
@@ -127,12 +130,12 @@ def test_a_folder_that_cannot_be_written_is_reported_and_harms_no_other(environm
     copyfile(SAMPLES / "harbour-15s.mp4", tmp_path / "b.mp4")
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     ended = run(environment, "process", small_disk, tmp_path / "b.mp4", "--json")
-    told = summary(ended)["by_name"]
+    report = summary(ended)["by_name"]
     assert ended.returncode == 1
-    assert told["a.mp4"]["error"]["kind"] == "disk"
-    assert "--output-dir" in told["a.mp4"]["error"]["hint"]
-    assert told["a.mp4"]["run_id"] is None, "nothing was computed for it"
-    assert told["b.mp4"]["status"] == "done"
+    assert report["a.mp4"]["error"]["kind"] == "disk"
+    assert "--output-dir" in report["a.mp4"]["error"]["hint"]
+    assert report["a.mp4"]["run_id"] is None, "nothing was computed for it"
+    assert report["b.mp4"]["status"] == "done"
 
 
 def test_a_disk_too_small_for_the_audio_is_reported_before_anything_begins(environment, videos, small_disk):
@@ -153,10 +156,10 @@ def test_a_disk_that_fills_up_in_the_middle_harms_no_other_video(environment, sm
     cramped = {**environment, "YIVIDEO_STORAGE__ROOT": str(small_disk)}
     ended = run(cramped, "process", folder, "--json")
     assert ended.returncode == 1, ended.stderr
-    told = summary(ended)["by_name"]
-    assert told, ended.stderr
-    assert [told[name]["status"] for name in ("1.mp4", "2.mkv", "3.mp4")] == ["done", "failed", "done"]
-    assert "full" in told["2.mkv"]["error"]["message"]
+    report = summary(ended)["by_name"]
+    assert report, ended.stderr
+    assert [report[name]["status"] for name in ("1.mp4", "2.mkv", "3.mp4")] == ["done", "failed", "done"]
+    assert "full" in report["2.mkv"]["error"]["message"]
     assert list(small_disk.glob("tmp/*")) == [], "nothing half-written is left"
 
 

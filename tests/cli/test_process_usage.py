@@ -75,9 +75,9 @@ def test_an_output_folder_that_is_a_file_stops_the_work(environment, tmp_path):
     ended = run(environment, "process", SAMPLES, "--output-dir", tmp_path / "file", "--json")
     assert ended.returncode == 1
     assert "it is a file" in ended.stderr
-    told = json.loads(ended.stdout)
-    assert told["error"]["kind"] == "disk"
-    assert (told["done"], told["videos"]) == (0, [])
+    report = json.loads(ended.stdout)
+    assert report["error"]["kind"] == "disk"
+    assert (report["done"], report["videos"]) == (0, [])
 
 
 def test_a_home_that_cannot_be_used_is_reported(environment, tmp_path):

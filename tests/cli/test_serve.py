@@ -20,6 +20,7 @@ from tests.service.server import (
     run_server,
     wait_until_it_answers,
 )
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.model
 
@@ -30,12 +31,12 @@ def home(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_well_and_it_says_so(home, model_dir, number):
+def test_a_signal_ends_it_well_and_it_prints_so(home, model_dir, number):
     with run_server(home, model_dir) as server:
         server.process.send_signal(number)
-        said, _ = server.process.communicate(timeout=PATIENCE_S)
+        printed, _ = server.process.communicate(timeout=PATIENCE_S)
     assert server.process.returncode == 0
-    assert said == f"yivideo serves {server.url} (Ctrl-C stops it)\nStopped.\n"
+    assert printed == f"yivideo serves {server.url} (Ctrl-C stops it)\nStopped.\n"
 
 
 def test_a_signal_while_it_starts_ends_it_well_too(home, model_dir):
@@ -48,15 +49,14 @@ def test_a_signal_while_it_starts_ends_it_well_too(home, model_dir):
         stderr=subprocess.STDOUT,
     )
     with process:
-        while not (home / "logs" / "yivideo.log").exists():
-            assert process.poll() is None
+        wait_for((home / "logs" / "yivideo.log").exists, poll_s=0.02)
         process.send_signal(signal.SIGTERM)
-        said = process.stdout.read()
-    assert process.returncode == 0, said
-    assert said.endswith("Stopped.\n")
+        printed = process.stdout.read()
+    assert process.returncode == 0, printed
+    assert printed.endswith("Stopped.\n")
 
 
-def test_in_the_background_of_a_shell_it_hears_ctrl_c(home, model_dir):
+def test_in_the_background_of_a_shell_ctrl_c_reaches_it(home, model_dir):
     port = free_port()
     environment = {**os.environ, "YIVIDEO_HOME": str(home), "YIVIDEO_CACHE__MODEL_DIR": str(model_dir)}
     script = f'"{PROGRAM}" serve --port {port} & echo $!; wait $!; echo "ended with $?"'
@@ -83,10 +83,10 @@ def test_a_request_in_work_is_finished_first(home, model_dir, tiny_weights):
         with transcription(server) as answer:
             server.process.send_signal(signal.SIGINT)
             *_, last = answer.iter_lines()
-        said, _ = server.process.communicate(timeout=PATIENCE_S)
+        printed, _ = server.process.communicate(timeout=PATIENCE_S)
     assert '"event":"result"' in last
     assert server.process.returncode == 0
-    assert "requests in work have 30 s" in said
+    assert "running requests have 30 s" in printed
 
 
 def test_a_second_signal_ends_it_at_once(home, model_dir, tiny_weights, tmp_path):
@@ -139,7 +139,7 @@ def test_nothing_of_it_is_left_running(home, model_dir):
 
 
 def process(home, model_dir, folder, url):
-    """Make subtitles by the command, told of a service."""
+    """Make subtitles by the command, which uses a service."""
     environment = {
         **os.environ,
         "YIVIDEO_HOME": str(home),

@@ -70,8 +70,8 @@ def lines(environment, file):
 
 
 def test_a_file_that_may_still_be_written_waits(environment, video):
-    told = answer(environment, video)
-    assert (told["action"], told["why"], told["key"]) == ("wait", "SETTLING", KEY)
+    explanation = answer(environment, video)
+    assert (explanation["action"], explanation["why"], explanation["key"]) == ("wait", "SETTLING", KEY)
     assert lines(environment, video)[0].startswith("watch      waiting. It may still be written:")
 
 
@@ -100,10 +100,10 @@ def test_each_stage_shows_when_and_by_what_it_was_made_and_whether_it_is_stale(e
     ledger.materializations.note(
         made("transcript", model="base", compute_type="int8", device="cpu", rtfx=8.25)
     )
-    told = {stage["made"]["stage"]: stage["stale"] for stage in answer(environment, taken)["stages"]}
-    assert list(told) == ["video", "audio", "transcript"]
-    assert told["transcript"] == "the video was changed since"
-    assert told["audio"] == "the settings have changed since"
+    explanation = {stage["made"]["stage"]: stage["stale"] for stage in answer(environment, taken)["stages"]}
+    assert list(explanation) == ["video", "audio", "transcript"]
+    assert explanation["transcript"] == "the video was changed since"
+    assert explanation["audio"] == "the settings have changed since"
     (line,) = [line for line in lines(environment, taken) if line.startswith("transcript")]
     assert "base in int8 on cpu, 8.2 × real time, stale: the video was changed since" in line
 
@@ -130,8 +130,8 @@ def test_a_quarantined_video_has_its_reason_and_how_it_is_released(environment, 
 def test_a_released_video_is_taken_as_new(environment, taken, ledger):
     fail(ledger, taken)
     assert run(environment, "quarantine", "release", taken).returncode == 0
-    told = answer({**environment, "YIVIDEO_LIBRARY__SETTLE_S": "0"}, taken)
-    assert (told["action"], told["why"]) == ("take", "NEW")
+    explanation = answer({**environment, "YIVIDEO_LIBRARY__SETTLE_S": "0"}, taken)
+    assert (explanation["action"], explanation["why"]) == ("take", "NEW")
 
 
 def test_a_deleted_video_is_explained_too(environment, taken):

@@ -3,22 +3,19 @@
 import json
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import av
 import numpy as np
 import psutil
 
 from tests.cli.command import SAMPLES, free_port, start
+from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import JOB, LOCATION, VIDEOS
 
-T = TypeVar("T")
-TIMEOUT_S = 120
 ENDED = ("SUCCESS", "FAILURE", "CANCELED")
 REPOSITORY = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
 LAUNCH = """mutation ($parameters: ExecutionParams!) {
@@ -120,15 +117,6 @@ class RunningServices:
             return status if status in ENDED else None
 
         return wait_for(ended)
-
-
-def wait_for(condition: Callable[[], T | None], poll_s: float = 0.3) -> T:
-    """Return what the condition returns, as soon as that is true."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(poll_s)
-    return value
 
 
 def speech(start_s: float = 0.0, length_s: float | None = None) -> np.ndarray:

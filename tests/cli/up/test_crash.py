@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from tests.cli.command import settings
-from tests.cli.up.running_services import ENDED, RunningServices, speech, wait_for
+from tests.cli.up.running_services import ENDED, RunningServices, speech
 from tests.media.media_files import Sound, write_media
+from tests.waiting import wait_for
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import STAGES
 

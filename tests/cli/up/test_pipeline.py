@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from tests.cli.command import SAMPLES, run, settings
-from tests.cli.up.running_services import REPOSITORY, RunningServices, speech, wait_for
+from tests.cli.up.running_services import REPOSITORY, RunningServices, speech
 from tests.media.media_files import Sound, write_media
+from tests.waiting import wait_for
 from yivideo_pipeline.defs.automation import SENSOR
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import STAGES, VIDEOS

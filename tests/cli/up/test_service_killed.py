@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from tests.cli.command import free_port, settings
-from tests.cli.up.running_services import TIMEOUT_S, RunningServices, speech, wait_for
+from tests.cli.up.running_services import RunningServices, speech
 from tests.media.media_files import Sound, write_media
 from tests.service.server import run_server
+from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.defs.instance import open_instance
 
 pytestmark = pytest.mark.model

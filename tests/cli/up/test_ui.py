@@ -7,12 +7,12 @@ import pytest
 
 from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
 from tests.cli.command import SAMPLES, run, settings
-from tests.cli.up.running_services import TIMEOUT_S, RunningServices, wait_for
+from tests.cli.up.running_services import RunningServices
+from tests.waiting import TIMEOUT_S, wait_for
 
 pytestmark = NEEDS_CHROMIUM
 
 VIDEO = "harbour-15s.mp4"
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 PICTURES = {"video": "Poster", "audio": "Sound, with speech in green", "alignment": "Words in time"}
 LINEAGE = "/locations/yivideo_pipeline/asset-groups/subtitles/lineage"
 

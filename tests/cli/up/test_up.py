@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from tests.cli.command import SAMPLES, free_port, run, settings
-from tests.cli.up.running_services import RunningServices, speech, wait_for
+from tests.cli.up.running_services import RunningServices, speech
 from tests.media.media_files import Sound, write_media
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.model
 
