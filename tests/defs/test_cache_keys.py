@@ -5,8 +5,7 @@ import pytest
 from tests.defs.multi_runs import add_videos, run_range
 from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.settings.options import Device, SubtitleOptions, override
-
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
+from yivideo_pipeline.stages import STAGES
 
 
 def with_speech(settings, **changes):

@@ -6,8 +6,8 @@ import dagster as dg
 import pytest
 
 from yivideo_pipeline.machine.gpu import open_nvml
+from yivideo_pipeline.stages import STAGES
 
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 EVERYWHERE = {
     "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct",
     "model", "compute_type", "device", "batch_size", "attempts", "reused", "warnings",

@@ -11,8 +11,8 @@ from tests.defs.multi_runs import add_videos, failed_rows, failure_of, made, obs
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.errors.tree import DeviceLost, MemoryExhausted, ModelLoadError
+from yivideo_pipeline.stages import STAGES
 
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 GOOD = ["a.mp4", "b.mp4", "d.mp4", "e.mp4"]
 ALL = ["a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]
 

@@ -11,9 +11,8 @@ from tests.fake_speech import FakeEngine
 from yivideo_pipeline.defs import stage as work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.partition_keys import encode_key
-
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
 
 
 def test_a_video_becomes_subtitles_beside_it(pipeline):
@@ -62,7 +61,7 @@ def test_the_second_run_makes_nothing_and_loads_no_model(pipeline):
     pipeline.run()
     again = pipeline.run()
     assert again.success
-    assert again.reused == STAGES
+    assert again.reused == tuple(STAGES)
     assert pipeline.speech.loads == 2
     assert pipeline.metadata("transcript")["reused"].value is True
     assert pipeline.metadata("transcript")["rtfx"].value is None, "the speed of finding says nothing"
@@ -90,7 +89,7 @@ def test_what_changes_the_price_alone_repeats_nothing(pipeline):
     pipeline.add("talk.mp4")
     pipeline.run()
     cheaper = {"batch_size": 2, "device": Device.CPU, "faster_whisper_threads": 1}
-    assert pipeline.run(speech=cheaper).reused == STAGES
+    assert pipeline.run(speech=cheaper).reused == tuple(STAGES)
 
 
 def test_other_weights_repeat_the_speech_stages(pipeline):
@@ -186,7 +185,7 @@ def test_what_cannot_pass_is_not_tried_again(pipeline):
     assert done.failure.kind == "model_load"
     assert pipeline.speech.loads == 1
     pipeline.run()
-    assert pipeline.run().reused == STAGES, "the next run picks up where it broke off"
+    assert pipeline.run().reused == tuple(STAGES), "the next run picks up where it broke off"
 
 
 def test_an_unforeseen_error_is_reported_with_its_message(pipeline):

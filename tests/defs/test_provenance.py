@@ -8,8 +8,7 @@ from dagster._core.loader import LoadingContextForTest
 from tests.defs.pipeline import SAMPLE
 from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
-
-STAGES = ("video", "audio", "transcript", "alignment", "subtitles")
+from yivideo_pipeline.stages import STAGES
 
 
 def stale(pipeline) -> dict[str, StaleStatus]:
@@ -53,7 +52,7 @@ def test_the_same_content_again_leaves_all_fresh(done):
 
 def test_a_replaced_video_makes_one_stage_after_the_other_stale(done):
     done.add("talk.mp4", SAMPLE.with_name("lighthouse-60s.mkv"))
-    for stage, following in zip(STAGES, [*STAGES[1:], None], strict=True):
+    for stage, following in zip(STAGES, [*list(STAGES)[1:], None], strict=True):
         assert rerun(done, stage)
         assert following is None or stale(done)[following] == StaleStatus.STALE
     assert set(stale(done).values()) == {StaleStatus.FRESH}

@@ -9,6 +9,7 @@ from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
 from tests.cli.command import SAMPLES, run, settings
 from tests.cli.up.running_services import RunningServices
 from tests.waiting import TIMEOUT_S, wait_for
+from yivideo_pipeline.stages import STAGES
 
 pytestmark = NEEDS_CHROMIUM
 
