@@ -77,7 +77,7 @@ def render(tallies: dict[str, Tally]) -> Table:
     table.add_column("median s")
     for language, tally in tallies.items():
         unit = "CER" if language in CJK else "WER"
-        rate = f"{unit} {100 * jiwer.wer(tally.references, tally.heard):.1f}"
+        rate = f"{unit} {100 * jiwer.wer(tally.references, tally.recognized):.1f}"
         starts, ends = tally.times.starts_s, tally.times.ends_s
         table.add_row(language, rate, str(len(starts)), *_exactness(starts), *_exactness(ends))
     return table
