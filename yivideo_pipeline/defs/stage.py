@@ -6,7 +6,7 @@ none: `Stage.work` is the place for that. What the stage has in the end is a `St
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -92,16 +92,21 @@ class StageWork:
     Args:
         storage: Keeps the result.
         place: The content hash of the video, the stage's name and its key.
-        folder: An empty local folder for the result's files.
+        stack: Ends with the work.
     """
 
-    def __init__(self, storage: Storage, place: tuple[str, str, str], folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, storage: Storage, place: tuple[str, str, str], stack: ExitStack) -> None:
         self._storage = storage
         self._place = place
+        self._stack = stack
         self._artifact = storage.find(*place)
         self.reused = self._artifact is not None
         self._metrics: StageMetrics | None = None
+
+    @cached_property
+    def folder(self) -> Path:
+        """An empty local folder for the result's files."""
+        return self._stack.enter_context(self._storage.scratch())
 
     @property
     def is_due(self) -> bool:
@@ -279,8 +284,8 @@ class Stage:
         storage, interval_s = self.resources.storage, self.resources.launch.settings.telemetry.interval_s
         decides = self.deciding_options if options is None else options
         key = stage_key(self.name, STAGES[self.name].code_version, inputs, decides)
-        with measure(open_first_gpu(), interval_s) as measurement, storage.scratch() as folder:
-            work = StageWork(storage, (video_hash, self.name, key), folder)
+        with measure(open_first_gpu(), interval_s) as measurement, ExitStack() as stack:
+            work = StageWork(storage, (video_hash, self.name, key), stack)
             yield work
         work.end(measurement.summary())
         storage.record_latest(self.partition_key, work.artifact)
