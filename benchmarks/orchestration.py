@@ -103,7 +103,8 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
     with open_instance(settings.home) as instance:
 
         def tick() -> dg.SensorResult:
-            result = sensor(dg.build_sensor_context(instance=instance, resources=needed))
+            with dg.build_sensor_context(instance=instance, resources=needed) as context:
+                result = sensor(context)
             assert isinstance(result, dg.SensorResult)
             return result
 
