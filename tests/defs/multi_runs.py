@@ -10,8 +10,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.execution.plan.objects import UserFailureData
 
 from tests.defs.pipeline import SAMPLE, Pipeline
-from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.stages import JOB, VIDEOS
+from yivideo_pipeline.stages import VIDEOS
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -41,7 +40,7 @@ def run_range(
     tags: dict[str, str] | None = None,
 ) -> dg.DagsterRun:
     """Run stages (all by default) of the videos from the first to the last; return the run as it ended."""
-    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
+    job = pipeline.job
     if stages:
         job = job.get_subset(asset_selection={dg.AssetKey(stage) for stage in stages})
     span = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
@@ -56,7 +55,7 @@ def run_range(
 
 def run_again(pipeline: Pipeline, parent: dg.DagsterRun, steps: Sequence[str] = ()) -> dg.DagsterRun:
     """Run it again as the daemon does after a worker's death, or the UI: these steps alone, or all."""
-    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
+    job = pipeline.job
     root = parent.root_run_id or parent.run_id
     ids = {"dagster/parent_run_id": parent.run_id, "dagster/root_run_id": root}
     plan = create_execution_plan(job, QUIET, step_keys_to_execute=list(steps)) if steps else None

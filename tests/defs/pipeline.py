@@ -1,14 +1,17 @@
 """A pipeline on a fake engine, for the tests of everything that Dagster runs."""
 
+from functools import cached_property
 from pathlib import Path
 from shutil import copyfile
 
 import dagster as dg
 
 from tests.fake_speech import FakeSpeech
+from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processed, Processor
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.stages import JOB
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "harbour-15s.mp4"
 
@@ -27,6 +30,11 @@ class Pipeline:
         listener = Listener(lambda stage, fraction: self.progress.append((stage, fraction)))
         self.resources = build_resources(settings, self.speech, listener)
         self.processor = Processor(self.instance, self.resources)
+
+    @cached_property
+    def job(self) -> dg.JobDefinition:
+        """The job of one video, or of a range of them."""
+        return build_definitions(self.resources).resolve_job_def(JOB)
 
     def add(self, name: str, source: Path = SAMPLE) -> str:
         target = self.inbox / name

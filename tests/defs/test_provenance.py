@@ -6,7 +6,6 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from tests.defs.pipeline import SAMPLE
-from yivideo_pipeline import stages
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.stages import STAGES
 
@@ -21,7 +20,7 @@ def stale(pipeline) -> dict[str, StaleStatus]:
 
 
 def rerun(pipeline, *assets: str, **config) -> bool:
-    job = build_definitions(pipeline.resources).resolve_job_def(stages.JOB)
+    job = pipeline.job
     return job.execute_in_process(
         instance=pipeline.instance,
         partition_key="talk.mp4",

@@ -4,7 +4,6 @@ import dagster as dg
 import pytest
 
 from yivideo_pipeline.defs.backfills.selection import read_state
-from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import job_origin, open_attempts
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.stages import JOB, STAGES, VIDEOS
@@ -12,7 +11,7 @@ from yivideo_pipeline.stages import JOB, STAGES, VIDEOS
 
 @pytest.fixture
 def job(pipeline):
-    return build_definitions(pipeline.resources).resolve_job_def(JOB)
+    return pipeline.job
 
 
 def queue(pipeline, job, key):

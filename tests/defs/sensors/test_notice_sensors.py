@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dagster as dg
 import pytest
 
-from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import REPOSITORY, job_origin
 from yivideo_pipeline.defs.sensors.notices import WILL_RETRY_TAG, build_notice_sensors
 from yivideo_pipeline.errors.tree import DiskFull
@@ -170,7 +169,7 @@ def test_with_a_channel_the_sensors_run_by_themselves(watch):
 
 
 def start_run(pipeline, **tags) -> dg.DagsterRun:
-    job = build_definitions(pipeline.resources).resolve_job_def(JOB)
+    job = pipeline.job
     return pipeline.instance.create_run_for_job(
         job,
         tags={"dagster/partition": "talk.mp4", **tags},
