@@ -4,7 +4,7 @@ import re
 import socket
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.model
 
 KEY = "a long enough key"
 HTML = {"Accept": "text/html"}
-PAGES = ("/", "/library")
+PAGES = ("/", "/library", f"/review/{quote(TALK)}")
 VIDEO = (SAMPLES / "harbour-15s.mp4").read_bytes()
 
 

@@ -78,7 +78,7 @@ function makeAttention({ insights, system }) {
   const figures = ({ value, threshold }) => ({ value: formatNumber(value), threshold: formatNumber(threshold) });
   const alerts = insights.alerts.map((alert) =>
     makeItem("alert", "bad", messageOf(`alert.${alert.name}`, alert.message, figures(alert)),
-      `${t("since", { time: formatTime(alert.since) })} · ${alert.advice}`));
+      `${t("since", { time: formatTime(alert.since) })} · ${messageOf(`alert_advice.${alert.name}`, alert.advice)}`));
   const problems = system.problems.map((problem) => makeItem("problem", "warn", problem));
   const advice = insights.recommendations.map((one) =>
     makeItem("advice", "busy", messageOf(`advice.${one.name}`, one.advice),
