@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.logged_work import log_failures, log_videos
+from tests.service.recorded_work import record_failures, record_videos
 from tests.service.server import SAMPLES, run_server, wait_until
 from yivideo_pipeline.service.performance.alerts import ALERTS
 from yivideo_pipeline.stages import STAGES
@@ -16,8 +16,8 @@ def worked_home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(worked_home, model_dir):
-    log_videos(worked_home, ["a.mp4", "b.mp4", "c.mp4"], 3600, [10.0, 20.0, 30.0])
-    log_failures(worked_home, ["d.mp4"])
+    record_videos(worked_home, ["a.mp4", "b.mp4", "c.mp4"], 3600, [10.0, 20.0, 30.0])
+    record_failures(worked_home, ["d.mp4"])
     with run_server(worked_home, model_dir) as server, server.client() as client:
         yield client
 
@@ -52,7 +52,7 @@ def test_stages_are_counted_from_the_history(client):
 
 def test_each_stage_is_counted_once_however_often_it_is_asked_for(client, worked_home):
     before = read(client)
-    log_videos(worked_home, ["e.mp4"], 0, [10.0])
+    record_videos(worked_home, ["e.mp4"], 0, [10.0])
     after = read(client)
     for stage in STAGES:
         counts = [value(one, "yivideo_stage_duration_seconds_count", stage=stage) for one in (before, after)]

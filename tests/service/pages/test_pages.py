@@ -2,7 +2,6 @@
 
 import re
 import socket
-import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +10,7 @@ import pytest
 from tests.service.pages.filled_library import BROKEN, CHINESE, GOOD, NO_DAGSTER, ODD, TALK
 from tests.service.pages.html_page import HtmlPage
 from tests.service.server import SAMPLES, run_server
+from tests.waiting import wait_for
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.service.pages.uploads import clean_name
 
@@ -248,10 +248,7 @@ def test_wrong_keys_are_refused_and_guessing_becomes_slow(tmp_path, model_dir):
         assert "set-cookie" not in answers[-1].headers
         assert client.post("/login", data={"key": KEY}).status_code == 429, "nor is the right one looked at"
         assert client.get("/library", headers={"X-API-Key": KEY}).status_code == 200
-        deadline = time.monotonic() + 60
-        while client.post("/login", data={"key": KEY}).status_code != 303:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_for(lambda: client.post("/login", data={"key": KEY}).status_code == 303)
 
 
 def test_without_a_key_there_is_no_login(client):
@@ -325,15 +322,9 @@ def test_a_client_that_goes_away_leaves_nothing(locked):
     head = f"PUT /library/upload?name=half.mp4 HTTP/1.1\r\nHost: {url.netloc}\r\nX-API-Key: {KEY}\r\n"
     with socket.create_connection((url.hostname, url.port)) as line:
         line.sendall(head.encode() + b"Content-Length: 500000\r\n\r\n" + b"\0" * 100_000)
-        deadline = time.monotonic() + 30
-        while names(locked) == before:
-            assert time.monotonic() < deadline, "the upload did not begin"
-            time.sleep(0.02)
-        (part,) = names(locked) - before
+        (part,) = wait_for(lambda: names(locked) - before, poll_s=0.02)
         assert part.startswith("."), "the watch skips it"
-    while names(locked) != before:
-        assert time.monotonic() < deadline, names(locked)
-        time.sleep(0.02)
+    wait_for(lambda: names(locked) == before, poll_s=0.02)
 
 
 def test_what_a_killed_service_left_is_removed_and_nothing_else(locked):

@@ -70,10 +70,9 @@ def test_a_page_has_every_text_that_it_asks_for_and_no_other(page):
 def test_every_state_order_reason_and_alert_has_its_text():
     names = {f"state.{state}" for state in STATES} | {f"sort.{order}" for order in SORT_ORDERS}
     assert names <= ENGLISH["library"].keys()
-    messages = {f"reason.{reason.name}" for reason in Reason} | {
-        f"alert.{one}" for one in get_args(AlertName)
-    }
-    assert messages <= CHINESE[MESSAGES].keys()
+    assert {f"reason.{reason.name}" for reason in Reason} <= CHINESE[MESSAGES].keys()
+    alerts = {f"{prefix}.{name}" for name in get_args(AlertName) for prefix in ("alert", "alert_advice")}
+    assert alerts <= CHINESE[MESSAGES].keys()
 
 
 def test_every_kind_of_error_has_a_name_in_chinese():

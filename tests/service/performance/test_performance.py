@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from pyarrow import parquet
 
-from tests.service.logged_work import HINT, log_failures, log_videos, wait_for
+from tests.service.recorded_work import HINT, record_failures, record_videos
 from tests.service.server import SAMPLES, run_server
+from tests.waiting import wait_for
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.service.performance import operations
@@ -25,9 +26,9 @@ API = "/api/v1/performance"
 def client(tmp_path_factory, model_dir):
     """Ten videos in the last hours, slower than the ten of the day before; then two that failed."""
     home = tmp_path_factory.mktemp("performance")
-    log_videos(home, [f"old-{n}.mp4" for n in range(10)], 36 * HOUR_S, [6.0 + n / 10 for n in range(10)])
-    log_videos(home, [f"new-{n}.mp4" for n in range(10)], 2 * HOUR_S, [10.0 + n for n in range(10)])
-    log_failures(home, ["a.mp4", "b.mp4"])
+    record_videos(home, [f"old-{n}.mp4" for n in range(10)], 36 * HOUR_S, [6.0 + n / 10 for n in range(10)])
+    record_videos(home, [f"new-{n}.mp4" for n in range(10)], 2 * HOUR_S, [10.0 + n for n in range(10)])
+    record_failures(home, ["a.mp4", "b.mp4"])
     with run_server(home, model_dir) as server, server.client() as client:
         yield client
 
@@ -209,12 +210,12 @@ def test_nothing_is_cleared_without_the_word(client, body):
 
 def test_what_was_cleared_never_comes_back_and_dagsters_history_stays(tmp_path, model_dir):
     home = tmp_path / "home"
-    log_videos(home, ["a.mp4", "b.mp4"], HOUR_S, [10.0, 10.0])
+    record_videos(home, ["a.mp4", "b.mp4"], HOUR_S, [10.0, 10.0])
     with run_server(home, model_dir) as server, server.client() as client:
         assert summary(client)["count"] == 2
         assert client.post(f"{API}/clear", json={"confirm": "clear"}).json()["samples"] == 2 * len(STAGES)
         assert summary(client)["count"] == 0
-        log_videos(home, ["c.mp4"], -10.0, [10.0])
+        record_videos(home, ["c.mp4"], -10.0, [10.0])
         wait_for(lambda: summary(client, since="1h")["count"] == 1 or None)
     with run_server(home, model_dir) as server, server.client() as client:
         rows = client.post(f"{API}/export", json={"format": "json"}).json()

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from tests.service.logged_work import wait_for
 from tests.service.server import run_server
+from tests.waiting import wait_for
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.service_samples import MachineSample
 from yivideo_pipeline.service.performance.alerts import AlertBook, check_thresholds

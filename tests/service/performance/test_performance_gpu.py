@@ -3,8 +3,8 @@
 import pytest
 
 from tests.machine.stand_in_driver import build_driver
-from tests.service.logged_work import wait_for
 from tests.service.server import run_server
+from tests.waiting import wait_for
 
 MB = 2**20
 

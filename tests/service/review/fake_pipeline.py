@@ -5,7 +5,7 @@ from shutil import copyfile
 
 import dagster as dg
 
-from tests.fakes import FakeSpeech
+from tests.fake_speech import FakeSpeech
 from tests.service.server import SAMPLES
 from yivideo_pipeline.defs.resources import Listener, build_resources
 from yivideo_pipeline.defs.runner import Processor

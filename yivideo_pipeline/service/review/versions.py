@@ -22,7 +22,7 @@ from yivideo_pipeline.speech.types import WordSource
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.edits import Edit, EditConflict, EditedCue
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.delivery import Handover, hand_over
+from yivideo_pipeline.subtitles.delivery import DeliveredSubtitles, deliver_subtitles
 from yivideo_pipeline.subtitles.edited import clean_lines, time_cues
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 
@@ -307,7 +307,7 @@ def _problems_of(cues: Sequence[EditedCue], end_ms: int) -> Iterator[str]:
             yield f"Cue {number + 1} starts before cue {number} ends"
 
 
-def _deliver(subtitles: ReviewedSubtitles) -> tuple[list[Handover], list[str]]:
+def _deliver(subtitles: ReviewedSubtitles) -> tuple[list[DeliveredSubtitles], list[str]]:
     """Write the files to all folders of earlier deliveries; a file that can't be written is a warning."""
     video = subtitles.video
     handed, warnings = [], []
@@ -316,7 +316,7 @@ def _deliver(subtitles: ReviewedSubtitles) -> tuple[list[Handover], list[str]]:
             continue  # the user has removed the folder and the files in it
         try:
             handed.append(
-                hand_over(
+                deliver_subtitles(
                     video.storage, subtitles.artifact, subtitles.transcript, video.key, video.path, folder
                 )
             )

@@ -1,10 +1,7 @@
 """Work that is recorded in a home, as if it had been done there."""
 
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from tests.make_history import record_video
@@ -16,7 +13,9 @@ from yivideo_pipeline.ledger.samples import RunOrigin
 HINT = "Lower the batch"
 
 
-def log_videos(home: Path, names: list[str], ago_s: float, walls: list[float], audio_s: float = 60.0) -> None:
+def record_videos(
+    home: Path, names: list[str], ago_s: float, walls: list[float], audio_s: float = 60.0
+) -> None:
     """Record videos that ended so long ago, one a second, each with so many seconds of work."""
     ledger = open_ledger(home)
     for number, (name, wall_s) in enumerate(zip(names, walls, strict=True)):
@@ -24,19 +23,10 @@ def log_videos(home: Path, names: list[str], ago_s: float, walls: list[float], a
     open_instance(home).dispose()  # where there is work, there is an instance
 
 
-def log_failures(home: Path, names: list[str], kind: str = "memory") -> None:
+def record_failures(home: Path, names: list[str], kind: str = "memory") -> None:
     """Record that the transcripts of videos failed just now, as a run over several videos does."""
     failure = {"kind": kind, "message": "Memory ran out", "hint": HINT, "attempts": 3}
     run = RunOrigin(str(uuid4()), str(uuid4()))
     open_ledger(home).samples.record(
         *(failed_sample(run, "transcript", name, time.time(), failure) for name in names)
     )
-
-
-def wait_for(look: Callable[[], Any]) -> Any:
-    """Look until there is something to see."""
-    for _ in range(600):
-        if found := look():
-            return found
-        threading.Event().wait(0.1)
-    raise AssertionError("it did not come to be")
