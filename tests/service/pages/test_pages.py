@@ -71,17 +71,17 @@ def test_a_page_is_whole_for_those_who_do_not_see_it(client, path, language):
 
 
 @pytest.mark.parametrize("path", ["/nothing-here", "/api/v1/review/%3Cb%3Ex.mp4"])
-def test_who_looks_by_a_browser_gets_errors_as_a_page_and_scripts_get_json(client, path):
+def test_browsers_get_errors_as_a_page_and_scripts_get_json(client, path):
     page = client.get(path, headers=HTML | {"Accept-Language": "zh"})
-    told = client.get(path).json()["error"]
+    body = client.get(path).json()["error"]
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
     assert "未找到" in page.text
-    assert told["message"] in page.text
+    assert body["message"] in page.text
     assert "<b>x" not in page.text
 
 
-def test_the_library_tells_of_what_was_processed(client):
+def test_the_library_lists_what_was_processed(client):
     found = rows(client.get("/library").text)
     assert len(found) == 5
     talk = found[TALK]
@@ -169,11 +169,11 @@ def test_an_empty_library_says_what_to_do(owner, locked):
     assert f"Drop a video into {locked.home / 'inbox'}" in text
 
 
-# What browsers are told
+# Headers for browsers
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/static/frame.css", "/no/such", "/health"])
-def test_browsers_load_our_own_things_alone_and_show_us_in_no_other_page(client, path):
+def test_browsers_load_files_of_this_service_only_and_embed_its_pages_nowhere(client, path):
     headers = client.get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'self'" in policy
@@ -204,7 +204,7 @@ def test_pages_name_no_other_host(client, filled, path):
 # Log in
 
 
-def test_without_the_key_a_browser_is_led_to_the_login_and_sees_nothing_else(stranger):
+def test_without_the_key_a_browser_is_redirected_to_the_login_and_sees_nothing_else(stranger):
     for path in PAGES:
         answer = stranger.get(path, headers=HTML)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -229,12 +229,12 @@ def test_the_right_key_lets_a_browser_in_until_it_logs_out(stranger, locked):
     assert stranger.get("/library").status_code == 401
 
 
-def test_a_cookie_that_somebody_made_up_lets_nobody_in(stranger):
+def test_a_made_up_cookie_is_refused(stranger):
     stranger.cookies.set("yivideo_session", "0" * 64)
     assert stranger.get("/library").status_code == 401
 
 
-def test_another_sites_form_logs_nobody_in(stranger):
+def test_a_login_form_of_another_site_is_refused(stranger):
     answer = stranger.post("/login", data={"key": KEY}, headers={"Origin": "http://elsewhere.example"})
     assert answer.status_code == 403
 
@@ -270,7 +270,7 @@ def test_a_quarantined_video_is_released_once(filled, client):
     assert client.post("/library/release", json={"key": TALK}).status_code == 404
 
 
-def test_other_sites_pages_release_and_send_nothing(client):
+def test_pages_of_other_sites_can_neither_release_nor_upload(client):
     elsewhere = {"Origin": "http://elsewhere.example"}
     assert client.post("/library/release", json={"key": BROKEN}, headers=elsewhere).status_code == 403
     sent = client.put("/library/upload", params={"name": "a.mp4"}, content=VIDEO, headers=elsewhere)
@@ -288,13 +288,13 @@ def names(server) -> set[str]:
     return {path.name for path in inbox(server).iterdir()}
 
 
-def test_a_file_that_is_sent_lies_in_the_library_as_it_was(owner, locked):
+def test_an_uploaded_file_is_stored_unchanged_in_the_library(owner, locked):
     answer = owner.put("/library/upload", params={"name": "C:\\films\\我的 film.mp4"}, content=VIDEO)
     assert (answer.status_code, answer.json()) == (201, {"key": "我的 film.mp4"})
     assert (inbox(locked) / "我的 film.mp4").read_bytes() == VIDEO
 
 
-def test_a_file_that_is_there_is_never_written_over(owner, locked):
+def test_an_existing_file_is_never_overwritten(owner, locked):
     (inbox(locked) / "mine.mp4").write_bytes(b"mine")
     (inbox(locked) / "broken link.mp4").symlink_to("nowhere")
     before = names(locked)
@@ -333,7 +333,7 @@ def test_what_a_killed_service_left_is_removed_and_nothing_else(locked):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "film", ".mp4", "", "film.mp4/", "x" * 300 + ".mp4"])
-def test_what_is_no_videos_name_is_refused(owner, locked, name):
+def test_a_name_that_is_not_a_videos_is_refused(owner, locked, name):
     before = names(locked)
     answer = owner.put("/library/upload", params={"name": name}, content=VIDEO)
     assert answer.status_code == 422

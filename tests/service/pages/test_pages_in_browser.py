@@ -117,7 +117,7 @@ def hide(page, hidden: bool) -> None:
     )
 
 
-def test_figures_are_asked_for_again_only_while_somebody_looks(filled, open_page):
+def test_figures_are_loaded_again_only_while_the_page_is_visible(filled, open_page):
     page = open_page(filled.url, "/library")
     page.clock.install()
     page.goto("/")
@@ -202,7 +202,7 @@ def test_subtitles_are_downloaded_from_the_menu(filled, open_page):
     assert "-->" in Path(begun.value.path()).read_text()
 
 
-def test_a_file_is_sent_while_dagster_is_away_and_the_page_says_so(filled, open_page):
+def test_a_file_is_uploaded_while_dagster_is_down_and_the_page_says_so(filled, open_page):
     page = open_page(filled.url, "/library", expected=REFUSED)
     page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
     status = page.locator("#uploads .status")
@@ -212,7 +212,7 @@ def test_a_file_is_sent_while_dagster_is_away_and_the_page_says_so(filled, open_
     assert sent.read_bytes() == (SAMPLES / "harbour-15s.mp4").read_bytes()
 
 
-def test_a_video_that_is_sent_is_followed_until_its_subtitles_are_there(
+def test_an_uploaded_video_is_followed_until_its_subtitles_are_ready(
     tmp_path, model_dir, tiny_weights, open_page
 ):
     with run_stack(tmp_path, model_dir) as stack:

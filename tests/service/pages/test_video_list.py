@@ -163,7 +163,7 @@ def test_a_page_beyond_the_last_is_the_last():
     assert list_videos([], VideoQuery()).pages == 1
 
 
-def test_the_number_of_questions_to_the_ledger_does_not_grow_with_the_library(ledger):
+def test_the_number_of_queries_does_not_grow_with_the_library(ledger):
     asked = []
     event.listen(ledger.engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     known_videos(ledger.engine)

@@ -45,30 +45,30 @@ def test_the_stages_are_those_of_the_pipeline():
 
 
 def test_videos_are_summed_up(client):
-    told = summary(client, since="24h")
-    assert (told["count"], told["succeeded"], told["failed"]) == (12, 10, 2)
-    assert told["success_rate"] == pytest.approx(10 / 12)
-    assert told["error_rates"] == {"memory": pytest.approx(2 / 12, abs=1e-6)}
+    body = summary(client, since="24h")
+    assert (body["count"], body["succeeded"], body["failed"]) == (12, 10, 2)
+    assert body["success_rate"] == pytest.approx(10 / 12)
+    assert body["error_rates"] == {"memory": pytest.approx(2 / 12, abs=1e-6)}
     # 10, 11 … 19 s of work.
-    assert told["duration_s"] == {"mean": 14.5, "p50": 14.5, "p95": 18.55, "p99": 18.91, "max": 19.0}
-    assert told["times_real_time"] == pytest.approx(600 / 145, abs=1e-6)
-    assert told["audio_minutes"] == 10
-    assert told["throughput"] == pytest.approx(10 / (24 * 60), abs=1e-6)
-    assert told["retries"] == {"total": 4, "mean": pytest.approx(4 / 12, abs=1e-6)}
-    assert told["memory_mb"] == {"peak": 500.0, "mean": 500.0}
-    assert told["gpu_memory_mb"] == {"peak": None, "mean": None}
-    assert told["queue"]["queued"] == 0
+    assert body["duration_s"] == {"mean": 14.5, "p50": 14.5, "p95": 18.55, "p99": 18.91, "max": 19.0}
+    assert body["times_real_time"] == pytest.approx(600 / 145, abs=1e-6)
+    assert body["audio_minutes"] == 10
+    assert body["throughput"] == pytest.approx(10 / (24 * 60), abs=1e-6)
+    assert body["retries"] == {"total": 4, "mean": pytest.approx(4 / 12, abs=1e-6)}
+    assert body["memory_mb"] == {"peak": 500.0, "mean": 500.0}
+    assert body["gpu_memory_mb"] == {"peak": None, "mean": None}
+    assert body["queue"]["queued"] == 0
 
 
-def test_without_a_time_all_is_told(client):
+def test_without_a_time_everything_is_summed_up(client):
     assert summary(client)["count"] == 22
     assert summary(client)["since"] is None
 
 
 def test_the_owners_subtitles_are_three_of_our_stages(client):
-    told = summary(client, operation="whisperx.generate_subtitles", since="24h")
-    assert (told["count"], told["failed"]) == (12, 2)
-    assert told["duration_s"]["mean"] == 14.5 - 2, "without the looks at the video and the sound"
+    body = summary(client, operation="whisperx.generate_subtitles", since="24h")
+    assert (body["count"], body["failed"]) == (12, 2)
+    assert body["duration_s"]["mean"] == 14.5 - 2, "without the looks at the video and the sound"
 
 
 def test_the_owners_sound_is_our_stage_audio(client):
@@ -77,9 +77,9 @@ def test_the_owners_sound_is_our_stage_audio(client):
     assert alias["duration_s"] == ours["duration_s"]
 
 
-def test_what_nobody_did_has_no_figures(client):
-    told = summary(client, operation="api.translations")
-    assert (told["count"], told["success_rate"], told["duration_s"]["p99"]) == (0, None, None)
+def test_an_operation_that_never_ran_has_no_figures(client):
+    body = summary(client, operation="api.translations")
+    assert (body["count"], body["success_rate"], body["duration_s"]["p99"]) == (0, None, None)
 
 
 def test_an_unknown_operation_is_refused_with_the_known_ones(client):
@@ -89,13 +89,13 @@ def test_an_unknown_operation_is_refused_with_the_known_ones(client):
 
 
 @pytest.mark.parametrize("since", ["yesterday", "0h", "-3h", "2999-01-01", "NaN", "9999999999d", "24h\n1"])
-def test_a_time_that_is_none_is_refused(client, since):
+def test_an_invalid_time_is_refused(client, since):
     answer = client.get(f"{API}/summary", params={"since": since})
     assert answer.status_code == 422
     assert "7d" in answer.json()["error"]["hint"]
 
 
-def test_slower_work_is_found_and_tested(client):
+def test_a_slowdown_is_found_and_tested(client):
     trend = client.get(f"{API}/insights", params={"since": "24h"}).json()["trend"]
     assert (trend["now"]["count"], trend["before"]["count"]) == (12, 10)
     assert trend["verdict"] == "slower"
@@ -105,57 +105,57 @@ def test_slower_work_is_found_and_tested(client):
     assert "Mann" in trend["test"]
 
 
-def test_too_little_work_says_nothing_of_a_trend(client):
+def test_too_few_operations_give_no_trend(client):
     trend = client.get(f"{API}/insights", params={"since": "10m"}).json()["trend"]
     assert (trend["verdict"], trend["p_value"]) == ("unknown", None)
 
 
-def test_failures_and_advice_rest_on_figures(client):
-    told = client.get(f"{API}/insights", params={"since": "24h"}).json()
-    [failure] = told["failures"]
+def test_failures_and_recommendations_are_based_on_figures(client):
+    body = client.get(f"{API}/insights", params={"since": "24h"}).json()
+    [failure] = body["failures"]
     assert (failure["kind"], failure["count"], failure["hint"]) == ("memory", 2, HINT)
-    advice = {one["name"]: one for one in told["recommendations"]}
+    advice = {one["name"]: one for one in body["recommendations"]}
     assert advice["save_memory"]["figures"]["failed_for_memory"] == 2
     assert HINT in advice["mend_most_frequent"]["advice"]
 
 
 def test_shares_beyond_the_thresholds_are_alerts_and_poor_health(client):
     def look() -> dict | None:
-        told = client.get(f"{API}/insights", params={"since": "24h"}).json()
-        return told if {"success", "errors"} <= {alert["name"] for alert in told["alerts"]} else None
+        body = client.get(f"{API}/insights", params={"since": "24h"}).json()
+        return body if {"success", "errors"} <= {alert["name"] for alert in body["alerts"]} else None
 
-    told = wait_for(look)
-    assert told["overall_health"] == "poor"
-    figures = {alert["name"]: (alert["value"], alert["threshold"]) for alert in told["alerts"]}
+    body = wait_for(look)
+    assert body["overall_health"] == "poor"
+    figures = {alert["name"]: (alert["value"], alert["threshold"]) for alert in body["alerts"]}
     assert figures["success"] == (83.33, 90)
     assert figures["errors"] == (16.67, 10)
 
 
 def test_the_dashboard_holds_all_in_steps(client):
     def look() -> dict | None:
-        told = client.get(f"{API}/dashboard", params={"since": "24h"}).json()
-        return told if any(told["series"]["memory_pct"]) else None
+        body = client.get(f"{API}/dashboard", params={"since": "24h"}).json()
+        return body if any(body["series"]["memory_pct"]) else None
 
-    told = wait_for(look)  # the service looks at the machine itself, some seconds after its start
-    series = told["series"]
+    body = wait_for(look)  # the service looks at the machine itself, some seconds after its start
+    series = body["series"]
     assert {len(values) for name, values in series.items() if name != "step_s"} == {len(series["at"])}
     assert sum(series["count"]) == 12
     assert sum(series["failed"]) == 2
     assert sum(series["audio_minutes"]) == pytest.approx(10)
     assert max(value for value in series["p99_s"] if value) <= 19.0
-    assert set(told["stages"]) == set(STAGES)
-    assert told["stages"]["transcript"]["failed"] == 2
-    assert told["insights"]["summary"]["count"] == 12
+    assert set(body["stages"]) == set(STAGES)
+    assert body["stages"]["transcript"]["failed"] == 2
+    assert body["insights"]["summary"]["count"] == 12
 
 
-def test_the_system_says_what_it_can_not_know(client):
-    told = client.get(f"{API}/system-health").json()
-    assert told["memory"]["total_mb"] > told["memory"]["available_mb"] > 0
-    assert told["disks"]["home"]["free_mb"] > 0
-    assert told["queue"] == {"queued": 0, "running": 0}
-    assert told["daemons"] is None
-    assert "yivideo up" in told["reasons"]["daemons"]
-    assert (told["gpu"] is None) == ("gpu" in told["reasons"])
+def test_the_system_health_says_what_is_unknown(client):
+    body = client.get(f"{API}/system-health").json()
+    assert body["memory"]["total_mb"] > body["memory"]["available_mb"] > 0
+    assert body["disks"]["home"]["free_mb"] > 0
+    assert body["queue"] == {"queued": 0, "running": 0}
+    assert body["daemons"] is None
+    assert "yivideo up" in body["reasons"]["daemons"]
+    assert (body["gpu"] is None) == ("gpu" in body["reasons"])
 
 
 def test_samples_are_exported_as_performance_samples(client):
@@ -228,8 +228,8 @@ def test_what_was_cleared_never_comes_back_and_dagsters_history_stays(tmp_path, 
 def test_a_home_without_dagster_has_no_work_and_says_so(tmp_path, model_dir):
     with run_server(tmp_path / "home", model_dir) as server, server.client() as client:
         assert summary(client)["count"] == 0
-        told = client.get(f"{API}/system-health").json()
-        assert told["queue"] is None and "yivideo up" in told["reasons"]["queue"]
+        body = client.get(f"{API}/system-health").json()
+        assert body["queue"] is None and "yivideo up" in body["reasons"]["queue"]
         assert client.get(f"{API}/dashboard").status_code == 200
         assert not (server.home / "dagster").exists(), "a reader makes no instance"
 
@@ -246,8 +246,8 @@ def test_recognitions_over_http_are_operations_too(tmp_path, model_dir, tiny_wei
         broken = {"file": ("a.mp4", b"no video")}
         assert client.post("/v1/audio/transcriptions").is_error, "refused before any work"
         assert client.post("/v1/audio/transcriptions", files=broken, data={"model": "whisper-1"}).is_error
-        told = wait_for(lambda: (s := summary(client, operation="api.transcriptions"))["count"] == 2 and s)
-        assert (told["succeeded"], told["failed"]) == (1, 1)
-        assert told["audio_minutes"] == pytest.approx(length_s / 60, abs=0.01)
-        assert 0 < told["duration_s"]["max"] <= lasted_s
+        body = wait_for(lambda: (s := summary(client, operation="api.transcriptions"))["count"] == 2 and s)
+        assert (body["succeeded"], body["failed"]) == (1, 1)
+        assert body["audio_minutes"] == pytest.approx(length_s / 60, abs=0.01)
+        assert 0 < body["duration_s"]["max"] <= lasted_s
         assert summary(client)["count"] == 2, "part of all operations"

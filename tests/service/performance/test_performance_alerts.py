@@ -78,7 +78,7 @@ def test_errors_of_different_kinds_are_not_one_kind_of_error():
     assert names(mixed, []) == []
 
 
-def test_few_operations_raise_no_alert_of_a_share():
+def test_few_operations_cause_no_alert_about_shares():
     assert names(works(1000.0, failed=3), []) == []
 
 
@@ -87,7 +87,7 @@ def test_a_moments_peak_of_memory_is_no_alert():
     assert names(works(), machine) == []
 
 
-def test_an_alert_that_comes_again_is_told_again(tmp_path, caplog):
+def test_an_alert_that_comes_again_is_reported_again(tmp_path, caplog):
     ledger = open_ledger(tmp_path)
     book = AlertBook(lambda: ledger)
     finding = check_thresholds(works(*[1000.0] * 5), [], AlertSettings())

@@ -17,14 +17,14 @@ def client(tmp_path_factory, model_dir):
         yield client
 
 
-def test_the_gpus_figures_are_told(client):
+def test_the_figures_of_the_gpu_are_reported(client):
     gpu = client.get("/api/v1/performance/system-health").json()["gpu"]
     assert (gpu["memory_used_mb"], gpu["memory_total_mb"]) == (3000, 12288)
     assert gpu["memory_used_pct"] == pytest.approx(100 * 3000 / 12288, abs=0.01)
     assert 0 <= gpu["utilization_pct"] <= 100
 
 
-def test_prometheus_is_told_of_the_gpu_in_bytes(client):
+def test_prometheus_gets_the_gpus_memory_in_bytes(client):
     lines = client.get("/metrics").text.splitlines()
     figures = dict(line.rsplit(" ", 1) for line in lines if line.startswith("yivideo_gpu"))
     assert float(figures["yivideo_gpu_memory_used_bytes"]) == 3000 * MB

@@ -90,7 +90,7 @@ def test_runs_launched_again_are_one_operation_with_a_retry(history, ledger):
     assert (work["duration_s"], work["audio_s"], work["retries"]) == (10.0, 60.0, 1)
 
 
-def test_nothing_is_said_of_the_speed_of_what_was_reused(history, ledger):
+def test_reused_results_have_no_speed(history, ledger):
     for stage in STAGES:
         record_stage(ledger, "run", stage, "a.mp4", NOON, duration_s=60.0, reused=stage == "transcript")
     [work] = operations(history)
@@ -135,7 +135,7 @@ def test_the_p_value_is_close_to_the_exact_one():
     assert test.p_value == pytest.approx(exact, abs=0.003)
 
 
-def test_equal_values_are_no_trend_and_few_say_nothing():
+def test_equal_values_are_no_trend_and_few_values_are_not_tested():
     same = np.full(20, 3.0)
     assert compare(same, same).p_value == 1.0
     assert compare(same, same[:7]) is None

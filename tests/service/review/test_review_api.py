@@ -42,9 +42,9 @@ def at(key: str, rest: str = "") -> str:
 
 
 def cues_of(client: httpx.Client, key: str) -> tuple[int, list[dict]]:
-    told = client.get(at(key)).json()
-    return told["version"], [
-        {name: cue[name] for name in ("start_ms", "end_ms", "text")} for cue in told["cues"]
+    body = client.get(at(key)).json()
+    return body["version"], [
+        {name: cue[name] for name in ("start_ms", "end_ms", "text")} for cue in body["cues"]
     ]
 
 
@@ -53,22 +53,22 @@ def put(client: httpx.Client, key: str, version: int, cues: list[dict]) -> httpx
 
 
 @pytest.mark.parametrize("key", [TALK, ODD])
-def test_it_tells_all_that_the_page_shows(client, key):
-    told = client.get(at(key)).json()
-    assert (told["key"], told["state"], told["language"]) == (key, "ready", "en")
-    assert told["media"]["is_there"]
-    assert all(stage["is_made"] for stage in told["stages"])
-    first = told["cues"][0]
+def test_the_review_holds_all_that_the_page_shows(client, key):
+    body = client.get(at(key)).json()
+    assert (body["key"], body["state"], body["language"]) == (key, "ready", "en")
+    assert body["media"]["is_there"]
+    assert all(stage["is_made"] for stage in body["stages"])
+    first = body["cues"][0]
     assert "".join(word[0] for word in first["words"]).split() == first["text"].split()
     assert first["start_ms"] == first["words"][0][1]
-    assert any(word[3] < told["low_confidence_pct"] for cue in told["cues"] for word in cue["words"])
+    assert any(word[3] < body["low_confidence_pct"] for cue in body["cues"] for word in cue["words"])
 
 
 def test_a_slash_in_the_key_may_stay_as_it_is(client):
     assert client.get(f"/api/v1/review/{quote(ODD)}").json()["key"] == ODD
 
 
-def test_a_long_answer_is_packed(client):
+def test_a_long_response_is_compressed(client):
     packed = client.get(at(TALK), headers={"Accept-Encoding": "gzip"})
     assert packed.headers["content-encoding"] == "gzip"
     plain = client.get(at(TALK), headers={"Accept-Encoding": "identity"})
@@ -77,9 +77,9 @@ def test_a_long_answer_is_packed(client):
 
 
 def test_a_video_that_waits_says_how_far_it_is(client):
-    told = client.get(at("waiting.mp4")).json()
-    assert (told["state"], told["cues"], told["media"]) == ("unprocessed", [], None)
-    assert not any(stage["is_made"] for stage in told["stages"])
+    body = client.get(at("waiting.mp4")).json()
+    assert (body["state"], body["cues"], body["media"]) == ("unprocessed", [], None)
+    assert not any(stage["is_made"] for stage in body["stages"])
     refused = client.get(at("waiting.mp4", "/subtitles.srt"))
     assert (refused.status_code, refused.json()["error"]["kind"]) == (409, "not_processed")
 
@@ -129,7 +129,7 @@ def test_a_part_that_is_not_there_is_refused(client):
     assert answer.headers["content-range"].startswith("bytes */")
 
 
-def test_head_says_the_size_alone(client, pipeline):
+def test_head_returns_the_size_only(client, pipeline):
     answer = client.head(at(TALK, "/media"))
     assert int(answer.headers["content-length"]) == (pipeline.inbox / TALK).stat().st_size
     assert answer.content == b""
@@ -165,22 +165,22 @@ def test_the_machines_subtitles_come_in_each_format(client, kind):
     )
 
 
-def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, pipeline):
+def test_a_saved_version_is_current_everywhere_and_no_run_replaces_it(client, pipeline):
     key = pipeline.add("saved.mp4")
     machine = pipeline.run(key, subtitles={"formats": ["srt", "vtt"]}).files[0].read_text()
     version, cues = cues_of(client, key)
     cues[0]["text"] = "Typed <i>by hand</i>\r\n  & twice "
     saved = put(client, key, version, cues).json()
     assert (saved["version"], saved["files"], saved["warnings"]) == (1, ["saved.en.srt", "saved.en.vtt"], [])
-    told = client.get(at(key)).json()
-    assert told["edited"] == {
+    body = client.get(at(key)).json()
+    assert body["edited"] == {
         "saved_at": saved["edited"]["saved_at"],
         "by": "127.0.0.1",
         "machine_changed": False,
     }
-    assert told["cues"][0]["text"] == "Typed <i>by hand</i>\n& twice"
-    assert {word[4] for word in told["cues"][0]["words"]} == {"interpolated"}
-    assert {word[4] for word in told["cues"][1]["words"]} == {"aligned"}
+    assert body["cues"][0]["text"] == "Typed <i>by hand</i>\n& twice"
+    assert {word[4] for word in body["cues"][0]["words"]} == {"interpolated"}
+    assert {word[4] for word in body["cues"][1]["words"]} == {"aligned"}
     assert "Typed" in (pipeline.inbox / "saved.en.srt").read_text()
     assert "&lt;i&gt;by hand" in (pipeline.inbox / "saved.en.vtt").read_text()
     for kind in FORMATS:
@@ -194,7 +194,7 @@ def test_what_is_saved_stands_everywhere_and_a_run_leaves_it(client, pipeline):
     assert client.get(at(key)).json()["edited"]["machine_changed"] is True
 
 
-def test_back_at_the_machines_version_the_files_are_its_own_and_nothing_is_lost(client, pipeline):
+def test_restoring_the_machine_version_restores_its_files_and_loses_nothing(client, pipeline):
     key = pipeline.add("back.mp4")
     machine = pipeline.run(key).files[0].read_bytes()
     put(client, key, 0, [{"start_ms": 0, "end_ms": 900, "text": "mine"}])
@@ -205,7 +205,7 @@ def test_back_at_the_machines_version_the_files_are_its_own_and_nothing_is_lost(
     assert "mine" in client.get(at(key, "/subtitles.srt?version=1")).text
 
 
-def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, pipeline):
+def test_saving_over_another_version_is_a_conflict(client, pipeline):
     key = pipeline.add("both.mp4")
     pipeline.run(key)
     cue = {"start_ms": 0, "end_ms": 900, "text": "first"}
@@ -229,7 +229,7 @@ def test_who_saves_over_what_somebody_saved_in_between_is_told_so(client, pipeli
         ([(0, 900.5, "a")], "integer"),
     ],
 )
-def test_cues_that_can_not_be_are_refused_and_nothing_is_kept(client, cues, said):
+def test_invalid_cues_are_refused_and_nothing_is_saved(client, cues, said):
     sent = [dict(zip(("start_ms", "end_ms", "text"), cue, strict=True)) for cue in cues]
     refused = put(client, TALK, 0, sent)
     assert refused.status_code == 422
@@ -243,14 +243,14 @@ def test_half_a_character_is_refused(client):
     assert client.put(at(TALK, "/cues"), content=body, headers=headers).status_code == 422
 
 
-def test_a_page_of_another_site_can_not_save(client):
+def test_a_page_of_another_site_cannot_save(client):
     refused = client.put(
         at(TALK, "/cues"), json={"version": 0, "cues": []}, headers={"Origin": "http://elsewhere.example"}
     )
     assert refused.status_code == 403
 
 
-def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, pipeline, tmp_path):
+def test_a_version_is_saved_even_if_its_files_cannot_be_written(client, pipeline, tmp_path):
     key = pipeline.add("elsewhere.mp4")
     pipeline.run(key, output_dir=tmp_path / "out")
     (tmp_path / "out" / "elsewhere.en.srt").unlink()
@@ -260,18 +260,18 @@ def test_where_the_folder_can_not_be_written_it_is_saved_and_says_so(client, pip
     assert client.get(at(key)).json()["cues"][0]["text"] == "kept"
 
 
-def test_what_an_older_run_left_without_its_cues_is_cut_anew(client, pipeline):
+def test_an_older_artifact_without_cues_gets_them_anew(client, pipeline):
     key = pipeline.add("old.mp4")
     pipeline.run(key)
     storage = pipeline.resources["storage"]
     manifest = storage.files.folder / storage.find_latest(key, "subtitles").folder / "manifest.json"
     before = client.get(at(key)).json()["cues"]
-    told = json.loads(manifest.read_text())
-    del told["document"]["cues"], told["document"]["options"]
-    manifest.write_text(json.dumps(told))
+    artifact = json.loads(manifest.read_text())
+    del artifact["document"]["cues"], artifact["document"]["options"]
+    manifest.write_text(json.dumps(artifact))
     assert client.get(at(key)).json()["cues"] == before
 
 
-def test_the_packed_answer_is_gzip(client):
+def test_the_compressed_response_is_gzip(client):
     with client.stream("GET", at(TALK), headers={"Accept-Encoding": "gzip"}) as answer:
         assert gzip.decompress(b"".join(answer.iter_raw()))[:1] == b"{"

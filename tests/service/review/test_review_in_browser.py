@@ -102,7 +102,7 @@ def until(page, condition: str) -> None:
         page.wait_for_timeout(100)
 
 
-def test_the_video_plays_with_its_subtitles_and_the_spoken_word_is_lit(page):
+def test_the_video_plays_with_its_subtitles_and_the_spoken_word_is_highlighted(page):
     open_review(page, KEY)
     page.keyboard.press("Space")
     until(page, f"{NOW} > 1.5 && {SHOWN}.length > 0")
@@ -188,7 +188,7 @@ def test_a_cue_is_split_merged_deleted_and_brought_back(page):
     assert rows.count() == count
 
 
-def test_a_time_that_can_not_be_is_said_and_not_taken(page):
+def test_an_invalid_time_is_explained_and_not_applied(page):
     open_review(page, "both.mp4")
     page.keyboard.press("Enter")
     page.get_by_label("End", exact=True).fill("0:00.001")
@@ -200,7 +200,7 @@ def test_a_time_that_can_not_be_is_said_and_not_taken(page):
     assert page.locator("#unsaved").is_hidden()
 
 
-def test_what_somebody_saved_in_between_is_not_lost_and_neither_is_what_was_typed(page, server):
+def test_in_a_conflict_neither_the_saved_nor_the_typed_text_is_lost(page, server):
     open_review(page, "both.mp4")
     address = "/api/v1/review/both.mp4"
     with server.client() as client:
@@ -217,7 +217,7 @@ def test_what_somebody_saved_in_between_is_not_lost_and_neither_is_what_was_type
     assert page.problems.pop().endswith("409 (Conflict)")
 
 
-def test_a_video_that_no_browser_plays_is_heard(page):
+def test_of_a_video_that_no_browser_plays_the_audio_is_played(page):
     page.goto("/review/odd.avi")
     page.get_by_text("can't play the file").wait_for()
     until(page, "document.getElementById('video').readyState >= 1")
@@ -231,7 +231,7 @@ def test_a_video_that_waits_says_so_in_chinese_too(page):
     assert page.locator("#stages li").count() == 5
 
 
-def test_a_video_that_is_not_there_is_a_page_that_says_so(page):
+def test_the_page_of_an_unknown_video_says_so(page):
     answer = page.goto("/review/none.mp4")
     assert answer.status == 404
     page.get_by_text("Video not found").wait_for()
