@@ -74,7 +74,7 @@ class MediaFile(BaseModel):
     sound: str | None = Field(description="Codec of the stream that was transcribed")
 
 
-class DecodedAudio(BaseModel):
+class ReviewAudio(BaseModel):
     """The decoded audio, for videos that a browser can't play; it begins at `offset_ms` of the video."""
 
     offset_ms: int
@@ -111,7 +111,7 @@ class Review(BaseModel):
     state: Literal["unprocessed", "ready"]
     stages: list[ReviewStage]
     media: MediaFile | None
-    sound: DecodedAudio | None
+    sound: ReviewAudio | None
     language: str | None = None
     model: str | None = None
     score: float | None = None
@@ -168,7 +168,7 @@ def review_of(video: ReviewedVideo) -> Review:
         state="ready" if subtitles else "unprocessed",
         stages=[ReviewStage(name=name, is_made=is_made[name]) for name in STAGES],
         media=_media_of(video, audio.document["stream"]["codec"] if audio else None),
-        sound=DecodedAudio(offset_ms=offset_ms) if audio and AUDIO_FILE in audio.files else None,
+        sound=ReviewAudio(offset_ms=offset_ms) if audio and AUDIO_FILE in audio.files else None,
     )
     return _with_subtitles(review, subtitles) if subtitles else review
 
