@@ -109,7 +109,7 @@ def read_facts(path: Path) -> MediaFacts:
     """Open a file and return its facts; damaged media is a finding, not an error.
 
     Raises:
-        YivideoError: something other than the media is in the way and may be gone another time.
+        YivideoError: Something other than the media is in the way and may be gone another time.
     """
     try:
         return facts_of(probe(path))
