@@ -66,8 +66,13 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
         score, cues, words, low_confidence_words, warnings: of what it made.
         stage, kind, message, hint: of the last failure; missing where it did not fail.
     """
-    samples = samples.assign(work=samples.groupby(["root_id", "key"], sort=False).ngroup())
-    videos = _sums(samples)
+    samples = number_work(samples)
+    videos = sum_work(samples).rename(columns={"duration_s": "audio_s"}).drop(columns="batch_size")
+    works = samples.groupby("work", sort=False)
+    for name in ("root_id", "key", "run_model"):
+        videos[name] = works[name].first()
+    videos["ended_at"] = works["at"].max()
+    videos["retries"] = videos["retries"].astype(int)
     done = samples[samples["success"]].drop_duplicates(["work", "stage"], keep="last")
     transcripts = done[done["stage"] == TRANSCRIPT].set_index("work")
     finished = done[done["stage"] == LAST_STAGE].set_index("work")
@@ -94,23 +99,32 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
     return videos.sort_values("ended_at", kind="stable").reset_index(drop=True)
 
 
-def _sums(samples: "pd.DataFrame") -> "pd.DataFrame":
+def number_work(samples: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the samples with a column `work`, which numbers the pieces of work.
+
+    One piece of work is what one run, launched again or not, did for one video.
+    """
+    import pandas as pd
+
+    # Numbers instead of texts: grouping by two long texts takes ten times as long.
+    roots, _ = pd.factorize(samples["root_id"])
+    keys, found = pd.factorize(samples["key"])
+    return samples.assign(work=pd.factorize(roots * max(1, len(found)) + keys)[0])
+
+
+def sum_work(samples: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a row for each `work`, see `number_work`.
+
+    `wall_s` and `cpu_s` are sums over its stages, `retries` counts the attempts after each stage's first and
+    the runs after the first; the other columns are the highest values of its stages.
+    """
     works = samples.assign(retries=samples["attempts"].fillna(1) - 1).groupby("work", sort=True)
-    sums = works.agg(
-        root_id=("root_id", "first"),
-        key=("key", "first"),
-        ended_at=("at", "max"),
-        audio_s=("duration_s", "max"),
-        wall_s=("wall_s", "sum"),
-        cpu_s=("cpu_s", "sum"),
-        rss_peak_mb=("rss_peak_mb", "max"),
-        gpu_memory_peak_mb=("gpu_memory_peak_mb", "max"),
-        gpu_utilization_mean_pct=("gpu_utilization_mean_pct", "max"),
-        retries=("retries", "sum"),
-        run_model=("run_model", "first"),
-    )
+    sums = works[["wall_s", "cpu_s", "retries"]].sum()
+    peaks = works[
+        ["duration_s", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "batch_size"]
+    ].max()
     runs = samples.drop_duplicates(["work", "run_id"]).groupby("work").size()
-    return sums.assign(retries=(sums["retries"] + runs - 1).astype(int))
+    return sums.join(peaks).assign(retries=sums["retries"] + runs - 1)
 
 
 def _warnings(done: "pd.DataFrame") -> "pd.Series":

@@ -27,6 +27,7 @@ def run_filled_server(home: Path, model_dir: Path) -> Generator[Server]:
     for name in GOOD:
         copyfile(SAMPLES / "harbour-15s.mp4", inbox / name)
     (inbox / BROKEN).write_bytes((SAMPLES / "harbour-15s.mp4").read_bytes()[:2000])
-    run(settings(home, model_dir), "process", inbox)  # the broken one alone fails
+    processed = run(settings(home, model_dir), "process", inbox)
+    assert processed.returncode == 1, processed.stderr  # the broken one alone fails
     with run_server(home, model_dir, YIVIDEO_SERVICE__DAGSTER_URL=NO_DAGSTER) as server:
         yield server

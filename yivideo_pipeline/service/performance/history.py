@@ -14,9 +14,9 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.operations import (
     OPERATIONS,
     REQUESTS,
-    request_works,
-    stage_works,
-    video_works,
+    request_operations,
+    stage_operations,
+    video_operations,
 )
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ class Tables:
         import pandas as pd
 
         if name is None:
-            parts = [self.operations("process_video"), request_works(self.requests)]
+            parts = [self.operations("process_video"), request_operations(self.requests)]
             filled = [part for part in parts if len(part)] or parts[:1]
             return pd.concat(filled, ignore_index=True)
         if name in REQUESTS.values():
-            return request_works(self.requests[self.requests["operation"] == name])
+            return request_operations(self.requests[self.requests["operation"] == name])
         operation = OPERATIONS[name]
         if len(operation.stages) == 1:
             chosen = self.samples[self.samples["stage"] == operation.last]
-            return stage_works(chosen).assign(operation=name)
-        return video_works(self.samples, name, operation)
+            return stage_operations(chosen).assign(operation=name)
+        return video_operations(self.samples, name, operation)
 
 
 class History:

@@ -1,7 +1,8 @@
-"""What is told of: stages, whole videos, the owner's operations, and recognitions over HTTP, by name.
+"""Operations, the unit of all performance figures, as tables; and the window of time they ended in.
 
-`whisperx.generate_subtitles` stands for all that follows the sound: transcript, alignment and subtitles of
-one video are one operation, with the sum of their times. `ffmpeg.extract_audio` is our stage `audio`.
+An operation is a stage, a whole video, an operation of the owner's contract, or a recognition over HTTP.
+`whisperx.generate_subtitles` is all that follows the audio: transcript, alignment and subtitles of one video
+are one operation, with the sum of their times. `ffmpeg.extract_audio` is the stage `audio`.
 """
 
 import math
@@ -11,16 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from yivideo_pipeline.history.tables import TRANSCRIPT, number_work, sum_work
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HEARD = "transcript"
-"""The stage whose result may be an earlier one, so that nothing is said of its speed."""
-LOST = ""
-"""Stage of a failure that no stage told of: the run's process died."""
+NO_STAGE = ""
+"""The stage of a failure that no stage reported, since the run's process died."""
 
 REQUESTS = {
     "/v1/audio/transcriptions": "api.transcriptions",
@@ -28,12 +28,14 @@ REQUESTS = {
     "/asr": "api.asr",
     "/detect-language": "api.detect_language",
 }
-"""Recognitions that no run asked for, by their route; those of runs are told by their stages."""
+"""Recognitions over HTTP by their route; runs have their stages instead."""
+
+_UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Stages that are one operation on one video; it has ended once `last` is made, or one of them failed."""
+    """Stages that are one operation on one video; it has ended when `last` is made, or one of them failed."""
 
     stages: tuple[str, ...]
     last: str
@@ -41,18 +43,25 @@ class Operation:
 
 OPERATIONS = {
     **{stage: Operation((stage,), stage) for stage in STAGES},
-    "process_video": Operation((*STAGES, LOST), LAST_STAGE),
+    "process_video": Operation((*STAGES, NO_STAGE), LAST_STAGE),
     "ffmpeg.extract_audio": Operation(("audio",), "audio"),
     "whisperx.generate_subtitles": Operation(("transcript", "alignment", "subtitles"), LAST_STAGE),
 }
 NAMES = (*OPERATIONS, *REQUESTS.values())
+
+COLUMNS = (
+    "operation", "key", "run_id", "at", "duration_s", "audio_s", "success", "retries", "memory_mb", "cpu_pct",
+    "gpu_memory_mb", "gpu_utilization_pct", "batch_size", "kind", "message", "hint",
+)  # fmt: skip
+"""The columns of each table. `at` is the end as Unix time. `duration_s` is NaN if the operation failed,
+`audio_s` (the audio that was processed) also if an earlier result was reused. Missing texts are None."""
 
 
 def require_operation(name: str | None) -> str | None:
     """Return the name, or None for all operations: whole videos, and recognitions over HTTP.
 
     Raises:
-        Refused: 422; nothing is called so.
+        Refused: 422; there is no operation of this name.
     """
     if name is None or name in NAMES:
         return name
@@ -60,22 +69,12 @@ def require_operation(name: str | None) -> str | None:
         422,
         "unknown_operation",
         "There is no such operation",
-        f"There are {', '.join(NAMES)}; none for all together",
+        f"Name one of {', '.join(NAMES)}, or none for all together",
     )
 
 
-# PART service/performance/works.py: Samples as operations: a row for each piece of work that has ended, well or not.
-
-COLUMNS = (
-    "operation", "key", "run_id", "at", "duration_s", "audio_s", "success", "retries", "memory_mb", "cpu_pct",
-    "gpu_memory_mb", "gpu_utilization_pct", "batch_size", "kind", "message", "hint",
-)  # fmt: skip
-"""Of each table here. `duration_s` and `audio_s` (the sound that was worked on) are NaN where it failed, the
-latter also where an earlier result was reused; `at` is the end as Unix time; text is None of nothing."""
-
-
-def stage_works(samples: "pd.DataFrame") -> "pd.DataFrame":
-    """Return each sample as an operation of its own, called as its stage."""
+def stage_operations(samples: "pd.DataFrame") -> "pd.DataFrame":
+    """Return each sample as an operation of its own, named like its stage."""
     return samples.assign(
         operation=samples["stage"],
         audio_s=samples["duration_s"].where(samples["success"] & ~samples["reused"]),
@@ -88,33 +87,27 @@ def stage_works(samples: "pd.DataFrame") -> "pd.DataFrame":
     )[[*COLUMNS]]
 
 
-def video_works(samples: "pd.DataFrame", name: str, operation: Operation) -> "pd.DataFrame":
-    """Return the operations that take several stages: what one run, launched again or not, did for one video.
+def video_operations(samples: "pd.DataFrame", name: str, operation: Operation) -> "pd.DataFrame":
+    """Return the operations of several stages: what one run, launched again or not, did for one video.
 
-    What is still under way is left out: neither is its last stage made, nor did one fail last.
+    Work under way is left out: its last stage is not made yet, and its latest sample is no failure.
 
     Args:
         samples: The oldest first, as `history.tables` makes them.
-        name: What the operation is called.
+        name: The operation's name.
         operation: Its stages.
     """
-    import pandas as pd
-
-    part = samples[samples["stage"].isin(operation.stages)]
-    # Numbers in place of texts: grouping by two long texts takes ten times as long.
-    roots, _ = pd.factorize(part["root_id"])
-    keys, found = pd.factorize(part["key"])
-    part = part.assign(work=pd.factorize(roots * max(1, len(found)) + keys)[0])
+    part = number_work(samples[samples["stage"].isin(operation.stages)])
     last = part.drop_duplicates("work", keep="last").set_index("work")
     made = part.loc[part["success"] & (part["stage"] == operation.last), "work"]
     ended = last[~last["success"] | last.index.isin(made)]
-    sums = _sums(part).loc[ended.index]
-    again = part.loc[(part["stage"] == HEARD) & part["reused"], "work"]
-    counts = ended["success"] & ~ended.index.isin(again)
+    sums = sum_work(part).loc[ended.index]
+    reused = part.loc[(part["stage"] == TRANSCRIPT) & part["reused"], "work"]
+    is_processed = ended["success"] & ~ended.index.isin(reused)
     return ended.assign(
         operation=name,
         duration_s=sums["wall_s"].where(ended["success"]),
-        audio_s=sums["duration_s"].where(counts),
+        audio_s=sums["duration_s"].where(is_processed),
         retries=sums["retries"],
         memory_mb=sums["rss_peak_mb"],
         cpu_pct=100 * sums["cpu_s"] / sums["wall_s"].where(sums["wall_s"] > 0),
@@ -124,7 +117,7 @@ def video_works(samples: "pd.DataFrame", name: str, operation: Operation) -> "pd
     )[[*COLUMNS]].reset_index(drop=True)
 
 
-def request_works(requests: "pd.DataFrame") -> "pd.DataFrame":
+def request_operations(requests: "pd.DataFrame") -> "pd.DataFrame":
     """Return the service's own requests as operations."""
     table = requests.assign(
         key=None,
@@ -141,22 +134,6 @@ def request_works(requests: "pd.DataFrame") -> "pd.DataFrame":
     return table[[*COLUMNS]]
 
 
-def _sums(part: "pd.DataFrame") -> "pd.DataFrame":
-    """Sums over the works: of the times, the attempts beyond the first and the runs; peaks of the rest."""
-    groups = part.assign(retries=part["attempts"].fillna(1) - 1).groupby("work", sort=False)
-    sums = groups[["wall_s", "cpu_s", "retries"]].sum()
-    peaks = groups[
-        ["duration_s", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "batch_size"]
-    ].max()
-    runs = part.drop_duplicates(["work", "run_id"]).groupby("work", sort=False).size()
-    return sums.join(peaks).assign(retries=sums["retries"] + runs - 1)
-
-
-# PART service/performance/window.py: The span of time that a request is about.
-
-_UNITS_S = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
-
-
 @dataclass(frozen=True)
 class Window:
     """From one Unix time to another."""
@@ -170,7 +147,7 @@ class Window:
         return self.end - self.start
 
     def before(self) -> "Window":
-        """The window of the same length that ends where this one starts."""
+        """Return the window of the same length that ends where this one starts."""
         return Window(self.start - self.length_s, self.start)
 
 
@@ -178,11 +155,11 @@ def parse_since(since: str | None, now: float | None = None) -> Window:
     """Return the window from a time, such as 2026-01-31T12:00 (UTC) or 24h ago (m, h, d, w), until now.
 
     Args:
-        since: The time; None: from the beginning of all.
-        now: Unix time; by default the clock's.
+        since: The time; None for the whole history.
+        now: Unix time; the clock's by default.
 
     Raises:
-        Refused: 422; it is no time, or one to come.
+        Refused: 422; it is not a time, or lies in the future.
     """
     now = time.time() if now is None else now
     start = 0.0 if since is None else _start_of(since.strip(), now)
@@ -190,7 +167,7 @@ def parse_since(since: str | None, now: float | None = None) -> Window:
         raise Refused(
             422,
             "invalid_request",
-            "since is no time of the past",
+            "since is not a time in the past",
             "Write it as 24h, 7d or 2026-01-31T12:00:00Z",
         )
     return Window(start, now)

@@ -24,9 +24,9 @@ from yivideo_pipeline.service.performance.operations import (
     Window,
     iso,
     parse_since,
-    request_works,
+    request_operations,
     require_operation,
-    stage_works,
+    stage_operations,
 )
 from yivideo_pipeline.service.performance.summary import (
     DashboardSeries,
@@ -220,7 +220,7 @@ def _export_table(tables: Tables, operation: str | None, window: Window) -> "pd.
     import pandas as pd
 
     if operation is None:
-        parts = [stage_works(tables.samples), request_works(tables.requests)]
+        parts = [stage_operations(tables.samples), request_operations(tables.requests)]
         operations = pd.concat(parts, ignore_index=True)
     else:
         operations = tables.operations(operation)
