@@ -1,1 +1,1 @@
-"""The page: what people look at, as HTML made here, with small scripts and no other host."""
+"""The pages that users see: rendered here as HTML, with small scripts and no file from another host."""
