@@ -10,7 +10,7 @@ from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.materializations import Materialization
-from yivideo_pipeline.ledger.samples import Sample
+from yivideo_pipeline.ledger.samples import RunOrigin, Sample
 from yivideo_pipeline.ledger.videos import KnownVideo, known_videos
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.service.pages.video_list import (
@@ -88,7 +88,7 @@ def test_a_quarantined_video_says_why_and_is_unknown_after_its_release(ledger):
 
 def test_work_under_way_comes_before_all_else(ledger):
     ledger.failures.note_failure("a.mp4", "audio", "run", MemoryExhausted("Memory ran out"), 3)
-    ledger.workers.begin("a.mp4", "alignment", "run")
+    ledger.workers.begin("a.mp4", "alignment", RunOrigin("run", "run"))
     video = known(ledger)["a.mp4"]
     assert (state_of(video), video.stage) == ("running", "alignment")
     ledger.workers.end("a.mp4")

@@ -41,7 +41,7 @@ def summary(client, **query) -> dict:
 
 def test_the_stages_are_those_of_the_pipeline():
     assert set(STAGES) <= set(operations.OPERATIONS)
-    assert operations.OPERATIONS["process_video"].stages[:-1] == STAGES
+    assert operations.OPERATIONS["process_video"].stages[:-1] == tuple(STAGES)
 
 
 def test_videos_are_summed_up(client):
