@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.cli.command import free_port
-from yivideo_pipeline.cli.supervisor import wait_until
+from tests.waiting import wait_for
 from yivideo_pipeline.stages import LOCATION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,11 +82,11 @@ def test_the_location_has_the_same_name_however_dagster_is_started(command, envi
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        found: list[dict] = []
         try:
-            wait_until(lambda: bool(found.extend(ask_for_locations(port)) or found), 120)
+            found = wait_for(lambda: ask_for_locations(port), poll_s=0.5)
         finally:
             kill(program)
             program.wait(10)
-        output.seek(0)
-        assert [entry["name"] for entry in found] == [LOCATION], output.read()
+            output.seek(0)
+            print(output.read())  # pytest shows it where the test fails
+    assert [entry["name"] for entry in found] == [LOCATION]
