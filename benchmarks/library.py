@@ -12,11 +12,11 @@ from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
-from sqlalchemy import insert
 
 from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.files import FileRecord, RootRecord
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.settings import Settings
@@ -51,34 +51,27 @@ def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
     now = time.time()
     options = settings.speech.options
     known = cache_keys(options, settings.subtitles, LocalSpeech(settings).revision(options))
-    with open_ledger(settings.home).engine.begin() as connection:
-        connection.execute(insert(FileRecord), list(_files(root, keys, now)))
-        connection.execute(
-            insert(RootRecord), {"name": "inbox", "videos": len(keys), "seen_at": now, "mounts": "[]"}
-        )
-        connection.execute(
-            insert(Materialization),
-            [
-                {
-                    "key": key, "stage": stage, "stage_key": "", "recipe": known[stage], "chosen": False,
-                    "video_hash": "0" * 64, "made_at": now, "run_id": "", "reused": False, "audio_s": 600.0,
-                    "measured_at": now, "wall_s": 30.0, "rtfx": 20.0, "model": "base", "device": "cpu",
-                }
-                for key in keys
-                for stage in STAGES
-            ],
-        )  # fmt: skip
+    ledger = open_ledger(settings.home)
+    ledger.files.write(_files(root, keys, now), [RootRecord("inbox", len(keys), now)])
+    with ledger.engine.begin() as connection:
+        upsert(connection, (_made(key, stage, known[stage], now) for key in keys for stage in STAGES))
 
 
-def _files(root: Path, keys: Sequence[str], now: float) -> Iterator[dict[str, object]]:
+def _made(key: str, stage: str, recipe: str, now: float) -> Materialization:
+    return Materialization(
+        key, stage, stage_key="", recipe=recipe, chosen=False, video_hash="0" * 64, made_at=now, run_id="",
+        reused=False, audio_s=600.0, measured_at=now, wall_s=30.0, rtfx=20.0, model="base", device="cpu",
+    )  # fmt: skip
+
+
+def _files(root: Path, keys: Sequence[str], now: float) -> Iterator[FileRecord]:
     for key in keys:
         found = (root / key).stat()
         size, mtime = found.st_size, found.st_mtime_ns
-        yield {
-            "key": key, "root": "inbox", "size_bytes": size, "mtime_ns": mtime, "first_seen": now,
-            "steady_since": now, "why": "", "detail": "", "facts": "", "foreign": "",
-            "taken_size_bytes": size, "taken_mtime_ns": mtime,
-        }  # fmt: skip
+        yield FileRecord(
+            key, "inbox", size, mtime, first_seen=now, steady_since=now,
+            taken_size_bytes=size, taken_mtime_ns=mtime,
+        )  # fmt: skip
 
 
 def _clone_events(database: Path, keys: Sequence[str]) -> None:

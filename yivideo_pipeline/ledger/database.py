@@ -1,6 +1,6 @@
 """The ledger's database: the base of its tables, how it is opened, and the statements that need a dialect."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -101,7 +101,7 @@ def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] =
         statement.on_conflict_do_update(
             index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in changed}
         ),
-        [values_of(row) for row in rows],
+        list(_values(rows)),
     )
 
 
@@ -110,7 +110,7 @@ def insert_missing(connection: Connection, rows: Iterable[Base]) -> None:
     if rows := list(rows):
         table = table_of(type(rows[0]))
         statement = _insert(connection, table).on_conflict_do_nothing()
-        connection.execute(statement, [values_of(row) for row in rows])
+        connection.execute(statement, list(_values(rows)))
 
 
 def table_of(model: type[Base]) -> Table:
@@ -120,9 +120,15 @@ def table_of(model: type[Base]) -> Table:
 
 def values_of(row: Base) -> dict[str, Any]:
     """Return a row's values by column; a number that the database gives is left out."""
-    table = table_of(type(row))
-    given = table.autoincrement_column
-    return {column.name: getattr(row, column.name) for column in table.columns if column is not given}
+    return next(_values([row]))
+
+
+def _values(rows: Sequence[Base]) -> Iterator[dict[str, Any]]:
+    table = table_of(type(rows[0]))
+    names = [column.name for column in table.columns if column is not table.autoincrement_column]
+    for row in rows:
+        known = vars(row)  # has all but defaults; asking for each attribute would take three times as long
+        yield {name: known[name] if name in known else getattr(row, name) for name in names}
 
 
 def _insert(connection: Connection, table: Table) -> Any:

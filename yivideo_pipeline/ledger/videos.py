@@ -54,9 +54,11 @@ def _known(row: Any, work: AtWork | None) -> KnownVideo:
 
 
 def _latest(at: InstrumentedAttribute, which: ColumnElement, *columns: InstrumentedAttribute) -> Subquery:
-    """Return each key's latest row: SQLite gives the other columns of the row that has the maximum."""
-    model = at.class_
-    return select(model.key, *columns, func.max(at).label("at")).where(which).group_by(model.key).subquery()
+    """Return the given columns of each key's latest row."""
+    key = at.class_.key
+    place = func.row_number().over(partition_by=key, order_by=at.desc()).label("place")
+    ranked = select(key, *columns, at, place).where(which).subquery()
+    return select(ranked).where(ranked.c.place == 1).subquery()
 
 
 def _query() -> Any:
