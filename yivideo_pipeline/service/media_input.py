@@ -1,4 +1,7 @@
-"""The audio of a request: from a file that the request names, or from an upload."""
+"""The audio of a request: from a file that the request names, or from an upload.
+
+It stands apart from the shared state, through which the routes reach it, since it alone reads and decodes media.
+"""
 
 import shutil
 from collections.abc import Generator

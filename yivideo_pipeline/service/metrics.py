@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
-from yivideo_pipeline.service.performance.system import MB, read_daemons, read_gpu, read_memory, count_runs
+from yivideo_pipeline.service.performance.system import MB, count_runs, read_daemons, read_gpu, read_memory
 from yivideo_pipeline.speech.batching import batch_sizes
 from yivideo_pipeline.speech.manager import ModelManager
 

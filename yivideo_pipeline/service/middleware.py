@@ -67,7 +67,7 @@ class Access:
         self._hosts = None if self._key or insecure else {*LOOPBACK, service.host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it: 400 for a foreign host, 403 for a foreign page, 401 for no key."""
+        """Pass the request on, or refuse it: 400 a foreign host, 403 a foreign page, 401 no key."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return

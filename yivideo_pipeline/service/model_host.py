@@ -1,6 +1,6 @@
 """The service's one model, and the settings that it follows while the service runs.
 
-`ModelHost` reads the settings again on demand; `ConfigWatch` demands it whenever the settings file has changed.
+`ModelHost` reads the settings again on demand; `ConfigWatch` demands it when the settings file has changed.
 """
 
 import logging

@@ -41,7 +41,7 @@ def stack(tmp_path_factory, model_dir, tiny_weights):
 
 @pytest.fixture(scope="module")
 def created(stack: Stack):
-    """What the contract's request and one for a file that is no video were answered; they run side by side."""
+    """The answers to the contract's request and to one for a file that is no video; both run side by side."""
     (stack.asked / "notes.mp4").write_text("this is no video\n" * 100)
     talk = request_for(stack.video("talk.mp4"), subtitles={"formats": ["srt", "vtt"]})
     return stack.create(talk), stack.create(request_for(stack.asked / "notes.mp4"))
