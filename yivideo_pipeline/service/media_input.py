@@ -1,6 +1,6 @@
 """The audio of a request: from a file that the request names, or from an upload.
 
-It stands apart from the shared state, through which the routes reach it, since it alone reads and decodes media.
+It stands apart from the shared state, which hands it to the routes, since it alone reads and decodes media.
 """
 
 import shutil
