@@ -86,7 +86,8 @@ class Job:
     async def events(self) -> AsyncGenerator[BaseModel]:
         """Yield the work's events, its result last; raise what the work raised.
 
-        A `WaitingEvent` stands in where the work sends none for a while. The work ends when the generator is closed.
+        A `WaitingEvent` stands in where the work sends none for a while. The work ends when the
+        generator is closed.
         """
         try:
             while True:
