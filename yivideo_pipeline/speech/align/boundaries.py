@@ -73,7 +73,8 @@ def snap_to_silences(times: np.ndarray, silences: list[tuple[float, float]], dur
         if index > 0 and start > snapped[index - 1, 0]:
             snapped[index - 1, 1] = start
         if index < len(snapped) and end - LEAD_S < snapped[index, 1]:
-            snapped[index, 0] = end - LEAD_S
+            earliest = snapped[index - 1, 0] if index > 0 else 0.0  # words of no length may begin together
+            snapped[index, 0] = max(end - LEAD_S, earliest)
     return extend_by_decay(snapped, duration_s)
 
 
