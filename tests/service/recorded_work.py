@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from uuid import uuid4
 
-from tests.make_history import record_video
+from tests.make_history import log_video, record_video
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.samples import failed_sample
 from yivideo_pipeline.ledger import open_ledger
@@ -16,11 +16,16 @@ HINT = "Lower the batch"
 def record_videos(
     home: Path, names: list[str], ago_s: float, walls: list[float], audio_s: float = 60.0
 ) -> None:
-    """Record videos that ended so long ago, one a second, each with so many seconds of work."""
+    """Record videos that ended so long ago, one a second, each with so many seconds of work.
+
+    As the pipeline does, in the ledger and in Dagster's event log.
+    """
     ledger = open_ledger(home)
-    for number, (name, wall_s) in enumerate(zip(names, walls, strict=True)):
-        record_video(ledger, name, time.time() - ago_s + number, audio_s=audio_s, wall_s=wall_s)
-    open_instance(home).dispose()  # where there is work, there is an instance
+    with open_instance(home) as instance:
+        for number, (name, wall_s) in enumerate(zip(names, walls, strict=True)):
+            at = time.time() - ago_s + number
+            record_video(ledger, name, at, audio_s=audio_s, wall_s=wall_s)
+            log_video(instance, name, at, audio_s=audio_s, wall_s=wall_s)
 
 
 def record_failures(home: Path, names: list[str], kind: str = "memory") -> None:
