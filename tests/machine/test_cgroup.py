@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from yivideo_pipeline.machine.cgroup import read_cpu_limit, read_memory_limit
+from yivideo_pipeline.machine.host import read_cpu_limit, read_memory_limit
 
 MB = 2**20
 

@@ -9,8 +9,7 @@ from pydantic import SecretStr
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.notices.channels import Webhook, channels_of
-from yivideo_pipeline.notices.sending import send_waiting
+from yivideo_pipeline.notices.channels import Webhook, channels_of, send_waiting
 from yivideo_pipeline.settings.sections import NoticeSettings
 
 AT_ONCE = RetryOptions(max_attempts=3, base_delay_s=0, jitter=0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from yivideo_pipeline.settings.memory import estimate_memory_bytes
+from yivideo_pipeline.settings.resolve import estimate_memory_bytes
 
 GPU_TABLE = [  # faster-whisper's readme: large-v2, beam 5, megabytes
     ("large-v2", "float16", 1, True, 4525),

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from yivideo_pipeline.storage.scratch import scratch_folder
+from yivideo_pipeline.storage.file_store import scratch_folder
 
 
 def test_the_folder_of_a_killed_writer_is_swept(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from yivideo_pipeline.storage.scratch import scratch_folder\n"
+        "from yivideo_pipeline.storage.file_store import scratch_folder\n"
         "with scratch_folder(Path(sys.argv[1])) as work:\n"
         "    (work / 'half').write_text('x'); print(work, flush=True); time.sleep(600)\n"
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yivideo_pipeline.storage.stage_keys import stage_key
+from yivideo_pipeline.storage.artifacts import stage_key
 
 OPTIONS = st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text())
 

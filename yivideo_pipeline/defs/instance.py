@@ -10,7 +10,7 @@ import dagster as dg
 from yivideo_pipeline.defs.dagster_internals import has_code_server, open_folder
 from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.stages import GPU_POOL
-from yivideo_pipeline.storage.scratch import scratch_folder
+from yivideo_pipeline.storage.file_store import scratch_folder
 
 WORKER_TAG = ".dagster/yivideo-worker"
 """Host, process id and start time of the process that executes a run.

@@ -24,8 +24,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.artifacts import Artifact, Storage
-from yivideo_pipeline.storage.stage_keys import stage_key
+from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
 REPORT_EVERY_S = 1.0

@@ -17,7 +17,8 @@ YivideoError
 │   ├── UnreadableMedia         no known container or codec
 │   ├── RefusedMedia            a format that would open other files or sockets
 │   ├── NoAudioStream
-│   └── TruncatedMedia          the file ends before anything can be read
+│   ├── TruncatedMedia          the file ends before anything can be read
+│   └── AudioTooLong            longer than the service accepts
 └── TaskError
     ├── TaskTimeout             (retryable)
     ├── TaskCancelled
@@ -54,6 +55,7 @@ class ErrorType(StrEnum):
     MEDIA_REFUSED = "media_refused"
     MEDIA_NO_AUDIO = "media_no_audio"
     MEDIA_TRUNCATED = "media_truncated"
+    MEDIA_TOO_LONG = "media_too_long"
     TASK = "task"
     TASK_TIMEOUT = "task_timeout"
     TASK_CANCELLED = "task_cancelled"
@@ -250,6 +252,12 @@ class TruncatedMedia(MediaError):
     """The file ends before anything can be read."""
 
     kind = ErrorType.MEDIA_TRUNCATED.value
+
+
+class AudioTooLong(MediaError):
+    """Audio that is longer than the service accepts."""
+
+    kind = ErrorType.MEDIA_TOO_LONG.value
 
 
 class TaskError(YivideoError):

@@ -1,10 +1,12 @@
-"""The channels by which notices are sent: a webhook and mail."""
+"""Sends the notices that wait in the outbox by webhook and mail, each channel independently."""
 
 import hashlib
 import logging
 import smtplib
 import ssl
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -13,11 +15,12 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from yivideo_pipeline.errors.classify import is_passing
+from yivideo_pipeline.errors.classify import classify, is_passing
 from yivideo_pipeline.errors.origin import MAX_DETAIL_CHARS, detail
 from yivideo_pipeline.errors.redact import MASK
+from yivideo_pipeline.errors.retry import RetryOptions, retry_by
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
-from yivideo_pipeline.ledger.outbox import Notice
+from yivideo_pipeline.ledger.outbox import Notice, Outbox
 from yivideo_pipeline.settings.sections import NoticeSettings
 
 TIMEOUT_S = 5.0
@@ -252,3 +255,53 @@ def _code_of(error: Exception) -> int:
         # If one of them may be accepted later, it is worth trying again.
         return min(code for code, _ in error.recipients.values())
     return 0
+
+
+LONGEST_WAIT_S = 5.0
+"""Longest wait between two attempts in one round; after that the notice stays in the outbox."""
+
+
+@dataclass(frozen=True)
+class SendResult:
+    """How many notices a channel sent, and why it failed to send others."""
+
+    channel: str
+    sent: int
+    failures: tuple[str, ...]
+
+    def __str__(self) -> str:
+        failed = f", {len(self.failures)} failed ({self.failures[-1]})" if self.failures else ""
+        return f"{self.channel}: {self.sent} sent{failed}"
+
+
+def send_waiting(outbox: Outbox, channel: Channel, retry: RetryOptions, seconds: float) -> SendResult:
+    """Send the notices that wait for a channel, the oldest first.
+
+    A notice is sent again if the reply to it was lost, or the process ended right then.
+
+    Args:
+        outbox: Where they wait.
+        channel: The channel that sends them.
+        retry: How often and after which waits an unreachable channel is retried.
+        seconds: No further notice is started after so long.
+    """
+    options = replace(retry, max_delay_s=min(retry.max_delay_s, LONGEST_WAIT_S))
+    send = retry_by(options)(channel.send)
+    sent, failures = 0, []
+    end = time.monotonic() + seconds
+    for waiting in outbox.waiting(channel.name, time.time()):
+        if time.monotonic() >= end:
+            break
+        try:
+            send(waiting.notice)
+        except Exception as error:  # noqa: BLE001 - noted and logged; the other channel continues
+            found = classify(error)
+            log.warning("A notice could not be sent by %s: %s", channel.name, found)
+            outbox.mark_failed(waiting, channel.name, str(found), time.time(), channel_down=found.retryable)
+            failures.append(str(found))
+            if found.retryable:
+                break
+        else:
+            outbox.mark_sent(waiting, channel.name, time.time())
+            sent += 1
+    return SendResult(channel.name, sent, tuple(failures))

@@ -1,9 +1,14 @@
-"""Errors as HTTP responses: a status, one line, what to do, and an id that is in the log too."""
+"""Errors as HTTP responses: a status, one line, what to do, and an id that is in the log too.
+
+The outcome of the request in progress is noted here too, for the metering to read.
+"""
 
 import logging
 import re
 import secrets
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,8 +30,46 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.pages.frame import render
-from yivideo_pipeline.service.request_outcome import note_error
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
+
+
+@dataclass
+class RequestOutcome:
+    """The duration of a request's audio in seconds, and its error; None where there is none.
+
+    `is_refused` means that the client made the error and learned of it before the work began: such a request
+    says nothing about performance.
+    """
+
+    audio_s: float | None = None
+    kind: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    is_refused: bool = False
+
+
+_current: ContextVar[RequestOutcome | None] = ContextVar("outcome", default=None)
+
+
+def start_outcome() -> RequestOutcome:
+    """Return the outcome that this task, and all that runs in copies of its context, will fill in."""
+    outcome = RequestOutcome()
+    _current.set(outcome)
+    return outcome
+
+
+def note_audio(duration_s: float) -> None:
+    """Note how long the request's audio is."""
+    if outcome := _current.get():
+        outcome.audio_s = duration_s
+
+
+def note_error(kind: str, message: str, hint: str, is_refused: bool = False) -> None:
+    """Note the error that the request failed with; see `RequestOutcome`."""
+    if outcome := _current.get():
+        outcome.kind, outcome.message, outcome.hint = kind, message, hint
+        outcome.is_refused = is_refused
+
 
 log = logging.getLogger(__name__)
 

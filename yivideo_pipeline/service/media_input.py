@@ -10,21 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from yivideo_pipeline.errors.tree import MediaError
+from yivideo_pipeline.errors.tree import AudioTooLong
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
-from yivideo_pipeline.service.request_outcome import note_audio
-from yivideo_pipeline.storage.scratch import scratch_folder
+from yivideo_pipeline.service.errors import note_audio
+from yivideo_pipeline.storage.file_store import scratch_folder
 
 _SIZE_FIELDS = (slice(4, 8), slice(40, 44))
 _COPY_BYTES = 1024 * 1024
-
-
-class AudioTooLong(MediaError):
-    """Audio that is longer than the service accepts."""
-
-    kind = "media_too_long"
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,15 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.service.errors import ErrorResponse, Refused, describe_error
+from yivideo_pipeline.service.errors import (
+    ErrorResponse,
+    Refused,
+    RequestOutcome,
+    describe_error,
+    start_outcome,
+)
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
 from yivideo_pipeline.service.performance.operations import REQUESTS
-from yivideo_pipeline.service.request_outcome import RequestOutcome, start_outcome
 from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 
 SESSION_COOKIE = "yivideo_session"

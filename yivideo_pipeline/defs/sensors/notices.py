@@ -8,9 +8,8 @@ from yivideo_pipeline.defs.runs import failure_of_step, root_of
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import StageFailure
-from yivideo_pipeline.notices.channels import channels_of
+from yivideo_pipeline.notices.channels import channels_of, send_waiting
 from yivideo_pipeline.notices.message import failed_run_notice, quarantine_notice
-from yivideo_pipeline.notices.sending import send_waiting
 from yivideo_pipeline.settings.sections import NoticeSettings, RetrySettings
 
 WILL_RETRY_TAG = "dagster/will_retry"

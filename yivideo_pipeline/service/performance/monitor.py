@@ -13,13 +13,13 @@ from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.service_samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.errors import RequestOutcome
 from yivideo_pipeline.service.metrics import Counters
 from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, check_thresholds
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.operations import Window
 from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.system import MB, count_runs, read_gpu, read_memory
-from yivideo_pipeline.service.request_outcome import RequestOutcome
 from yivideo_pipeline.settings.sections import AlertSettings
 
 log = logging.getLogger(__name__)

@@ -42,7 +42,7 @@ from yivideo_pipeline.service.performance.system import (
     read_system,
 )
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.scratch import scratch_folder
+from yivideo_pipeline.storage.file_store import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd

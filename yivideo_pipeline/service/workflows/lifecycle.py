@@ -17,7 +17,7 @@ from yivideo_pipeline.service.workflows.requests import LaunchPlan, WorkflowRequ
 from yivideo_pipeline.service.workflows.runs import TRIGGER, WORKFLOW_TAG, WorkflowRun, runs_of
 from yivideo_pipeline.service.workflows.status import WorkflowLinks, WorkflowState, links_of, state_of
 from yivideo_pipeline.stages import TRIGGER_TAG
-from yivideo_pipeline.storage.stage_keys import canonical_json
+from yivideo_pipeline.storage.artifacts import canonical_json
 
 REQUEST_TAG = "yivideo/request"
 """Digest of a request that had an idempotency key."""

@@ -14,8 +14,7 @@ from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RE
 from yivideo_pipeline.service.workflows.callbacks import run_callbacks
 from yivideo_pipeline.service.workflows.lifecycle import WorkflowCreated, cancel, create, lock_of, retry
 from yivideo_pipeline.service.workflows.requests import WorkflowRequest
-from yivideo_pipeline.service.workflows.results import read_subtitles
-from yivideo_pipeline.service.workflows.runs import WorkflowRun, page_of_runs, runs_of
+from yivideo_pipeline.service.workflows.runs import WorkflowRun, page_of_runs, read_subtitles, runs_of
 from yivideo_pipeline.service.workflows.status import (
     WorkflowState,
     WorkflowStatus,

@@ -8,8 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from yivideo_pipeline.ledger.workers import AtWork
-from yivideo_pipeline.service.workflows.results import formats_of
-from yivideo_pipeline.service.workflows.runs import RunStep, WorkflowRun
+from yivideo_pipeline.service.workflows.runs import RunStep, WorkflowRun, formats_of
 from yivideo_pipeline.storage.artifacts import Storage
 
 WILL_RETRY_TAG = "dagster/will_retry"
