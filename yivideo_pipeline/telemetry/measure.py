@@ -1,4 +1,8 @@
-"""Measures a stage while it runs: `with measure(nvml) as m: ...`, then `m.summary()`."""
+"""Measures what a stage costs while it runs: `with measure(nvml) as m: ...`, then `m.summary()`.
+
+Threads sample the host and the GPU beside the work. All figures are the process's: stages that run at the
+same time share them.
+"""
 
 import threading
 import time
@@ -8,20 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.machine.gpu import BYTES_PER_MB, Nvml, NvmlFailed
+from yivideo_pipeline.machine.host import read_process_memory_bytes
 
-# PART telemetry/metrics.py: What one stage cost, in the names that every materialization carries.
+DEFAULT_INTERVAL_S = 0.5
+GPU_PATIENCE_S = 2.0
+"""How long the end of a stage waits for a driver that hangs, in seconds."""
+_STATUS_FILE = Path("/proc/self/status")
 
 
 class StageMetrics(BaseModel):
-    """Time, processor, memory and GPU of one stage.
+    """Time, processor, memory and GPU of one stage, in the names that every materialization carries.
 
-    A megabyte is 2**20 bytes. GPU figures are None where there is no GPU or it does not tell them.
-    `gpu_memory_scope` says whose memory `gpu_memory_*` is: this process's where the driver tells it,
-    else the whole device's. All figures are the process's: stages that run at once share them.
+    A megabyte is 2**20 bytes. GPU figures are None where there is no GPU or it does not report them.
+    `gpu_memory_scope` says whose memory `gpu_memory_*` is: this process's where the driver reports it,
+    else the whole device's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,13 +48,153 @@ class StageMetrics(BaseModel):
     samples: int = Field(ge=0, description="Samples of the host taken")
 
 
-# PART telemetry/sampler.py: Sampling beside the work: a thread that calls at intervals, and what it keeps of the values.
+@contextmanager
+def measure(nvml: Nvml | None = None, interval_s: float = DEFAULT_INTERVAL_S) -> Generator["Measurement"]:
+    """Measure what runs inside the `with`; its threads end with it, also when it raises.
+
+    Args:
+        nvml: The GPU to watch, from `open_nvml`; None where there is none.
+        interval_s: Seconds between samples.
+
+    Yields:
+        The measurement; its `summary()` stays available afterwards.
+    """
+    measurement = Measurement(nvml, interval_s)
+    measurement.start()
+    try:
+        yield measurement
+    finally:
+        measurement.stop()
+
+
+class Measurement:
+    """The measurement of one stage, as `measure` yields it."""
+
+    def __init__(self, nvml: Nvml | None, interval_s: float) -> None:
+        self._rss = RunningStats()
+        self._sampler = Sampler(
+            lambda: self._rss.add(read_process_memory_bytes() / BYTES_PER_MB), interval_s, "telemetry-host"
+        )
+        self._gpu = GpuWatch(nvml, interval_s) if nvml else None
+        self._before = HostMark.now()
+        self._after: HostMark | None = None
+
+    def start(self) -> None:
+        """Start to sample."""
+        self._sampler.start()
+        if self._gpu:
+            self._gpu.start()
+
+    def stop(self) -> None:
+        """Take the last samples and end the threads."""
+        self._after = HostMark.now()
+        self._sampler.end()
+        if self._gpu:
+            self._gpu.stop()
+        self._sampler.join()
+
+    def summary(self) -> StageMetrics:
+        """Return what the stage cost, or has cost so far while it runs."""
+        after = self._after or HostMark.now()
+        wall_s, cpu_s = after.wall_s - self._before.wall_s, after.cpu_s - self._before.cpu_s
+        host = {
+            "wall_s": wall_s,
+            "cpu_s": cpu_s,
+            "rss_peak_mb": after.peak_since(self._before, self._rss.peak or 0.0),
+            "rss_mean_mb": self._rss.mean or 0.0,
+            "cpu_mean_pct": 100 * cpu_s / wall_s,
+            "samples": self._rss.count,
+        }
+        return StageMetrics.model_validate(host | (self._gpu.figures() if self._gpu else {}))
+
+
+class GpuWatch:
+    """Samples one GPU in a thread of its own, so that a hanging driver stops nothing but itself."""
+
+    def __init__(self, nvml: Nvml, interval_s: float) -> None:
+        self._nvml = nvml
+        self.utilization, self.power, self.temperature = RunningStats(), RunningStats(), RunningStats()
+        self.device_memory, self.process_memory = RunningStats(), RunningStats()
+        self._sampler = Sampler(self._take, interval_s, "telemetry-gpu")
+
+    def start(self) -> None:
+        """Start to sample."""
+        self._sampler.start()
+
+    def stop(self) -> None:
+        """Take the last sample, without waiting for a driver that hangs."""
+        self._sampler.end()
+        self._sampler.join(GPU_PATIENCE_S)
+        if self._sampler.is_alive():
+            self._nvml.give_up("the GPU's driver does not answer")
+
+    def figures(self) -> dict[str, float | str | None]:
+        """Return the GPU's fields of `StageMetrics`."""
+        # A process has no GPU memory before its first CUDA call: one sample that reports it is enough to
+        # know that the driver does.
+        own = self.process_memory.count > 0
+        memory = self.process_memory if own else self.device_memory
+        return {
+            "gpu_memory_peak_mb": memory.peak,
+            "gpu_memory_mean_mb": memory.mean,
+            "gpu_memory_scope": "process" if own else "device" if memory.count else None,
+            "gpu_utilization_mean_pct": self.utilization.mean,
+            "gpu_utilization_peak_pct": self.utilization.peak,
+            "gpu_power_mean_w": self.power.mean,
+            "gpu_temperature_peak_c": self.temperature.peak,
+        }
+
+    def _take(self) -> None:
+        reading = self._nvml.read()
+        self.utilization.add(reading.utilization_pct)
+        self.power.add(reading.power_w)
+        self.temperature.add(reading.temperature_c)
+        self.device_memory.add(reading.device_memory_mb)
+        self.process_memory.add(reading.process_memory_mb)
+
+
+@dataclass(frozen=True, slots=True)
+class HostMark:
+    """Time, processor time and memory of the process at one moment.
+
+    `wall_s` counts from an arbitrary origin, `cpu_s` is the processor time of all threads so far,
+    `high_water_mb` the most memory that was ever in use, 0 where the system keeps no such mark.
+    """
+
+    wall_s: float
+    cpu_s: float
+    high_water_mb: float
+
+    @classmethod
+    def now(cls) -> "HostMark":
+        """Take the mark now."""
+        return cls(time.perf_counter(), time.process_time(), _high_water_mb())
+
+    def peak_since(self, before: "HostMark", sampled_mb: float) -> float:
+        """Return the peak memory between two marks: the highest sample, or the high-water mark if it rose.
+
+        The mark catches peaks between two samples. It can't fall, so a stage that stays below an
+        earlier peak has its samples alone. Resetting it (writing 5 to /proc/self/clear_refs) would help
+        here, but falsify the peak that other programs read of this process at its end, such as `time -v`
+        and `make bench`, and that of a stage that runs at the same time.
+        """
+        return (
+            max(sampled_mb, self.high_water_mb) if self.high_water_mb > before.high_water_mb else sampled_mb
+        )
+
+
+def _high_water_mb() -> float:
+    if not _STATUS_FILE.exists():
+        return 0.0
+    lines = _STATUS_FILE.read_text().splitlines()
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
+    return int(kilobytes) / 1024
 
 
 class Sampler(threading.Thread):
     """Calls `take` at once, then at every interval, and once more at the end.
 
-    A daemon: not even a driver that never answers keeps the process from ending.
+    It is a daemon: not even a driver that never answers keeps the process from ending.
 
     Args:
         take: Takes one sample; `NvmlFailed` ends the sampling.
@@ -78,15 +225,15 @@ class Sampler(threading.Thread):
 
 
 @dataclass
-class Series:
-    """Mean and peak of what came by; it keeps no single value, however long the stage."""
+class RunningStats:
+    """Count, mean and peak of values as they come; no single value is kept, however long the stage."""
 
     count: int = 0
     total: float = 0.0
     peak: float | None = None
 
     def add(self, value: float | None) -> None:
-        """Take in one value; None, which is not known, counts for nothing."""
+        """Add a value; None, which is not known, is left out."""
         if value is None:
             return
         self.count += 1
@@ -95,162 +242,5 @@ class Series:
 
     @property
     def mean(self) -> float | None:
-        """The mean, None of nothing."""
+        """The mean; None without values."""
         return self.total / self.count if self.count else None
-
-
-# PART telemetry/host.py: What this process itself uses: time, processor, memory.
-
-_STATUS_FILE = Path("/proc/self/status")
-
-
-@dataclass(frozen=True, slots=True)
-class HostMark:
-    """Where the process stands at one moment.
-
-    `wall_s` counts from an arbitrary origin, `cpu_s` is the processor time of all threads so far,
-    `high_water_mb` the most memory ever in use, 0 where the system keeps no such mark.
-    """
-
-    wall_s: float
-    cpu_s: float
-    high_water_mb: float
-
-    @classmethod
-    def now(cls) -> "HostMark":
-        """Take the mark now."""
-        return cls(time.perf_counter(), time.process_time(), _high_water_mb())
-
-    def peak_since(self, before: "HostMark", sampled_mb: float) -> float:
-        """Peak memory between two marks: the highest sample, or the high-water mark if it rose.
-
-        The mark catches peaks between two samples. It can't fall, so a stage that stays below an
-        earlier peak is known by its samples alone. Resetting it (5 into /proc/self/clear_refs) would
-        help here but falsify the peak that others read of this process at its end, such as `time -v`
-        and `make bench`, and that of a stage running at the same time.
-        """
-        return (
-            max(sampled_mb, self.high_water_mb) if self.high_water_mb > before.high_water_mb else sampled_mb
-        )
-
-
-def rss_mb(process: psutil.Process) -> float:
-    """Memory of the process in use now, in MB of 2**20 bytes."""
-    return process.memory_info().rss / BYTES_PER_MB
-
-
-def _high_water_mb() -> float:
-    if not _STATUS_FILE.exists():
-        return 0.0
-    lines = _STATUS_FILE.read_text().splitlines()
-    kilobytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "0")
-    return int(kilobytes) / 1024
-
-
-DEFAULT_INTERVAL_S = 0.5
-GPU_PATIENCE_S = 2.0
-"""How long the end of a stage waits for a driver that hangs, in seconds."""
-
-
-class GpuWatch:
-    """Samples one GPU in a thread of its own, so that a hanging driver stops nothing but itself."""
-
-    def __init__(self, nvml: Nvml, interval_s: float) -> None:
-        self._nvml = nvml
-        self.utilization, self.power, self.temperature = Series(), Series(), Series()
-        self.device_memory, self.process_memory = Series(), Series()
-        self._sampler = Sampler(self._take, interval_s, "telemetry-gpu")
-
-    def start(self) -> None:
-        """Begin to sample."""
-        self._sampler.start()
-
-    def stop(self) -> None:
-        """Take the last sample, but wait for no driver that hangs."""
-        self._sampler.end()
-        self._sampler.join(GPU_PATIENCE_S)
-        if self._sampler.is_alive():
-            self._nvml.give_up("the GPU's driver does not answer")
-
-    def figures(self) -> dict[str, float | str | None]:
-        """The GPU's fields of `StageMetrics`."""
-        # Before its first CUDA call a process has no GPU memory to be told of, so one sample that
-        # tells it is enough to know that the driver does.
-        own = self.process_memory.count > 0
-        memory = self.process_memory if own else self.device_memory
-        return {
-            "gpu_memory_peak_mb": memory.peak,
-            "gpu_memory_mean_mb": memory.mean,
-            "gpu_memory_scope": "process" if own else "device" if memory.count else None,
-            "gpu_utilization_mean_pct": self.utilization.mean,
-            "gpu_utilization_peak_pct": self.utilization.peak,
-            "gpu_power_mean_w": self.power.mean,
-            "gpu_temperature_peak_c": self.temperature.peak,
-        }
-
-    def _take(self) -> None:
-        reading = self._nvml.read()
-        self.utilization.add(reading.utilization_pct)
-        self.power.add(reading.power_w)
-        self.temperature.add(reading.temperature_c)
-        self.device_memory.add(reading.device_memory_mb)
-        self.process_memory.add(reading.process_memory_mb)
-
-
-class Measurement:
-    """The measurement of one stage; see `measure`."""
-
-    def __init__(self, nvml: Nvml | None, interval_s: float) -> None:
-        self._process = psutil.Process()
-        self._rss = Series()
-        self._sampler = Sampler(lambda: self._rss.add(rss_mb(self._process)), interval_s, "telemetry-host")
-        self._gpu = GpuWatch(nvml, interval_s) if nvml else None
-        self._before = HostMark.now()
-        self._after: HostMark | None = None
-
-    def start(self) -> None:
-        """Begin to sample."""
-        self._sampler.start()
-        if self._gpu:
-            self._gpu.start()
-
-    def stop(self) -> None:
-        """Take the last samples and end the threads."""
-        self._after = HostMark.now()
-        self._sampler.end()
-        if self._gpu:
-            self._gpu.stop()
-        self._sampler.join()
-
-    def summary(self) -> StageMetrics:
-        """What the stage cost, or has cost so far while it runs."""
-        after = self._after or HostMark.now()
-        wall_s, cpu_s = after.wall_s - self._before.wall_s, after.cpu_s - self._before.cpu_s
-        host = {
-            "wall_s": wall_s,
-            "cpu_s": cpu_s,
-            "rss_peak_mb": after.peak_since(self._before, self._rss.peak or 0.0),
-            "rss_mean_mb": self._rss.mean or 0.0,
-            "cpu_mean_pct": 100 * cpu_s / wall_s,
-            "samples": self._rss.count,
-        }
-        return StageMetrics.model_validate(host | (self._gpu.figures() if self._gpu else {}))
-
-
-@contextmanager
-def measure(nvml: Nvml | None = None, interval_s: float = DEFAULT_INTERVAL_S) -> Generator[Measurement]:
-    """Measure what runs inside the `with`; its threads end with it, also when it raises.
-
-    Args:
-        nvml: The GPU to watch, from `open_nvml`; None where there is none.
-        interval_s: Seconds between samples.
-
-    Yields:
-        The measurement; its `summary()` stays available afterwards.
-    """
-    measurement = Measurement(nvml, interval_s)
-    measurement.start()
-    try:
-        yield measurement
-    finally:
-        measurement.stop()
