@@ -2,7 +2,7 @@
 
 The first version is the tables as they were before they had one; `versions/0001_first_tables.py` stands for
 it. A new home gets all tables at once, of the models, and is marked as of the last version. How to add a
-migration: docs/adr/0032-ledger-migrations.md.
+migration: docs/adr/0012-ledger-migrations.md.
 """
 
 import logging
