@@ -6,6 +6,7 @@ library reads them at import, and again around each test.
 
 import os
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,10 @@ CORPUS = os.environ.get(CORPUS_VARIABLE)
 
 for name in [name for name in os.environ if name.startswith(SETTINGS) and name != CORPUS_VARIABLE]:
     del os.environ[name]  # the corpus stays named for pytest-xdist's workers
+
+# Each process that a test starts would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
