@@ -26,6 +26,7 @@ from yivideo_pipeline.storage.partition_keys import key_of, place_of
 
 OPEN_FOR_S = 10.0
 """A scan opens files for so long; the next scan opens the others. A sensor's tick may last 60 s."""
+_REASONS = dict(Reason.__members__)  # by all their names, those of older versions too
 
 
 def open_watch(settings: Settings, ledger: Ledger, storage: Storage) -> "Watch":
@@ -305,9 +306,9 @@ def _note(record: FileRecord, decision: Decision, now: float) -> FileRecord:
 
 
 def _is_noted(decision: Decision, record: FileRecord | None) -> bool:
-    if record is None or record.why not in Reason.__members__:
+    if record is None or record.detail != decision.detail:
         return False
-    return (Reason[record.why], record.detail) == (decision.reason, decision.detail)
+    return _REASONS.get(record.why) is decision.reason
 
 
 def _is_taking(decision: Decision) -> bool:
