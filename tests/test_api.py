@@ -6,8 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
-from shutil import copyfile
 
 import av
 import numpy as np
@@ -58,6 +58,13 @@ def samples_of(path: Path) -> np.ndarray:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
         frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+
+
+def write_sound(path: Path, samples: np.ndarray) -> None:
+    """Write samples as a WAV file; media are recognized by their content, whatever their name."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
 
 
 def text_of(transcript: Transcript) -> str:
@@ -232,7 +239,7 @@ def test_importing_the_package_loads_nothing_of_it():
 @pytest.mark.model
 def test_every_snippet_of_the_page_runs(tmp_path, monkeypatch, base_weights):
     monkeypatch.chdir(tmp_path)
-    copyfile(SAMPLE, tmp_path / "movie.mkv")
+    write_sound(tmp_path / "movie.mkv", samples_of(SAMPLE)[: 4 * 16_000])
     snippets = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert len(snippets) > 8
     names = {"__name__": "page"}

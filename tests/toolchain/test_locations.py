@@ -68,7 +68,7 @@ def test_the_definitions_are_valid(environment):
 
 @pytest.mark.parametrize(
     "command",
-    [["dagster", "dev"], ["dg", "dev"], ["dagster", "dev", "-w", "workspace.yaml"]],
+    [["dagster", "dev"], ["dg", "dev"], ["dagster-webserver", "-w", "workspace.yaml"]],
     ids=["dagster dev", "dg dev", "workspace.yaml"],
 )
 def test_the_location_has_the_same_name_however_dagster_is_started(command, environment, tmp_path):
