@@ -91,6 +91,20 @@ def test_an_old_home_keeps_its_videos_edits_quarantine_and_flags(old_home):
     assert ledger.flags.get("backfills.paused").value == "owner@studio"
 
 
+def test_the_files_of_an_old_home_are_the_first_that_a_process_reads(old_home):
+    # A process of its own: whatever else uses the ledger would prepare its classes.
+    code = (
+        "import sys; from pathlib import Path; from yivideo_pipeline.ledger import open_ledger\n"
+        "for key, file in sorted(open_ledger(Path(sys.argv[1])).files.read().items()):\n"
+        "    print(key, file.why, file.taken is not None)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, old_home], capture_output=True, text=True, encoding="utf-8", check=True
+    )
+    assert ended.stdout.splitlines()[0] == "broken.mp4 UNREADABLE False"
+    assert len(ended.stdout.splitlines()) == 4
+
+
 def test_an_old_home_keeps_what_is_under_way(old_home):
     ledger = open_ledger(old_home)
     work = ledger.workers.at_work("copy of harbour.mp4")

@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
 
 from yivideo_pipeline.errors.tree import ConfigError
 
@@ -130,6 +130,7 @@ def insert_missing(connection: Connection, rows: Iterable[Base]) -> None:
 
 def read_all(connection: Connection, model: type[RowT]) -> Iterator[RowT]:
     """Yield all rows of a table as objects that no session knows: for large tables, in half the time."""
+    class_mapper(model)  # completes the class's attributes, which a session would do
     table = table_of(model)
     names = [column.name for column in table.columns]
     for values in connection.execute(select(table)):
