@@ -4,6 +4,7 @@ Nothing a person has set may change what a test sees. So the settings are droppe
 library reads them at import, and again around each test.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,12 @@ sys.dont_write_bytecode = False
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep what lives to the end out of every search for garbage: all tests and libraries, by now imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

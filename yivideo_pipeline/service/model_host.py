@@ -117,7 +117,6 @@ class ModelHost:
                 self._rejected = RejectedConfig(datetime.now(UTC), lines)
                 log.warning("Settings rejected, the old ones stay: %s", "; ".join(lines))
                 raise ConfigValidationError("\n".join(lines)) from error
-            self._rejected = None
         changed = ", ".join(change.field for change in reload.changes) or "nothing differs"
         load = "; the next request loads the model" if reload.needs_load else ""
         log.info("Settings reloaded: %s%s", changed, load)
@@ -140,6 +139,7 @@ class ModelHost:
         apply_environment(new)
         # The manager compares options by itself; it does not see these reasons to load again.
         renew = force or self._is_smaller() or old.cache.model_dir != new.cache.model_dir
+        self._rejected = None  # before the settings: a reader never sees new ones beside an old rejection
         self._settings = new
         if renew:
             self.manager.renew()
