@@ -36,7 +36,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
-    """Keep what lives to the end out of every search for garbage: all tests and libraries, by now imported."""
+    """Keep what lives to the end out of every search for garbage: tests and libraries are imported by now."""
     gc.collect()
     gc.freeze()
 
