@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-ROOT_NAME = re.compile(r"[A-Za-z0-9_-]+")
-
 _DOTS = r"\.{3,}"
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _UNDECODABLE = "\udc80-\udcff"  # how Python represents bytes that are not UTF-8
