@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from yivideo_pipeline.speech.manager import ModelManager
     from yivideo_pipeline.speech.types import Segment, Transcript, Word
     from yivideo_pipeline.subtitles.cues import Cue, build_cues
-    from yivideo_pipeline.telemetry.sample import PerformanceMetrics
+    from yivideo_pipeline.telemetry.measure import PerformanceMetrics
 
     __version__: str
     model_manager: ModelManager

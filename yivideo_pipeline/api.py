@@ -13,8 +13,7 @@ from typing import Any
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigValidationError, DiskError, MediaError
 from yivideo_pipeline.media.decode import AudioInput, DecodedAudio, open_sound
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
 from yivideo_pipeline.speech.loading import shared_manager
 from yivideo_pipeline.speech.manager import ModelManager

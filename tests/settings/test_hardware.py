@@ -2,7 +2,7 @@
 
 import os
 
-from yivideo_pipeline.settings.hardware import probe_hardware
+from yivideo_pipeline.settings.resolve import probe_hardware
 
 
 def test_this_machine_is_probed():

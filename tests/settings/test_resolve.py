@@ -4,9 +4,8 @@ import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.machine.gpu import Gpu
-from yivideo_pipeline.settings.hardware import Hardware
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.resolve import check_machine, resolve
+from yivideo_pipeline.settings.resolve import Hardware, check_machine, resolve
 
 GB = 10**9
 CPU_TYPES = frozenset({"int8", "int8_float32", "float32"})

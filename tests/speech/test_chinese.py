@@ -3,9 +3,9 @@
 import pytest
 
 from yivideo_pipeline.settings.options import ZhScript
+from yivideo_pipeline.speech.align.text import split_words
 from yivideo_pipeline.speech.assemble import convert_segment
 from yivideo_pipeline.speech.types import Segment, Word
-from yivideo_pipeline.speech.word_splitting import split_words
 
 PAIRS = [
     ("欢迎大家来体验语音识别。", "歡迎大家來體驗語音識別。"),

@@ -9,10 +9,9 @@ import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.machine.gpu import Gpu
-from yivideo_pipeline.settings.hardware import capacity_of, probe_hardware
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
-from yivideo_pipeline.settings.resolve import resolve
+from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
 from yivideo_pipeline.speech.loading import LocalSpeech, shared_manager
 from yivideo_pipeline.speech.manager import ModelManager
 

@@ -13,11 +13,11 @@ import pytest
 from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, noise, silence
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.whisper import Whisper
-from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 pytestmark = pytest.mark.model
 NAMES = ("harbour-15s.mp4", "lighthouse-60s.mkv")

@@ -16,9 +16,14 @@ from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console, print_json, printable
 from yivideo_pipeline.cli.folders import ledger_of
-from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, withdraw_scheduled
-from yivideo_pipeline.defs.backfills.plan import count_videos, describe_reasons, plan_by_hand
+from yivideo_pipeline.defs.backfills.plan import (
+    Estimate,
+    Estimator,
+    count_videos,
+    describe_reasons,
+    plan_by_hand,
+)
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
     BackfillReason,

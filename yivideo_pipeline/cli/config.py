@@ -12,9 +12,8 @@ from yivideo_pipeline.cli.console import (
     print_table,
     printable,
 )
-from yivideo_pipeline.settings.hardware import probe_hardware
 from yivideo_pipeline.settings.load import find_config, load_settings
-from yivideo_pipeline.settings.resolve import check_machine
+from yivideo_pipeline.settings.resolve import check_machine, probe_hardware
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import describe_settings, diff_settings
 

@@ -29,11 +29,9 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
 from yivideo_pipeline.machine.host import read_disk
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.hardware import Hardware, probe_hardware
-from yivideo_pipeline.settings.load import find_config, load_settings
+from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
 from yivideo_pipeline.settings.options import Aligner, Device, SpeechOptions
-from yivideo_pipeline.settings.resolve import check_machine
+from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_hardware
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.weights import weights_status

@@ -27,8 +27,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import TaskCancelled, YivideoError
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import differences
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings

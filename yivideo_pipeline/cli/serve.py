@@ -11,8 +11,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_p
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.sections import ServiceSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.runtime import limit_arenas

@@ -1,29 +1,99 @@
-"""`yivideo up`: Dagster's UI, daemon and code location and the service, started and stopped together."""
+"""`yivideo up`: Dagster's UI, daemon and code location and the service, started and stopped together.
 
+One `yivideo up` runs for a home folder: two daemons on one Dagster instance would do everything twice.
+"""
+
+import json
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
 import yaml
+from filelock import FileLock, Timeout
 from rich.console import Console
 
-from yivideo_pipeline.cli.console import Exit, open_console, print_problem, printable, show_path
+from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, printable, show_path
 from yivideo_pipeline.cli.folders import ledger_of, require_writable
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
-from yivideo_pipeline.cli.single_instance import MARK, end_leftovers, single_instance
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import LOCATION
+
+MARK = "_YIVIDEO_UP"
+"""Environment variable of all processes that `yivideo up` starts: the home folder that they serve."""
+_TIMEOUT_S = 5.0
+
+
+@contextmanager
+def single_instance(home: Path, url: str) -> Generator[None]:
+    """Lock the home folder for this program; the kernel releases it however the program ends.
+
+    Args:
+        home: The home folder.
+        url: Address of the UI; another `yivideo up` on this home reports it.
+
+    Raises:
+        WrongUsage: Another program holds the lock.
+    """
+    folder = home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "up.json"
+    lock = FileLock(folder / "up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise WrongUsage(
+            f"yivideo up already runs for {show_path(home)}: {_describe(holder)}",
+            "Stop it first, or give this one another home: YIVIDEO_HOME",
+        ) from error
+    with lock:
+        holder.write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
+        yield
+
+
+def end_leftovers(home: Path) -> int:
+    """End what a killed `yivideo up` of this home left running; returns the number of processes.
+
+    To be called while the home is locked: then no other process that carries the mark can be at work.
+    """
+    left = [process for process in psutil.process_iter() if _serves(process, home)]
+    _signal(left, signal.SIGTERM)
+    _signal(psutil.wait_procs(left, timeout=_TIMEOUT_S)[1], signal.SIGKILL)
+    psutil.wait_procs(left, timeout=_TIMEOUT_S)
+    return len(left)
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended by itself in between
+            process.send_signal(number)
+
+
+def _serves(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARK) == str(home)
+    except (psutil.Error, OSError):
+        return False  # it ended meanwhile, or belongs to another user
+
+
+def _describe(holder: Path) -> str:
+    try:
+        running = json.loads(holder.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return "it is just starting"
+    return f"{running['url']} (process {running['pid']})"
+
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 120.0

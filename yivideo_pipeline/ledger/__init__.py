@@ -16,8 +16,7 @@ from yivideo_pipeline.ledger.files import FileLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
 from yivideo_pipeline.ledger.outbox import Outbox
-from yivideo_pipeline.ledger.samples import SampleLedger
-from yivideo_pipeline.ledger.service_samples import MachineLedger, RequestLedger
+from yivideo_pipeline.ledger.samples import MachineLedger, RequestLedger, SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
 
 

@@ -1,21 +1,115 @@
-"""What the requests of the service share, as FastAPI dependencies."""
+"""What the requests of the service share, as FastAPI dependencies: the state, and media opened as audio."""
 
+import shutil
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from fastapi import Depends, Request
 
+from yivideo_pipeline.errors.tree import AudioTooLong
 from yivideo_pipeline.ledger import Ledger, open_ledger
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header
+from yivideo_pipeline.media.decode import decode_audio
+from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.dagster_client import DagsterClient
-from yivideo_pipeline.service.media_input import MediaInput
+from yivideo_pipeline.service.errors import note_audio
 from yivideo_pipeline.service.model_host import ModelHost
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.file_store import scratch_folder
+
+_SIZE_FIELDS = (slice(4, 8), slice(40, 44))
+_COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class MediaInput:
+    """Opens media as audio for the recognizer.
+
+    Attributes:
+        scratch: Folder for temporary files.
+        max_duration_s: Duration of the longest audio that is accepted.
+    """
+
+    scratch: Path
+    max_duration_s: float
+
+    @contextmanager
+    def open_audio(self, path: Path, offset_s: float, language: str) -> Generator[Audio]:
+        """Yield the audio of a media file, decoded where the pipeline has not decoded it already.
+
+        Args:
+            path: The file; the caller has checked that it may be read.
+            offset_s: Where audio of the pipeline starts; other files state it themselves.
+            language: Language of the stream to choose, or `auto`.
+
+        Raises:
+            MediaError: The file can't be read, has no audio, or is too long.
+        """
+        if _is_pipeline_audio(path):
+            yield self._accept(Audio(path, offset_s))
+            return
+        info = probe(path)
+        self._require_short(info.duration_s or 0.0)
+        stream = choose_audio_stream(info, language)
+        with scratch_folder(self.scratch) as folder:
+            yield self._accept(decode_audio(path, folder / "audio.wav", stream).audio)
+
+    @contextmanager
+    def keep_file(self, upload: BinaryIO) -> Generator[Path]:
+        """Write an upload to a file, and remove the file afterwards."""
+        with scratch_folder(self.scratch) as folder:
+            path = folder / "upload"
+            with path.open("wb") as file:
+                shutil.copyfileobj(upload, file, _COPY_BYTES)
+            yield path
+
+    @contextmanager
+    def keep_pcm(self, upload: BinaryIO) -> Generator[Audio]:
+        """Write raw 16 kHz mono 16-bit samples (little-endian) to a file, and remove the file afterwards.
+
+        Raises:
+            AudioTooLong: There are too many samples.
+        """
+        with scratch_folder(self.scratch) as folder:
+            path = folder / "audio.wav"
+            with path.open("wb") as file:
+                file.write(wav_header(0))
+                shutil.copyfileobj(upload, file, _COPY_BYTES)
+                samples = (file.tell() - WAV_HEADER_BYTES) // 2
+                file.truncate(WAV_HEADER_BYTES + 2 * samples)
+                file.seek(0)
+                file.write(wav_header(samples))
+            yield self._accept(Audio(path))
+
+    def _accept(self, audio: Audio) -> Audio:
+        self._require_short(audio.duration_s)
+        note_audio(audio.duration_s)
+        return audio
+
+    def _require_short(self, duration_s: float) -> None:
+        if duration_s > self.max_duration_s + 1 / SAMPLE_RATE_HZ:
+            raise AudioTooLong(
+                f"The audio lasts {duration_s:.0f} s, over the service's {self.max_duration_s:.0f} s",
+                "Cut it, or raise service.max_duration_s",
+            )
+
+
+def _is_pipeline_audio(path: Path) -> bool:
+    """Return whether `media.audio` wrote a file: its header is the same but for the sizes."""
+    with path.open("rb") as file:
+        header = bytearray(file.read(WAV_HEADER_BYTES))
+    expected = bytearray(wav_header(0))
+    for size in _SIZE_FIELDS:
+        header[size] = expected[size]
+    return header == expected
 
 
 @dataclass

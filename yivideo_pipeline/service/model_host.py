@@ -14,8 +14,7 @@ from pathlib import Path
 from watchfiles import watch
 
 from yivideo_pipeline.errors.tree import ConfigValidationError, YivideoError
-from yivideo_pipeline.settings.environment import apply_environment
-from yivideo_pipeline.settings.load import config_places, load_settings
+from yivideo_pipeline.settings.load import apply_environment, config_places, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import SettingChange, diff_settings

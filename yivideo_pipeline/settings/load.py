@@ -1,4 +1,4 @@
-"""Reads the settings: defaults, then config.yml, then the environment.
+"""Reads the settings: defaults, then config.yml, then the environment; hands them to other libraries by it.
 
 The place of each value (a line of a file, a variable) is kept, so that error messages and
 `yivideo config show` can name it. That is why the layers are merged here rather than by
@@ -6,14 +6,15 @@ pydantic-settings, which forgets where a value came from.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
+from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, DiskError
 from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.settings import Settings, find_home
@@ -217,3 +218,45 @@ def _walk(
             yield from _walk(loader, value_node, path, file)
         else:
             yield Entry(path, loader.construct_object(value_node, deep=True), line)
+
+
+def apply_environment(settings: Settings, environ: MutableMapping[str, str] | None = None) -> None:
+    """Make the cache folders, and pass token, caches and offline mode to huggingface_hub and transformers.
+
+    Call it once, at an edge of the program, before those libraries are imported. huggingface_hub fixes
+    its offline mode and cache folder at import; if it was imported before, they are set there too.
+    Variables whose setting is unset keep their values.
+
+    Raises:
+        ConfigError: The token file can't be read.
+        DiskError: A cache folder can't be made.
+    """
+    environ = os.environ if environ is None else environ
+    cache, hub = settings.cache, settings.hub
+    for folder in filter(None, (cache.model_dir, cache.hf_home, cache.transformers_cache)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(
+                f"The cache folder {folder} can't be made ({error.strerror})",
+                "Set cache.model_dir, cache.hf_home and cache.transformers_cache to folders you may write",
+            ) from error
+    token = hub.read_token()
+    values = {
+        "HF_TOKEN": token.get_secret_value() if token else None,
+        "HF_HOME": str(cache.hf_home) if cache.hf_home else None,
+        "TRANSFORMERS_CACHE": str(cache.transformers_cache) if cache.transformers_cache else None,
+        "HF_HUB_OFFLINE": "1" if hub.offline else "0",
+        "TRANSFORMERS_OFFLINE": "1" if hub.offline else "0",
+    }
+    environ.update({name: value for name, value in values.items() if value is not None})
+    _correct_imported_hub(settings)
+
+
+def _correct_imported_hub(settings: Settings) -> None:
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is None:
+        return
+    constants.__dict__["HF_HUB_OFFLINE"] = settings.hub.offline
+    if settings.cache.hf_home is not None:
+        constants.__dict__["HF_HUB_CACHE"] = str(settings.cache.hf_home / "hub")

@@ -12,10 +12,9 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task, ZhScript
-from yivideo_pipeline.speech.align.text import WordTimings
+from yivideo_pipeline.speech.align.text import WordTimings, spoken_characters
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
-from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 CHINESE = frozenset({"zh", "yue"})
 MIN_WORD_S = 0.02

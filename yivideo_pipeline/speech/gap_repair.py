@@ -7,10 +7,10 @@ is sure of them and they repeat nothing. Apart from the engine since it works on
 
 from difflib import SequenceMatcher
 
+from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk
 from yivideo_pipeline.speech.types import Span, Word
-from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 MIN_UNCOVERED_S = 1.5
 MARGIN_S = 0.2

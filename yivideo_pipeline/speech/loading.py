@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from pathlib import Path
 
-from yivideo_pipeline.settings.hardware import capacity_of, probe_hardware
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.settings.resolve import resolve
+from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.align.aligners import Aligners, choose_aligner
 from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile

@@ -9,12 +9,11 @@ import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Task
-from yivideo_pipeline.speech.align.text import Encoded, TextAligner
+from yivideo_pipeline.speech.align.text import Encoded, TextAligner, split_words, spoken_characters
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
-from yivideo_pipeline.speech.word_splitting import split_words, spoken_characters
 
 ACTIVITY_STEP_S = 0.01  # resolution at which the aligner receives voice activity
 

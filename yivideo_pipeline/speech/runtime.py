@@ -9,7 +9,9 @@ import gc
 import logging
 import sys
 import threading
-from collections.abc import Callable, Hashable
+import warnings
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -221,3 +223,20 @@ def limit_arenas() -> None:
     """
     if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
         set_option(_M_ARENA_MAX, 2)
+
+
+_NOISY_LOGGERS = ("whisperx", "lightning.pytorch.utilities.migration.utils", "transformers")
+
+
+@contextmanager
+def quiet_libraries() -> Generator[None]:
+    """Suppress warnings and notes of whisperx, torchaudio, pyannote and lightning, but not errors."""
+    # WhisperX sets up its own handler, which writes to stdout, unless it finds one.
+    whisperx = logging.getLogger("whisperx")
+    if not whisperx.handlers:
+        whisperx.addHandler(logging.NullHandler())
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

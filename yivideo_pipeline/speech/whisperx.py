@@ -23,9 +23,8 @@ from yivideo_pipeline.speech.batching import BatchFunction, OnDone
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
-from yivideo_pipeline.speech.quiet import quiet_libraries
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer, is_silence
-from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.runtime import DeviceConfig, quiet_libraries
 from yivideo_pipeline.speech.types import Span, Transcript
 from yivideo_pipeline.speech.vad import MIN_SPEECH_S
 from yivideo_pipeline.speech.whisper import Decoded, Decoding

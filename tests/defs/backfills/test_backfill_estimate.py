@@ -1,6 +1,6 @@
 import pytest
 
-from yivideo_pipeline.defs.backfills.estimate import Estimate, Estimator
+from yivideo_pipeline.defs.backfills.plan import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.selection import BackfillReason, Candidate, Selection
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.options import SpeechOptions

@@ -8,8 +8,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from tests.defs.checks.subjects import make_audio, make_info
 from yivideo_pipeline.defs.checks.base import Subject
-from yivideo_pipeline.defs.checks.catalogue import check_metadata, evaluate, specs_of
-from yivideo_pipeline.defs.checks.events import conclude, evaluations
+from yivideo_pipeline.defs.checks.catalogue import check_metadata, conclude, evaluate, evaluations, specs_of
 from yivideo_pipeline.defs.dagster_internals import silent_output
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.settings.sections import CheckSettings

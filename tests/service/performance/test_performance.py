@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.service.performance import operations
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.telemetry.sample import PerformanceMetrics
+from yivideo_pipeline.telemetry.measure import PerformanceMetrics
 
 HOUR_S = 3600.0
 SAMPLE = SAMPLES / "harbour-15s.mp4"

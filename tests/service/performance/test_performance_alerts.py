@@ -9,7 +9,7 @@ from sqlalchemy import text
 from tests.service.server import run_server
 from tests.waiting import wait_for
 from yivideo_pipeline.ledger import Ledger, open_ledger
-from yivideo_pipeline.ledger.service_samples import MachineSample
+from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.alerts import AlertBook, check_thresholds
 from yivideo_pipeline.settings.sections import AlertSettings
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.make_history import log_video, record_stage, record_video
 from yivideo_pipeline.defs.instance import open_instance
-from yivideo_pipeline.ledger import open_ledger, service_samples
-from yivideo_pipeline.ledger.samples import RunOrigin
-from yivideo_pipeline.ledger.service_samples import RequestSample
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger import samples as service_samples
+from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History
 from yivideo_pipeline.service.performance.insights import compare

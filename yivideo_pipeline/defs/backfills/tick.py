@@ -8,9 +8,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from yivideo_pipeline.defs.backfills.estimate import Estimator
 from yivideo_pipeline.defs.backfills.launch import launch, unfinished_of_ours
-from yivideo_pipeline.defs.backfills.plan import count_videos, describe_reasons, plan_scheduled
+from yivideo_pipeline.defs.backfills.plan import Estimator, count_videos, describe_reasons, plan_scheduled
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
     BackfillReason,

@@ -12,7 +12,7 @@ from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.flags import Flag
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.ledger.service_samples import MachineSample
+from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.service.performance.summary import error_rates, percentiles_of
 from yivideo_pipeline.settings.sections import AlertSettings

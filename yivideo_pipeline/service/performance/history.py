@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.samples import Columns
-from yivideo_pipeline.ledger.service_samples import KEPT, RequestSample
+from yivideo_pipeline.ledger.samples import KEPT, Columns, RequestSample
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.operations import (
     OPERATIONS,

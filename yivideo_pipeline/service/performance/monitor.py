@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.service_samples import MachineSample, RequestSample
+from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import RequestOutcome

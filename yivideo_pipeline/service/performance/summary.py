@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from yivideo_pipeline.ledger.service_samples import MachineSample
+from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.service.performance.operations import Window, iso
 from yivideo_pipeline.service.performance.system import RunCounts

@@ -17,11 +17,11 @@ from yivideo_pipeline.speech.align.text import (
     Encoded,
     WordTimings,
     letter_tokens,
+    split_words,
     text_tokens,
     word_confidences,
 )
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, MAX_TOKENS, Decoding, Whisper
-from yivideo_pipeline.speech.word_splitting import split_words
 
 MAX_LETTERS = MAX_TOKENS - 12  # tokens of one alignment, with room for the prompt and the end
 SLICE_MARGIN_S = 0.2

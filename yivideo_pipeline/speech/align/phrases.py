@@ -23,11 +23,11 @@ from yivideo_pipeline.speech.align.text import (
     WordTimings,
     letter_tokens,
     piece_tokens,
+    split_words,
     text_tokens,
     word_confidences,
 )
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Decoding, Whisper
-from yivideo_pipeline.speech.word_splitting import split_words
 
 FRAME_S = 0.01
 SILENCE_ENTRY = np.float32(3.0)  # cost of entering a silence

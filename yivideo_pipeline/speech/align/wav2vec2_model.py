@@ -21,9 +21,9 @@ from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ModelLoadError, SystemFault, YivideoError
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech import weight_sources
-from yivideo_pipeline.speech.quiet import quiet_libraries
+from yivideo_pipeline.speech.align.text import spoken_characters
+from yivideo_pipeline.speech.runtime import quiet_libraries
 from yivideo_pipeline.speech.weights import WeightsStatus
-from yivideo_pipeline.speech.word_splitting import spoken_characters
 
 if TYPE_CHECKING:
     import torch

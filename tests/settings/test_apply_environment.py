@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
-from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.load import apply_environment
 
 
 def test_caches_are_made_and_passed_to_the_libraries(load, tmp_path):
@@ -42,7 +42,7 @@ def test_token_cache_and_offline_mode_arrive_at_the_hubs_library(load, tmp_path,
     code = f"""
 {early}
 from pathlib import Path
-from yivideo_pipeline.settings.environment import apply_environment
+from yivideo_pipeline.settings.load import apply_environment
 from yivideo_pipeline.settings.load import load_settings
 config, home = Path({str(tmp_path / "config.yml")!r}), {str(tmp_path)!r}
 apply_environment(load_settings(config, {{"YIVIDEO_HOME": home}}))

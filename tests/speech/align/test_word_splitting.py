@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yivideo_pipeline.speech.word_splitting import split_words, spoken_characters
+from yivideo_pipeline.speech.align.text import split_words, spoken_characters
 
 ALPHABET = "aZé-'’ß9 0.,!?…—–«»“”\"()[]$%  你好世，。「」《》、ひらカナーไทยดีเ้าкот한국नमस्ते\u0301\t\n"
 mixed = st.text(alphabet=ALPHABET, max_size=80) | st.text(max_size=60)

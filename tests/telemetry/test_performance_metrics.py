@@ -5,8 +5,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from yivideo_pipeline.telemetry.measure import StageMetrics
-from yivideo_pipeline.telemetry.sample import PerformanceMetrics
+from yivideo_pipeline.telemetry.measure import PerformanceMetrics, StageMetrics
 
 COST = StageMetrics(
     wall_s=12.0, cpu_s=18.0, rss_peak_mb=900.0, rss_mean_mb=800.0, cpu_mean_pct=150.0, samples=24
