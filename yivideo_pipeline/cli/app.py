@@ -4,27 +4,14 @@ import gc
 import io
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from yivideo_pipeline.cli.console import (
-    Exit,
-    WrongUsage,
-    exit_code,
-    open_console,
-    print_error,
-    print_problem,
-    sentences,
-    show_path,
-)
-from yivideo_pipeline.errors.tree import ConfigError, Severity, YivideoError
-from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.notices.channels import channels_of
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.cli.console import Exit, WrongUsage, exit_code, print_error, print_problem, show_path
+from yivideo_pipeline.errors.tree import YivideoError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -142,6 +129,7 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a test notice by each channel of the settings, to see that it arrives."""
+    from yivideo_pipeline.cli.notify import send_test_notice
 
     raise typer.Exit(send_test_notice(config))
 
@@ -293,32 +281,3 @@ def _report_unforeseen(error: Exception) -> Exit:
     if path := log_path():
         print_problem(f"More about it is in {show_path(path)}")
     return exit_code(known)
-
-
-def send_test_notice(config: Path | None) -> Exit:
-    """Send a test notice by each channel, in one attempt each; fails if any of them fails.
-
-    Raises:
-        ConfigError: The settings can't be read, or name no channel.
-    """
-    settings = load_settings(config).notices
-    channels = channels_of(settings)
-    if not channels:
-        raise ConfigError(
-            "No channel for notices is set",
-            "Set notices.webhook_url, or notices.smtp_host, notices.mail_from and notices.mail_to",
-        )
-    body = ("Failed runs and quarantined videos are reported this way.",)
-    notice = Notice(
-        "test", f"A test from {socket.gethostname()}", body, "test", Severity.LOW, settings.ui_url
-    )
-    console = open_console()
-    failed = False
-    for channel in channels:
-        try:
-            channel.send(notice)
-            console.print(f"{channel.name}: sent")
-        except YivideoError as error:
-            console.print(f"{channel.name}: {sentences(error.message, error.hint)}")
-            failed = True
-    return Exit.FAILED if failed else Exit.DONE
