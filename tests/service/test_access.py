@@ -1,11 +1,13 @@
 """Access to the real service, over its real socket: by the key, by the host, by the page that asks."""
 
 import http.client
+import zlib
 
 import pytest
 
 from tests.service.server import KEY
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.service.admission import WRONG_KEYS, WRONG_KEYS_S
 from yivideo_pipeline.service.middleware import require_safe
 from yivideo_pipeline.settings.sections import ServiceSettings
 
@@ -44,12 +46,38 @@ def test_whoever_has_the_key_is_let_in(client, headers):
     "path", ["/api/v1/model/info", "/openapi.json", "/docs", "/v1/nothing", "/health/../docs"]
 )
 def test_all_others_are_not_whatever_they_ask(locked_server, client, headers, path):
-    answer = client.get(path, headers=headers)
+    # Each from an address of its own: many wrong keys from one are refused otherwise.
+    address = f"2001:db8:0:{zlib.crc32(repr((headers, path)).encode()) % 65_536:x}::1"
+    answer = client.get(path, headers={**headers, "X-Forwarded-For": address})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     problem = answer.json()["error"]
     assert problem["kind"] == "no_key"
     assert problem["id"] in locked_server.read_log()
+
+
+def test_too_many_wrong_keys_from_one_address_are_refused_with_a_time_and_the_right_one_never(client):
+    flood = {"X-API-Key": "x" * 20, "X-Forwarded-For": "192.0.2.3"}
+    answers = [client.get("/api/v1/model/info", headers=flood) for _ in range(WRONG_KEYS + 1)]
+    assert [answer.status_code for answer in answers] == [401] * WRONG_KEYS + [429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= WRONG_KEYS_S
+    assert answers[-1].json()["error"]["kind"] == "wrong_keys"
+    assert client.get("/api/v1/model/info", headers={**flood, "X-API-Key": KEY}).status_code == 200
+    missing = {"X-Forwarded-For": "192.0.2.3"}
+    assert client.get("/api/v1/model/info", headers=missing).status_code == 401, "a missing key is no guess"
+
+
+@pytest.mark.parametrize("path", ["models", "models/tiny.en", "audio/transcriptions", "audio/nothing"])
+def test_openai_clients_are_refused_in_openai_s_shape(client, path):
+    answer = client.post(f"/v1/{path}", headers={"Authorization": "Bearer wrong"})
+    problem = answer.json()["error"]
+    assert answer.status_code == 401
+    assert (problem["type"], problem["code"], problem["param"]) == (
+        "authentication_error",
+        "invalid_api_key",
+        None,
+    )
+    assert problem["id"]
 
 
 def test_health_needs_no_key(client):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 30
 """How long requests may go on after the service was asked to stop."""
+STALE_S = 15
+"""Connections on which no request comes are closed after one to two times as long."""
 _POLL_S = 0.1
 
 
@@ -78,9 +80,10 @@ def _build_server(settings: Settings, config: Path | None, insecure: bool) -> "S
     from uvicorn import Config, Server
 
     from yivideo_pipeline.service.app import create_app
+    from yivideo_pipeline.service.connections import StaleConnections
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    return Server(
+    server = Server(
         Config(
             create_app(settings, config, insecure),
             host=settings.service.host,
@@ -88,9 +91,12 @@ def _build_server(settings: Settings, config: Path | None, insecure: bool) -> "S
             log_config=None,  # into our own log
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_notify=STALE_S,
             server_header=False,
         )
     )
+    server.config.callback_notify = StaleConnections(server.server_state).close
+    return server
 
 
 def _run(server: "Server", service: ServiceSettings, stop: StopRequest) -> Exit:

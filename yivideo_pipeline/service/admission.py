@@ -1,7 +1,12 @@
-"""Admission: a bounded number of requests at once, so that memory stays flat and waits stay short."""
+"""Admission: a bounded number of requests at once, and of wrong keys from one address.
 
+The first keeps memory flat and waits short.
+"""
+
+import ipaddress
+import math
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from time import monotonic
@@ -60,3 +65,54 @@ class Admission:
         """Return the seconds until a slot will likely be free, judged by how long requests took so far."""
         mean_s = sum(self._durations_s) / len(self._durations_s) if self._durations_s else 1.0
         return round(min(MAX_RETRY_AFTER_S, max(1.0, mean_s / self.slots)))
+
+
+WRONG_KEYS = 10
+WRONG_KEYS_S = 60.0
+"""An address may send so many wrong keys in so many seconds."""
+MAX_ADDRESSES = 10_000
+IPV6_SITE = 64
+"""Bits of an IPv6 address that its owner can't choose."""
+
+
+class KeyThrottle:
+    """Refuses further wrong keys from an address that has sent many; each address is judged by itself.
+
+    The right key is let in from everywhere at any time, so that nobody can lock the owner out, not even a
+    program with an old key on his own machine. Keys are too long to be guessed.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def note_wrong_key(self, host: str) -> int:
+        """Count a wrong key.
+
+        Args:
+            host: The client's IP address.
+
+        Returns:
+            0, or in how many seconds the address may try again.
+        """
+        now, site = monotonic(), _site_of(host)
+        with self._lock:
+            times = self._wrong.setdefault(site, deque(maxlen=WRONG_KEYS))
+            self._wrong.move_to_end(site)
+            if len(self._wrong) > MAX_ADDRESSES:
+                self._wrong.popitem(last=False)
+            if len(times) == WRONG_KEYS and now - times[0] < WRONG_KEYS_S:
+                return math.ceil(WRONG_KEYS_S - (now - times[0]))
+            times.append(now)
+        return 0
+
+
+def _site_of(host: str) -> str:
+    """Return the address, or the network of an IPv6 address: its owner has all of that network."""
+    try:
+        address = ipaddress.ip_address(host)
+        if isinstance(address, ipaddress.IPv6Address) and not address.ipv4_mapped:
+            return str(ipaddress.ip_network(f"{host}/{IPV6_SITE}", strict=False))
+    except ValueError:  # no address, or one with a zone
+        pass
+    return host

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
-from yivideo_pipeline.storage.partition_keys import key_of, path_of
+from yivideo_pipeline.storage.partition_keys import key_of, path_of, resolve_inside
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def resolve_file(name: str, allowed: Sequence[Path]) -> Path:
     """
     if "\0" in name or not Path(name).is_absolute():
         raise Refused(422, "invalid_request", "The path is not absolute", "Give the whole path of the file")
-    real = _resolve_inside(Path(name), allowed)
+    real = resolve_inside(Path(name), allowed)
     if real is None:
         raise Refused(
             403,
@@ -88,7 +88,7 @@ def require_output_folder(name: str, allowed: Sequence[Path]) -> None:
             422, "invalid_request", "output_params.output_dir: it is not absolute", "Give a whole path"
         )
     path = Path(os.path.abspath(name))  # noqa: PTH100 - as the run reads it
-    if _resolve_inside(path, allowed) is None:
+    if resolve_inside(path, allowed) is None:
         raise Refused(
             403,
             "path_not_allowed",
@@ -112,16 +112,7 @@ def require_model_folder(name: str, configured: str, allowed: Sequence[Path], fi
     folder = Path(name)
     if name == configured or not folder.is_absolute():
         return
-    if _resolve_inside(folder, allowed) is None:
+    if resolve_inside(folder, allowed) is None:
         log.info("refused the model folder %s: it is neither in cache.model_dir nor in service.roots", name)
         message = f"{field}: Value error, {NO_MODEL_FOLDER}"
         raise Refused(422, "invalid_request", message, SEE_DOCS)
-
-
-def _resolve_inside(path: Path, allowed: Sequence[Path]) -> Path | None:
-    """Return a path with all links followed; None where it leads out of the allowed folders."""
-    try:
-        real = path.resolve()
-    except (OSError, RuntimeError, ValueError):  # too long, a ring of links, or text that is no path
-        return None
-    return real if any(real.is_relative_to(root.resolve()) for root in allowed) else None

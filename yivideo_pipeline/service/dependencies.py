@@ -16,7 +16,7 @@ from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
-from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.admission import Admission, KeyThrottle
 from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.errors import note_audio
 from yivideo_pipeline.service.model_host import ModelHost
@@ -25,7 +25,6 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import scratch_folder
 
-_SIZE_FIELDS = (slice(4, 8), slice(40, 44))
 _COPY_BYTES = 1024 * 1024
 
 
@@ -103,13 +102,14 @@ class MediaInput:
 
 
 def _is_pipeline_audio(path: Path) -> bool:
-    """Return whether `media.audio` wrote a file: its header is the same but for the sizes."""
+    """Return whether a file is as `media.audio` writes it: its header, then nothing but the samples.
+
+    Others of the same format may end in the middle of a sample, or have other chunks behind the samples.
+    """
     with path.open("rb") as file:
-        header = bytearray(file.read(WAV_HEADER_BYTES))
-    expected = bytearray(wav_header(0))
-    for size in _SIZE_FIELDS:
-        header[size] = expected[size]
-    return header == expected
+        header = file.read(WAV_HEADER_BYTES)
+    samples, rest = divmod(path.stat().st_size - WAV_HEADER_BYTES, 2)
+    return samples >= 0 and rest == 0 and header == wav_header(samples)
 
 
 @dataclass
@@ -120,6 +120,7 @@ class ServiceState:
     storage: Storage
     admission: Admission
     started_at: float = field(default_factory=time.time)
+    wrong_keys: KeyThrottle = field(default_factory=KeyThrottle)
 
     @property
     def settings(self) -> Settings:
@@ -139,7 +140,7 @@ class ServiceState:
     @property
     def allowed_folders(self) -> tuple[Path, ...]:
         """The folders whose files a request may name: the library's, and those of `service.roots`."""
-        return (*self.settings.library.roots.values(), *self.settings.service.roots)
+        return self.settings.allowed_folders
 
     @property
     def dagster(self) -> DagsterClient:

@@ -84,7 +84,7 @@ STATUS: tuple[tuple[type[YivideoError], int], ...] = (
 )
 """Status of each class of error; all others are ours: 500."""
 
-HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+HTTP_KINDS = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
 SEE_DOCS = "The API is described at /docs"
 
 
@@ -112,11 +112,30 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class Refused(Exception):
-    """Refuses a request with a status, a kind, one line and a hint of its own."""
+    """Refuses a request with a status, a kind, one line and a hint of its own.
 
-    def __init__(self, status: int, kind: str, message: str, hint: str = "") -> None:
+    Args:
+        status: HTTP status.
+        kind: Kind of error, for programs.
+        message: What is wrong, in one line.
+        hint: What the client can do.
+        param: Name of the parameter with a value that is not allowed.
+        retry_after_s: When to try again; 0: not said.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        hint: str = "",
+        *,
+        param: str | None = None,
+        retry_after_s: int = 0,
+    ) -> None:
         super().__init__(message)
         self.status, self.kind, self.message, self.hint = status, kind, message, hint
+        self.param, self.retry_after_s = param, retry_after_s
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -137,7 +156,8 @@ def describe_error(error: BaseException, where: str) -> tuple[int, Problem, dict
     match error:
         case Refused():
             problem = Problem(id=number, kind=error.kind, message=error.message, hint=error.hint)
-            status, headers = error.status, {}
+            status = error.status
+            headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
         case Overloaded():
             hint = f"Try again in {error.retry_after_s} s"
             problem = Problem(
@@ -207,10 +227,69 @@ def _without_folders(text: str) -> str:
 
 
 async def _respond(request: Request, error: Exception) -> Response:
-    status, problem, headers = describe_error(error, f"{request.method} {request.url.path}")
+    path = request.scope["path"]
+    status, problem, headers = describe_error(error, f"{request.method} {path}")
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         return _page(request, status, problem, headers)
-    return JSONResponse(ErrorResponse(error=problem).model_dump(), status, headers)
+    return error_response(path, status, problem, headers, _param_of(error))
+
+
+def error_response(
+    path: str, status: int, problem: Problem, headers: Mapping[str, str], param: str | None = None
+) -> JSONResponse:
+    """Return the JSON response to an error, in OpenAI's shape on the paths of its API.
+
+    Args:
+        path: The request's path.
+        status: The HTTP status; of OpenAI's API those of `BAD_REQUEST` are 400.
+        problem: What went wrong.
+        headers: Of the response.
+        param: Name of the parameter that is wrong, where one is.
+    """
+    if not path.startswith(OPENAI_PATHS):
+        return JSONResponse(ErrorResponse(error=problem).model_dump(), status, dict(headers))
+    shown = 400 if status in BAD_REQUEST else status
+    return JSONResponse(openai_error(shown, problem, param).model_dump(), shown, dict(headers))
+
+
+# Errors in the shape of OpenAI's API.
+
+OPENAI_PATHS = ("/v1/audio/", "/v1/models")
+BAD_REQUEST = (415, 422)
+"""Statuses of ours that are 400 in OpenAI's API."""
+
+
+class OpenAIProblem(BaseModel):
+    """Why a request of OpenAI's API failed; `id` is in the service's log too."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+    id: str
+
+
+class OpenAIErrorResponse(BaseModel):
+    """The body of every response of OpenAI's API that reports an error."""
+
+    error: OpenAIProblem
+
+
+def openai_error(status: int, problem: Problem, param: str | None = None) -> OpenAIErrorResponse:
+    """Return the body of a response that reports an error, in OpenAI's shape."""
+    kinds = {401: "authentication_error", 429: "rate_limit_error"}
+    kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    message = ". ".join(part.rstrip(".") for part in (problem.message, problem.hint) if part)
+    code = "invalid_api_key" if status == 401 else problem.kind
+    return OpenAIErrorResponse(
+        error=OpenAIProblem(message=message, type=kind, param=param, code=code, id=problem.id)
+    )
+
+
+def _param_of(error: Exception) -> str | None:
+    if isinstance(error, RequestValidationError):
+        return next((str(one["loc"][1]) for one in error.errors() if len(one["loc"]) > 1), None)
+    return error.param if isinstance(error, Refused) else None
 
 
 def _page(request: Request, status: int, problem: Problem, headers: Mapping[str, str]) -> Response:

@@ -1,4 +1,4 @@
-"""Middleware around all routes: access control, a limit on bodies, and metering.
+"""Middleware around all routes: access control, and metering.
 
 Access: without a key only programs on this machine may send requests. A web page that is open in a browser
 here can send them too, so a request must name a host that is ours, and one that changes something must not
@@ -7,25 +7,22 @@ come from another site's page.
 
 import hashlib
 import hmac
-import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.service.admission import KeyThrottle
 from yivideo_pipeline.service.errors import (
-    ErrorResponse,
     Refused,
     RequestOutcome,
     describe_error,
+    error_response,
     start_outcome,
 )
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
@@ -63,16 +60,27 @@ class Access:
         app: The application behind it.
         service: Key and host.
         insecure: Whether other machines may send requests without a key.
+        throttle: Counts wrong keys.
     """
 
-    def __init__(self, app: ASGIApp, service: ServiceSettings, insecure: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        service: ServiceSettings,
+        insecure: bool = False,
+        throttle: KeyThrottle | None = None,
+    ) -> None:
         self._app = app
+        self._throttle = throttle or KeyThrottle()
         self._key = service.api_key.get_secret_value() if service.api_key else None
         # With a key, any host name may lead here; without one, a foreign name is a web page's trick.
         self._hosts = None if self._key or insecure else {*LOOPBACK, service.host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it: 400 a foreign host, 403 a foreign page, 401 no key."""
+        """Pass the request on, or refuse it.
+
+        400: a foreign host; 403: a foreign page; 401: no key or a wrong one; 429: too many wrong ones.
+        """
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -85,15 +93,22 @@ class Access:
         method = scope.get("method")  # a websocket has none, and may do anything
         host, origin = headers.get("host", ""), headers.get("origin")
         if self._hosts is not None and _split(f"//{host}").hostname not in self._hosts:
-            return _respond(scope, 400, "foreign_host", "The request names a host that is not this service's")
+            message = "The request names a host that is not this service's"
+            return _respond(scope, Refused(400, "foreign_host", message))
         if method not in SAFE_METHODS and origin and _split(origin).netloc != host:
-            return _respond(scope, 403, "foreign_page", "Pages of other sites may not change anything here")
+            message = "Pages of other sites may not change anything here"
+            return _respond(scope, Refused(403, "foreign_page", message))
         if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._has_key(connection):
             return None
         if method == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
+        client = connection.client
+        if client and _given_key(headers) and (wait_s := self._throttle.note_wrong_key(client.host)):
+            hint = f"Correct the key; the right one is let in at once, a wrong one in {wait_s} s"
+            refused = Refused(429, "wrong_keys", "Too many wrong keys", hint, retry_after_s=wait_s)
+            return _respond(scope, refused)
         hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-        return _respond(scope, 401, "no_key", "The key is missing or wrong", hint)
+        return _respond(scope, Refused(401, "no_key", "The key is missing or wrong", hint))
 
     def _has_key(self, connection: HTTPConnection) -> bool:
         assert self._key is not None
@@ -120,83 +135,12 @@ def _split(address: str) -> SplitResult:
         return urlsplit("")
 
 
-def _respond(scope: Scope, status: int, kind: str, message: str, hint: str = "") -> Response:
-    refused = Refused(status, kind, message, hint)
-    _, problem, _ = describe_error(refused, f"{scope.get('method', scope['type'])} {scope['path']}")
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return JSONResponse(ErrorResponse(error=problem).model_dump(), status, headers)
-
-
-MB = 1024 * 1024
-MAX_IN_MEMORY_MB = 16
-"""Limit of bodies that are read into memory, as JSON is; enough for a day of transcript."""
-UPLOAD_PATH = "/library/upload"
-"""Here the body itself is the file, which is written while it arrives."""
-
-
-class BodyTooLarge(HTTPException):
-    """A body that is larger than the service accepts.
-
-    It is one of Starlette's own errors, since FastAPI takes any other error that is raised while it reads a
-    body for a body that it can't parse.
-    """
-
-    def __init__(self, max_mb: int) -> None:
-        # The rest of the body is not read, so the connection can't be used again.
-        super().__init__(413, f"The request brings more than {max_mb} MB", {"Connection": "close"})
-
-
-class BodyLimit:
-    """Stops to read a body that grows too large.
-
-    Args:
-        app: The application behind it.
-        max_mb: Returns the present limit of uploads in megabytes.
-    """
-
-    def __init__(self, app: ASGIApp, max_mb: Callable[[], int]) -> None:
-        self._app = app
-        self._max_mb = max_mb
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; reading too large a body raises, at once where its length is declared."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        is_file = is_form or scope["path"] == UPLOAD_PATH
-        max_mb = self._max_mb() if is_file else min(MAX_IN_MEMORY_MB, self._max_mb())
-        length = headers.get("content-length", "")
-        declared = int(length) if length.isdecimal() else 0
-        received = 0
-
-        async def receive_bounded() -> Message:
-            nonlocal received
-            if declared > max_mb * MB:
-                raise BodyTooLarge(max_mb)
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > max_mb * MB:
-                raise BodyTooLarge(max_mb)
-            return message
-
-        await self._app(scope, receive_bounded, send)
-
-
-@contextmanager
-def spool_under(folder: Path) -> Generator[None]:
-    """Create this process's nameless temporary files, such as uploads that arrive, in a folder.
-
-    The system's own temporary folder is often kept in memory. The kernel removes nameless files however the
-    process ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    usual, tempfile.tempdir = tempfile.tempdir, str(folder)
-    try:
-        yield
-    finally:
-        tempfile.tempdir = usual
+def _respond(scope: Scope, refused: Refused) -> Response:
+    where = f"{scope.get('method', scope['type'])} {scope['path']}"
+    status, problem, headers = describe_error(refused, where)
+    if status == 401:
+        headers = {**headers, "WWW-Authenticate": "Bearer"}
+    return error_response(scope["path"], status, problem, headers)
 
 
 OTHER = "other"

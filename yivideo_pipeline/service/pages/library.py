@@ -13,9 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from yivideo_pipeline.ledger.videos import KnownVideo, known_videos
+from yivideo_pipeline.service.connections import UPLOAD_PATH
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.middleware import UPLOAD_PATH
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.uploads import remove_unfinished, store_upload, upload_root
 from yivideo_pipeline.service.pages.video_list import (

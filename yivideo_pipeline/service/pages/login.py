@@ -1,13 +1,9 @@
 """Login with the API key, once per browser: its session cookie is not the key itself."""
 
 import hmac
-import threading
-import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from yivideo_pipeline.service.dependencies import Shared
@@ -16,41 +12,7 @@ from yivideo_pipeline.service.middleware import SESSION_COOKIE, session_of
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.translations import Texts, choose_language
 
-FREE_ATTEMPTS = 5
-MAX_WAIT_S = 300
-
-
-class LoginThrottle:
-    """Slows down guessing: after a few wrong keys, each further one doubles the wait.
-
-    All clients share one throttle: an attacker changes his address easily, and there is only one key.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._wrong = 0
-        self._until = 0.0
-
-    def remaining_s(self) -> float:
-        """Return for how many seconds no key is checked."""
-        return max(0.0, self._until - time.monotonic())
-
-    def note_attempt(self, is_right: bool) -> None:
-        """Count an attempt; a right key resets the throttle."""
-        with self._lock:
-            self._wrong = 0 if is_right else self._wrong + 1
-            beyond = self._wrong - FREE_ATTEMPTS
-            wait_s = min(MAX_WAIT_S, 2.0 ** min(beyond, 20)) if beyond >= 0 else 0.0
-            self._until = time.monotonic() + wait_s
-
-
-@asynccontextmanager
-async def _with_throttle(app: FastAPI) -> AsyncGenerator[None]:
-    app.state.login_throttle = LoginThrottle()
-    yield
-
-
-router = APIRouter(include_in_schema=False, lifespan=_with_throttle)
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")
@@ -68,13 +30,11 @@ def log_in(request: Request, shared: Shared, key: Annotated[str, Form(max_length
     if wanted is None:
         raise Refused(404, "not_found", "No API key is set, so there is no login")
     texts = Texts(choose_language(request), "login")
-    throttle: LoginThrottle = request.app.state.login_throttle
-    if remaining_s := throttle.remaining_s():
-        return _form(request, 429, texts("too_often", seconds=int(remaining_s) + 1))
     secret = wanted.get_secret_value()
-    is_right = hmac.compare_digest(key.strip().encode(), secret.encode())
-    throttle.note_attempt(is_right)
-    if not is_right:
+    if not hmac.compare_digest(key.strip().encode(), secret.encode()):
+        wait_s = shared.wrong_keys.note_wrong_key(request.client.host) if request.client else 0
+        if wait_s:
+            return _form(request, 429, texts("too_often", seconds=wait_s))
         return _form(request, 401, texts("wrong_key"))
     response = RedirectResponse("/", 303)
     response.set_cookie(

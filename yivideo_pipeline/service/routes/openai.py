@@ -1,21 +1,19 @@
 """OpenAI's speech API, for its clients: https://platform.openai.com/docs/api-reference/audio."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request, Response, UploadFile
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.remote.protocol import WordsEvent
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
-from yivideo_pipeline.service.errors import Problem, Refused, describe_error
+from yivideo_pipeline.service.errors import OpenAIErrorResponse, Refused, describe_error, openai_error
 from yivideo_pipeline.service.jobs import Job, override_options, start_speech_job, transcribe
 from yivideo_pipeline.service.responses import (
     SegmentResponse,
@@ -34,78 +32,11 @@ from yivideo_pipeline.speech.weights import weights_status
 CONFIGURED = "whisper-1"
 """OpenAI's name for Whisper; here it means the model of the settings."""
 
-# Errors, in OpenAI's shape.
-
-BAD_REQUEST = (415, 422)
-"""Statuses of ours that are 400 in OpenAI's API."""
-
-
-class OpenAIProblem(BaseModel):
-    """Why a request failed; `id` is in the service's log too."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-    id: str
-
-
-class OpenAIErrorResponse(BaseModel):
-    """The body of every response that reports an error."""
-
-    error: OpenAIProblem
-
-
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": OpenAIErrorResponse} for status in (400, 404, 409, 413, 429, 499, 500, 503)
+    status: {"model": OpenAIErrorResponse} for status in (400, 401, 404, 408, 409, 413, 429, 499, 500, 503)
 }
 
-
-class InvalidParameter(Refused):
-    """A parameter with a value that is not allowed; `param` is its name."""
-
-    def __init__(self, status: int, kind: str, param: str, message: str, hint: str = "") -> None:
-        super().__init__(status, kind, message, hint)
-        self.param = param
-
-
-class OpenAIRoute(APIRoute):
-    """A route whose errors have OpenAI's shape."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """See `APIRoute`."""
-        handle = super().get_route_handler()
-
-        async def respond(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Exception as error:  # noqa: BLE001 - returned to the client and logged
-                status, problem, headers = describe_error(error, f"{request.method} {request.url.path}")
-                shown = 400 if status in BAD_REQUEST else status
-                body = OpenAIErrorResponse(error=_to_openai(shown, problem, _param_of(error)))
-                return JSONResponse(body.model_dump(), shown, headers)
-
-        return respond
-
-
-def _to_openai(status: int, problem: Problem, param: str | None = None) -> OpenAIProblem:
-    if status == 429:
-        kind = "rate_limit_error"
-    else:
-        kind = "server_error" if status >= 500 else "invalid_request_error"
-    message = ". ".join(part.rstrip(".") for part in (problem.message, problem.hint) if part)
-    return OpenAIProblem(message=message, type=kind, param=param, code=problem.kind, id=problem.id)
-
-
-def _param_of(error: Exception) -> str | None:
-    if isinstance(error, InvalidParameter):
-        return error.param
-    if isinstance(error, RequestValidationError):
-        return next((str(one["loc"][1]) for one in error.errors() if len(one["loc"]) > 1), None)
-    return None
-
-
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=OpenAIRoute, responses=OPENAI_ERRORS)
+router = APIRouter(prefix="/v1", tags=["openai"], responses=OPENAI_ERRORS)
 
 # Models.
 
@@ -146,19 +77,19 @@ def _resolve_model(name: str, shared: ServiceState) -> str:
     No weights are downloaded for a request, and a request can't name a folder.
 
     Raises:
-        InvalidParameter: 404, its weights are not here.
+        Refused: 404, its weights are not here.
     """
     configured = shared.settings.speech.options.model_name
     if name in (CONFIGURED, _shown_name(configured)):
         return configured
     if name in MODELS and _is_here(name, shared):
         return name
-    raise InvalidParameter(
+    raise Refused(
         404,
         "model_not_found",
-        "model",
         f"The model {name[:100]!r} is not here",
         f"GET /v1/models lists those that are; {CONFIGURED} is the configured one",
+        param="model",
     )
 
 
@@ -367,7 +298,7 @@ async def _server_sent_events(
                 event = await anext(events, None)
         except Exception as error:  # noqa: BLE001 - sent to the client and logged
             status, problem, _ = describe_error(error, job.where)
-            yield _data(OpenAIErrorResponse(error=_to_openai(status, problem)))
+            yield _data(openai_error(status, problem))
 
 
 def _data(event: BaseModel) -> bytes:

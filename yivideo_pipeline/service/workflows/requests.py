@@ -17,6 +17,7 @@ from yivideo_pipeline.settings.options import (
     SpeechOptions,
     SubtitleFormat,
     SubtitleOptions,
+    name_for_launch,
     override,
 )
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, stages_before
@@ -116,7 +117,7 @@ def plan_launch(
     if lines or not chosen_subtitles or not chosen_speech:
         raise Refused(422, "config_validation", "\n".join(lines), "Change these values of the request")
     launch: dict[str, Any] = {
-        "speech": _to_launch_config(chosen_speech, output.whisperx_config),
+        "speech": name_for_launch(_to_launch_config(chosen_speech, output.whisperx_config)),
         "subtitles": _to_launch_config(chosen_subtitles, output.subtitles),
     }
     if output.output_dir is not None:
