@@ -20,8 +20,13 @@ def beside(*names, video="talk.mp4"):
         ("talk.eng.sdh.srt", "en"),
         ("talk.en.hi.srt", "en"),  # for the hard of hearing
         ("talk.hi.srt", "hi"),  # Hindi
-        ("talk.zh-Hans.ass", "zh"),
+        ("talk.zh-Hans.ass", "zh-Hans"),
+        ("talk.zh_TW.srt", "zh-Hant"),
+        ("talk.cht.srt", "zh-Hant"),
         ("talk.chi.vtt", "zh"),
+        ("talk.tib.srt", "bo"),
+        ("talk.deu.srt", "de"),
+        ("talk.ger.srt", "de"),
         ("talk.pt_BR.ttml", "pt"),
         ("talk.English.srt", "en"),
         ("talk.mp4.de.srt", "de"),
@@ -71,6 +76,20 @@ def test_what_is_not_known_may_be_the_wanted_language():
         and is_in_language("fr", None)
     )
     assert not is_in_language("fr", "en")
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "is_enough"),
+    [
+        ("zh-Hans", "zh-TW", False),
+        ("zh-Hant", "zh-HK", True),
+        ("zh-Hant", "zh", True),  # no script is asked for
+        ("chi", "zh-TW", True),  # of no known script
+        ("zho-CN", "chi_SG", True),
+    ],
+)
+def test_chinese_in_the_other_script_is_not_what_is_wanted(there, wanted, is_enough):
+    assert is_in_language(there, wanted) is is_enough
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.settings.languages import LANGUAGES
+from yivideo_pipeline.settings.languages import LANGUAGES, ZhScript
 from yivideo_pipeline.settings.messages import explain
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
 from yivideo_pipeline.settings.whisper_models import MODELS
@@ -34,10 +34,33 @@ def test_the_languages_are_whispers_own():
     [
         ("english", "en"), ("EN", "en"), ("zh-CN", "zh"), ("zh_TW", "zh"), ("Chinese", "zh"),
         ("Mandarin", "zh"), ("pt-BR", "pt"), ("nb", "no"), ("auto", "auto"), (None, "auto"), (False, "no"),
+        ("eng", "en"), ("zho", "zh"), ("chi", "zh"), ("deu", "de"), ("ger", "de"),
     ],
 )  # fmt: skip
 def test_languages_go_by_code_name_or_regional_tag(given, code):
     assert SpeechOptions(language=given).language == code
+
+
+@pytest.mark.parametrize(
+    ("language", "script", "written"),
+    [
+        ("zh-TW", ZhScript.TRADITIONAL_TW, "zh-TW"),
+        ("chi-HK", ZhScript.TRADITIONAL_HK, "zh-HK"),
+        ("zh_Hant", ZhScript.TRADITIONAL, "zh-Hant"),
+        ("zh-CN", ZhScript.SIMPLIFIED, "zh"),
+        ("zho", ZhScript.SIMPLIFIED, "zh"),
+    ],
+)
+def test_the_region_of_chinese_decides_its_script(language, script, written):
+    options = SpeechOptions(language=language)
+    assert (options.language, options.zh_script, options.written_language) == ("zh", script, written)
+
+
+def test_the_region_in_a_request_decides_over_the_script_of_the_settings():
+    ours = SpeechOptions(language="zh-TW")
+    assert override(ours, {"language": "zh-CN"}).zh_script is ZhScript.SIMPLIFIED
+    assert override(ours, {"language": "zh"}).zh_script is ZhScript.TRADITIONAL_TW
+    assert override(ours, {"zh_script": "simplified"}).zh_script is ZhScript.SIMPLIFIED
 
 
 def test_an_unknown_language_gets_the_nearest_name():

@@ -31,6 +31,18 @@ def test_text_comes_out_in_the_wanted_script_whichever_it_was_in(simplified, tra
     assert convert_segment(segment(simplified), ZhScript.TRADITIONAL).text == traditional
 
 
+@pytest.mark.parametrize(
+    ("script", "text"),
+    [
+        (ZhScript.TRADITIONAL, "為了這裡的群眾著急"),
+        (ZhScript.TRADITIONAL_TW, "為了這裡的群眾著急"),
+        (ZhScript.TRADITIONAL_HK, "為了這裏的羣眾着急"),
+    ],
+)
+def test_traditional_characters_are_those_of_the_region(script, text):
+    assert convert_segment(segment("为了这里的群众着急"), script).text == text
+
+
 @pytest.mark.parametrize(("simplified", "traditional"), PAIRS)
 @pytest.mark.parametrize("script", ZhScript)
 def test_words_stay_at_their_times_and_joined_are_the_text(simplified, traditional, script):

@@ -105,7 +105,7 @@ def test_chinese_comes_out_simplified_unless_it_is_wanted_otherwise(read, base, 
     assert OpenCC("t2s").convert(text(transcript)) == text(transcript)
     audio = write_wav(tmp_path / "zh.wav", read_samples(clip.path))
     wanted = base.transcribe(audio, SpeechOptions(model_name="base", zh_script=ZhScript.TRADITIONAL))
-    assert text(wanted) == OpenCC("s2t").convert(text(transcript))
+    assert text(wanted) == OpenCC("s2tw").convert(text(transcript))
     assert text(wanted) != text(transcript)
     assert [word.start_s for word in wanted.words] == [word.start_s for word in transcript.words]
 

@@ -62,7 +62,7 @@ def process(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="Whisper model")] = None,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE|auto", help="Spoken language, such as zh or en")
+        str | None, typer.Option(metavar="CODE|auto", help="Spoken language, such as en, zh or zh-TW")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda")] = None,
     compute_type: Annotated[

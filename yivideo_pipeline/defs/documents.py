@@ -57,7 +57,7 @@ def render_subtitles(
         text = render(cues, transcript, kind, title)
         (folder / f"subtitles.{kind}").write_text(text, encoding="utf-8", newline="")
     return {
-        "language": transcript.language or UNKNOWN_LANGUAGE,
+        "language": transcript.language_tag or UNKNOWN_LANGUAGE,
         "language_probability": transcript.language_probability,
         "duration_s": transcript.duration_s,
         "speech_s": transcript.speech_s,

@@ -17,7 +17,12 @@ from pydantic import BaseModel, ConfigDict
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import MediaError, NoAudioStream
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, probe
-from yivideo_pipeline.settings.languages import LANGUAGES, find_language, normalize_language
+from yivideo_pipeline.settings.languages import (
+    LANGUAGES,
+    find_language,
+    find_zh_script,
+    normalize_language,
+)
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
 _PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
@@ -36,7 +41,11 @@ _TEXT_CODECS = {
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A subtitle file beside a video; `language` is None where its name does not give one."""
+    """A subtitle file beside a video.
+
+    `language` is its code, for Chinese with the script that the name gives (`zh-Hans`, `zh-Hant`); None where
+    the name gives no language.
+    """
 
     name: str
     language: str | None
@@ -135,8 +144,16 @@ def facts_of(info: MediaInfo) -> MediaFacts:
 
 
 def is_in_language(language: str | None, wanted: str | None) -> bool:
-    """Return whether subtitles are in the wanted language; where either is unknown they may be."""
-    return not language or not wanted or normalize_language(language) == normalize_language(wanted)
+    """Return whether subtitles are in the wanted language; where either is unknown they may be.
+
+    Chinese in the other script is not, if both tags name their script.
+    """
+    if not language or not wanted:
+        return True
+    script, wanted_script = find_zh_script(language), find_zh_script(wanted)
+    if script and wanted_script and script.is_traditional is not wanted_script.is_traditional:
+        return False
+    return normalize_language(language) == normalize_language(wanted)
 
 
 def _text_tracks(streams: Iterable[StreamInfo]) -> list[StreamInfo]:
@@ -158,6 +175,8 @@ def _language_of(tags: list[str]) -> str | None:
 
 def _code_of(tag: str) -> str | None:
     code = normalize_language(tag)
+    if script := find_zh_script(tag):
+        return f"{code}-Hant" if script.is_traditional else f"{code}-Hans"
     # Any tag of two letters counts as a code (ISO 639-1) but this one; longer tags only if they are known.
     if _TAG.fullmatch(tag) and (code in LANGUAGES or (len(code) == 2 and code != _CLOSED_CAPTIONS)):
         return code

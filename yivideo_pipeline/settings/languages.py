@@ -1,4 +1,12 @@
-"""Languages: those that Whisper knows, by code and by English name, and all forms of ISO 639 codes."""
+"""Languages: those that Whisper knows, by code and by English name, in every form of a language code.
+
+langcodes knows the forms: ISO 639-1, -2 (`deu` and `ger`) and -3, tags with script and region, withdrawn
+codes. It is imported only for a code that is not one of Whisper's own, since the import takes 60 ms.
+"""
+
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
 LANGUAGES: dict[str, str] = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani",
@@ -23,42 +31,114 @@ LANGUAGES: dict[str, str] = {
 }  # fmt: skip
 
 _CODES_BY_NAME = {name: code for code, name in LANGUAGES.items()} | {
-    "mandarin": "zh",
-    "burmese": "my",
-    "castilian": "es",
-    "farsi": "fa",
-    "flemish": "nl",
+    "burmese": "my", "castilian": "es", "farsi": "fa", "flemish": "nl", "haitian": "ht",
+    "letzeburgesch": "lb", "mandarin": "zh", "moldavian": "ro", "moldovan": "ro", "panjabi": "pa",
+    "pushto": "ps", "sinhalese": "si", "valencian": "ca",
+}  # fmt: skip
+_WHISPER_CODES = {"jv": "jw", "fil": "tl", "nb": "no"}
+"""Whisper's codes where they are not those of BCP 47."""
+_CHINESE_LABELS = {"chs": "zh-hans", "zhs": "zh-hans", "cht": "zh-hant", "zht": "zh-hant"}
+"""Labels of Chinese subtitles that stand in for codes, as Windows has them."""
+
+
+class ZhScript(StrEnum):
+    """The script of Chinese text; the characters of Taiwan and Hong Kong differ a little."""
+
+    SIMPLIFIED = "simplified"
+    TRADITIONAL = "traditional"
+    TRADITIONAL_TW = "traditional-tw"
+    TRADITIONAL_HK = "traditional-hk"
+
+    def tag(self, language: str) -> str:
+        """Return the tag of a Chinese language in this script: `zh`, `zh-Hant`, `zh-TW` or `zh-HK`."""
+        return language + _SCRIPT_TAGS[self]
+
+    @property
+    def is_traditional(self) -> bool:
+        """Whether it is traditional, of any region."""
+        return self is not ZhScript.SIMPLIFIED
+
+
+_SCRIPT_TAGS = {
+    ZhScript.SIMPLIFIED: "",
+    ZhScript.TRADITIONAL: "-Hant",
+    ZhScript.TRADITIONAL_TW: "-TW",
+    ZhScript.TRADITIONAL_HK: "-HK",
 }
-_CODES_BY_TAG = {"cmn": "zh", "jv": "jw", "nb": "no", "fil": "tl", "iw": "he"}
-
-_ISO_639_FORMS = (
-    "af afr|am amh|ar ara|az aze|be bel|bg bul|bn ben|bs bos|ca cat|cs ces cze|cy cym wel|da dan|"
-    "de deu ger|el ell gre|en eng|es spa|et est|eu eus baq|fa fas per|fi fin|fr fra fre|gl glg|gu guj|"
-    "he heb iw|hi hin|hr hrv scr|hu hun|hy hye arm|id ind in|is isl ice|it ita|ja jpn|jv jav jw|"
-    "ka kat geo|kk kaz|km khm|kn kan|ko kor|la lat|lo lao|lt lit|lv lav|mk mkd mac|ml mal|mn mon|"
-    "mr mar|ms msa may zsm|my mya bur|ne nep|nl nld dut|no nor nb nob|nn nno|pa pan|pl pol|ps pus|"
-    "pt por|ro ron rum|ru rus|sd snd|si sin|sk slk slo|sl slv|so som|sq sqi alb|sr srp scc|su sun|"
-    "sv swe|sw swa|ta tam|te tel|tg tgk|th tha|tl tgl fil|tr tur|tt tat|uk ukr|ur urd|uz uzb|vi vie|"
-    "yi yid ji|yo yor|yue|zh zho chi cmn"
-)
-"""Per language: its ISO 639-1 code, then its ISO 639-2 (T and B), 639-3 and withdrawn forms."""
-
-_SHORTEST = {form: forms.split()[0] for forms in _ISO_639_FORMS.split("|") for form in forms.split()}
+_TRADITIONAL_BY_REGION = {
+    "TW": ZhScript.TRADITIONAL_TW,
+    "HK": ZhScript.TRADITIONAL_HK,
+    "MO": ZhScript.TRADITIONAL_HK,
+}
+CHINESE = frozenset({"zh", "yue"})
+_CHINESE_TAGS = ("CN", "SG", "TW", "HK", "MO", "Hans", "Hant")
 
 
 def find_language(name: str) -> str | None:
-    """Return Whisper's code for a code, an English name or a regional tag (`zh-TW`, `pt_BR`), else None."""
+    """Return Whisper's code for a code, an English name or a tag (`zh-TW`, `pt_BR`, `deu`), else None."""
     wanted = name.strip().lower()
     if wanted in LANGUAGES:
         return wanted
-    tag = wanted.replace("_", "-").split("-")[0]
-    return _CODES_BY_NAME.get(wanted) or _CODES_BY_TAG.get(tag) or (tag if tag in LANGUAGES else None)
+    return _CODES_BY_NAME.get(wanted) or _find_code(wanted)
+
+
+def find_zh_script(name: str) -> ZhScript | None:
+    """Return the script that a tag of Chinese names, by itself or by its region; None where it names none."""
+    if find_language(name) not in CHINESE or name.strip().lower() in LANGUAGES:
+        return None
+    tag = _parse(name.strip().lower())
+    if tag is None or not (tag.script or tag.territory):
+        return None
+    if tag.maximize().script != "Hant":
+        return ZhScript.SIMPLIFIED
+    return _TRADITIONAL_BY_REGION.get(tag.territory or "", ZhScript.TRADITIONAL)
+
+
+def language_names() -> list[str]:
+    """Return the names and codes that languages are usually given by, the shortest first.
+
+    `find_language` knows more: any tag of a language with its region.
+    """
+    from langcodes import Language
+
+    codes = [code for code in LANGUAGES if code not in _WHISPER_CODES.values()] + list(_WHISPER_CODES)
+    longer = {Language.get(code).to_alpha3(variant) for code in codes for variant in "TB"}
+    tags = {f"{language}-{part}" for language in CHINESE for part in _CHINESE_TAGS}
+    known = {*LANGUAGES, *_CODES_BY_NAME, *_WHISPER_CODES, *longer, *tags}
+    return sorted(filter(find_language, known), key=lambda name: (len(name), name))
 
 
 def normalize_language(code: str) -> str:
-    """Return the shortest form of a code: `eng`, `EN` and `en-GB` all become `en`.
+    """Return one form of a code for all its forms: `eng`, `EN` and `en-GB` all become `en`.
 
-    A code that the table lacks is returned in lower case, without its region.
+    It is Whisper's code where Whisper knows the language, else the shortest code that there is.
     """
-    primary = code.strip().lower().replace("_", "-").split("-")[0]
-    return _SHORTEST.get(primary, primary)
+    wanted = code.strip().lower()
+    if wanted in LANGUAGES:
+        return wanted
+    tag = _parse(wanted)
+    return _find_code(wanted) or (tag.language if tag and tag.language else wanted)
+
+
+@lru_cache(maxsize=1024)
+def _find_code(wanted: str) -> str | None:
+    """Return Whisper's code for a tag in lower case: that of its language, else of its macrolanguage."""
+    tag = _parse(wanted)
+    if tag is None or not tag.language:
+        return None
+    from langcodes import standardize_tag
+
+    codes = (tag.language, standardize_tag(tag.language, macro=True))
+    return next(
+        (code for code in (_WHISPER_CODES.get(code, code) for code in codes) if code in LANGUAGES), None
+    )
+
+
+def _parse(wanted: str) -> Any:
+    """Return a tag in lower case as langcodes reads it, with its shortest codes; None if it is none."""
+    from langcodes import Language, LanguageTagError
+
+    try:
+        return Language.get(_CHINESE_LABELS.get(wanted, wanted))
+    except LanguageTagError:
+        return None

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.settings.languages import LANGUAGES, find_language
+from yivideo_pipeline.settings.languages import CHINESE, LANGUAGES, ZhScript, find_language, find_zh_script
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.whisper_models import MODELS
 
@@ -64,13 +64,6 @@ class Aligner(StrEnum):
     AUTO = "auto"
     ATTENTION = "attention"
     WAV2VEC2 = "wav2vec2"
-
-
-class ZhScript(StrEnum):
-    """The script of Chinese text."""
-
-    SIMPLIFIED = "simplified"
-    TRADITIONAL = "traditional"
 
 
 NO_MODEL_FOLDER = "there is no such folder: give an existing folder, a hub id (owner/name) or a name"
@@ -134,7 +127,7 @@ class SpeechOptions(BaseModel):
         "base", description="Model name, folder, or hub id (owner/name)"
     )
     language: Annotated[str, BeforeValidator(_check_language)] = Field(
-        "auto", description="Spoken language as a code such as zh or en; auto detects it"
+        "auto", description="Spoken language as a code such as zh, zh-TW, en or eng; auto detects it"
     )
     task: Task = Field(
         Task.TRANSCRIBE,
@@ -153,12 +146,24 @@ class SpeechOptions(BaseModel):
     )
     beam_size: int = Field(5, ge=1, le=20, description="Beam width of the decoder")
     aligner: Aligner = Field(Aligner.AUTO, description="How words get their final times")
-    zh_script: ZhScript = Field(ZhScript.SIMPLIFIED, description="Script of Chinese text")
+    zh_script: ZhScript = Field(
+        ZhScript.SIMPLIFIED,
+        description="Script of Chinese text; a language with a region or script (zh-TW, zh-Hant) decides it",
+    )
 
     @property
     def written_language(self) -> str:
-        """Language of the resulting words; `auto` is that of the sound."""
-        return TRANSLATED if self.task is Task.TRANSLATE else self.language
+        """Language of the resulting words, with the script of Chinese; `auto` is that of the sound."""
+        if self.task is Task.TRANSLATE:
+            return TRANSLATED
+        return self.zh_script.tag(self.language) if self.language in CHINESE else self.language
+
+    @model_validator(mode="before")
+    @classmethod
+    def _region_decides_script(cls, values: Any) -> Any:
+        language = values.get("language") if isinstance(values, Mapping) else None
+        script = find_zh_script(language) if isinstance(language, str) else None
+        return {**values, "zh_script": script} if script else values
 
     @model_validator(mode="after")
     def _model_knows_language(self) -> Self:
@@ -233,6 +238,17 @@ class SubtitleOptions(BaseModel):
 
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+CUSTOM_MODEL = "custom_model"
+"""The name under which a launch has a model that has no name of its own: a folder, or a hub id."""
+
+
+def name_for_launch(speech: Mapping[str, Any]) -> dict[str, Any]:
+    """Return speech options as a launch of Dagster has them, where `model_name` is one of the known names."""
+    values = dict(speech)
+    if values.get("model_name", "base") not in MODELS:
+        values[CUSTOM_MODEL] = values.pop("model_name")
+    return values
 
 
 def override(

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task, ZhScript
+from yivideo_pipeline.settings.languages import CHINESE, ZhScript
+from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task
 from yivideo_pipeline.speech.align.text import WordTimings, spoken_characters
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
 
-CHINESE = frozenset({"zh", "yue"})
 MIN_WORD_S = 0.02
 SENTENCE_PAUSE_S = 1.5  # a longer pause ends a segment without a full stop
 MAX_SEGMENT_S = 30.0
@@ -73,6 +73,7 @@ def assemble_transcript(
     return empty.model_copy(
         update={
             "language": code,
+            "zh_script": options.zh_script if code in CHINESE else None,
             "language_probability": round(language[1], 4),
             "segments": tuple(segments),
             "empty_reason": None,
@@ -86,6 +87,7 @@ def empty_transcript(
     """Return a transcript without words, and why it has none; arguments as for `assemble_transcript`."""
     return Transcript(
         language=NO_LANGUAGE if options.language == "auto" else options.language,
+        zh_script=options.zh_script if options.language in CHINESE else None,
         language_probability=0.0,
         duration_s=audio.duration_s,
         segments=(),
@@ -243,21 +245,29 @@ def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
 # Chinese in the wanted script, character by character, so that the word times stay.
 
 
-@lru_cache(maxsize=2)
+_OPENCC_TABLES = {
+    ZhScript.SIMPLIFIED: "t2s",
+    ZhScript.TRADITIONAL: "s2tw",  # `s2t` gives forms that no region writes, such as 喫 and 羣
+    ZhScript.TRADITIONAL_TW: "s2tw",
+    ZhScript.TRADITIONAL_HK: "s2hk",
+}
+
+
+@lru_cache
 def _converter(script: ZhScript) -> Any:
     from opencc import OpenCC
 
-    return OpenCC("t2s" if script is ZhScript.SIMPLIFIED else "s2t")
+    return OpenCC(_OPENCC_TABLES[script])
 
 
 def convert_segment(segment: Segment, script: ZhScript) -> Segment:
-    """Return the segment in simplified or traditional characters, with the same words at the same times."""
+    """Return the segment in the characters of a script, with the same words at the same times."""
     words = tuple(convert_words(segment.words, script))
     return segment.model_copy(update={"text": "".join(word.text for word in words), "words": words})
 
 
 def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
-    """Return the words of a sentence in simplified or traditional characters, at the same times.
+    """Return the words of a sentence in the characters of a script, at the same times.
 
     The whole sentence is converted, since one simplified character can stand for several traditional
     ones; where that changes the number of characters, each word is converted by itself.

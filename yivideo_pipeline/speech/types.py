@@ -8,6 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from yivideo_pipeline.settings.languages import ZhScript
+
 WordSource = Literal["aligned", "attention", "interpolated"]
 NO_LANGUAGE = "und"
 """The language of a sound in which nobody speaks."""
@@ -55,7 +57,8 @@ class Transcript(_ExchangeModel):
     """Everything that was said in one video.
 
     `language` is that of the words: English where they are a translation; `language_probability` is that
-    of the spoken language.
+    of the spoken language. `zh_script` is the script that Chinese words were written in; None for words of
+    another language.
     `duration_s` is the length of the sound, `speech_spans` where the voice activity detector found speech.
     `empty_reason` says why there is no segment, where there is none. `warnings` are lines for the
     user. `revision` identifies the weights.
@@ -69,8 +72,14 @@ class Transcript(_ExchangeModel):
     model: str
     revision: str
     aligner: str
+    zh_script: ZhScript | None = None
     empty_reason: str | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def language_tag(self) -> str:
+        """The language with the script of Chinese, such as `en`, `zh` or `zh-TW`: it names files."""
+        return self.zh_script.tag(self.language) if self.zh_script else self.language
 
     @property
     def words(self) -> tuple[Word, ...]:

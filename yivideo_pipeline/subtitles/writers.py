@@ -170,7 +170,7 @@ def _escape_ass(line: str) -> str:
 
 def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
     """Return TTML: one paragraph a cue, centred in a region at the bottom, on the video's own clock."""
-    root = ET.Element("tt", {**_ROOT, "xml:lang": transcript.language})
+    root = ET.Element("tt", {**_ROOT, "xml:lang": transcript.language_tag})
     head = ET.SubElement(root, "head")
     if title:
         ET.SubElement(ET.SubElement(head, "metadata"), "ttm:title").text = " ".join(title.split())
