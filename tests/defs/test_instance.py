@@ -82,7 +82,7 @@ def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
     open_instance(home).dispose()
     config = home / "dagster" / "dagster.yaml"
     assert not has_older_defaults(home)
-    config.write_text(config.read_text().replace("Edition 2.", "Edition 1."))
+    config.write_text(config.read_text().replace("Edition 3.", "Edition 1."))
     assert has_older_defaults(home)
     config.write_text("telemetry: {enabled: true}\n")
     assert has_older_defaults(home)

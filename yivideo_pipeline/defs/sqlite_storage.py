@@ -1,0 +1,186 @@
+"""Dagster's SQLite storage with one kept connection a file: what it stores and where stays as it was.
+
+Dagster 1.13 opens and closes a file for each statement. To close the last connection of a file in WAL mode
+copies its log into it, and each commit waits for the disk: 0.5 s of processor time for a video in which
+nothing had to be made. Here a connection stays open for the next statement, and a commit waits for the disk
+only when the log is copied, so that a power failure may cost the last events, but never damages a file
+(https://www.sqlite.org/pragma.html#pragma_synchronous).
+
+Why private names: there is no public class to derive from. `dagster.yaml` names `VideoInstance`; tests:
+tests/defs/test_sqlite_storage.py. When it breaks: remove `instance_class` from dagster.yaml, and all is as
+before, but slower.
+"""
+
+from collections import OrderedDict
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+    SqliteEventLogStorageWatchdog,
+)
+from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
+from dagster._serdes import ConfigurableClassData
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from watchdog.events import FileSystemEvent
+from watchdog.observers import Observer
+
+RUNS_KEPT_OPEN = 8
+"""Event logs of as many runs stay open in a process; a webserver reads thousands over the weeks."""
+
+
+class VideoInstance(dg.DagsterInstance):
+    """Dagster's instance with `KeptSqliteStorage` where dagster.yaml names no other storage."""
+
+    @classmethod
+    def config_schema(cls) -> Mapping[str, Any]:
+        """Return the fields of dagster.yaml that this class adds: none."""
+        return {}
+
+    @classmethod
+    def config_defaults(cls, base_dir: str) -> Mapping[str, ConfigurableClassData | None]:
+        """Return Dagster's defaults for an instance's folder, with this storage in place of its own."""
+        defaults = InstanceRef.config_defaults(base_dir)
+        storage = defaults["storage"]
+        if storage is None:
+            raise dg.DagsterInvariantViolationError("Dagster has no default storage")
+        ours = ConfigurableClassData(__name__, KeptSqliteStorage.__name__, storage.config_yaml)
+        return {**defaults, "storage": ours}
+
+    def dispose(self) -> None:
+        """Close all files; Dagster forgets the schedules', which it never kept open."""
+        super().dispose()
+        if self._schedule_storage is not None:
+            self._schedule_storage.dispose()
+
+
+def _open_engine(url: str) -> Engine:
+    """Return an engine that keeps one idle connection, and opens as many as are needed at once."""
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=-1,
+        connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+    )
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=NORMAL"))
+    return engine
+
+
+class _KeptEventLogStorage(SqliteEventLogStorage):
+    def __init__(self, base_dir: str) -> None:
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        super().__init__(base_dir)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Generator[Connection]:
+        with self._db_lock, self._engine_of(shard).begin() as connection:
+            yield connection
+
+    def _engine_of(self, shard: str) -> Engine:
+        engine = self._engines.get(shard)
+        if engine is None:
+            engine = _open_engine(self.conn_string_for_shard(shard))
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            self._engines[shard] = engine
+        self._engines.move_to_end(shard)
+        if len(self._engines) > RUNS_KEPT_OPEN + 1:
+            oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
+            self._engines.pop(oldest).dispose()
+        return engine
+
+    def _close(self) -> None:
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+
+    def wipe(self) -> None:
+        self._close()
+        super().wipe()
+
+    def watch(self, run_id: str, cursor: str | None, callback: Any) -> None:
+        if not self._obs:
+            self._obs = Observer()
+            self._obs.start()
+        watchdog = _WalWatchdog(self, run_id, callback, cursor)
+        watch = self._obs.schedule(watchdog, self._base_dir, recursive=True)
+        self._watchers[run_id][callback] = (watchdog, watch)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._close()
+
+
+class _WalWatchdog(SqliteEventLogStorageWatchdog):
+    """Calls back when a run has new events: while a file stays open they stand in the log beside it."""
+
+    def __init__(self, storage: _KeptEventLogStorage, run_id: str, callback: Any, cursor: str | None) -> None:
+        super().__init__(storage, run_id, callback, cursor)
+        self._patterns = [self._log_path, f"{self._log_path}-wal"]
+
+    def on_modified(self, event: FileSystemEvent) -> None:
+        self._process_log()
+
+
+class _KeptRunStorage(SqliteRunStorage):
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = _open_engine(conn_string)
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Generator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._engine.dispose()
+
+
+class _KeptScheduleStorage(SqliteScheduleStorage):
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engine = _open_engine(conn_string)
+        super().__init__(conn_string, inst_data)
+
+    @contextmanager
+    def connect(self) -> Generator[Connection]:
+        with self._engine.begin() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._engine.dispose()
+
+
+class KeptSqliteStorage(DagsterSqliteStorage):
+    """Dagster's SQLite storage whose files stay open between statements; the files are the same.
+
+    Args:
+        base_dir: The instance's folder.
+        inst_data: How the storage was configured, as Dagster hands it over.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self.base_dir = base_dir
+        folder = Path(base_dir)
+        self._run_storage = _KeptRunStorage.from_local(str(folder / "history"))
+        self._event_log_storage = _KeptEventLogStorage(str(folder / "history" / "runs"))
+        self._schedule_storage = _KeptScheduleStorage.from_local(str(folder / "schedules"))
+        self._inst_data = inst_data
+        DagsterStorage.__init__(self)  # not its own, which would open Dagster's three storages
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Any) -> Self:
+        """Open the storage as dagster.yaml configures it."""
+        return cls.from_local(inst_data=inst_data, **config_value)
