@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from starlette.types import Message
@@ -16,11 +17,15 @@ from yivideo_pipeline.service.connections import (
     StaleConnections,
 )
 
-SCOPE = {"type": "http", "path": "/asr", "headers": [(b"content-type", b"multipart/form-data")]}
+SCOPE: Any = {"type": "http", "path": "/asr", "headers": [(b"content-type", b"multipart/form-data")]}
 
 
 def part(size: int, more: bool = True) -> Message:
     return {"type": "http.request", "body": bytes(size), "more_body": more}
+
+
+async def ignore(_message: Message) -> None:
+    """Take what would be sent to the client."""
 
 
 def read_body(parts: Sequence[Message], patience_s: float) -> int:
@@ -40,7 +45,7 @@ def read_body(parts: Sequence[Message], patience_s: float) -> int:
                 sizes.append(len(message["body"]))
                 is_complete = not message["more_body"]
 
-        await BodyLimit(app, lambda: 1, patience_s)(SCOPE, receive, None)
+        await BodyLimit(app, lambda: 1, patience_s)(SCOPE, receive, ignore)
         return sum(sizes)
 
     return asyncio.run(run())
@@ -69,7 +74,7 @@ def test_drops_do_not_extend_the_patience():
             while True:
                 await receive()
 
-        await BodyLimit(app, lambda: 1, 0.02)(SCOPE, drip, None)
+        await BodyLimit(app, lambda: 1, 0.02)(SCOPE, drip, ignore)
 
     with pytest.raises(BodyTooSlow):
         asyncio.run(run())
@@ -85,10 +90,10 @@ def test_a_connection_without_a_request_is_closed_and_one_at_work_is_not(sent):
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        state = ServerState()
+        state, protocol = ServerState(), cast(Any, AutoHTTPProtocol)
         config = Config(app, log_config=None, lifespan="off")
         server = await asyncio.get_running_loop().create_server(
-            lambda: AutoHTTPProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+            lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
         )
         port = server.sockets[0].getsockname()[1]
         idle, idle_writer = await asyncio.open_connection("127.0.0.1", port)

@@ -195,10 +195,10 @@ class RequestLedger:
         with Session(self._engine) as session:
             return list(session.scalars(wanted))
 
-    def clear(self) -> int:
-        """Forget all; returns how many there were."""
+    def clear(self, now: float) -> int:
+        """Forget what ended up to this Unix time; returns how many there were."""
         with self._engine.begin() as connection:
-            return connection.execute(delete(RequestSample)).rowcount
+            return connection.execute(delete(RequestSample).where(RequestSample.at <= now)).rowcount
 
 
 class MachineSample(Base):

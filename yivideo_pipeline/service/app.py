@@ -15,7 +15,7 @@ from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.connections import BodyLimit, spool_under
 from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERROR_RESPONSES, add_error_handlers
-from yivideo_pipeline.service.middleware import Access, Metering, require_safe
+from yivideo_pipeline.service.middleware import Access, JsonBodies, Metering, require_safe
 from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost
 from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages import review as review_page
@@ -86,6 +86,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
         redoc_url=None,
     )
     app.state.shared = shared
+    app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, max_mb=lambda: models.settings.service.max_upload_mb)
     app.add_middleware(Access, service=settings.service, insecure=insecure, throttle=shared.wrong_keys)
     app.add_middleware(PageHeaders)

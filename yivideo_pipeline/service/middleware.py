@@ -1,4 +1,4 @@
-"""Middleware around all routes: access control, and metering.
+"""Middleware around all routes: access control, JSON sent as something else, and metering.
 
 Access: without a key only programs on this machine may send requests. A web page that is open in a browser
 here can send them too, so a request must name a host that is ours, and one that changes something must not
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -141,6 +141,29 @@ def _respond(scope: Scope, refused: Refused) -> Response:
     if status == 401:
         headers = {**headers, "WWW-Authenticate": "Bearer"}
     return error_response(scope["path"], status, problem, headers)
+
+
+NOT_SAID = ("", "application/x-www-form-urlencoded", "text/plain")
+"""Content types of JSON whose sender has not said that it is JSON, as curl's `-d` or a browser's `fetch`."""
+FORM_PATHS = ("/login",)
+
+
+class JsonBodies:
+    """Takes bodies for JSON where the client has not said what they are: all routes but the login want JSON.
+
+    That makes no request possible for pages of other sites: `Access` refuses these by their origin.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, with the content type that its body has."""
+        if scope["type"] == "http" and scope["path"] not in FORM_PATHS:
+            headers = MutableHeaders(scope=scope)
+            if headers.get("content-type", "").partition(";")[0].strip().lower() in NOT_SAID:
+                headers["content-type"] = "application/json"
+        await self._app(scope, receive, send)
 
 
 OTHER = "other"

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -202,8 +204,17 @@ def test_an_unknown_format_is_refused(client):
     assert client.post(f"{API}/export", json={"format": "xlsx"}).status_code == 422
 
 
-@pytest.mark.parametrize("body", [{}, {"confirm": "yes"}, {"confirm": True}, {"confirm": "clear", "also": 1}])
-def test_nothing_is_cleared_without_the_word(client, body):
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", ""])
+def test_json_is_understood_whatever_the_client_calls_it(client, kind):
+    # `curl -d` calls it a form, `fetch` text, and some libraries nothing.
+    wanted = client.post(f"{API}/export", json={"format": "csv"})
+    answer = client.post(f"{API}/export", content=b'{"format": "csv"}', headers={"Content-Type": kind})
+    assert (answer.status_code, answer.content) == (200, wanted.content)
+    assert client.post(f"{API}/export", content=b"format=csv", headers={"Content-Type": kind}).is_client_error
+
+
+@pytest.mark.parametrize("body", [{"confirm": "yes"}, {"confirm": True}, {"confirm": "clear", "also": 1}])
+def test_nothing_is_cleared_with_another_word(client, body):
     assert client.post(f"{API}/clear", json=body).status_code == 422
     assert summary(client)["count"] == 22
 
@@ -213,8 +224,14 @@ def test_what_was_cleared_never_comes_back_and_dagsters_history_stays(tmp_path, 
     record_videos(home, ["a.mp4", "b.mp4"], HOUR_S, [10.0, 10.0])
     with run_server(home, model_dir) as server, server.client() as client:
         assert summary(client)["count"] == 2
-        assert client.post(f"{API}/clear", json={"confirm": "clear"}).json()["samples"] == 2 * len(STAGES)
+        rows = client.post(f"{API}/export").json()
+        cleared = client.post(f"{API}/clear").json()
+        assert cleared["samples"] == 2 * len(STAGES)
+        assert json.loads(Path(cleared["exported_to"]).read_text()) == rows, "cleared without a confirmation"
+        assert Path(cleared["exported_to"]).parent == home / "exports"
         assert summary(client)["count"] == 0
+        confirmed = client.post(f"{API}/clear", json={"confirm": "clear"}).json()
+        assert (confirmed["samples"], confirmed["exported_to"]) == (0, None)
         record_videos(home, ["c.mp4"], -10.0, [10.0])
         wait_for(lambda: summary(client, since="1h")["count"] == 1 or None)
     with run_server(home, model_dir) as server, server.client() as client:

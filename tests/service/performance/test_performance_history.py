@@ -12,7 +12,7 @@ from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger import samples as service_samples
 from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.performance.history import History
+from yivideo_pipeline.service.performance.history import History, Tables
 from yivideo_pipeline.service.performance.insights import compare
 from yivideo_pipeline.stages import STAGES
 
@@ -109,7 +109,7 @@ def test_requests_are_kept_up_to_a_bound(ledger, monkeypatch):
         ledger.requests.add(RequestSample("api.asr", NOON + number, True, 1.0))
     assert [one.id for one in ledger.requests.added()] == [3, 4, 5]
     assert [one.id for one in ledger.requests.added(4)] == [5]
-    assert ledger.requests.clear() == 3
+    assert ledger.requests.clear(NOON + 4) == 3
     ledger.requests.add(RequestSample("api.asr", NOON, True, 1.0))
     assert [one.id for one in ledger.requests.added(5)] == [6], "no number is given twice"
 
@@ -117,10 +117,23 @@ def test_requests_are_kept_up_to_a_bound(ledger, monkeypatch):
 def test_what_ended_before_the_clearing_is_forgotten_for_good(history, instance, ledger):
     log_video(instance, "a.mp4", NOON)
     record_video(ledger, "a.mp4", NOON)
-    assert history.clear(NOON + 1) == 5
+    ledger.requests.add(RequestSample("api.asr", NOON, True, 1.0))
+    ledger.requests.add(RequestSample("api.asr", NOON + 2, True, 1.0))
+    assert history.clear(NOON + 1) == 6
+    assert [one.at for one in ledger.requests.added()] == [NOON + 2]
     record_video(ledger, "b.mp4", NOON + 60)
-    assert [one["key"] for one in operations(history)] == ["b.mp4"]
+    assert [one["key"] for one in operations(history)] == ["b.mp4", None]
     assert set(ledger.samples.samples()["key"]) == {"b.mp4"}
+
+
+def test_nothing_is_forgotten_that_could_not_be_kept_elsewhere(history, ledger):
+    def fail(_tables: Tables) -> None:
+        raise OSError("No space left on device")
+
+    record_video(ledger, "a.mp4", NOON)
+    with pytest.raises(OSError, match="No space"):
+        history.clear(NOON + 1, fail)
+    assert [one["key"] for one in operations(history)] == ["a.mp4"]
 
 
 def test_the_p_value_is_close_to_the_exact_one():

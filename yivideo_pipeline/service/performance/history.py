@@ -119,11 +119,18 @@ class History:
                 self._instance = find_instance(self._home)
             return self._instance
 
-    def clear(self, now: float) -> int:
-        """Forget all samples up to a time, for good; Dagster's history stays. Returns how many."""
-        with self.tables():  # what has happened is counted before it is forgotten
+    def clear(self, now: float, keep: Callable[[Tables], None] | None = None) -> int:
+        """Forget all samples up to a time, for good; Dagster's history stays. Returns how many.
+
+        Args:
+            now: Unix time.
+            keep: Called before, to write the tables elsewhere; nothing is forgotten if it raises.
+        """
+        with self.tables() as tables:  # what has happened is counted before it is forgotten
+            if keep:
+                keep(tables)
             ledger = self._ledger()
-            count = ledger.samples.clear(now) + ledger.requests.clear()
+            count = ledger.samples.clear(now) + ledger.requests.clear(now)
             ledger.machine.clear()
             self._tables = None
             return count

@@ -1,8 +1,11 @@
 """`/api/v1/performance`: summary, insights, dashboard, system health, and export and clearing of samples."""
 
 import json
+import math
+import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -100,11 +103,15 @@ class ExportRequest(BaseModel):
 
 
 class ClearRequest(BaseModel):
-    """The confirmation: `clear`."""
+    """The confirmation `clear`; without one the samples are exported before they are deleted."""
 
     model_config = ConfigDict(extra="forbid")
 
-    confirm: Literal["clear"]
+    confirm: Literal["clear"] | None = None
+
+
+ALL_SAMPLES = ExportRequest()
+UNCONFIRMED = ClearRequest()
 
 
 class ClearedSamples(BaseModel):
@@ -112,6 +119,7 @@ class ClearedSamples(BaseModel):
 
     samples: int
     up_to: str
+    exported_to: str | None = Field(description="File that has them; null where the call confirmed")
 
 
 @router.get("/summary")
@@ -160,7 +168,7 @@ def system_health(shared: Shared) -> SystemHealth:
     response_class=StreamingResponse,
     responses={200: {"content": {kind.partition(";")[0]: {} for kind in EXPORT_TYPES.values()}}},
 )
-def export(call: ExportRequest, shared: Shared) -> StreamingResponse:
+def export(shared: Shared, call: ExportRequest = ALL_SAMPLES) -> StreamingResponse:
     """Return the samples as a file, with the column names of a performance sample."""
     name, window = require_operation(call.operation), parse_since(call.since)
     with shared.performance.history.tables() as tables:
@@ -172,10 +180,31 @@ def export(call: ExportRequest, shared: Shared) -> StreamingResponse:
 
 
 @router.post("/clear")
-def clear(_call: ClearRequest, shared: Shared) -> ClearedSamples:
-    """Delete all samples up to now, for good; Dagster's history stays."""
-    now = time.time()
-    return ClearedSamples(samples=shared.performance.history.clear(now), up_to=iso(now))
+def clear(shared: Shared, call: ClearRequest = UNCONFIRMED) -> ClearedSamples:
+    """Delete all samples up to now, for good; Dagster's history stays.
+
+    Without a confirmation they are first exported as JSON, to a file in `exports` of the home folder.
+    """
+    history, now = shared.performance.history, time.time()
+    if call.confirm:
+        return ClearedSamples(samples=history.clear(now), up_to=iso(now), exported_to=None)
+    # To the microsecond: a second call must not replace the file of the first.
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = shared.settings.home / "exports" / f"performance-{moment}.json"
+    samples = history.clear(now, lambda tables: _keep_export(tables, now, target))
+    return ClearedSamples(samples=samples, up_to=iso(now), exported_to=str(target))
+
+
+def _keep_export(tables: Tables, now: float, target: Path) -> None:
+    """Write all samples up to a time to a file that is whole or not there."""
+    table = _export_table(tables, None, Window(0.0, math.nextafter(now, math.inf)))
+    target.parent.mkdir(exist_ok=True)
+    part = target.with_suffix(".part")
+    with part.open("wb") as file:
+        file.writelines(_write_json(table))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(target)
 
 
 def _read_system(shared: ServiceState) -> SystemHealth:
