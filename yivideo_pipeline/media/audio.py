@@ -9,8 +9,8 @@ import numpy as np
 
 SAMPLE_RATE_HZ = 16_000
 WAV_HEADER_BYTES = 44
+BYTES_PER_SAMPLE = 2
 
-_BYTES_PER_SAMPLE = 2
 _MAX_DATA_BYTES = 2**32 - 1 - WAV_HEADER_BYTES
 _PCM = 1
 
@@ -42,7 +42,7 @@ class Audio:
 
         Unlike pages of the mapping, that memory is freed when the array is.
         """
-        offset = WAV_HEADER_BYTES + start * _BYTES_PER_SAMPLE
+        offset = WAV_HEADER_BYTES + start * BYTES_PER_SAMPLE
         return np.fromfile(self.path, np.int16, count=max(0, end - start), offset=offset)
 
     def slice(self, start_s: float, end_s: float) -> np.ndarray:
@@ -57,7 +57,7 @@ def wav_header(sample_count: int) -> bytes:
     Its 32-bit sizes end at 4 GB (37 hours). Beyond that they stay at their maximum: readers that go by
     the file's size, as `Audio` does, still see everything.
     """
-    data_bytes = min(sample_count * _BYTES_PER_SAMPLE, _MAX_DATA_BYTES)
+    data_bytes = min(sample_count * BYTES_PER_SAMPLE, _MAX_DATA_BYTES)
     return struct.pack(
         "<4sI4s4sIHHIIHH4sI",
         b"RIFF",
@@ -68,9 +68,9 @@ def wav_header(sample_count: int) -> bytes:
         _PCM,
         1,
         SAMPLE_RATE_HZ,
-        SAMPLE_RATE_HZ * _BYTES_PER_SAMPLE,
-        _BYTES_PER_SAMPLE,
-        8 * _BYTES_PER_SAMPLE,
+        SAMPLE_RATE_HZ * BYTES_PER_SAMPLE,
+        BYTES_PER_SAMPLE,
+        8 * BYTES_PER_SAMPLE,
         b"data",
         data_bytes,
     )

@@ -6,6 +6,7 @@ only demuxers that read one self-contained file are allowed; no protocol is allo
 something else is refused.
 """
 
+import errno
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from yivideo_pipeline.errors.tree import (
     TruncatedMedia,
     UnreadableMedia,
 )
+from yivideo_pipeline.media.ending import missing_bytes_of
 
 _DEMUXERS = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,flv,live_flv,kux,asf,mpegts,mpeg,mpegvideo,ogg,mxf,gxf,nut,rm,"
@@ -51,8 +53,15 @@ class _Bytes:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.seek: Callable[[int, int], int] = file.seek
         self.tell: Callable[[], int] = file.tell
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return -1  # a damaged index may point before the beginning, which is no fault of the disk
 
     def read(self, size: int) -> bytes:
         try:
@@ -120,7 +129,11 @@ def _explain(file: BinaryIO, error: av.error.FFmpegError) -> MediaError:
     """Return the error that says why libavformat could not open these bytes."""
     file.seek(0)
     head = file.read(_SNIFFED_BYTES)
-    if (head[4:8] == b"ftyp" and not _has_index(file)) or head.startswith(_EBML_MAGIC):
+    if (
+        head.startswith(_EBML_MAGIC)
+        or missing_bytes_of(file)
+        or (head[4:8] == b"ftyp" and not _has_index(file))
+    ):
         return TruncatedMedia(
             "The file breaks off before anything can be read", "Copy, download or record it again"
         )

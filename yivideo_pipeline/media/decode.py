@@ -1,28 +1,46 @@
 """Decodes any audio stream to 16 kHz mono on disk, whatever its length and its damage.
 
-Packets are read one by one (`_Reading`), placed at the times that their timestamps name (`Timeline`), and
-mixed to mono by libavfilter (`Downmix`).
+Packets are read one by one (`_Reading`), mixed to mono (`media.downmix`), written without gaps
+(`media.sound_writer`), and moved apart afterwards where the clock says that sound is missing (`media.clock`).
 """
 
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
-from av.audio.frame import AudioFrame
 from av.container import InputContainer
-from av.filter import Graph
 from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
-from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header, write_wav
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
+from yivideo_pipeline.media.clock import (
+    CONTINUED,
+    IGNORED,
+    SILENCE,
+    Evidence,
+    PictureClock,
+    Placement,
+    Repair,
+    place,
+)
 from yivideo_pipeline.media.container import open_media
-from yivideo_pipeline.media.probe import StreamInfo, choose_audio_stream, presentation_start_s, probe
+from yivideo_pipeline.media.downmix import ChannelUse
+from yivideo_pipeline.media.ending import declares_frames, missing_bytes
+from yivideo_pipeline.media.probe import (
+    StreamInfo,
+    choose_audio_stream,
+    plausible_duration_s,
+    presentation_start_s,
+    probe,
+)
+from yivideo_pipeline.media.sound_writer import SoundWriter, move_apart
 
 AudioInput = np.ndarray | str | PathLike[str]
 """Mono 16 kHz samples, floats in -1..1, shape (n,); or the path of an audio or video file."""
@@ -32,29 +50,38 @@ _MAX_FAILED_READS_IN_A_ROW = 1000
 _END_TOLERANCE_S = 1.0
 _PROGRESS_STEP = 0.005
 _TIMED_KINDS = ("audio", "video", "subtitle")
-_DECLARE_DURATION = {"matroska", "mov", "flv", "asf", "flac"}
-"""Containers whose headers declare the duration; for others PyAV estimates it."""
-
-_TOLERATED_DRIFT_S = 0.1
-_MAX_OVERLAP_S = 1.0
-_MAX_UNDECLARED_GAP_S = 3600.0
-
-_CENTRE = "FC"
-_SILENT_CHANNELS = {"LFE", "LFE2"}
-_SIDE_WEIGHT = 0.5
-_LIMITER = "limit=0.98:level=disabled:latency=enabled"
+_LEAP_S = 10.0
+_FIRST_STAMPS = 6
+_DECLARE_DURATION = {"matroska", "mov", "flv", "asf", "flac", "aiff", "au", "tta", "rm", "wv", "ape"}
+"""Containers whose headers declare the duration; for others libavformat estimates it."""
+_WITHOUT_CLOCK = {
+    "aac", "loas", "mp3", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "amr", "amrnb", "amrwb"
+}  # fmt: skip
+"""Raw streams have no timestamps: libavformat makes them up, by the sample rate of the beginning."""
 
 
 @dataclass(frozen=True)
 class DecodedAudio:
     """The sound of a video, and what the user should know about it.
 
-    `truncated_at_s` is where the file is truncated, on the video's own clock; None where it is complete.
+    Attributes:
+        audio: The sound.
+        warnings: What is wrong with it, a line each.
+        truncated_at_s: Where the file is truncated, on the video's own clock; None where it is complete.
+        repairs: What was done about timestamps that do not follow from each other.
+        channels: Which channels it is made of.
     """
 
     audio: Audio
     warnings: tuple[str, ...]
     truncated_at_s: float | None = None
+    repairs: tuple[Repair, ...] = ()
+    channels: ChannelUse = field(default_factory=ChannelUse)
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds of silence that stand for missing sound."""
+        return sum(repair.length_s for repair in self.repairs if repair.action == SILENCE)
 
 
 def decode_audio(
@@ -79,17 +106,24 @@ def decode_audio(
         OSError: The target can't be written.
     """
     with open_media(source) as container, target.open("wb", buffering=_WRITE_BUFFER_BYTES) as file:
-        reading = _Reading(container, stream)
-        timeline = Timeline(file, reading.end_s)
+        reading = _Reading(container, stream, source)
+        writer = SoundWriter(file, source.stat().st_size)
         report = _in_steps(progress)
-        for packet in reading.packets():
-            reading.decode(packet, timeline)
+        for packet in reading.packets(writer.see_picture):
+            reading.decode(packet, writer)
             report(reading.fraction)
-        timeline.close()
-    if not timeline.sample_count:
+        writer.close()
+    if not writer.length:
         reading.raise_for_silence()
-    offset_s = 0.0 if timeline.start_s is None else timeline.start_s - reading.start_s
-    return DecodedAudio(Audio(target, offset_s), tuple(_warnings(reading, timeline)), reading.truncated_at_s)
+    reading.note_end(writer)
+    placement = place(writer.runs, reading.evidence(writer.picture))
+    move_apart(target, writer.runs, placement)
+    start_s = reading.corrected_start_s(placement)
+    offset_s = 0.0 if placement.start_s is None else placement.start_s - start_s
+    repairs = placement.repairs_from(start_s)
+    channels = writer.mixer.use
+    warnings = (*_warnings(reading, repairs, is_empty=not writer.length), *channels.warnings())
+    return DecodedAudio(Audio(target, offset_s), warnings, reading.truncated_at_s, repairs, channels)
 
 
 @contextmanager
@@ -127,29 +161,27 @@ def _to_int16(samples: np.ndarray) -> np.ndarray:
 class _Reading:
     """One pass over a container, and what was found on the way.
 
-    `start_s`, `end_s` and `reached_s` are on the container's clock, `damaged_at_s` and `truncated_at_s`
-    on the video's own.
+    `start_s` and `reached_s` are on the container's clock, `damaged_at_s` and `truncated_at_s` on the
+    video's own.
     """
 
-    def __init__(self, container: InputContainer, stream: StreamInfo) -> None:
+    def __init__(self, container: InputContainer, stream: StreamInfo, source: Path) -> None:
         self._container = container
+        self._source = source
         self._track = container.streams[stream.index]
         if self._track.codec_context is None:
             raise UnreadableMedia("The audio's codec can't be decoded here", "Convert it to AAC or FLAC")
-        self._duration_s = None if container.duration is None else container.duration / av.time_base
-        if _DECLARE_DURATION.isdisjoint(container.format.name.split(",")):
-            self._declared_s = None
-        else:
-            self._declared_s = self._duration_s
+        self._kinds = set(container.format.name.split(","))
+        declared_s = None if container.duration is None else container.duration / av.time_base
+        self._duration_s = plausible_duration_s(declared_s, source.stat().st_size)
+        self._declared_s = self._read_declared_duration()
         self.start_s = presentation_start_s(container)
         self.reached_s = self.start_s
         self.damaged_at_s: float | None = None
+        self._leap_s: float | None = None
+        self._first_stamps: dict[int, list[float]] = {}
         self._found_sound = False
-
-    @property
-    def end_s(self) -> float | None:
-        """When the video ends according to its header, with some tolerance."""
-        return None if self._declared_s is None else self.start_s + self._declared_s + _END_TOLERANCE_S
+        self._last_is_broken = False
 
     @property
     def fraction(self) -> float:
@@ -158,20 +190,27 @@ class _Reading:
 
     @property
     def truncated_at_s(self) -> float | None:
-        """Where the file ended before the end that its header declares."""
+        """Where the file ended before the end that its header, its size or its last packet tells of."""
         reached_s = self.reached_s - self.start_s
-        is_short = self._declared_s is not None and reached_s < self._declared_s - _END_TOLERANCE_S
-        return reached_s if is_short else None
+        return reached_s if self._is_truncated(reached_s) else None
 
-    def packets(self) -> Iterator[Packet]:
-        """Read every timed stream, so that a short audio track is not taken for a truncated file."""
+    def packets(self, see_picture: Callable[[float], None]) -> Iterator[Packet]:
+        """Read every timed stream, so that a short audio track is not taken for a truncated file.
+
+        Args:
+            see_picture: Called with each timestamp of the picture.
+        """
         timed = [stream for stream in self._container.streams if stream.type in _TIMED_KINDS]
+        picture = _moving_picture(self._container)
         failed_reads = 0
         while failed_reads < _MAX_FAILED_READS_IN_A_ROW:
             try:
                 for packet in self._container.demux(timed):
                     failed_reads = 0
                     self._note_time(packet)
+                    stamp = packet.pts if packet.dts is None else packet.dts
+                    if picture and packet.stream_index == picture.index and stamp is not None:
+                        see_picture(float(stamp * packet.time_base))
                     yield packet
             except av.error.FFmpegError:
                 # The demuxer recovers from most damage: asked again, it continues behind it.
@@ -180,7 +219,7 @@ class _Reading:
             else:
                 return
 
-    def decode(self, packet: Packet, timeline: "Timeline") -> None:
+    def decode(self, packet: Packet, writer: "SoundWriter") -> None:
         """Decode a packet of the chosen track; one that can't be decoded is noted and skipped."""
         if packet.stream_index != self._track.index:
             return
@@ -188,10 +227,37 @@ class _Reading:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
+            self._last_is_broken = (
+                "mp3" not in self._kinds or bytes(packet)[:1] == b"\xff"
+            )  # else it is a tag
             self._note_damage()
+            if self._kinds & _WITHOUT_CLOCK:
+                writer.repeat_silence()
             return
+        if packet.size:
+            self._last_is_broken = packet.is_corrupt
         for frame in frames:
-            timeline.add(frame)
+            has_clock = not self._kinds & _WITHOUT_CLOCK or not writer.runs
+            writer.add(frame, frame.time if has_clock else None)
+
+    def note_end(self, writer: "SoundWriter") -> None:
+        """Note how far the sound goes, where there is no clock that tells."""
+        if self._kinds & _WITHOUT_CLOCK and writer.runs:
+            self.reached_s = writer.runs[0].stamp_s + writer.length / SAMPLE_RATE_HZ
+
+    def evidence(self, picture: PictureClock) -> Evidence:
+        """Return what the file tells of its clock, beside the sound's timestamps."""
+        declared_end_s = None if self._declared_s is None else self.start_s + self._declared_s
+        ends = [second for second in (declared_end_s, picture.end_s) if second is not None]
+        return Evidence(self._declared_s, max(ends, default=None), picture.walked_s)
+
+    def corrected_start_s(self, placement: Placement) -> float:
+        """Return when the video starts, which a wrong timestamp at the beginning may hide."""
+        others = {index: s for index, s in self._first_stamps.items() if index != self._track.index}
+        wrong = any(min(stamps) < _first_plausible(stamps) for stamps in others.values())
+        if placement.start_s is None or not (wrong or placement.corrected_start):
+            return self.start_s
+        return min([placement.start_s, *map(_first_plausible, others.values())])
 
     def raise_for_silence(self) -> None:
         """Raise an error if there is no sound although there should be; a track of zero length is fine."""
@@ -200,159 +266,58 @@ class _Reading:
         if self._found_sound or self.damaged_at_s is not None:
             raise UnreadableMedia("Nothing in the audio can be decoded", "Copy or download the file again")
 
+    def _read_declared_duration(self) -> float | None:
+        if self._kinds & _DECLARE_DURATION or ("mp3" in self._kinds and declares_frames(self._source)):
+            return self._duration_s
+        picture = _moving_picture(self._container)
+        if "avi" in self._kinds and picture and picture.frames and picture.average_rate:
+            return float(picture.frames / picture.average_rate)
+        return None
+
+    def _is_truncated(self, reached_s: float) -> bool:
+        declared_s = reached_s if self._declared_s is None else self._declared_s
+        if reached_s < declared_s - _END_TOLERANCE_S:
+            return True
+        is_whole = self._declared_s is not None and reached_s < declared_s + _END_TOLERANCE_S
+        if is_whole and "mov" not in self._kinds:
+            return False  # what is missing is behind the sound, such as the index of an AVI file
+        # Recordings of broadcasts end anywhere: there the last packet proves nothing.
+        is_broken = self._last_is_broken and not is_whole and "mpegts" not in self._kinds
+        return is_broken or missing_bytes(self._source) > 0
+
     def _note_time(self, packet: Packet) -> None:
-        if packet.pts is not None and packet.time_base is not None:
-            end = packet.pts + (packet.duration or 0)
-            self.reached_s = max(self.reached_s, float(end * packet.time_base))
+        if packet.pts is None or packet.time_base is None:
+            return
+        stamp_s = float(packet.pts * packet.time_base)
+        if self._container.streams[packet.stream_index].type != "subtitle":
+            stamps = self._first_stamps.setdefault(packet.stream_index, [])
+            if len(stamps) < _FIRST_STAMPS:
+                stamps.append(stamp_s)
+        end_s = stamp_s + float((packet.duration or 0) * packet.time_base)
+        if end_s > self.reached_s + _LEAP_S and (self._leap_s is None or abs(end_s - self._leap_s) > _LEAP_S):
+            self._leap_s = end_s  # a single timestamp may be wrong: the next one has to confirm it
+            return
+        self._leap_s = None
+        self.reached_s = max(self.reached_s, end_s)
 
     def _note_damage(self) -> None:
         if self.damaged_at_s is None:
             self.damaged_at_s = self.reached_s - self.start_s
 
 
-class Timeline:
-    """Writes decoded frames to a WAV file, in time with the container's clock.
-
-    Consecutive frames are written as they come. Where the clock has run ahead of the sound by more than
-    0.1 s (packets are missing), silence fills the gap; where it is behind by up to 1 s (frames overlap), the
-    later frame wins. So all later words stay in time. A larger step back, or one beyond the end of the file,
-    is a clock that was reset: the sound continues without a gap.
-
-    `start_s`, `first_gap_s` and `first_reset_s` are on the container's clock; None where there is none.
-
-    Args:
-        file: Opened for binary writing, at its start.
-        end_s: When the video ends on the container's clock, where that is declared.
-    """
-
-    def __init__(self, file: BinaryIO, end_s: float | None) -> None:
-        self._file = file
-        self._end_s = end_s
-        self._position = 0
-        self._length = 0
-        self._downmix: Downmix | None = None
-        self._format: tuple[str, str, int] | None = None
-        self._origin_s = 0.0
-        self._next_s = 0.0
-        self.start_s: float | None = None
-        self.first_gap_s: float | None = None
-        self.first_reset_s: float | None = None
-        file.write(wav_header(0))
-
-    @property
-    def sample_count(self) -> int:
-        """Samples in the file so far."""
-        return self._length
-
-    def add(self, frame: AudioFrame) -> None:
-        """Write one decoded frame where its timestamp says, or after the last frame where it has none."""
-        time_s = frame.time
-        if self.start_s is None:
-            self.start_s = self._origin_s = self._next_s = time_s or 0.0
-        drift_s = 0.0 if time_s is None else time_s - self._next_s
-        if abs(drift_s) > _TOLERATED_DRIFT_S:
-            self._end_run()
-            self._move(drift_s)
-        if self._downmix is None or self._format != _describe_sound(frame):
-            self._end_run()
-            self._downmix, self._format = Downmix(frame), _describe_sound(frame)
-        # An exact sum: a float's error over ten hours of frames stays under a microsecond.
-        self._next_s += frame.samples / frame.sample_rate
-        self._write(self._downmix, frame)
-
-    def close(self) -> None:
-        """Write what the filters still hold and the header's final sizes."""
-        self._end_run()
-        self._file.seek(0)
-        self._file.write(wav_header(self._length))
-
-    def _move(self, drift_s: float) -> None:
-        if self._is_reset(drift_s):
-            self._origin_s += drift_s
-            self.first_reset_s = self._next_s if self.first_reset_s is None else self.first_reset_s
-        elif drift_s > 0 and self.first_gap_s is None:
-            self.first_gap_s = self._next_s
-        self._next_s += drift_s
-        self._position = max(0, round((self._next_s - self._origin_s) * SAMPLE_RATE_HZ))
-        self._file.seek(WAV_HEADER_BYTES + self._position * np.int16().itemsize)
-
-    def _is_reset(self, drift_s: float) -> bool:
-        if drift_s < 0:
-            return drift_s < -_MAX_OVERLAP_S
-        if self._end_s is None:
-            return drift_s > _MAX_UNDECLARED_GAP_S
-        return self._next_s + drift_s > self._end_s
-
-    def _end_run(self) -> None:
-        if self._downmix is not None:
-            self._write(self._downmix, None)
-            self._downmix = None
-
-    def _write(self, downmix: "Downmix", frame: AudioFrame | None) -> None:
-        for samples in downmix.convert(frame):
-            self._file.write(samples.astype("<i2", copy=False).tobytes())
-            self._position += len(samples)
-            self._length = max(self._length, self._position)
+def _moving_picture(container: InputContainer) -> VideoStream | None:
+    moving = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    return next(moving, None)
 
 
-class Downmix:
-    """Converts frames of one format, layout and rate to 16 kHz mono 16-bit samples.
-
-    FFmpeg's own 5.1-to-mono matrix scales everything down until nothing can clip, which leaves the centre,
-    where films have their dialogue, 10.7 dB too low. Here the centre stays at full level, and a limiter takes
-    the peaks of the sum. The filters cause no delay: the first sample out belongs to the first sample in.
-
-    Raises:
-        UnreadableMedia: The layout can't be mixed, such as 32 channels without a meaning.
-    """
-
-    def __init__(self, frame: AudioFrame) -> None:
-        try:
-            self._graph = _build_graph(frame)
-        except av.error.FFmpegError as error:
-            sound = f"{frame.layout.name} at {frame.sample_rate} Hz"
-            raise UnreadableMedia(
-                f"This sound can't be mixed to mono: {sound}", "Convert it to stereo"
-            ) from error
-
-    def convert(self, frame: AudioFrame | None) -> Iterator[np.ndarray]:
-        """Yield the samples that are ready, int16, shape (n,); without a frame the sound ends."""
-        if frame is not None:
-            # The caller places it in time; the filters only count samples.
-            frame.pts = None
-        self._graph.push(frame)
-        while True:
-            try:
-                converted = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            yield converted.to_ndarray().reshape(-1)
-
-
-def _build_graph(frame: AudioFrame) -> Graph:
-    graph = Graph()
-    layout, sample_format = frame.layout, frame.format.name
-    nodes = [graph.add_abuffer(sample_rate=frame.sample_rate, format=sample_format, layout=layout.name)]
-    channels = [channel.name for channel in layout.channels]
-    has_centre = len(channels) > 1 and _CENTRE in channels
-    if has_centre:
-        # In floating point: a sum in 16 bits would wrap around before the limiter sees it.
-        nodes.append(graph.add("aformat", "sample_fmts=fltp"))
-        nodes.append(graph.add("pan", f"mono|c0={_mix(channels)}"))
-    nodes.append(graph.add("aresample", str(SAMPLE_RATE_HZ)))
-    if has_centre:
-        nodes.append(graph.add("alimiter", _LIMITER))
-    nodes.append(graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"))
-    nodes.append(graph.add("abuffersink"))
-    graph.link_nodes(*nodes).configure()
-    return graph
-
-
-def _mix(channels: list[str]) -> str:
-    weights = {
-        name: 1.0 if name == _CENTRE else _SIDE_WEIGHT for name in channels if name not in _SILENT_CHANNELS
-    }
-    return "+".join(f"{weight}*{name}" for name, weight in weights.items())
+def _first_plausible(stamps: list[float]) -> float:
+    """Return the earliest of a stream's first timestamps, unless it lies far from all others."""
+    ordered = sorted(stamps)
+    if len(ordered) < _FIRST_STAMPS:
+        return ordered[0]
+    step_s = ordered[1] - ordered[0]
+    is_wrong = step_s > _END_TOLERANCE_S and ordered[-1] - ordered[1] < step_s / 2
+    return ordered[1] if is_wrong else ordered[0]
 
 
 def _in_steps(progress: Callable[[float], None] | None) -> Callable[[float], None]:
@@ -368,27 +333,20 @@ def _in_steps(progress: Callable[[float], None] | None) -> Callable[[float], Non
     return report
 
 
-def _warnings(reading: _Reading, timeline: Timeline) -> Iterator[str]:
+def _warnings(reading: _Reading, repairs: tuple[Repair, ...], *, is_empty: bool) -> Iterator[str]:
     """Yield what is wrong with the sound, a line each."""
+    first = {repair.action: repair.at_s for repair in reversed(repairs)}
     truncated_s = reading.truncated_at_s
     if truncated_s is not None:
         yield f"The file breaks off: the sound is missing from {truncated_s:.1f} s on"
-    holes = [reading.damaged_at_s, _since(reading.start_s, timeline.first_gap_s)]
+    holes = [reading.damaged_at_s, first.get(SILENCE)]
     hole_s = min((second for second in holes if second is not None), default=None)
     # The last packet before the end is often incomplete; the line above covers it.
     if hole_s is not None and (truncated_s is None or hole_s < truncated_s - _END_TOLERANCE_S):
         yield f"The sound is damaged or missing in places from {hole_s:.1f} s on and replaced by silence"
-    reset_s = _since(reading.start_s, timeline.first_reset_s)
-    if reset_s is not None:
-        yield f"The clock of the audio jumps at {reset_s:.1f} s: later times may be off"
-    if not timeline.sample_count:
+    if IGNORED in first:
+        yield f"Wrong timestamps were ignored, the first at {first[IGNORED]:.1f} s"
+    if CONTINUED in first:
+        yield f"The clock of the audio jumps at {first[CONTINUED]:.1f} s: later times may be off"
+    if is_empty:
         yield "The audio track has no sound in it: its length is zero"
-
-
-def _since(start_s: float, second: float | None) -> float | None:
-    return None if second is None else second - start_s
-
-
-def _describe_sound(frame: AudioFrame) -> tuple[str, str, int]:
-    """Return what a downmix is built for: a frame's sample format, channel layout and rate."""
-    return frame.format.name, frame.layout.name, frame.sample_rate

@@ -1,7 +1,7 @@
 """What a media file holds: its container, its streams, the audio stream to transcribe, its content's hash."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,10 @@ from yivideo_pipeline.settings.languages import normalize_language
 StreamKind = Literal["video", "audio", "subtitle", "data"]
 
 _HASH_CHUNK_BYTES = 4 * 1024 * 1024
+
+_LEAST_BYTES_PER_S = 16
+_SECONDS_OF_ANY_FILE = 3600.0
+"""FLAC packs silence into 30 bytes a second, speech codecs speech into 50."""
 
 _KINDS: dict[str, StreamKind] = {"video": "video", "audio": "audio", "subtitle": "subtitle"}
 
@@ -53,7 +57,7 @@ class StreamInfo(BaseModel):
 
 
 class MediaInfo(BaseModel):
-    """One media file. `duration_s` is what the container declares, or PyAV's estimate."""
+    """One media file. `duration_s` is what the container declares, or PyAV's estimate; None if impossible."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,17 +87,27 @@ def probe(path: Path) -> MediaInfo:
         DiskError: The file may not be read, or the disk fails.
     """
     with open_media(path) as container:
-        start_s = presentation_start_s(container)
+        start_s, size_bytes = presentation_start_s(container), path.stat().st_size
         streams = tuple(_describe(stream, start_s) for stream in container.streams)
-        duration_s = None if container.duration is None else container.duration / av.time_base
+        declared_s = None if container.duration is None else container.duration / av.time_base
         return MediaInfo(
             container=container.format.name,
-            duration_s=duration_s,
-            size_bytes=path.stat().st_size,
+            duration_s=plausible_duration_s(declared_s, size_bytes),
+            size_bytes=size_bytes,
             bit_rate=container.bit_rate or None,
             streams=streams,
-            warnings=_warn(streams, duration_s),
+            warnings=tuple(_warn(streams, declared_s, size_bytes)),
         )
+
+
+def plausible_duration_s(declared_s: float | None, size_bytes: int) -> float | None:
+    """Return a declared duration; None where a file of this size can't hold that much sound."""
+    return None if declared_s is None or declared_s > longest_duration_s(size_bytes) else declared_s
+
+
+def longest_duration_s(size_bytes: int) -> float:
+    """Return how many seconds of sound a file of this size can hold at most."""
+    return max(_SECONDS_OF_ANY_FILE, size_bytes / _LEAST_BYTES_PER_S)
 
 
 def choose_audio_stream(info: MediaInfo, language: str) -> StreamInfo:
@@ -190,12 +204,17 @@ def _seconds(ticks: int | None, time_base: Fraction | None) -> float | None:
     return None if ticks is None or time_base is None else float(ticks * time_base)
 
 
-def _warn(streams: tuple[StreamInfo, ...], duration_s: float | None) -> tuple[str, ...]:
-    undecodable = [s for s in streams if s.kind in ("audio", "video") and s.codec == "unknown"]
-    warnings = [f"Stream {s.index} ({s.kind}) has a codec that can't be decoded here" for s in undecodable]
-    if duration_s is None:
-        warnings.append("The file does not say how long it is")
-    return tuple(warnings)
+def _warn(streams: tuple[StreamInfo, ...], declared_s: float | None, size_bytes: int) -> Iterator[str]:
+    for stream in streams:
+        if stream.kind in ("audio", "video") and stream.codec == "unknown":
+            yield f"Stream {stream.index} ({stream.kind}) has a codec that can't be decoded here"
+    if declared_s is None:
+        yield "The file does not say how long it is"
+    elif plausible_duration_s(declared_s, size_bytes) is None:
+        yield (
+            f"The header says {declared_s / 3600:,.0f} hours, which {size_bytes:,} bytes can't hold:"
+            " that is ignored"
+        )
 
 
 def _is_commentary(stream: StreamInfo) -> bool:
