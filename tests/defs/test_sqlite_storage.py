@@ -3,11 +3,13 @@
 import os
 import queue
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import psutil
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.sqlite_storage import RUNS_KEPT_OPEN, KeptSqliteStorage, VideoInstance
@@ -80,7 +82,7 @@ def test_a_killed_process_loses_no_event(tmp_path):
 def test_the_ui_hears_of_events_while_the_run_goes_on(instance, tmp_path):
     """The webserver is another process, and the run's keeps the file open."""
     run_id = nothing.execute_in_process(instance=instance).run_id
-    messages: queue.Queue[str] = queue.Queue()
+    messages: queue.Queue[str | None] = queue.Queue()
     with open_instance(tmp_path) as reader:
         end = reader.get_records_for_run(run_id).cursor
         reader.watch_event_logs(run_id, end, lambda event, cursor: messages.put(event.dagster_event.message))
@@ -104,3 +106,18 @@ def test_a_storage_of_the_users_own_is_taken(tmp_path):
         nothing.execute_in_process(instance=instance)
     tables = sqlite3.connect(other / "history" / "runs.db").execute("select count(*) from runs")
     assert tables.fetchone() == (1,)
+
+
+def test_logs_begun_by_a_copy_have_all_tables_and_indexes(instance, tmp_path):
+    runs = [nothing.execute_in_process(instance=instance).run_id for _ in range(2)]
+    plain = SqliteEventLogStorage(str(tmp_path / "plain"))
+    with plain.run_connection("made-by-dagster"):
+        pass
+    schemas = [read_schema(tmp_path / "dagster" / "history" / "runs" / f"{run_id}.db") for run_id in runs]
+    assert schemas == [read_schema(tmp_path / "plain" / "made-by-dagster.db")] * 2
+
+
+def read_schema(file: Path) -> list[tuple[str, ...]]:
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        return sorted(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))

@@ -1,5 +1,6 @@
 """The ledger's database: the base of its tables, how it is opened, and the statements that need a dialect."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -9,7 +10,8 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
-    NullPool,
+    QueuePool,
+    StaticPool,
     Table,
     Text,
     create_engine,
@@ -49,9 +51,13 @@ def open_database(home: Path) -> Engine:
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    # Opening the file takes no time: no connection stays open between two uses, or is inherited by a child.
+    # One connection stays open: to close the last one copies SQLite's log into the file, in 3 ms.
     engine = create_engine(
-        f"sqlite:///{home / FILE}", connect_args={"timeout": PATIENCE_S}, poolclass=NullPool
+        f"sqlite:///{home / FILE}",
+        connect_args={"timeout": PATIENCE_S},
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=-1,
     )
     event.listen(engine, "connect", _prepare)
     with engine.connect() as connection:
@@ -61,6 +67,15 @@ def open_database(home: Path) -> Engine:
             _bring_up_to_date(connection, home)
             connection.commit()
     return engine
+
+
+def copy_database(engine: Engine) -> Engine:
+    """Return a copy of the database in memory, which lasts as long as the engine."""
+    copy = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
+    with engine.connect() as source, copy.connect() as target:
+        connections = source.connection.driver_connection, target.connection.driver_connection
+        cast(sqlite3.Connection, connections[0]).backup(cast(sqlite3.Connection, connections[1]))
+    return copy
 
 
 def _prepare(connection: Any, _record: Any) -> None:
