@@ -6,7 +6,7 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures install install-whisperx test lint demo dev bench bench-load bench-orchestration bench-service \
+.PHONY: help pictures install install-whisperx test test-whisperx lint demo dev bench bench-load bench-orchestration bench-service \
 	bench-setup score lock clean
 
 help: ## this list
@@ -15,11 +15,15 @@ help: ## this list
 install: ## set up .venv from the lock files
 	@$(PYTHON) scripts/bootstrap.py install
 
-install-whisperx: ## the same with WhisperX and torch (about 7 GB); YIVIDEO_WHISPERX=0 make install goes back
+install-whisperx: ## the same with WhisperX and torch (about 9 GB); YIVIDEO_WHISPERX=0 make install goes back
 	@YIVIDEO_WHISPERX=1 $(PYTHON) scripts/bootstrap.py install
 
 test: install ## run the tests, three files at a time, since many wait for Dagster (TEST_ARGS=tests/media)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+
+test-whisperx: ## run the tests that need WhisperX, in .tools/whisperx beside .venv (about 9 GB)
+	@$(PYTHON) scripts/bootstrap.py whisperx
+	@.tools/whisperx/bin/python -m pytest -m whisperx $(TEST_ARGS)
 
 lint: install ## check style, types and import layers
 	@$(BIN)/ruff check $(SOURCES)
@@ -48,9 +52,8 @@ bench-load: install ## load the service with 32 clients for two minutes (BENCH_A
 bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
 	@$(BIN)/python -m benchmarks.service_runs $(BENCH_ARGS)
 
-bench-setup: install ## the whisperx program for `make bench`, in .tools/whisperx (about 8 GB)
-	$(UV) venv --clear --python $(BIN)/python .tools/whisperx
-	$(UV) pip sync --python .tools/whisperx --require-hashes --compile-bytecode requirements/whisperx.txt
+bench-setup: ## the whisperx program for `make bench`, in .tools/whisperx (about 9 GB)
+	$(PYTHON) scripts/bootstrap.py whisperx
 	ln -sf "$$(.tools/whisperx/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" \
 		.tools/whisperx/bin/ffmpeg
 

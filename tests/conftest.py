@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,9 +43,11 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs the speech corpus where nobody has said where it is."""
+    """Skip what needs the speech corpus or WhisperX where they are not."""
     if item.get_closest_marker("corpus") and not CORPUS:
         pytest.skip("YIVIDEO_SPEECH_CORPUS names no folder with the speech corpus")
+    if item.get_closest_marker("whisperx") and find_spec("whisperx") is None:
+        pytest.skip("needs WhisperX: make test-whisperx")
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,6 @@ from yivideo_pipeline.speech.whisperx import BLOCK_S, WhisperXEngine, plan_block
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 HAS_WHISPERX = find_spec("whisperx") is not None
-needs_whisperx = pytest.mark.skipif(not HAS_WHISPERX, reason="needs WhisperX (make install-whisperx)")
 OPTIONS = SpeechOptions(
     model_name="tiny.en", use_faster_whisper=False, device="cpu", compute_type="int8", batch_size=2
 )
@@ -55,7 +54,7 @@ def spoken(engine, tmp_path_factory):
     return audio, engine.align(audio, transcript, OPTIONS), reported
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_whisperx_recognizes_the_sample(spoken):
     _, transcript, _ = spoken
@@ -69,7 +68,7 @@ def test_whisperx_recognizes_the_sample(spoken):
     assert transcript.empty_reason is None
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_every_word_has_a_time_in_order_inside_the_sound(spoken):
     audio, transcript, _ = spoken
@@ -81,7 +80,7 @@ def test_every_word_has_a_time_in_order_inside_the_sound(spoken):
     assert words[-1].end_s <= audio.offset_s + audio.duration_s
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_words_stand_where_the_detector_hears_speech(spoken):
     _, transcript, _ = spoken
@@ -93,7 +92,7 @@ def test_words_stand_where_the_detector_hears_speech(spoken):
     assert all(map(is_heard, transcript.words))
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_the_engine_says_what_it_is_and_how_far_it_is(engine, spoken):
     _, transcript, reported = spoken
@@ -109,7 +108,7 @@ def test_the_engine_says_what_it_is_and_how_far_it_is(engine, spoken):
     assert reported[-1] == pytest.approx(1.0)
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_silence_and_no_sound_at_all_are_empty_with_a_reason(engine, tmp_path):
     for seconds, reason in ((3, "no speech was heard"), (0, "there is no sound")):
@@ -119,7 +118,7 @@ def test_silence_and_no_sound_at_all_are_empty_with_a_reason(engine, tmp_path):
         assert reason in transcript.empty_reason
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_language_beam_and_batch_can_change_from_call_to_call(engine, tmp_path):
     audio = decode(SAMPLES / "harbour-15s.mp4", tmp_path)
@@ -133,7 +132,7 @@ def test_language_beam_and_batch_can_change_from_call_to_call(engine, tmp_path):
         assert "fishing boats" in "".join(word.text for word in transcript.words)
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_nothing_is_said_on_the_console(engine, tmp_path, capfd):
     audio = decode(SAMPLES / "harbour-15s.mp4", tmp_path)
@@ -141,7 +140,7 @@ def test_nothing_is_said_on_the_console(engine, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 @pytest.mark.model
 def test_pyannotes_telemetry_is_switched_off(engine):
     assert os.environ["PYANNOTE_METRICS_ENABLED"] == "false"

@@ -3,7 +3,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,8 +47,8 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _imports(checkout: Path, module: str) -> bool:
-    python = checkout / ".venv" / "bin" / "python"
+def _imports(checkout: Path, module: str, place: str = ".venv") -> bool:
+    python = checkout / place / "bin" / "python"
     return subprocess.run([python, "-c", f"import {module}"], cwd="/", check=False).returncode == 0
 
 
@@ -96,6 +98,45 @@ def test_a_lock_whose_hashes_do_not_fit_is_refused_and_leaves_no_stamp(checkout)
     with pytest.raises(subprocess.CalledProcessError):
         bootstrap.install(checkout)
     assert not (checkout / ".venv" / "installed").exists()
+
+
+def test_the_rest_is_installed_where_the_registry_lacks_the_weights(checkout, capfd):
+    lock = checkout / "requirements" / "dev.txt"
+    gone = "".join(f"{name}==99 --hash=sha256:{'0' * 64}\n" for name in bootstrap.WEIGHTS)
+    lock.write_text(f"{lock.read_text()}{gone}")
+    assert bootstrap.install(checkout)
+    assert _imports(checkout, "hatchling")
+    assert capfd.readouterr().err == f"set-up: {bootstrap.NO_WEIGHTS}\n"
+    assert not bootstrap.install(checkout)
+
+
+def test_the_weights_that_may_be_missing_are_those_of_the_extra_and_in_the_locks():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["weights"]
+    assert [requirement.partition("==")[0] for requirement in extra] == list(bootstrap.WEIGHTS)
+    for name in ("dev", "runtime", "whisperx"):
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        rest = bootstrap.without_weights(text)
+        assert text.count("==") - rest.count("==") == len(extra)
+        assert not any(weights in rest for weights in bootstrap.WEIGHTS)
+
+
+def test_whisperx_gets_an_environment_beside_the_projects_own(checkout):
+    bootstrap.install(checkout)
+    (checkout / "requirements" / "whisperx.txt").write_text(_locked((*BUILDERS, "iniconfig")))
+    assert bootstrap.install(checkout, "whisperx", ".tools/whisperx")
+    assert _imports(checkout, "iniconfig", ".tools/whisperx")
+    assert not _imports(checkout, "iniconfig")
+    assert not bootstrap.install(checkout)
+    assert not bootstrap.install(checkout, "whisperx", ".tools/whisperx")
+
+
+def test_whisperx_is_refused_in_one_line_where_it_does_not_fit(checkout, monkeypatch):
+    (checkout / "requirements" / "whisperx.txt").write_text("")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=3_210_000_000))
+    with pytest.raises(bootstrap.SetupError, match=r"take 9 GB; 3\.2 GB are free"):
+        bootstrap.install(checkout, "whisperx", ".tools/whisperx")
+    assert not (checkout / ".tools").exists()
 
 
 def test_a_program_that_cannot_run_answers_nothing(tmp_path):

@@ -1,7 +1,8 @@
 """The wav2vec2 aligner, on sound in which every 20 ms frame spells a letter.
 
 No wav2vec2 weights can be had without the hub, so a small torch model reads the letters off the
-sound's amplitude; WhisperX's real loader and real (untrained) architectures run as well.
+sound's amplitude; WhisperX's real loader and real (untrained) architectures run as well. What needs
+torch is marked `whisperx` and run by `make test-whisperx`.
 """
 
 import json
@@ -28,7 +29,6 @@ from yivideo_pipeline.speech.align.wav2vec2_model import (
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 
 HAS_WHISPERX = find_spec("whisperx") is not None
-needs_whisperx = pytest.mark.skipif(not HAS_WHISPERX, reason="needs WhisperX (make install-whisperx)")
 
 ENGLISH = {char: index for index, char in enumerate("-|abcdefghijklmnopqrstuvwxyz'")}
 NEAR_S = 1.5 * FRAME_S  # frames need not begin where letters do
@@ -78,7 +78,7 @@ def silence(seconds):
 @pytest.fixture
 def reader():
     """Makes models that read the letters off the amplitude; `room_s` is what their memory holds."""
-    torch = pytest.importorskip("torch", reason="needs torch (make install-whisperx)")
+    import torch
 
     class Reader(torch.nn.Module):
         def __init__(self, classes, room_s):
@@ -107,6 +107,7 @@ def align(tmp_path, samples, transcript, model, offset_s=0.0, **options):
     return Wav2Vec2Aligner(lambda device: model, "cpu").align(audio, transcript, **options)
 
 
+@pytest.mark.whisperx
 def test_words_move_to_where_their_letters_sound(tmp_path, reader):
     samples = silence(10)
     ends = [spell(samples, 1.0, "good"), spell(samples, 2.0, "morning")]
@@ -121,6 +122,7 @@ def test_words_move_to_where_their_letters_sound(tmp_path, reader):
     assert [one.text for one in words] == [" Good", " morning!"]
 
 
+@pytest.mark.whisperx
 def test_the_transcript_says_which_aligner_timed_it_and_its_segments_follow_their_words(tmp_path, reader):
     samples = silence(5)
     end_s = spell(samples, 1.0, "yes")
@@ -132,6 +134,7 @@ def test_the_transcript_says_which_aligner_timed_it_and_its_segments_follow_thei
     assert timed.segments[0].text == " Yes."
 
 
+@pytest.mark.whisperx
 def test_times_are_on_the_clock_of_a_video_whose_sound_starts_late(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "late")
@@ -142,6 +145,7 @@ def test_times_are_on_the_clock_of_a_video_whose_sound_starts_late(tmp_path, rea
     assert timed.words[0].start_s == pytest.approx(11.0, abs=NEAR_S)
 
 
+@pytest.mark.whisperx
 def test_a_letter_said_without_confidence_lowers_the_words_confidence(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "sax")  # what was recognized is not quite what sounds
@@ -153,6 +157,7 @@ def test_a_letter_said_without_confidence_lowers_the_words_confidence(tmp_path, 
     assert found.confidence == pytest.approx(2 / 3, abs=0.05)
 
 
+@pytest.mark.whisperx
 def test_a_number_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_path, reader):
     samples = silence(6)
     spell(samples, 1.0, "in")
@@ -170,6 +175,7 @@ def test_a_number_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_pa
     assert behind.start_s == pytest.approx(2.8, abs=NEAR_S)
 
 
+@pytest.mark.whisperx
 def test_a_word_that_can_not_be_aligned_is_moved_between_its_neighbours(tmp_path, reader):
     samples = silence(6)
     spell(samples, 1.0, "one")
@@ -184,6 +190,7 @@ def test_a_word_that_can_not_be_aligned_is_moved_between_its_neighbours(tmp_path
     assert number.source == "attention"
 
 
+@pytest.mark.whisperx
 def test_a_word_without_any_room_left_is_interpolated(tmp_path, reader):
     samples = silence(6)
     end_s = spell(samples, 1.0, "one")
@@ -199,6 +206,7 @@ def test_a_word_without_any_room_left_is_interpolated(tmp_path, reader):
     assert all(first.end_s <= second.start_s for first, second in pairwise(words))
 
 
+@pytest.mark.whisperx
 def test_letters_that_the_model_lacks_are_skipped(tmp_path, reader):
     samples = silence(5)
     spell(samples, 1.0, "caf")
@@ -210,6 +218,7 @@ def test_letters_that_the_model_lacks_are_skipped(tmp_path, reader):
     assert [one.start_s for one in words] == pytest.approx([1.0, 2.0], abs=NEAR_S)
 
 
+@pytest.mark.whisperx
 def test_chinese_is_aligned_by_character_in_either_script(tmp_path, reader):
     dictionary = {"[pad]": 0, "[unk]": 1, "后": 2, "来": 3, "雨": 4}
     samples = silence(5)
@@ -226,6 +235,7 @@ def test_chinese_is_aligned_by_character_in_either_script(tmp_path, reader):
     assert {one.source for one in words} == {"aligned"}
 
 
+@pytest.mark.whisperx
 def test_a_segment_with_fewer_frames_than_letters_keeps_its_times(tmp_path, reader):
     samples = silence(0.4)
     transcript = transcript_of([word(" incomprehensibilities", 0.1, 0.3)], duration_s=0.4)
@@ -235,6 +245,7 @@ def test_a_segment_with_fewer_frames_than_letters_keeps_its_times(tmp_path, read
     assert (kept.start_s, kept.end_s, kept.source) == (0.1, 0.3, "attention")
 
 
+@pytest.mark.whisperx
 def test_words_said_twice_in_segments_that_overlap_stay_in_order_inside_the_sound(tmp_path, reader):
     samples = silence(4)
     for start_s in (0.0, 1.0, 3.85):
@@ -286,6 +297,7 @@ def test_batches_hold_slices_of_similar_length_within_their_room(tmp_path, long_
         assert min(lengths) >= 0.8 * max(lengths)
 
 
+@pytest.mark.whisperx
 def test_long_speech_is_aligned_in_slices_and_its_progress_reported(tmp_path, reader, long_speech):
     samples, transcript, starts = long_speech
     reported = []
@@ -297,6 +309,7 @@ def test_long_speech_is_aligned_in_slices_and_its_progress_reported(tmp_path, re
     assert reported[-1] == pytest.approx(1.0)
 
 
+@pytest.mark.whisperx
 def test_memory_that_runs_out_is_met_by_less_sound_at_once_and_aligns_every_word(
     tmp_path, reader, long_speech
 ):
@@ -317,6 +330,7 @@ def test_memory_that_runs_out_is_met_by_less_sound_at_once_and_aligns_every_word
     ]
 
 
+@pytest.mark.whisperx
 def test_a_gpu_whose_memory_never_suffices_falls_back_to_the_cpu(tmp_path, reader, long_speech):
     samples, transcript, starts = long_speech
     asked = []
@@ -333,6 +347,7 @@ def test_a_gpu_whose_memory_never_suffices_falls_back_to_the_cpu(tmp_path, reade
     assert aligner.steps[-1].endswith("going on with cpu, 30 s of sound at once")
 
 
+@pytest.mark.whisperx
 def test_memory_that_suffices_nowhere_is_an_error(tmp_path, reader, long_speech):
     samples, transcript, _ = long_speech
     with pytest.raises(MemoryExhausted):
@@ -355,8 +370,9 @@ def test_text_without_any_known_letter_spells_nothing():
 
 
 def tiny_hub_model(norm):
-    torch = pytest.importorskip("torch", reason="needs torch (make install-whisperx)")
-    transformers = pytest.importorskip("transformers", reason="needs WhisperX (make install-whisperx)")
+    import torch
+    import transformers
+
     torch.manual_seed(0)
     config = transformers.Wav2Vec2Config(
         vocab_size=32, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -367,8 +383,9 @@ def tiny_hub_model(norm):
 
 
 def tiny_torchaudio_model():
-    torch = pytest.importorskip("torch", reason="needs torch (make install-whisperx)")
-    torchaudio = pytest.importorskip("torchaudio", reason="needs torch (make install-whisperx)")
+    import torch
+    import torchaudio
+
     torch.manual_seed(0)
     kernels = [(16, 10, 5)] + [(16, 3, 2)] * 4 + [(16, 2, 2)] * 2
     return torchaudio.models.wav2vec2_model(
@@ -380,6 +397,7 @@ def tiny_torchaudio_model():
     ).eval()  # fmt: skip
 
 
+@pytest.mark.whisperx
 @pytest.mark.parametrize("kind", ["huggingface", "torchaudio"])
 def test_a_sound_reads_the_same_alone_and_padded_in_a_batch(kind):
     module = tiny_hub_model("layer") if kind == "huggingface" else tiny_torchaudio_model()
@@ -398,7 +416,7 @@ def test_a_sound_reads_the_same_alone_and_padded_in_a_batch(kind):
         assert np.allclose(np.exp(rows.numpy()).sum(axis=1), 1, atol=1e-5)
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 def test_a_model_in_the_cache_is_loaded_by_whisperx_offline_and_aligns(tmp_path, capsys):
     name = "jonatasgrosman/wav2vec2-large-xlsr-53-dutch"
     repository = tmp_path / "models" / f"models--{name.replace('/', '--')}"
@@ -436,7 +454,31 @@ def test_a_model_in_the_cache_is_loaded_by_whisperx_offline_and_aligns(tmp_path,
     assert capsys.readouterr().out == ""
 
 
-@needs_whisperx
+@pytest.mark.whisperx
+def test_english_weights_are_loaded_from_their_file_offline_and_align(tmp_path, capsys):
+    import torch
+    import torchaudio
+
+    bundle = torchaudio.pipelines.WAV2VEC2_ASR_BASE_960H
+    torch.manual_seed(0)
+    # The published file has three classes more than torchaudio keeps.
+    untrained = torchaudio.models.wav2vec2_model(**{**bundle._params, "aux_num_out": 32})
+    torch.save(untrained.state_dict(), tmp_path / bundle._path)
+    samples = (np.random.default_rng(0).normal(0, 0.1, 4 * SAMPLE_RATE_HZ) * 32768).astype(np.int16)
+    audio = write_wav(tmp_path / "sound.wav", samples)
+    transcript = transcript_of([word(" Good", 1.0, 1.5), word(" morning", 1.5, 2.0)], duration_s=4)
+
+    options = SpeechOptions(aligner=Aligner.WAV2VEC2)
+    timed = Aligners(tmp_path, offline=True).align(audio, transcript, options, "cpu")
+
+    assert timed.aligner == "wav2vec2"
+    assert [(one.text, one.source) for one in timed.words] == [(" Good", "aligned"), (" morning", "aligned")]
+    assert 0.7 <= timed.words[0].start_s < timed.words[0].end_s <= timed.words[1].start_s
+    assert timed.words[1].end_s <= 2.3
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.whisperx
 def test_damaged_weights_are_reported_in_a_clear_line(tmp_path, capsys):
     (tmp_path / "wav2vec2_fairseq_base_ls960_asr_ls960.pth").write_bytes(b"not weights")
     with pytest.raises(ModelLoadError) as caught:
@@ -448,7 +490,7 @@ def test_damaged_weights_are_reported_in_a_clear_line(tmp_path, capsys):
 # Whether it is to be had
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 def test_weights_are_present_missing_offline_or_unknown_by_language(tmp_path):
     assert wav2vec2_status("en", tmp_path, offline=True).state == "missing"
     (tmp_path / "wav2vec2_fairseq_base_ls960_asr_ls960.pth").touch()
@@ -458,10 +500,11 @@ def test_weights_are_present_missing_offline_or_unknown_by_language(tmp_path):
     assert "no wav2vec2 model for language cy" in wav2vec2_status("cy", tmp_path, offline=True).reason
 
 
-@needs_whisperx
+@pytest.mark.whisperx
 def test_the_files_of_torchaudio_models_are_those_that_torchaudio_names(tmp_path):
-    torchaudio = pytest.importorskip("torchaudio", reason="needs torch (make install-whisperx)")
-    alignment = pytest.importorskip("whisperx.alignment")
+    import torchaudio
+    from whisperx import alignment
+
     for language, name in alignment.DEFAULT_ALIGN_MODELS_TORCH.items():
         (tmp_path / getattr(torchaudio.pipelines, name)._path).touch()
         assert wav2vec2_status(language, tmp_path, offline=True).state == "present"
@@ -484,6 +527,14 @@ def test_auto_is_attention_on_a_cpu_and_where_wav2vec2_is_not_to_be_had(tmp_path
     assert choose("en", "cuda", aligner="attention") == "attention"
     assert choose("zh", "cuda") == "attention"
     assert choose("en", "cuda") == ("wav2vec2" if HAS_WHISPERX else "attention")
+
+
+@pytest.mark.whisperx
+def test_auto_is_wav2vec2_on_a_gpu_where_its_weights_lie(tmp_path):
+    (tmp_path / "wav2vec2_fairseq_base_ls960_asr_ls960.pth").touch()
+    options = SpeechOptions(aligner=Aligner.AUTO)
+    assert choose_aligner(options, "en", "cuda", tmp_path, offline=True) == "wav2vec2"
+    assert choose_aligner(options, "en", "cpu", tmp_path, offline=True) == "attention"
 
 
 def test_asking_for_an_aligner_that_a_language_has_not_is_refused(tmp_path):
