@@ -48,7 +48,7 @@ def transcribe(
         changes["model_name"] = model
     chosen = override(options or load_settings().speech.options, changes)
     with ExitStack() as stack:
-        sound = _enter_sound(stack, source, chosen.language)
+        sound = _enter_sound(stack, source, chosen)
         engine = stack.enter_context(get_model_manager().lease(chosen))
         transcript = engine.transcribe(sound.audio, chosen)
         if transcript.words:
@@ -103,10 +103,10 @@ def get_model_manager() -> ModelManager:
     return shared_manager(settings, lambda: load_settings().speech.options)
 
 
-def _enter_sound(stack: ExitStack, source: AudioInput, language: str) -> DecodedAudio:
+def _enter_sound(stack: ExitStack, source: AudioInput, options: SpeechOptions) -> DecodedAudio:
     """Open the sound until the stack ends; an error begins with the path of the file."""
     try:
-        return stack.enter_context(open_sound(source, language))
+        return stack.enter_context(open_sound(source, options.language, options.audio_track))
     except (MediaError, DiskError) as error:
         if isinstance(source, str | PathLike):
             raise type(error)(f"{os.fspath(source)}: {error.message}", error.hint) from error

@@ -39,7 +39,7 @@ STAGES: dict[str, StageSpec] = {
     spec.name: spec
     for spec in (
         StageSpec("video", "1"),
-        StageSpec("audio", "1", upstream=("video",)),
+        StageSpec("audio", "2", upstream=("video",)),
         StageSpec("transcript", "1", upstream=("audio",), uses_model=True),
         StageSpec("alignment", "1", upstream=("audio", "transcript"), uses_model=True),
         StageSpec("subtitles", "1", upstream=("alignment",)),

@@ -7,9 +7,10 @@ import pytest
 
 from yivideo_pipeline.media.audio import wav_header
 from yivideo_pipeline.service.dependencies import MediaInput
+from yivideo_pipeline.settings.options import SpeechOptions
 
 SAMPLES = (8000 * np.sin(np.arange(16_000) / 20)).astype("<i2")
-TEXT = b"LIST" + struct.pack("<I", 800) + b"INFOISFT" + struct.pack("<I", 788) + bytes(range(197)) * 4
+TEXT = struct.pack("<4sI8sI", b"LIST", 800, b"INFOISFT", 788) + bytes(range(197)) * 4
 UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFFFFF)
 
 
@@ -23,7 +24,7 @@ def open_file(folder, content: bytes) -> tuple[np.ndarray, bool]:
     """The samples that are heard, and whether they are read from the file itself."""
     path = folder / "sent"
     path.write_bytes(content)
-    with MediaInput(folder / "tmp", max_duration_s=60).open_audio(path, 0.0, "auto") as audio:
+    with MediaInput(folder / "tmp", max_duration_s=60).open_audio(path, 0.0, SpeechOptions()) as audio:
         return np.array(audio.samples), audio.path == path
 
 

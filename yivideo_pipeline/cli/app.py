@@ -1,6 +1,5 @@
 """The command line: commands and their options. Each command's module is imported when it is called."""
 
-import gc
 import io
 import logging
 import os
@@ -12,6 +11,7 @@ import typer
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, exit_code, print_error, print_problem, show_path
 from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.machine.garbage import search_garbage_seldom
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,9 +23,6 @@ config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_he
 app.add_typer(config_app, name="config")
 quarantine_app = typer.Typer(invoke_without_command=True)
 app.add_typer(quarantine_app, name="quarantine")
-
-GARBAGE_THRESHOLD = 10_000
-"""New objects between two searches for garbage; Python's default is 700."""
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
@@ -69,6 +66,10 @@ def process(
         str | None, typer.Option(metavar="NAME", help="auto, int8, float16, float32, …")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Chunks decoded at once")] = None,
+    audio_track: Annotated[
+        str | None,
+        typer.Option(metavar="N|LANG", help="Audio track by number, the first being 1, or by language"),
+    ] = None,
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,6 +82,7 @@ def process(
         "device": device,
         "compute_type": compute_type,
         "batch_size": batch_size,
+        "audio_track": audio_track,
     }
     request = ProcessRequest(paths, speech, {"formats": formats}, output_dir, config, as_json)
     raise typer.Exit(process_videos(request))
@@ -243,9 +245,7 @@ def config_diff(
 
 def main() -> None:
     """Run the command; an error is printed in one line, an unforeseen one is also logged."""
-    # Importing Dagster and SQLAlchemy makes many objects and no garbage: to search it saves nothing and
-    # takes a tenth of the time of a command that has nothing to do.
-    gc.set_threshold(GARBAGE_THRESHOLD)
+    search_garbage_seldom()
     for stream in (sys.stdout, sys.stderr):
         # Neither a file name that is not UTF-8 nor a narrow character set may end the program.
         if isinstance(stream, io.TextIOWrapper):

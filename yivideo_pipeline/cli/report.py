@@ -91,6 +91,7 @@ class VideoOutcome:
             "reused": list(run.reused) if run else [],
             "already_processed": self.already_processed,
             "empty_reason": run and run.empty_reason,
+            "tracks": run and run.tracks,
             "warnings": list(run.warnings) if run else [],
             "error": self.failure and asdict(self.failure),
         }
@@ -160,6 +161,8 @@ def _notes(outcome: VideoOutcome) -> Iterator[Text]:
     name, run = show_path(outcome.path), outcome.processed
     if outcome.failure:
         yield Text(f"failed: {result_line(outcome)}", style="red")
+    if run and run.tracks:
+        yield Text(f"{name}: {one_line(run.tracks)}")
     if run and run.empty_reason:
         yield Text(f"no words: {name}: {one_line(run.empty_reason)}")
     for warning in run.warnings if run else ():

@@ -20,7 +20,7 @@ from yivideo_pipeline.defs.metadata import (
 from yivideo_pipeline.defs.stage import Stage, StageResult, StageWork
 from yivideo_pipeline.defs.stage_asset import stage_asset
 from yivideo_pipeline.media.images import poster_jpeg
-from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, probe
+from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, describe_tracks, probe
 from yivideo_pipeline.settings.options import Aligner
 from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.speech.engine import EngineInfo
@@ -55,7 +55,8 @@ def audio(stage: Stage) -> StageResult:
     """The sound that is transcribed: 16 kHz mono, in time with the picture."""
     source = stage.input("video")
     info = MediaInfo.model_validate(source.document)
-    stream = choose_audio_stream(info, stage.speech_options.language)
+    options = stage.speech_options
+    stream = choose_audio_stream(info, options.language, options.audio_track)
     # The stream, not the language that chose it: another language may choose the same one.
     decides = {"stream": stream.index}
     with stage.work(source.video_hash, {"video": source.video_hash}, decides) as work:
@@ -63,7 +64,7 @@ def audio(stage: Stage) -> StageResult:
             sound = decode_sound(stage.path, work.folder / "audio.wav", stream, stage.report_progress)
             work.save(sound, files=["audio.wav"])
     return work.result(
-        audio_metadata(work.document, stream),
+        audio_metadata(work.document, stream, describe_tracks(info, stream)),
         Subject(work.document, video=info),
         audio_s=work.document["duration_s"],
     )

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, Task
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, differences
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json
 
@@ -48,10 +48,12 @@ def deciding_options(
     """
     match stage:
         case "audio":  # it may choose another of the video's streams
-            return {"language": speech.language}
+            asked = {} if speech.audio_track == "auto" else {"audio_track": speech.audio_track}
+            return {"language": speech.language, **asked}
         case "transcript":
-            # Only a translation names its task: transcripts made before there was a choice keep their key.
-            names = TRANSCRIPT_OPTIONS | ({"task"} if speech.task is Task.TRANSLATE else set())
+            # These are named only where they are not the default: older transcripts keep their key.
+            later = {"task", "initial_prompt", "temperature"} & differences(speech, SpeechOptions()).keys()
+            names = TRANSCRIPT_OPTIONS | later
             return {**speech.model_dump(mode="json", include=names), "weights": revision}
         case "alignment":
             return {"aligner": speech.aligner.value}

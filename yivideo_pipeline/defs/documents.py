@@ -4,6 +4,7 @@ Apart from the assets, since it needs neither Dagster nor the ledger.
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from yivideo_pipeline.subtitles.quality import measure_quality
 from yivideo_pipeline.subtitles.writers import render
 
 OUTLINE_BINS = 480
+SHOWN_REPAIRS = 50
 FIRST_CUES = 8
 UNKNOWN_LANGUAGE = "und"
 
@@ -28,7 +30,8 @@ def decode_sound(
     """Decode a stream of a video to a WAV file; return the audio's document.
 
     In it, `outline` holds the lowest and highest sample of each of 480 parts in percent of full scale, and
-    `speech_spans` are in seconds on the video's clock.
+    `speech_spans` are in seconds on the video's clock. `silence_s` stands for missing sound, `clock_repairs`
+    say what was done about wrong timestamps, `channels` which of the channels are heard.
     """
     decoded = decode_audio(source, target, stream, on_progress)
     sound = decoded.audio
@@ -41,6 +44,9 @@ def decode_sound(
         "outline": (peaks(sound, OUTLINE_BINS) * 100).round().astype(int).tolist(),
         "warnings": list(decoded.warnings),
         "truncated_at_s": decoded.truncated_at_s,
+        "silence_s": decoded.silence_s,
+        "clock_repairs": [asdict(repair) for repair in decoded.repairs[:SHOWN_REPAIRS]],
+        "channels": asdict(decoded.channels),
     }
 
 

@@ -74,8 +74,14 @@ def video_metadata(path: Path, info: MediaInfo, poster: bytes, warnings: Sequenc
     }
 
 
-def audio_metadata(document: Mapping[str, Any], stream: StreamInfo) -> Metadata:
-    """Return the audio's stream, its length, how much of it is speech, and the waveform."""
+def audio_metadata(document: Mapping[str, Any], stream: StreamInfo, tracks: str | None) -> Metadata:
+    """Return the audio's stream, its length, how much of it is speech, and the waveform.
+
+    Args:
+        document: Of the audio.
+        stream: The stream that was decoded.
+        tracks: Which of several tracks it is, and which others there are.
+    """
     spans, duration_s = document["speech_spans"], document["duration_s"]
     picture = draw_waveform(document["outline"], spans, document["offset_s"], duration_s)
     return {
@@ -86,7 +92,11 @@ def audio_metadata(document: Mapping[str, Any], stream: StreamInfo) -> Metadata:
         "speech_spans": len(spans),
         "stream": stream.index,
         "stream_language": stream.language,
+        "tracks": tracks,
         "truncated_at_s": document["truncated_at_s"],
+        "silence_inserted_s": document["silence_s"],
+        "clock_repairs": dg.MetadataValue.json(document["clock_repairs"]),
+        "channels": dg.MetadataValue.json(document["channels"]),
         **_warnings(document["warnings"]),
     }
 

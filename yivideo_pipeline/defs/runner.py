@@ -15,6 +15,7 @@ from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.workers import worker_of_this_process
+from yivideo_pipeline.settings.options import name_for_launch
 from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
 
@@ -24,7 +25,7 @@ class Processed:
     """The outcome of one video, as its materializations report it.
 
     Values are None where the run did not get that far. `files` are the delivered subtitles, `reused` the
-    stages whose result existed before.
+    stages whose result existed before; `tracks` says which of several audio tracks was taken.
     """
 
     partition_key: str
@@ -40,6 +41,7 @@ class Processed:
     empty_reason: str | None = None
     reused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    tracks: str | None = None
 
     @property
     def success(self) -> bool:
@@ -101,7 +103,7 @@ def _run_config(
     speech: Mapping[str, Any], subtitles: Mapping[str, Any], output_dir: Path | None
 ) -> dict[str, Any]:
     # As in the launchpad: choices are text there, not the options' enums.
-    launch = to_jsonable_python({"speech": dict(speech), "subtitles": dict(subtitles)})
+    launch = to_jsonable_python({"speech": name_for_launch(speech), "subtitles": dict(subtitles)})
     if output_dir is not None:
         launch["output_dir"] = str(output_dir)
     return {
@@ -133,6 +135,7 @@ def _summarize(partition_key: str, result: dg.JobExecutionResult, wall_s: float)
         cues=subtitles.get("cues"),
         score=subtitles.get("score"),
         empty_reason=values.get("empty_reason"),
+        tracks=stages.get("audio", {}).get("tracks"),
         reused=tuple(name for name, metadata in stages.items() if metadata["reused"]),
         warnings=tuple(dict.fromkeys(line for metadata in stages.values() for line in metadata["warnings"])),
     )

@@ -127,12 +127,15 @@ def decode_audio(
 
 
 @contextmanager
-def open_sound(source: AudioInput, language: str = "auto") -> Generator[DecodedAudio]:
+def open_sound(
+    source: AudioInput, language: str = "auto", audio_track: str = "auto"
+) -> Generator[DecodedAudio]:
     """Lend the sound of a file or an array as a WAV file that is deleted afterwards.
 
     Args:
         source: The samples, or the path of a file.
         language: Of several audio streams, one in this language is preferred.
+        audio_track: The number or language of the audio stream that is asked for.
 
     Raises:
         UnreadableMedia: The array does not hold mono float samples.
@@ -144,7 +147,7 @@ def open_sound(source: AudioInput, language: str = "auto") -> Generator[DecodedA
             yield DecodedAudio(write_wav(target, _to_int16(source)), ())
         else:
             path = Path(source)
-            yield decode_audio(path, target, choose_audio_stream(probe(path), language))
+            yield decode_audio(path, target, choose_audio_stream(probe(path), language, audio_track))
 
 
 def _to_int16(samples: np.ndarray) -> np.ndarray:

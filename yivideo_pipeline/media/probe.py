@@ -1,7 +1,8 @@
 """What a media file holds: its container, its streams, the audio stream to transcribe, its content's hash."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -15,11 +16,26 @@ from pydantic import BaseModel, ConfigDict
 
 from yivideo_pipeline.errors.tree import NoAudioStream
 from yivideo_pipeline.media.container import open_media
+from yivideo_pipeline.media.track_names import is_side_track
 from yivideo_pipeline.settings.languages import normalize_language
 
 StreamKind = Literal["video", "audio", "subtitle", "data"]
 
 _HASH_CHUNK_BYTES = 4 * 1024 * 1024
+
+AUTO = "auto"
+_SIDE = (
+    Disposition.comment
+    | Disposition.visual_impaired
+    | Disposition.descriptions
+    | Disposition.karaoke
+    | Disposition.lyrics
+    | Disposition.clean_effects
+    | Disposition.non_diegetic
+    | Disposition.dependent
+)
+"""Flags of tracks that do not hold what the programme itself says."""
+_PROGRAM = re.compile(r"handler|iso media|core media|gpac|mainconcept|apple|l-smash|\bvide|twitch|\x00", re.I)
 
 _LEAST_BYTES_PER_S = 16
 _SECONDS_OF_ANY_FILE = 3600.0
@@ -31,9 +47,9 @@ _KINDS: dict[str, StreamKind] = {"video": "video", "audio": "audio", "subtitle":
 class StreamInfo(BaseModel):
     """One stream of a container.
 
-    `codec` is `unknown` where PyAV has no decoder for it. `comment` marks a commentary or an audio
-    description: sound that is not the programme's own. `start_s` is on the video's own clock, which starts
-    where the first stream starts.
+    `codec` is `unknown` where PyAV has no decoder for it. `comment` is whether a flag says that this is not
+    what the programme itself says. `start_s` is on the video's own clock, which starts where the first stream
+    starts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +70,11 @@ class StreamInfo(BaseModel):
     frame_rate: float | None = None
     start_s: float = 0.0
     duration_s: float | None = None
+
+    @property
+    def is_side_track(self) -> bool:
+        """Whether flag, title or language say that this is a commentary, an audio description or the like."""
+        return self.comment or is_side_track(self.title, self.language)
 
 
 class MediaInfo(BaseModel):
@@ -110,34 +131,70 @@ def longest_duration_s(size_bytes: int) -> float:
     return max(_SECONDS_OF_ANY_FILE, size_bytes / _LEAST_BYTES_PER_S)
 
 
-def choose_audio_stream(info: MediaInfo, language: str) -> StreamInfo:
+def choose_audio_stream(info: MediaInfo, language: str, track: str = AUTO) -> StreamInfo:
     """Choose the audio stream to transcribe.
 
     Its language counts first, then the default flag, the number of channels, the file's order. Streams that
-    can't be decoded come last, commentaries and audio descriptions just before them.
+    can't be decoded come last, commentaries, audio descriptions and the like just before them.
 
     Args:
         info: The file.
         language: A code in any ISO 639 form, or `auto` for no preference.
+        track: What the user asks for: the number of an audio track, the first being 1; a language, of which
+            the track must be; or `auto`.
 
     Raises:
-        NoAudioStream: The file has no sound.
+        NoAudioStream: The file has no sound, or no such track.
     """
     if not info.audio_streams:
         raise NoAudioStream("The file has no audio track", "There is nothing to transcribe in it")
-    wanted = None if language == "auto" else normalize_language(language)
+    wanted = None if language == AUTO else normalize_language(language)
 
     def rank(stream: StreamInfo) -> tuple[bool, bool, bool, bool, int, int]:
         return (
             stream.codec != "unknown",
-            not _is_commentary(stream),
+            not stream.is_side_track,
             stream.language is not None and normalize_language(stream.language) == wanted,
             stream.default,
             stream.channels or 0,
             -stream.index,
         )
 
-    return max(info.audio_streams, key=rank)
+    return max(_asked_for(info.audio_streams, track), key=rank)
+
+
+def describe_tracks(info: MediaInfo, chosen: StreamInfo) -> str | None:
+    """Return which of several audio tracks was taken and which others there are; None if there is one."""
+    tracks = info.audio_streams
+    if len(tracks) <= 1:
+        return None
+    names = [_name_track(number, stream) for number, stream in enumerate(tracks, 1)]
+    number = [stream.index for stream in tracks].index(chosen.index)
+    others = "; ".join(name for place, name in enumerate(names) if place != number)
+    return f"Audio track {names[number]} is taken; there is also {others}"
+
+
+def _asked_for(tracks: tuple[StreamInfo, ...], track: str) -> Sequence[StreamInfo]:
+    if track == AUTO:
+        return tracks
+    if track.isdecimal():
+        found = tracks[int(track) - 1 : int(track)] if int(track) else ()
+    else:
+        language = normalize_language(track)
+        found = tuple(one for one in tracks if one.language and normalize_language(one.language) == language)
+    if not found:
+        names = "; ".join(_name_track(number, stream) for number, stream in enumerate(tracks, 1))
+        asked = f"no audio track {track}" if track.isdecimal() else f"no audio track in {track}"
+        raise NoAudioStream(f"There is {asked}", f"The file has {names}")
+    return found
+
+
+def _name_track(number: int, stream: StreamInfo) -> str:
+    facts = [stream.language, stream.title and repr(stream.title)]
+    if stream.comment:
+        facts.append("flagged as a commentary or description")
+    shown = ", ".join(fact for fact in facts if fact)
+    return f"{number} ({shown})" if shown else str(number)
 
 
 def content_hash(path: Path, progress: Callable[[float], None] | None = None) -> str:
@@ -176,6 +233,7 @@ def _describe(stream: Stream, presentation_s: float) -> StreamInfo:
     sound = codec if isinstance(codec, AudioCodecContext) else None
     picture = codec if isinstance(codec, VideoCodecContext) else None
     start_s = _seconds(stream.start_time, stream.time_base)
+    title = _title_of(stream)
     return StreamInfo(
         index=stream.index,
         kind=kind,
@@ -183,8 +241,8 @@ def _describe(stream: Stream, presentation_s: float) -> StreamInfo:
         language=_known(stream.language),
         default=bool(stream.disposition & Disposition.default),
         forced=bool(stream.disposition & Disposition.forced),
-        comment=bool(stream.disposition & (Disposition.comment | Disposition.visual_impaired)),
-        title=stream.metadata.get("title") or None,
+        comment=bool(stream.disposition & _SIDE),
+        title=title,
         channels=sound.channels if sound else None,
         channel_layout=sound.layout.name if sound else None,
         sample_rate_hz=sound.sample_rate if sound else None,
@@ -194,6 +252,13 @@ def _describe(stream: Stream, presentation_s: float) -> StreamInfo:
         start_s=0.0 if start_s is None else start_s - presentation_s,
         duration_s=_seconds(stream.duration, stream.time_base),
     )
+
+
+def _title_of(stream: Stream) -> str | None:
+    """Return a track's name; MP4 files have it as the handler's, where most programs write their own."""
+    handler = stream.metadata.get("handler_name", "")
+    named = "" if _PROGRAM.search(handler) else handler
+    return stream.metadata.get("title") or stream.metadata.get("name") or named or None
 
 
 def _known(language: str | None) -> str | None:
@@ -215,8 +280,3 @@ def _warn(streams: tuple[StreamInfo, ...], declared_s: float | None, size_bytes:
             f"The header says {declared_s / 3600:,.0f} hours, which {size_bytes:,} bytes can't hold:"
             " that is ignored"
         )
-
-
-def _is_commentary(stream: StreamInfo) -> bool:
-    # Many files say so in the title alone.
-    return stream.comment or "commentary" in (stream.title or "").lower()

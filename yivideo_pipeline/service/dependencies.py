@@ -21,6 +21,7 @@ from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.errors import note_audio
 from yivideo_pipeline.service.model_host import ModelHost
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import scratch_folder
@@ -41,13 +42,13 @@ class MediaInput:
     max_duration_s: float
 
     @contextmanager
-    def open_audio(self, path: Path, offset_s: float, language: str) -> Generator[Audio]:
+    def open_audio(self, path: Path, offset_s: float, options: SpeechOptions) -> Generator[Audio]:
         """Yield the audio of a media file, decoded where the pipeline has not decoded it already.
 
         Args:
             path: The file; the caller has checked that it may be read.
             offset_s: Where audio of the pipeline starts; other files state it themselves.
-            language: Language of the stream to choose, or `auto`.
+            options: They say which audio track is wanted.
 
         Raises:
             MediaError: The file can't be read, has no audio, or is too long.
@@ -57,7 +58,7 @@ class MediaInput:
             return
         info = probe(path)
         self._require_short(info.duration_s or 0.0)
-        stream = choose_audio_stream(info, language)
+        stream = choose_audio_stream(info, options.language, options.audio_track)
         with scratch_folder(self.scratch) as folder:
             yield self._accept(decode_audio(path, folder / "audio.wav", stream).audio)
 

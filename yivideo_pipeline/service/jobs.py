@@ -189,7 +189,7 @@ async def start_speech_job(
         if isinstance(kept, Audio):
             opened = nullcontext(kept)
         else:
-            opened = media.open_audio(kept, 0.0, options.language)
+            opened = media.open_audio(kept, 0.0, options)
         with opened as audio, shared.models.manager.lease(options) as engine:
             return work(engine, audio, emit)
 
@@ -220,6 +220,6 @@ def override_options(options: SpeechOptions, **given: Any) -> SpeechOptions:
         Refused: 422, the values are not allowed.
     """
     try:
-        return override(options, {name: value or None for name, value in given.items()})
+        return override(options, {name: None if value == "" else value for name, value in given.items()})
     except ConfigValidationError as error:
         raise Refused(422, "invalid_request", "; ".join(error.message.splitlines())) from None

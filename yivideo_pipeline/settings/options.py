@@ -21,7 +21,14 @@ from pydantic import (
 )
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
-from yivideo_pipeline.settings.languages import CHINESE, LANGUAGES, ZhScript, find_language, find_zh_script
+from yivideo_pipeline.settings.languages import (
+    CHINESE,
+    LANGUAGES,
+    ZhScript,
+    find_language,
+    find_zh_script,
+    normalize_language,
+)
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.whisper_models import MODELS
 
@@ -112,6 +119,21 @@ def _check_language(value: Any) -> Any:
     return code
 
 
+def _check_track(value: Any) -> Any:
+    """Return the number of an audio track as text, or the shortest code of a language."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if value is None or not isinstance(value, str) or value == "auto":
+        return "auto" if value is None else value
+    track = value.strip()
+    if track.isdecimal() and int(track) > 0:
+        return str(int(track))
+    code = find_language(track) or normalize_language(track)
+    if not re.fullmatch("[a-z]{2,3}", code):
+        raise ValueError(f"{value!r} is no audio track: give its number, the first being 1, or its language")
+    return code
+
+
 LOAD_FIELDS = frozenset(
     {"model_name", "device", "compute_type", "use_faster_whisper", "faster_whisper_threads"}
 )
@@ -129,6 +151,9 @@ class SpeechOptions(BaseModel):
     language: Annotated[str, BeforeValidator(_check_language)] = Field(
         "auto", description="Spoken language as a code such as zh, zh-TW, en or eng; auto detects it"
     )
+    audio_track: Annotated[str, BeforeValidator(_check_track)] = Field(
+        "auto", description="Audio track: its number, the first being 1, or its language; auto chooses one"
+    )
     task: Task = Field(
         Task.TRANSCRIBE,
         description="transcribe: in the spoken language; translate: into English, with rough word times",
@@ -145,6 +170,14 @@ class SpeechOptions(BaseModel):
         None, ge=1, le=32, description="CPU threads; unset: one for each core, at most 32"
     )
     beam_size: int = Field(5, ge=1, le=20, description="Beam width of the decoder")
+    initial_prompt: str = Field(
+        "",
+        max_length=4000,
+        description="Names and words that are likely to be said, as they are spelled; about 150 count",
+    )
+    temperature: float = Field(
+        0.0, ge=0, le=1, description="Above 0 words are sampled; 0 searches for the likeliest ones"
+    )
     aligner: Aligner = Field(Aligner.AUTO, description="How words get their final times")
     zh_script: ZhScript = Field(
         ZhScript.SIMPLIFIED,

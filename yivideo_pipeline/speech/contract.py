@@ -32,7 +32,7 @@ class AsrModel:
             YivideoError: see `SpeechEngine.transcribe` and the media layer.
         """
         options = override(self._options, {"batch_size": batch_size, "language": language})
-        with open_sound(audio, options.language) as sound:
+        with open_sound(audio, options.language, options.audio_track) as sound:
             return to_whisperx(self._engine.transcribe(sound.audio, options))
 
 
@@ -58,7 +58,7 @@ class AlignModel:
             YivideoError: see `SpeechEngine.align` and the media layer.
         """
         options = override(self._options, {"language": language})
-        with open_sound(audio, options.language) as sound:
+        with open_sound(audio, options.language, options.audio_track) as sound:
             transcript = self._transcript(segments, sound.audio, options)
             return to_whisperx(self._engine.align(sound.audio, transcript, options))
 

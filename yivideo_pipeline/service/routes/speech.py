@@ -137,7 +137,7 @@ def _alignment(call: AlignCall) -> SpeechWork:
 def _open_upload(sound: UploadFile, call: TranscribeCall, shared: ServiceState) -> Generator[Audio]:
     with (
         shared.media.keep_file(sound.file) as path,
-        shared.media.open_audio(path, call.offset_s, call.options.language) as audio,
+        shared.media.open_audio(path, call.offset_s, call.options) as audio,
     ):
         yield audio
 
@@ -150,7 +150,7 @@ def _open_named(call: TranscribeCall, shared: ServiceState) -> AbstractContextMa
     if shared.storage.files.folder:
         own.append(shared.storage.files.folder)
     path = resolve_file(call.sound.path, (*shared.allowed_folders, *own))
-    return shared.media.open_audio(path, call.sound.offset_s, call.options.language)
+    return shared.media.open_audio(path, call.sound.offset_s, call.options)
 
 
 def _parse(kind: type[CallT], call: UploadFile) -> CallT:
