@@ -32,6 +32,8 @@ def now(pipeline) -> dict[str, str]:
         ({"language": "zh"}, ["audio", "transcript"]),
         ({"beam_size": 1}, ["transcript"]),
         ({"task": "translate"}, ["transcript"]),
+        ({"initial_prompt": "Håkon"}, ["transcript"]),
+        ({"temperature": 0.4}, ["transcript"]),
         ({"aligner": "attention"}, ["alignment"]),
         ({"batch_size": 2, "device": Device.CPU}, []),
     ],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from yivideo_pipeline.errors.tree import SystemFault
-from yivideo_pipeline.speech.batching import Batcher, in_background
+from yivideo_pipeline.speech.batching import Batcher, in_background, one_by_one
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 
 ONE_WORKER = DeviceConfig("cpu", "int8", batch_size=4, threads=1)
@@ -64,6 +64,17 @@ def test_short_requests_share_a_batch():
     assert found[1:] == [[f"SOUND {i}"] for i in range(4)]
     assert work.groups[1] == [f"sound {i}" for i in range(4)]
     assert len(work.groups) == 2
+
+
+def test_the_items_of_a_stream_are_done_one_by_one_and_share_batches_with_others():
+    def stream() -> list[str]:
+        with one_by_one():
+            return shared.map(["a", "b", "c"], work)
+
+    shared, work = batcher(), Echo("en")
+    found = requests(shared, work, stream, lambda: shared.map(["x", "y", "z"], work))
+    assert found[1:] == [["A", "B", "C"], ["X", "Y", "Z"]]
+    assert work.groups[1:] == [["a", "x", "y", "z"], ["b"], ["c"]]
 
 
 def test_workers_share_what_would_fit_into_one_batch():

@@ -235,6 +235,9 @@ def resolve(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
 
 def _plan(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
     findings = _check_task(options)
+    if options.temperature and not options.use_faster_whisper:
+        message = "WhisperX's pipeline never samples: set it to 0, or use_faster_whisper to true"
+        findings.append(OptionFinding("warning", "temperature", message))
     device = _choose_device(options, hardware, findings)
     compute_type = _choose_compute_type(options, hardware, device, findings)
     threads = _choose_threads(options, hardware, findings)

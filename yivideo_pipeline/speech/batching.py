@@ -24,6 +24,7 @@ HEARTBEAT_S = 1.0
 _sizes: Counter[int] = Counter()
 _sizes_lock = threading.Lock()
 _background: ContextVar[bool] = ContextVar("background", default=False)
+_one_by_one: ContextVar[bool] = ContextVar("one_by_one", default=False)
 
 
 class BatchFunction(Protocol):
@@ -54,11 +55,22 @@ def in_background() -> Generator[None]:
         _background.reset(token)
 
 
+@contextmanager
+def one_by_one() -> Generator[None]:
+    """Put no two items of a request of this thread into one batch: each is done as early as it can be."""
+    token = _one_by_one.set(True)
+    try:
+        yield
+    finally:
+        _one_by_one.reset(token)
+
+
 @dataclass(eq=False)
 class _Request:
     function: BatchFunction
     items: Sequence[Any]
     background: bool
+    one_by_one: bool = False
     pending: deque[int] = field(init=False)
     running: int = 0
     outbox: SimpleQueue[dict[int, Any] | BaseException] = field(default_factory=SimpleQueue)
@@ -100,7 +112,7 @@ class Batcher(Generic[Model]):
         Raises:
             YivideoError: what `function` raised, classified.
         """
-        request = _Request(function, items, _background.get())
+        request = _Request(function, items, _background.get(), _one_by_one.get())
         with self._changed:
             self._queue.append(request)
             self._start_workers()
@@ -169,7 +181,7 @@ class Batcher(Generic[Model]):
                 for request in sharing[: size - len(group)]:
                     group.append((request, request.pending.popleft()))
                     request.running += 1
-                sharing = [request for request in sharing if request.pending]
+                sharing = [one for one in sharing if one.pending and not one.one_by_one]
             # Requests are served in turn: those served now go to the end of the queue.
             for request in _requests_of(group):
                 self._queue.remove(request)

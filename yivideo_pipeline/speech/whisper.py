@@ -24,6 +24,7 @@ Of 16 variants of the corpus's 18 English clips (speed, noise, level, alone and 
 4.06% of the words are wrong with the whole window, 4.14% with 10 s of silence, 4.34% with 5 s.
 """
 MAX_TOKENS = 448  # positions of Whisper's decoder, prompt included
+MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1  # as in Whisper: the rest is for the text
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,14 @@ class Decoding:
     language: str
     beam_size: int = 5
     task: Task = Task.TRANSCRIBE
+    prompt: str = ""
+    temperature: float = 0.0
 
     @classmethod
     def of(cls, options: SpeechOptions, language: str) -> "Decoding":
         """Return how to decode by the options, once the spoken language is known."""
-        return cls(language, options.beam_size, options.task)
+        prompt, temperature = options.initial_prompt.strip(), options.temperature
+        return cls(language, options.beam_size, options.task, prompt, temperature)
 
 
 @dataclass(frozen=True)
@@ -143,9 +147,15 @@ class Whisper:
         ]
 
     def decode(self, encoded: Any, decoding: Decoding, temperature: float = 0.0) -> list[Decoded]:
-        """Return the text of each encoded chunk, by beam search, or sampled at a temperature above 0."""
+        """Return the text of each encoded chunk, by beam search, or sampled at a temperature above 0.
+
+        The temperature is not below the one that `decoding` asks for. Above it, which is where a text was
+        doubtful, there is no prompt: it may be what has led astray.
+        """
         tokenizer = self.tokenizer(decoding)
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+        said_before = [] if temperature > decoding.temperature else _prompt_tokens(decoding, tokenizer)
+        temperature = max(temperature, decoding.temperature)
+        prompt = [*said_before, *tokenizer.sot_sequence, tokenizer.no_timestamps]
         sampling = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
             if temperature
@@ -256,6 +266,13 @@ def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
         intra_threads=config.threads_per_worker,
     )
     return Whisper(model, folder)
+
+
+def _prompt_tokens(decoding: Decoding, tokenizer: Any) -> list[int]:
+    """Return the tokens of the wanted prompt, as those of a text that was said before."""
+    if not decoding.prompt:
+        return []
+    return [tokenizer.sot_prev, *tokenizer.encode(f" {decoding.prompt}")[-MAX_PROMPT_TOKENS:]]
 
 
 def _frames_to_read(sound: np.ndarray) -> int:

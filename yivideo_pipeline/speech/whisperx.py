@@ -169,8 +169,10 @@ class WhisperXModel:
             batch_size: How many of WhisperX's segments are decoded at once.
             progress: Receives the share of the block that is recognized.
         """
-        # The beam can change from call to call without another load: WhisperX reads it here.
-        self.pipeline.options = replace(self.pipeline.options, beam_size=decoding.beam_size)
+        # These can change from call to call without another load: WhisperX reads them here.
+        self.pipeline.options = replace(
+            self.pipeline.options, beam_size=decoding.beam_size, initial_prompt=decoding.prompt or None
+        )
         with _one_torch_thread():
             found = self.pipeline.transcribe(
                 audio.slice(block.start_s, block.end_s),

@@ -88,11 +88,15 @@ async def recognize(
     ] = None,
     output: AsrOutput = AsrOutput.TXT,
     word_timestamps: Annotated[bool, Query(description="Whether json has words")] = False,
-    initial_prompt: Annotated[str | None, Query(description="Accepted and ignored")] = None,
+    initial_prompt: Annotated[
+        str | None, Query(description="Names and words that are likely to be said, as they are spelled")
+    ] = None,
     vad_filter: Annotated[bool, Query(description="Accepted and ignored: silence is always cut out")] = False,
 ) -> Response:
     """Transcribe an upload with the configured model."""
-    options = override_options(shared.settings.speech.options, task=task, language=language)
+    options = override_options(
+        shared.settings.speech.options, task=task, language=language, initial_prompt=initial_prompt
+    )
     work = transcribe(options, needs_times=output is not AsrOutput.TXT)
     job = await start_speech_job(shared, request, audio_file, options, work, is_pcm=not encode)
     transcript = await job.result(request)

@@ -11,10 +11,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
+from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import WordsEvent
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import OpenAIErrorResponse, Refused, describe_error, openai_error
-from yivideo_pipeline.service.jobs import Job, override_options, start_speech_job, transcribe
+from yivideo_pipeline.service.jobs import Emit, Job, override_options, start_speech_job, transcribe
 from yivideo_pipeline.service.responses import (
     SegmentResponse,
     WordResponse,
@@ -26,11 +27,13 @@ from yivideo_pipeline.service.responses import (
 )
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, Task
 from yivideo_pipeline.settings.whisper_models import MODELS
+from yivideo_pipeline.speech.batching import one_by_one
+from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import weights_status
 
-CONFIGURED = "whisper-1"
-"""OpenAI's name for Whisper; here it means the model of the settings."""
+ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+"""OpenAI's own models; here each means the model of the settings."""
 
 OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIErrorResponse} for status in (400, 401, 404, 408, 409, 413, 429, 499, 500, 503)
@@ -51,7 +54,7 @@ class OpenAIModel(BaseModel):
 
 
 class OpenAIModelList(BaseModel):
-    """Every model that requests may name, the loaded one first."""
+    """Every model that requests may name, the loaded one first, and OpenAI's names for the configured one."""
 
     object: str = "list"
     data: list[OpenAIModel]
@@ -80,7 +83,7 @@ def _resolve_model(name: str, shared: ServiceState) -> str:
         Refused: 404, its weights are not here.
     """
     configured = shared.settings.speech.options.model_name
-    if name in (CONFIGURED, _shown_name(configured)):
+    if name in (*ALIASES, _shown_name(configured)):
         return configured
     if name in MODELS and _is_here(name, shared):
         return name
@@ -88,7 +91,7 @@ def _resolve_model(name: str, shared: ServiceState) -> str:
         404,
         "model_not_found",
         f"The model {name[:100]!r} is not here",
-        f"GET /v1/models lists those that are; {CONFIGURED} is the configured one",
+        f"GET /v1/models lists those that are; {ALIASES[0]} is the configured one",
         param="model",
     )
 
@@ -100,6 +103,7 @@ def _available_models(shared: ServiceState) -> Iterator[str]:
     if _is_here(configured, shared):
         yield _shown_name(configured)
     yield from (name for name in MODELS if _is_here(name, shared))
+    yield from ALIASES
 
 
 def _shown_name(model: str) -> str:
@@ -125,6 +129,8 @@ class OpenAIFormat(StrEnum):
 
 
 Granularity = Literal["word", "segment"]
+MAX_PROMPT = 4000
+"""Characters of a prompt, as many as `initial_prompt` may have."""
 
 
 class TranslationForm(BaseModel):
@@ -133,11 +139,12 @@ class TranslationForm(BaseModel):
     file: UploadFile = Field(description="An audio or video file")
     model: str = Field(max_length=200, description="One of /v1/models, or whisper-1: the configured one")
     prompt: str | None = Field(
-        None, description="Accepted and ignored: each chunk is recognized independently"
+        None,
+        description="Names and words that are likely to be said, as they are spelled; the last ones count",
     )
     response_format: OpenAIFormat = Field(OpenAIFormat.JSON, description="Format of the response")
-    temperature: float = Field(
-        0.0, ge=0, le=1, description="Accepted and ignored: it rises where the model is unsure"
+    temperature: float | None = Field(
+        None, ge=0, le=1, description="Words are sampled above 0; from 0 it rises where the model is unsure"
     )
 
 
@@ -148,13 +155,24 @@ class TranscriptionForm(TranslationForm):
     timestamp_granularities: list[Granularity] = Field(
         [], alias="timestamp_granularities[]", description="What verbose_json has; by default segments"
     )
+    granularities: list[Granularity] = Field(
+        [], alias="timestamp_granularities", description="The same, for clients that leave out the brackets"
+    )
     stream: bool = Field(False, description="Whether the text is sent while it is recognized")
 
 
+class DurationUsage(BaseModel):
+    """What OpenAI would bill: the seconds of the sound."""
+
+    type: Literal["duration"] = "duration"
+    seconds: float
+
+
 class TextResponse(BaseModel):
-    """The text."""
+    """The text; only transcriptions have a usage."""
 
     text: str
+    usage: DurationUsage | None = None
 
 
 class VerboseResponse(TextResponse):
@@ -201,7 +219,7 @@ async def create_transcription(
     options = await _options_of(form, shared, language=form.language)
     if form.stream:
         return await _stream(shared, request, form.file, options)
-    granularities = form.timestamp_granularities or ["segment"]
+    granularities = [*form.timestamp_granularities, *form.granularities] or ["segment"]
     return await _transcribe(shared, request, form, options, granularities)
 
 
@@ -217,7 +235,13 @@ async def create_translation(
 async def _options_of(form: TranslationForm, shared: ServiceState, **given: Any) -> SpeechOptions:
     # In a thread, since it looks for the weights on the disk.
     model_name = await run_in_threadpool(_resolve_model, form.model, shared)
-    return override_options(shared.settings.speech.options, model_name=model_name, **given)
+    return override_options(
+        shared.settings.speech.options,
+        model_name=model_name,
+        initial_prompt=(form.prompt or "")[-MAX_PROMPT:],
+        temperature=form.temperature,
+        **given,
+    )
 
 
 async def _transcribe(
@@ -245,9 +269,10 @@ def _respond(
     options: SubtitleOptions,
     granularities: list[Granularity],
 ) -> Response:
+    usage = DurationUsage(seconds=transcript.duration_s) if task is Task.TRANSCRIBE else None
     match format:
         case OpenAIFormat.JSON:
-            return _json(TextResponse(text=text_of(transcript)))
+            return _json(TextResponse(text=text_of(transcript), usage=usage))
         case OpenAIFormat.TEXT:
             return PlainTextResponse(f"{text_of(transcript)}\n")
         case OpenAIFormat.SRT | OpenAIFormat.VTT:
@@ -255,6 +280,7 @@ def _respond(
     return _json(
         VerboseResponse(
             text=text_of(transcript),
+            usage=usage,
             task=task.value,
             language=language_name(transcript.language),
             duration=transcript.duration_s,
@@ -271,7 +297,13 @@ def _json(body: BaseModel) -> JSONResponse:
 async def _stream(
     shared: ServiceState, request: Request, file: UploadFile, options: SpeechOptions
 ) -> StreamingResponse:
-    job = await start_speech_job(shared, request, file, options, transcribe(options, needs_times=False))
+    work = transcribe(options, needs_times=False)
+
+    def work_one_by_one(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
+        with one_by_one():
+            return work(engine, audio, emit)
+
+    job = await start_speech_job(shared, request, file, options, work_one_by_one)
     events = job.events()
     # Waiting for the first event lets an error of the media itself have a status of its own.
     first = await anext(events)
@@ -281,7 +313,10 @@ async def _stream(
 async def _server_sent_events(
     job: Job, first: BaseModel, events: AsyncGenerator[BaseModel]
 ) -> AsyncGenerator[bytes]:
-    """Yield words as they are recognized, and the whole text at the end, as server-sent events."""
+    """Yield the words of each chunk when it is recognized, and the whole text at the end.
+
+    These are server-sent events. OpenAI's end event has a usage in tokens, which are not counted here.
+    """
     is_first_delta = True
     async with aclosing(events):
         try:

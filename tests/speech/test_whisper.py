@@ -1,0 +1,75 @@
+"""What the decoder is asked for: the prompt, and the temperature."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.whisper import MAX_PROMPT_TOKENS, Decoding, Whisper
+
+ENCODED = np.zeros((2, 1500, 8), np.float32)
+
+
+@dataclass
+class Asked:
+    """In place of CTranslate2's model: keeps what it was asked for, and answers with the end alone."""
+
+    calls: list[tuple[list[list[int]], dict[str, Any]]] = field(default_factory=list)
+    device = "cpu"
+    is_multilingual = False
+
+    def generate(self, encoded: np.ndarray, prompts: list[list[int]], **options: Any) -> list[Any]:
+        self.calls.append((prompts, options))
+        return [SimpleNamespace(sequences_ids=[[1]], scores=[-0.5], no_speech_prob=0.1) for _ in prompts]
+
+
+@pytest.fixture
+def whisper(tiny_weights) -> Whisper:
+    return Whisper(Asked(), tiny_weights.folder)
+
+
+def ask(whisper: Whisper, at: float = 0.0, **options: Any) -> tuple[list[int], dict[str, Any]]:
+    """The prompt and the options of one call; every chunk has the same prompt."""
+    decoding = Decoding.of(SpeechOptions(model_name="tiny.en", language="en", **options), "en")
+    whisper.decode(ENCODED, decoding, at)
+    (prompt, *others), asked = whisper.model.calls[-1]
+    assert others == [prompt]
+    return prompt, asked
+
+
+def test_without_a_prompt_the_decoder_starts_with_its_start(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    assert ask(whisper)[0] == [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+    assert ask(whisper, initial_prompt=" \n")[0] == [*tokenizer.sot_sequence, tokenizer.no_timestamps]
+
+
+def test_a_prompt_stands_before_as_if_it_had_been_said(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    before, *prompt = ask(whisper, initial_prompt="Grimsby, Håkon ")[0]
+    assert before == tokenizer.sot_prev
+    assert tokenizer.decode(prompt[: -len(tokenizer.sot_sequence) - 1]) == " Grimsby, Håkon"
+
+
+def test_of_a_long_prompt_the_end_counts(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    prompt, _ = ask(whisper, initial_prompt="many words " * 300 + "at last")
+    assert len(prompt) == 1 + MAX_PROMPT_TOKENS + len(tokenizer.sot_sequence) + 1
+    assert tokenizer.decode(prompt[1 : MAX_PROMPT_TOKENS + 1]).endswith(" at last")
+
+
+def test_a_doubtful_text_is_decoded_again_without_the_prompt(whisper):
+    assert ask(whisper, 0.2, initial_prompt="Grimsby")[0] == ask(whisper)[0]
+
+
+@pytest.mark.parametrize(("again_at", "sampled_at"), [(0.0, 0.4), (0.2, 0.4), (0.6, 0.6)])
+def test_words_are_sampled_at_the_wanted_temperature_or_above(whisper, again_at, sampled_at):
+    assert ask(whisper, again_at, temperature=0.4)[1]["sampling_temperature"] == sampled_at
+
+
+def test_at_no_temperature_the_likeliest_words_are_searched_for(whisper):
+    asked = ask(whisper, beam_size=3)[1]
+    assert asked["beam_size"] == 3
+    assert "sampling_temperature" not in asked
