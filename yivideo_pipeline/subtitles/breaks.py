@@ -21,6 +21,7 @@ FULL_RELIEF_PAUSE_MS = 600
 
 _SENTENCE_ENDS = frozenset(".!?…。！？．؟۔।")
 _CLAUSE_ENDS = frozenset(",;:–—、，；：،؛")
+_MARKS = ".,!?…;:\"'()[]«»“”‘’¿¡，。、！？；：（）「」『』《》〈〉【】〔〕"
 _CLOSERS = "\"')]}’”»）〕］｝〉》」』】"
 
 
@@ -41,8 +42,7 @@ def rate_breaks(tokens: Sequence[Token], grammar: Grammar) -> list[Break]:
         before, after = tokens[index - 1], tokens[index]
         latest_end_ms = max(latest_end_ms, before.end_ms)
         pause_ms = max(0, after.start_ms - latest_end_ms)
-        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
-        cost = _text_cost(before, after, following, grammar)
+        cost = _text_cost(before, after, grammar)
         relief = PAUSE_RELIEF * min(1.0, pause_ms / FULL_RELIEF_PAUSE_MS)
         ended = bool(after.words) and ends_sentence(before.text, after.text, grammar)
         breaks.append(Break(cost * (1 - relief), pause_ms, ended))
@@ -63,7 +63,7 @@ def ends_sentence(text: str, following: str, grammar: Grammar) -> bool:
     return bare.endswith("…") or not (stem in grammar.abbreviations or initial)
 
 
-def _text_cost(before: Token, after: Token, following: str, grammar: Grammar) -> float:
+def _text_cost(before: Token, after: Token, grammar: Grammar) -> float:
     if not after.words:
         return PLAIN_COST
     if ends_sentence(before.text, after.text, grammar):
@@ -72,7 +72,7 @@ def _text_cost(before: Token, after: Token, following: str, grammar: Grammar) ->
     if last and last in _CLAUSE_ENDS:
         return CLAUSE_COST
     if not after.spaced and (is_spaceless(before.text[-1]) or is_spaceless(after.text[0])):
-        return _spaceless_cost(before.text, after.text, following, grammar)
+        return _spaceless_cost(before.text, after.text, grammar)
     return _spaced_cost(before.text, after.text, grammar)
 
 
@@ -90,17 +90,27 @@ def _spaced_cost(before: str, after: str, grammar: Grammar) -> float:
     return NAME_COST if named or left.isdigit() else PLAIN_COST
 
 
-def _spaceless_cost(before: str, after: str, following: str, grammar: Grammar) -> float:
-    """Return the cost between characters written without spaces, by function words and changes of script."""
-    last, first = before[-1], after[0]
-    ahead = after + following
-    if last + first in grammar.conjunctions or last in grammar.clinging or first in grammar.trailing:
+def _spaceless_cost(before: str, after: str, grammar: Grammar) -> float:
+    """Return the cost between words written without spaces, by function words and changes of script."""
+    left, right = _key(before), _key(after)
+    holds = left in grammar.clinging | grammar.prepositions | grammar.conjunctions
+    if holds or right in grammar.trailing or before[-1].isdigit():
         return PHRASE_COST
-    if last.isdigit() and is_spaceless(first):
-        return PHRASE_COST
-    if ahead[:1] in grammar.conjunctions or ahead[:2] in grammar.conjunctions:
+    if right.startswith(grammar.openings):
         return CONJUNCTION_COST
-    return _kana_cost(last, first)
+    if right in grammar.prepositions:
+        return PREPOSITION_COST
+    if _is_lone_han(left, grammar) or _is_lone_han(right, grammar):
+        return NAME_COST
+    return _kana_cost(before[-1], after[0])
+
+
+def _is_lone_han(word: str, grammar: Grammar) -> bool:
+    """Return whether a word is one Chinese character that is no function word.
+
+    It mostly belongs to the word beside it, of which the dictionary knows a part: 数据·集, 达摩·院, 习·近平.
+    """
+    return len(word) == 1 and _kana(word) == "CJK" and word not in grammar.clinging | grammar.trailing
 
 
 def _kana_cost(last: str, first: str) -> float:
@@ -122,4 +132,4 @@ def _kana(char: str) -> str:
 
 def _key(text: str) -> str:
     """Return a token as the word lists have it: lower case, without punctuation, straight apostrophes."""
-    return text.casefold().replace("’", "'").strip(".,!?…;:\"'()[]«»“”‘¿¡")
+    return text.casefold().replace("’", "'").strip(_MARKS)

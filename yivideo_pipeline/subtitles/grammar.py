@@ -22,6 +22,11 @@ class Grammar:
     trailing: frozenset[str] = frozenset()
     abbreviations: frozenset[str] = frozenset()
 
+    @property
+    def openings(self) -> tuple[str, ...]:
+        """The conjunctions, as what a phrase may begin with."""
+        return tuple(self.conjunctions)
+
 
 def _grammar(
     conjunctions: str = "",
@@ -37,8 +42,10 @@ def _grammar(
 _CHINESE = _grammar(
     conjunctions="但 但是 虽然 因为 所以 如果 而且 然后 不过 可是 或者 并且 因此 于是 只要 只有 除非 "
     "雖然 因為 如果 而且 然後 不過 於是 並且 或者",
-    clinging="在 把 被 从 從 对 對 和 与 與 跟 向 很 不 最 更 这 這 那 每 一 我 你 他 她",
-    trailing="的 了 着 著 过 過 们 們 吗 嗎 呢 吧 啊 嘛 得 个 個",
+    clinging="在 把 被 从 從 对 對 和 与 與 跟 向 很 不 最 更 这 這 那 每 一 我 你 他 她 它 您 "
+    "是 有 也 都 就 还 還 会 會 能 要 将 將 已 再 才 又 让 讓 给 給 为 為 以 而 或 由 于 於 没 沒 请 請 来 來 去 到 比 使 令",
+    trailing="的 地 得 了 着 著 过 過 们 們 吗 嗎 呢 吧 啊 嘛 个 個 "
+    "里 裡 裏 上 下 中 内 內 外 后 後 前 时 時",
 )
 
 GRAMMARS: dict[str, Grammar] = {
@@ -121,6 +128,12 @@ GRAMMARS: dict[str, Grammar] = {
     "ja": _grammar(
         "それ これ この その あの また 私 彼",
         trailing="は が を に へ と も の で や ね よ か て た れ る す い",
+    ),
+    "th": _grammar(
+        "และ หรือ แต่ ซึ่ง เพราะ เพราะว่า ถ้า ถ้าหาก เมื่อ ดังนั้น เพื่อ จึง ว่า",
+        "ใน ของ จาก กับ โดย ที่ ถึง ต่อ ตาม",
+        "การ ความ ผู้ นัก ชาว ช่าง น่า เครื่อง ไม่ จะ กำลัง ต้อง เคย อย่า",
+        "ๆ นี้ นั้น ครับ ค่ะ คะ นะ",
     ),
     "zh": _CHINESE,
     "yue": _CHINESE,

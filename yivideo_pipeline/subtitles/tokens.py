@@ -9,10 +9,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
+from yivideo_pipeline.subtitles.unspaced import inside_phrases, inside_words
 
 CJK_SHARE = 0.25
 """From this share of full-width letters on, text is set by the Chinese, Japanese and Korean limits."""
@@ -35,6 +36,7 @@ _SPACELESS_RANGES = (
 NEVER_FIRST = frozenset(
     ",.!?:;%)]}…‥、。，．・：；？！％）〕］｝〉》」』】〗〙”’»"
     "゛゜ヽヾゝゞ々ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ،؛؟۔।"
+    "ๆฯໆຯៗ។៕၊။၏་།"
 )
 NEVER_LAST = frozenset("([{（〔［｛〈《「『【〖〘“‘«¿¡$€£¥￥")
 
@@ -122,13 +124,17 @@ def is_sounding(text: str) -> bool:
 def tokenize(transcript: Transcript, max_pause_ms: int) -> list[Token]:
     """Join words to tokens, in the transcript's order; words without visible text are left out.
 
-    Punctuation goes with its word. Letters and digits without a space between them stay together, unless a
-    pause longer than `max_pause_ms` separates them. Times are rounded to milliseconds here, once; times that
+    Punctuation goes with its word. Letters and digits without a space between them stay together, and so do
+    the characters of a word in a script without spaces, unless a pause longer than `max_pause_ms` separates
+    them. Times are rounded to milliseconds here, once; times that
     run backwards are held at the latest start before them.
     """
+    single = list(_single_words(transcript))
+    starts = accumulate((len(token.text) + token.spaced for token in single), initial=0)
+    inside = inside_phrases("".join(" " * token.spaced + token.text for token in single))
     tokens: list[Token] = []
-    for token in _single_words(transcript):
-        if tokens and _belong_together(tokens[-1], token, max_pause_ms):
+    for token, start in zip(single, starts, strict=False):
+        if tokens and _belong_together(tokens[-1], token, start in inside, max_pause_ms):
             tokens[-1] = _join(tokens[-1], token)
         else:
             tokens.append(token)
@@ -161,7 +167,7 @@ def _single_words(transcript: Transcript) -> Iterator[Token]:
             space, last_char = raw.endswith(" "), text[-1]
 
 
-def _belong_together(before: Token, after: Token, max_pause_ms: int) -> bool:
+def _belong_together(before: Token, after: Token, inside: bool, max_pause_ms: int) -> bool:
     if all(char in NEVER_FIRST for char in after.text):
         return True
     if after.start_ms - before.end_ms > max_pause_ms:
@@ -171,7 +177,7 @@ def _belong_together(before: Token, after: Token, max_pause_ms: int) -> bool:
         return True
     if after.spaced:
         return False
-    if first in NEVER_FIRST or last in NEVER_LAST or unicodedata.category(first)[0] == "M":
+    if inside or first in NEVER_FIRST or last in NEVER_LAST or unicodedata.category(first)[0] == "M":
         return True
     return not (is_spaceless(last) or is_spaceless(first))
 
@@ -194,8 +200,9 @@ def _pieces(text: str, line_columns: int) -> list[tuple[str, bool]]:
 
 
 def _cut_index(text: str, line_columns: int) -> int:
-    """Return where to cut: after a mark in the later half of what fits, else by kinsoku, else anywhere."""
+    """Return where to cut: after a mark in the later half of what fits, else between words, else anywhere."""
     columns, whole, tidy, marked = 0, 1, 0, 0
+    inside = inside_words(text)
     for index, (char, following) in enumerate(pairwise(text), 1):
         columns += char_columns(char)
         if columns > line_columns:
@@ -203,7 +210,7 @@ def _cut_index(text: str, line_columns: int) -> int:
         if char == "\u200d" or not char_columns(following):
             continue
         whole = index
-        if char in NEVER_LAST or following in NEVER_FIRST:
+        if char in NEVER_LAST or following in NEVER_FIRST or index in inside:
             continue
         tidy = index
         if char in _BREAK_AFTER:
