@@ -1,10 +1,14 @@
 """Prometheus figures of the real service."""
 
+from importlib.metadata import version
+
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.recorded_work import record_failures, record_videos
 from tests.service.server import SAMPLES, run_server, wait_until
+from yivideo_pipeline.service.metrics import Counters
 from yivideo_pipeline.service.performance.alerts import ALERTS
 from yivideo_pipeline.stages import STAGES
 
@@ -83,6 +87,41 @@ def test_requests_are_told_by_route_never_by_path(client):
     assert not [endpoint for endpoint in endpoints if "nobody" in endpoint]
     methods = {dict(labels)["method"] for name, labels in figures if name == "yivideo_requests_total"}
     assert "BREW" not in methods
+
+
+def test_the_format_is_the_one_that_is_accepted(client):
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    answer = client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    names = {family.name for family in openmetrics_parser(answer.text)}
+    plain = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+    assert {"yivideo_requests", "yivideo_stage_duration_seconds", "process_cpu_seconds"} <= names & plain
+    assert answer.text.endswith("# EOF\n")
+
+
+def test_the_process_and_its_build_are_told(client):
+    figures = read(client)
+    assert value(figures, "process_resident_memory_bytes") > 2**20
+    assert value(figures, "process_cpu_seconds_total") > 0
+    assert value(figures, "process_open_fds") > 0
+    (build,) = [dict(labels) for name, labels in figures if name == "yivideo_build_info"]
+    assert build["version"] == version("yivideo-pipeline")
+
+
+def test_what_has_not_happened_yet_is_zero():
+    counters = Counters()
+    counters.expect_requests([("/asr", "POST")])
+    figures = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in counters.registry.collect()
+        for sample in family.samples
+    }
+    assert value(figures, "yivideo_errors_total", kind="memory") == 0
+    assert value(figures, "yivideo_requests_total", endpoint="/asr", method="POST", status="200") == 0
+    for stage in STAGES:
+        assert value(figures, "yivideo_stage_failures_total", stage=stage, kind="disk") == 0
+        assert value(figures, "yivideo_stage_duration_seconds_count", stage=stage) == 0
+        assert value(figures, "yivideo_stage_audio_seconds_total", stage=stage) == 0
 
 
 def test_every_alert_has_a_state(client):

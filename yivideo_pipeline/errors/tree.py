@@ -295,3 +295,9 @@ class WorkerKilled(TaskError):
 
 WhisperXError = YivideoError
 """The base class, under the name that users of the service before this one know."""
+
+
+def classes_by_kind(base: type[YivideoError] = YivideoError) -> dict[str, type[YivideoError]]:
+    """Return every class of the tree by its kind."""
+    below = {kind: one for child in base.__subclasses__() for kind, one in classes_by_kind(child).items()}
+    return {base.kind: base, **below}

@@ -1,10 +1,10 @@
 """The protocol between runs and the service: calls as JSON, answers as lines of JSON."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.errors.tree import YivideoError, classes_by_kind
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript, Word
@@ -97,9 +97,4 @@ event_adapter: TypeAdapter[SpeechEvent] = TypeAdapter(SpeechEvent)
 
 def error_of(kind: str, message: str, hint: str) -> YivideoError:
     """Return the error of the tree that a kind names, as the service raised it."""
-    return _classes().get(kind, YivideoError)(message, hint)
-
-
-def _classes(base: type[YivideoError] = YivideoError) -> dict[str, Any]:
-    below = {kind: one for child in base.__subclasses__() for kind, one in _classes(child).items()}
-    return {base.kind: base, **below}
+    return classes_by_kind().get(kind, YivideoError)(message, hint)

@@ -1,18 +1,29 @@
 """Prometheus metrics: counters that grow as requests and stages end, and gauges that are read on demand."""
 
-from collections.abc import Iterator, Sequence
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from yivideo_pipeline.errors.tree import classes_by_kind
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
 from yivideo_pipeline.service.performance.system import MB, count_runs, read_daemons, read_gpu, read_memory
 from yivideo_pipeline.speech.batching import batch_sizes
 from yivideo_pipeline.speech.manager import ModelManager
+from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -31,7 +42,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Counters:
     """Counters of this process, in a registry of their own; they only ever grow.
 
-    The counters of the stages start with the whole history, so that a restart leaves no gap.
+    The counters of the stages start with the whole history, so that a restart leaves no gap. What is known
+    beforehand starts at 0, so that the first event is an increase too.
     """
 
     def __init__(self) -> None:
@@ -75,6 +87,27 @@ class Counters:
             ("stage", "kind"),
             registry=self.registry,
         )
+        ProcessCollector(registry=self.registry)
+        build = Info("yivideo_build", "What runs here", registry=self.registry)
+        build.info({"version": version("yivideo-pipeline"), "python": platform.python_version()})
+        self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        kinds = classes_by_kind()
+        for kind in kinds:
+            self._errors.labels(kind)
+        for stage in STAGES:
+            self._stage_seconds.labels(stage)
+            self._stage_speed.labels(stage)
+            self._stage_audio.labels(stage)
+            for kind in kinds:
+                self._stage_failures.labels(stage, kind)
+
+    def expect_requests(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Start the counters of these routes, each an endpoint and a method, at 0."""
+        for endpoint, method in routes:
+            self._requests.labels(endpoint, method, "200")
+            self._request_seconds.labels(endpoint)
 
     def count_request(self, endpoint: str, method: str, status: str, wall_s: float, kind: str | None) -> None:
         """Count a request by its route, never by its path."""

@@ -1,10 +1,11 @@
 """Whether the service is alive and ready, and its Prometheus metrics."""
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from fastapi import APIRouter, Header, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
 from yivideo_pipeline.service.dependencies import Shared
@@ -62,14 +63,15 @@ async def ready(shared: Shared, response: Response) -> ReadinessResponse:
     "/metrics",
     tags=["performance"],
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}},
+    responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}},
 )
-def metrics(shared: Shared) -> Response:
-    """Return all metrics in Prometheus' text format."""
+def metrics(shared: Shared, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+    """Return all metrics in Prometheus' text format, or in OpenMetrics where the client accepts it."""
     performance = shared.performance
     performance.history.refresh_unless_busy()
-    gauges = CollectorRegistry()
-    gauges.register(
+    registry = CollectorRegistry()
+    registry.register(performance.counters.registry)
+    registry.register(
         Gauges(
             shared.started_at,
             shared.admission,
@@ -78,5 +80,5 @@ def metrics(shared: Shared) -> Response:
             performance.alerts.active(),
         )
     )
-    text = generate_latest(performance.counters.registry) + generate_latest(gauges)
-    return Response(text, media_type=CONTENT_TYPE_LATEST)
+    encode, content_type = choose_encoder(accept)
+    return Response(encode(registry), headers={"Content-Type": content_type, "Vary": "Accept"})
