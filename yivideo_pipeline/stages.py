@@ -42,7 +42,7 @@ STAGES: dict[str, StageSpec] = {
         StageSpec("audio", "2", upstream=("video",)),
         StageSpec("transcript", "1", upstream=("audio",), uses_model=True),
         StageSpec("alignment", "1", upstream=("audio", "transcript"), uses_model=True),
-        StageSpec("subtitles", "1", upstream=("alignment",)),
+        StageSpec("subtitles", "2", upstream=("alignment",)),
     )
 }
 """All stages by name, in the order in which they follow each other."""

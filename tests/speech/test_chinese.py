@@ -4,7 +4,7 @@ import pytest
 
 from yivideo_pipeline.settings.options import ZhScript
 from yivideo_pipeline.speech.align.text import split_words
-from yivideo_pipeline.speech.assemble import convert_segment
+from yivideo_pipeline.speech.chinese import convert_segment, write_chinese
 from yivideo_pipeline.speech.types import Segment, Word
 
 PAIRS = [
@@ -59,3 +59,30 @@ def test_words_stay_at_their_times_and_joined_are_the_text(simplified, tradition
 def test_a_character_is_converted_by_the_sentence_around_it():
     words = convert_segment(segment("头发发现"), ZhScript.TRADITIONAL).words
     assert [word.text for word in words] == ["頭", "髮", "發", "現"]
+
+
+@pytest.mark.parametrize(
+    ("heard", "written"),
+    [
+        ("你好, 世界!", "你好，世界！"),
+        ("价格是3.5元,总共1,000块.", "价格是3.5元，总共1,000块。"),
+        ("现在10:30,我们开始(第一部分).", "现在10:30，我们开始（第一部分）。"),
+        ("我用Python,他用Java.", "我用Python，他用Java。"),
+        ("支持Python, Java, C++等语言.", "支持Python, Java, C++等语言。"),
+        ("U.S.政府和Mr.王说:好吗?", "U.S.政府和Mr.王说：好吗？"),
+        ("访问http://example.com/a?b=1,谢谢", "访问http://example.com/a?b=1，谢谢"),
+        ("人工智能(AI)的发展...很快;f(x)函数", "人工智能（AI）的发展……很快；f(x)函数"),
+        ("1.打开文件", "1.打开文件"),
+        ("增长了50%, 是吗?!", "增长了50%，是吗？！"),
+        ("好。对,不对", "好。对，不对"),
+        ("OK, fine.", "OK, fine."),
+    ],
+)
+def test_marks_are_full_width_in_sentences_and_half_width_in_numbers_and_latin(heard, written):
+    before = segment(heard)
+    after = write_chinese(before, ZhScript.SIMPLIFIED)
+    assert after.text == written == "".join(word.text for word in after.words)
+    assert [(word.start_s, word.end_s) for word in after.words] == [
+        (word.start_s, word.end_s) for word in before.words
+    ]
+    assert all(word.text.strip() for word in after.words)

@@ -143,3 +143,19 @@ def test_line_breaks_and_controls_inside_a_word_become_spaces() -> None:
     words = [make_word(" one\n\ntwo\x00three\u2028four\ufeff", 0, 2)]
     (cue,) = build_cues(make_transcript(words), OPTIONS)
     assert cue.lines == ("one two three four",)
+
+
+def test_chinese_commas_and_full_stops_at_line_ends_are_left_out_if_the_profile_says_so():
+    text = "我们到了，他没来。你为什么不说呢？因为，我不知道。"
+    transcript = make_transcript(speak(text, 4, spaced=False), "zh")
+    kept, left_out = (
+        [
+            line
+            for cue in build_cues(transcript, SubtitleOptions(keep_line_end_marks=keep))
+            for line in cue.lines
+        ]
+        for keep in (True, False)
+    )
+    assert "".join(kept) == text
+    assert left_out == [line.rstrip("，。") for line in kept]
+    assert any(line.endswith("？") for line in left_out)

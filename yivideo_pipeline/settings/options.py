@@ -259,6 +259,9 @@ class SubtitleOptions(BaseModel):
         83, ge=0, le=1000, description="Shortest gap between cues; 83 ms are two frames at 24 a second"
     )
     max_pause_s: float = Field(1.0, ge=0.1, le=10, description="Longest pause in speech within one cue")
+    keep_line_end_marks: bool = Field(
+        True, description="false: no Chinese comma or full stop at the end of a line, as broadcasters have it"
+    )
 
     @model_validator(mode="after")
     def _shortest_is_not_over_longest(self) -> Self:

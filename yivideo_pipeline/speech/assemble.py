@@ -3,17 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.languages import CHINESE, ZhScript
+from yivideo_pipeline.settings.languages import CHINESE
 from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task
 from yivideo_pipeline.speech.align.text import WordTimings, spoken_characters
+from yivideo_pipeline.speech.chinese import write_chinese, write_chinese_words
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
 
@@ -68,7 +67,7 @@ def assemble_transcript(
     segments = build_segments(spoken, audio.offset_s)
     code = TRANSLATED if options.task is Task.TRANSLATE else language[0]
     if code in CHINESE:
-        segments = [convert_segment(segment, options.zh_script) for segment in segments]
+        segments = [write_chinese(segment, options.zh_script) for segment in segments]
     empty = empty_transcript(audio, options, spans, "", model=model, revision=revision)
     return empty.model_copy(
         update={
@@ -117,7 +116,7 @@ def words_on_video(
         for item in order_words(passages)
     ]
     is_chinese = options.task is Task.TRANSCRIBE and language in CHINESE
-    return convert_words(words, options.zh_script) if is_chinese else words
+    return write_chinese_words(words, options.zh_script) if is_chinese else words
 
 
 def build_words(passage: Passage) -> list[SpokenWord]:
@@ -240,46 +239,3 @@ def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
     ):
         return True
     return bool(_SENTENCE_END.search(last.text)) and not _ABBREVIATION.search(last.text)
-
-
-# Chinese in the wanted script, character by character, so that the word times stay.
-
-
-_OPENCC_TABLES = {
-    ZhScript.SIMPLIFIED: "t2s",
-    ZhScript.TRADITIONAL: "s2tw",  # `s2t` gives forms that no region writes, such as 喫 and 羣
-    ZhScript.TRADITIONAL_TW: "s2tw",
-    ZhScript.TRADITIONAL_HK: "s2hk",
-}
-
-
-@lru_cache
-def _converter(script: ZhScript) -> Any:
-    from opencc import OpenCC
-
-    return OpenCC(_OPENCC_TABLES[script])
-
-
-def convert_segment(segment: Segment, script: ZhScript) -> Segment:
-    """Return the segment in the characters of a script, with the same words at the same times."""
-    words = tuple(convert_words(segment.words, script))
-    return segment.model_copy(update={"text": "".join(word.text for word in words), "words": words})
-
-
-def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
-    """Return the words of a sentence in the characters of a script, at the same times.
-
-    The whole sentence is converted, since one simplified character can stand for several traditional
-    ones; where that changes the number of characters, each word is converted by itself.
-    """
-    convert = _converter(script).convert
-    before = "".join(word.text for word in words)
-    text = convert(before)
-    if len(text) == len(before):
-        texts, position = [], 0
-        for word in words:
-            texts.append(text[position : position + len(word.text)])
-            position += len(word.text)
-    else:
-        texts = [convert(word.text) for word in words]
-    return [word.model_copy(update={"text": new}) for word, new in zip(words, texts, strict=True)]

@@ -24,6 +24,9 @@ MIN_SPACING_MS = 40
 LINGER_MS = 500
 """A cue stays this long after its last word, where there is room."""
 
+LINE_END_MARKS = "，、。"
+"""Broadcasters in China leave these out at the end of a line, and no other marks."""
+
 CUE_COST = 1.0
 SENTENCE_INSIDE_COST = 2.0
 PAUSE_INSIDE_COST = 1.2
@@ -104,9 +107,10 @@ def _build_passage(
     search = CueSearch(units, rate_breaks(units, grammar), next_start_ms, CueLimits(options, profile))
     for start, end in search.cut():
         words = tuple(word for unit in units[start:end] for word in unit.words)
-        yield Cue(
-            units[start].start_ms, search.end_ms(start, end), search.lines.break_lines(start, end), words
-        )
+        lines = search.lines.break_lines(start, end)
+        if not options.keep_line_end_marks:
+            lines = tuple(line.rstrip(LINE_END_MARKS) or line for line in lines)
+        yield Cue(units[start].start_ms, search.end_ms(start, end), lines, words)
 
 
 class CueLimits:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.languages import CHINESE
 from yivideo_pipeline.settings.options import ZhScript
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.align.wav2vec2_model import FRAME_S, AcousticModel, Letter
-from yivideo_pipeline.speech.assemble import CHINESE, convert_segment, spread_untimed
+from yivideo_pipeline.speech.assemble import spread_untimed
+from yivideo_pipeline.speech.chinese import convert_segment
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.runtime import ModelRuntime, quiet_libraries
 from yivideo_pipeline.speech.types import Transcript, Word
