@@ -4,7 +4,7 @@ bootstrap.py install    install what requirements/dev.txt locks, then the projec
 bootstrap.py whisperx   the same from requirements/whisperx.txt, into .tools/whisperx beside .venv
 bootstrap.py uv ARGS    run uv: the one on PATH, else one of the project's own under .tools/uv
 
-`YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 7 GB) and
+`YIVIDEO_WHISPERX=1` installs requirements/whisperx.txt instead (brings torch, about 9 GB) and
 `YIVIDEO_WHISPERX=0` goes back; unset, the next install keeps what the last one chose.
 
 Weights are packages too, and a registry may stop to carry them. The rest is installed then; the

@@ -5,7 +5,6 @@ written, disks without room.
 """
 
 import os
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from yivideo_pipeline.cli.console import WrongUsage, printable
 from yivideo_pipeline.cli.folders import SpaceNeed, ledger_of, require_space, require_writable
+from yivideo_pipeline.cli.lookahead import LookAhead
 from yivideo_pipeline.errors.classify import disk_error
 from yivideo_pipeline.errors.tree import (
     ConfigValidationError,
@@ -32,7 +32,8 @@ from yivideo_pipeline.storage.partition_keys import key_of
 
 AUDIO_BYTES_PER_S = 32_000
 """Decoded audio: 16,000 samples a second of two bytes."""
-PROBE_SECONDS = 3.0
+LOOK_AHEAD_S = 3.0
+"""Seconds after which the work begins, however many videos are not opened yet."""
 _FLAGS = {"model_name": "--model", "formats": "--format"}
 """Flags whose name differs from the option's."""
 
@@ -135,6 +136,7 @@ def plan_videos(
     paths: Sequence[Path],
     output_dir: Path | None,
     speech: LocalSpeech | RemoteSpeech,
+    ahead: LookAhead,
 ) -> ProcessPlan:
     """Check options, weights, folders and disks for the work on these videos.
 
@@ -149,9 +151,10 @@ def plan_videos(
         blocked = {}
     else:
         blocked = _find_blocked_folders({path.parent for path in paths})
+    ahead.begin(paths)
     videos = tuple(
         PlannedVideo(path, key_of(path, settings.library.roots), duration_s)
-        for path, duration_s in zip(paths, estimate_durations(paths), strict=True)
+        for path, duration_s in ahead.estimate_durations(LOOK_AHEAD_S).items()
     )
     storage = Storage(settings.storage.root, settings.home / "tmp")
     audio_dir, model_dir = storage.files.folder or settings.home, settings.cache.model_dir
@@ -164,28 +167,6 @@ def plan_videos(
         needs.append(SpaceNeed(model_dir, model.weight_bytes("float16"), "the weights"))
     _require_space_for_audio(videos, audio_dir, storage, needs)
     return ProcessPlan(videos, blocked, weights, warnings)
-
-
-def estimate_durations(paths: Sequence[Path]) -> list[float | None]:
-    """Return the duration of each video, in seconds; None where its file does not give it.
-
-    Probing thousands of files would take minutes: after 3 s the others are estimated by their size.
-    """
-    from yivideo_pipeline.media.probe import probe
-
-    deadline = time.monotonic() + PROBE_SECONDS
-    durations: list[float | None] = []
-    for path in paths:
-        if time.monotonic() > deadline:
-            break
-        try:
-            durations.append(probe(path).duration_s)
-        except YivideoError:
-            durations.append(None)  # reported in full when the video is processed
-    probed = [(path, duration) for path, duration in zip(paths, durations, strict=False) if duration]
-    size = sum(_size(path) for path, _ in probed)
-    seconds_per_byte = sum(duration for _, duration in probed) / size if size else 0.0
-    return durations + [_size(path) * seconds_per_byte or None for path in paths[len(durations) :]]
 
 
 def _override(base: OptionsT, given: Mapping[str, Any], problems: list[str]) -> OptionsT:
@@ -260,10 +241,3 @@ def _require_space_for_audio(
 def _audio_of(videos: Sequence[PlannedVideo], folder: Path) -> SpaceNeed:
     seconds = sum(video.duration_s or 0.0 for video in videos)
     return SpaceNeed(folder, round(seconds * AUDIO_BYTES_PER_S), "the sound of the videos")
-
-
-def _size(path: Path) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116
-    except OSError:
-        return 0

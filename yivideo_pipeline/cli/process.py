@@ -12,6 +12,7 @@ from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, clock, one_line, open_console, print_json
 from yivideo_pipeline.cli.logs import open_log
+from yivideo_pipeline.cli.lookahead import LookAhead
 from yivideo_pipeline.cli.preflight import (
     FoundVideos,
     PlannedVideo,
@@ -71,8 +72,8 @@ def process_videos(request: ProcessRequest) -> Exit:
     stop = StopRequest(announce_stop, end)
     outcomes: list[VideoOutcome] = []
     try:
-        with stop.listening(interrupt=True):
-            outcomes = _prepare(request, messages).run(stop)
+        with stop.listening(interrupt=True), LookAhead() as ahead:
+            outcomes = _prepare(request, messages, ahead).run(stop)
     except KeyboardInterrupt:
         pass  # it came before the first video; later ones end the work in order
     except YivideoError as error:
@@ -101,6 +102,7 @@ class _Session:
     found: FoundVideos
     plan: ProcessPlan
     speech: LocalSpeech | RemoteSpeech
+    ahead: LookAhead
     output_dir: Path | None
     messages: Console
     live: bool
@@ -134,6 +136,8 @@ class _Session:
     def _process(self, video: PlannedVideo, processor: "Processor", stop: StopRequest) -> VideoOutcome:
         if blocked := self.plan.blocked.get(video.path.parent):
             return VideoOutcome(video.path, "failed", failure=VideoFailure.of(blocked))
+        if refused := self.ahead.refusal_of(video.path):
+            return VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))
         try:
             processed = processor.process(
                 video.key,
@@ -154,7 +158,7 @@ class _Session:
         return VideoOutcome.of_run(video.path, processed)
 
 
-def _prepare(request: ProcessRequest, messages: Console) -> _Session:
+def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _Session:
     """Check all that can be checked before the first video, and fetch the weights."""
     settings = load_settings(request.config)
     defaults = ProcessOptions(settings.speech.options, settings.subtitles)
@@ -164,7 +168,7 @@ def _prepare(request: ProcessRequest, messages: Console) -> _Session:
     apply_environment(settings)
     speech = choose_speech(settings)
     output_dir = request.output_dir.expanduser().absolute() if request.output_dir else None
-    plan = plan_videos(settings, options.speech, found.videos, output_dir, speech)
+    plan = plan_videos(settings, options.speech, found.videos, output_dir, speech, ahead)
     live = sys.stdout.isatty() and messages.is_terminal
     for warning in plan.warnings:
         messages.print(f"warning: {one_line(warning)}")
@@ -175,7 +179,7 @@ def _prepare(request: ProcessRequest, messages: Console) -> _Session:
         bar, advance = weights_bar(messages, options.speech.model_name, live=live)
         with bar:  # the first video's bar would stand still meanwhile
             _fetch_weights(options.speech.model_name, settings.cache.model_dir, settings.hub, advance)
-    return _Session(settings, options, found, plan, speech, output_dir, messages, live)
+    return _Session(settings, options, found, plan, speech, ahead, output_dir, messages, live)
 
 
 def _fetch_weights(
