@@ -8,12 +8,16 @@ WORD JOINER in the middle of the mark, which players show as nothing.
 TTML is written in the IMSC 1 text profile, which broadcasters' and web players read. pysubs2's writer leaves
 out the language, the region and the time base that the profile asks for, so this one uses `xml.etree`.
 
+ASS and TTML take text as left to right unless they are told otherwise, which sets the marks at the ends of
+Hebrew and Arabic lines on the wrong side; players of SRT and WebVTT look at the letters.
+
 JSON and plain text hold the transcript, whatever the cues.
 """
 
 import io
 import json
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
 
@@ -33,6 +37,11 @@ from yivideo_pipeline.subtitles.grammar import grammar_of
 from yivideo_pipeline.subtitles.tokens import tokenize
 
 WORD_JOINER = "\u2060"
+RIGHT_TO_LEFT_MARK = "\u200f"
+RIGHT_TO_LEFT_SHARE = 0.25
+"""From this share of Hebrew or Arabic letters on, a line runs from right to left."""
+DIRECTION_OF_TEXT = -1
+"""An ASS style's encoding by which libass takes each line's direction from its first letter."""
 
 _SRT_TAG = re.compile(r"<(?=\s*/?\s*[A-Za-z!?])")
 _CLOCK = re.compile(r"(?<=:\d)(?=[.,]\d)|(?<=:\d\d)(?=[.,]\d)")
@@ -123,14 +132,22 @@ def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
     """Return Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
 
     Its clock has hundredths of a second; both ends are rounded alike, so no cue overlaps the next.
-    Braces become full-width ones, since no player agrees with another on how to escape them.
+    Braces become full-width ones, since no player agrees with another on how to escape them. A line that runs
+    from right to left but begins with a Latin word gets an invisible mark before it.
     """
     subs = _collect(cues, _escape_ass)
     subs.info.update(_PLAY_RES)
     if title:
         subs.info["Title"] = " ".join(title.split())
     subs.styles["Default"] = SSAStyle(
-        fontsize=54, outline=3, shadow=1, marginl=96, marginr=96, marginv=54, backcolor=Color(0, 0, 0, 128)
+        fontsize=54,
+        outline=3,
+        shadow=1,
+        marginl=96,
+        marginr=96,
+        marginv=54,
+        backcolor=Color(0, 0, 0, 128),
+        encoding=DIRECTION_OF_TEXT,
     )
     return _render(_Ass, "ass", subs, header_notice="")
 
@@ -165,7 +182,19 @@ def _escape_vtt(line: str) -> str:
 
 
 def _escape_ass(line: str) -> str:
-    return _escape_shared(line).translate(_ASS_BRACES)
+    text = _escape_shared(line).translate(_ASS_BRACES)
+    needs_mark = _directions(line)[:1] == ["L"] and _runs_right_to_left(line)
+    return RIGHT_TO_LEFT_MARK + text if needs_mark else text
+
+
+def _runs_right_to_left(text: str) -> bool:
+    directions = _directions(text)
+    return bool(directions) and 1 - directions.count("L") / len(directions) >= RIGHT_TO_LEFT_SHARE
+
+
+def _directions(text: str) -> list[str]:
+    """Return the direction of each letter: L, R (Hebrew) or AL (Arabic)."""
+    return [kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")]
 
 
 def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
@@ -185,6 +214,8 @@ def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) 
 
 def _paragraph(cue: Cue) -> ET.Element:
     paragraph = ET.Element("p", {"begin": _clock(cue.start_ms), "end": _clock(cue.end_ms)})
+    if _runs_right_to_left(cue.text):
+        paragraph.attrib |= {"tts:direction": "rtl", "tts:unicodeBidi": "embed"}
     paragraph.text, *others = cue.lines
     for line in others:
         ET.SubElement(paragraph, "br").tail = line

@@ -28,7 +28,7 @@ LATE_S = 1.0
 CLOCK_MS = {SubtitleFormat.ASS: 10}
 """The resolution of a format's clock; of the others it is 1 ms."""
 
-_INVISIBLE = str.maketrans({"\u2060": None, "｛": "{", "｝": "}"})
+_INVISIBLE = str.maketrans({"\u2060": None, "\u200f": None, "｛": "{", "｝": "}"})
 
 
 def _obey_the_profile(subject: Subject, settings: CheckSettings) -> Verdict:
