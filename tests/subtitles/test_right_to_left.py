@@ -54,7 +54,7 @@ def test_ttml_says_which_cues_run_from_right_to_left():
     assert english.get(f"{TTS}direction") is None
 
 
-def test_only_a_line_that_begins_from_left_to_right_needs_an_invisible_mark():
-    assert RIGHT_TO_LEFT_MARK not in write("אנחנו חיים, John.", SubtitleFormat.ASS)
-    assert f"{RIGHT_TO_LEFT_MARK}John הלך" in write("John הלך הביתה.", SubtitleFormat.ASS)
-    assert RIGHT_TO_LEFT_MARK not in write("John הלך הביתה.", SubtitleFormat.SRT)
+@pytest.mark.parametrize("kind", [SubtitleFormat.SRT, SubtitleFormat.VTT, SubtitleFormat.ASS])
+def test_only_a_line_that_begins_from_left_to_right_gets_an_invisible_mark(kind):
+    assert RIGHT_TO_LEFT_MARK not in write("אנחנו חיים, John. He said שלום to all of them.", kind)
+    assert f"{RIGHT_TO_LEFT_MARK}John הלך" in write("John הלך הביתה.", kind)

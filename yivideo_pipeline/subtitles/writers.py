@@ -9,7 +9,8 @@ TTML is written in the IMSC 1 text profile, which broadcasters' and web players 
 out the language, the region and the time base that the profile asks for, so this one uses `xml.etree`.
 
 ASS and TTML take text as left to right unless they are told otherwise, which sets the marks at the ends of
-Hebrew and Arabic lines on the wrong side; players of SRT and WebVTT look at the letters.
+Hebrew and Arabic lines on the wrong side. Where a player looks at the letters, the first one decides: a line
+that runs from right to left but begins with a Latin word gets an invisible mark before it.
 
 JSON and plain text hold the transcript, whatever the cues.
 """
@@ -38,7 +39,7 @@ from yivideo_pipeline.subtitles.tokens import tokenize
 
 WORD_JOINER = "\u2060"
 RIGHT_TO_LEFT_MARK = "\u200f"
-RIGHT_TO_LEFT_SHARE = 0.25
+RIGHT_TO_LEFT_SHARE = 0.4
 """From this share of Hebrew or Arabic letters on, a line runs from right to left."""
 DIRECTION_OF_TEXT = -1
 """An ASS style's encoding by which libass takes each line's direction from its first letter."""
@@ -132,8 +133,7 @@ def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
     """Return Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
 
     Its clock has hundredths of a second; both ends are rounded alike, so no cue overlaps the next.
-    Braces become full-width ones, since no player agrees with another on how to escape them. A line that runs
-    from right to left but begins with a Latin word gets an invisible mark before it.
+    Braces become full-width ones, since no player agrees with another on how to escape them.
     """
     subs = _collect(cues, _escape_ass)
     subs.info.update(_PLAY_RES)
@@ -155,7 +155,12 @@ def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
 def _collect(cues: Sequence[Cue], escape: Callable[[str], str]) -> SSAFile:
     subs = SSAFile()
     subs.events = [
-        SSAEvent(start=cue.start_ms, end=cue.end_ms, text=r"\N".join(map(escape, cue.lines))) for cue in cues
+        SSAEvent(
+            start=cue.start_ms,
+            end=cue.end_ms,
+            text=r"\N".join(_direction_mark(line) + escape(line) for line in cue.lines),
+        )
+        for cue in cues
     ]
     return subs
 
@@ -182,9 +187,11 @@ def _escape_vtt(line: str) -> str:
 
 
 def _escape_ass(line: str) -> str:
-    text = _escape_shared(line).translate(_ASS_BRACES)
-    needs_mark = _directions(line)[:1] == ["L"] and _runs_right_to_left(line)
-    return RIGHT_TO_LEFT_MARK + text if needs_mark else text
+    return _escape_shared(line).translate(_ASS_BRACES)
+
+
+def _direction_mark(line: str) -> str:
+    return RIGHT_TO_LEFT_MARK if _directions(line)[:1] == ["L"] and _runs_right_to_left(line) else ""
 
 
 def _runs_right_to_left(text: str) -> bool:
