@@ -6,6 +6,7 @@ from shutil import copyfile
 import pytest
 
 from tests.cli.command import SAMPLES, call, run, settings
+from yivideo_pipeline.cli.running_ui import note_ui
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.stages import VIDEOS
@@ -83,9 +84,10 @@ def test_without_a_terminal_nothing_is_launched_without_a_yes(environment, fille
 
 
 def test_what_is_launched_is_not_launched_again(environment, filled):
+    note_ui(filled, "http://127.0.0.1:3105")
     first = run(environment, "backfill", "--yes")
     (launched,) = backfills(filled)
-    assert f"Launched backfill {launched.backfill_id}: http://127.0.0.1:3000/runs/b/" in first.stdout
+    assert f"Launched backfill {launched.backfill_id}: http://127.0.0.1:3105/runs/b/" in first.stdout
     assert first.stdout.splitlines()[-1] == "It starts as soon as `yivideo up` runs."
     again = run(environment, "backfill", "--yes")
     assert again.stdout == "Nothing to do among 3 videos.\nLeft out: 3 in progress or queued.\n"

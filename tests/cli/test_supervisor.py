@@ -96,7 +96,7 @@ class Trial:
         self.reported = []
         self.started = []
         self._logs = logs
-        self.supervisor = Supervisor(self._start, self.reported.append, lambda: self.now)
+        self.supervisor = Supervisor(self._start, "nobody serves", self.reported.append, lambda: self.now)
 
     def _start(self):
         program = SupervisedProgram(
@@ -124,7 +124,7 @@ def test_it_is_restarted_after_growing_delays_and_given_up_in_the_end(trial):
     for number, delay_s in enumerate(RESTART_DELAYS_S, 1):
         trial.let_end()
         assert trial.reported[-1].startswith(
-            f"The service ended with exit code 3; it restarts in {delay_s:.0f} s."
+            f"The service ended with exit code 3; it restarts in {delay_s:.0f} s. Until then nobody serves."
         )
         trial.now += delay_s - 0.5
         trial.supervisor.check()
@@ -133,10 +133,24 @@ def test_it_is_restarted_after_growing_delays_and_given_up_in_the_end(trial):
         trial.supervisor.check()
         assert len(trial.started) == number + 1
     trial.let_end()
-    assert "5 times now: it is not restarted" in trial.reported[-1]
+    assert "5 times now: it is not restarted, so nobody serves." in trial.reported[-1]
     trial.now += 10_000
     trial.supervisor.check()
     assert len(trial.started) == len(trial.reported) == 5
+
+
+def test_before_a_restart_what_the_killed_program_left_running_is_ended(begin):
+    clock, reported = [0.0], []
+    supervisor = Supervisor(lambda: begin("parent", ORPHANING), "", reported.append, lambda: clock[0])
+    assert wait_until(lambda: not supervisor.is_running, 30)
+    first = supervisor.program
+    (orphan,) = first.processes()
+    supervisor.check()
+    clock[0] += RESTART_DELAYS_S[0]
+    supervisor.check()
+    assert not psutil.pid_exists(orphan.pid) or orphan.status() == psutil.STATUS_ZOMBIE
+    assert supervisor.program is not first
+    assert wait_until(lambda: not supervisor.is_running, 30)
 
 
 def test_a_program_that_ran_long_has_all_its_restarts_again(trial):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cli.command import SAMPLES, call, run, settings
+from yivideo_pipeline.cli.running_ui import note_ui
 from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
@@ -114,6 +115,15 @@ def test_the_last_run_is_named_with_its_outcome_and_page(environment, taken, led
     ledger.materializations.note(made("subtitles"))
     (line,) = [line for line in lines(environment, taken) if line.startswith("last run")]
     assert line.endswith("subtitles were made: http://127.0.0.1:3000/runs/run-1")
+
+
+def test_its_page_is_where_the_ui_was_started_last_or_as_set(environment, taken, ledger, home):
+    ledger.materializations.note(made("subtitles"))
+    (home / "dagster").mkdir()
+    note_ui(home, "http://127.0.0.1:3105")
+    assert answer(environment, taken)["last_run"]["url"] == "http://127.0.0.1:3105/runs/run-1"
+    named = {**environment, "YIVIDEO_NOTICES__UI_URL": "https://dagster.example/"}
+    assert answer(named, taken)["last_run"]["url"] == "https://dagster.example/runs/run-1"
 
 
 def test_a_quarantined_video_has_its_reason_and_how_it_is_released(environment, taken, ledger):

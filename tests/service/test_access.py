@@ -136,6 +136,12 @@ def test_pages_of_other_sites_may_change_nothing(server, origin):
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_nor_may_those_that_hide_their_origin(server, site):
+    with server.client(headers={"Sec-Fetch-Site": site}) as client:
+        assert client.post("/api/v1/model/reload").status_code == 403
+
+
 def test_pages_of_our_own_may(server):
     with server.client(headers={"Origin": server.url}) as client:
         assert client.post("/api/v1/model/reload").status_code == 200

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, moment, open_console, print_json, printable
 from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.running_ui import ui_url
 from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, withdraw_scheduled
 from yivideo_pipeline.defs.backfills.plan import (
     Estimate,
@@ -94,7 +95,7 @@ def launch_backfill(request: BackfillRequest) -> Exit:
         print_plan(console, selection, estimate)
         launched: list[LaunchedBackfill] = []
         if selection.videos and not request.dry_run and _is_confirmed(request):
-            launched = _launch(instance, selection, settings.notices.ui_url)
+            launched = _launch(instance, selection, ui_url(settings))
             print_launched(console, launched, daemon=daemon_runs(instance))
             _print_pause(console, ledger)
     if request.as_json:
@@ -181,8 +182,8 @@ def _is_confirmed(request: BackfillRequest) -> bool:
     return typer.confirm("Launch it?", err=request.as_json)
 
 
-def _launch(instance: "dg.DagsterInstance", selection: Selection, ui_url: str) -> list[LaunchedBackfill]:
-    pages = f"{ui_url.rstrip('/')}/runs/b"
+def _launch(instance: "dg.DagsterInstance", selection: Selection, ui: str) -> list[LaunchedBackfill]:
+    pages = f"{ui}/runs/b"
     return [
         LaunchedBackfill(
             order.backfill_id, f"{pages}/{order.backfill_id}", len(order.keys), tuple(order.stages)

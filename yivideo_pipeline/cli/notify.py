@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 from yivideo_pipeline.cli.console import Exit, open_console, sentences
+from yivideo_pipeline.cli.running_ui import ui_url
 from yivideo_pipeline.errors.tree import ConfigError, Severity, YivideoError
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.notices.channels import channels_of
@@ -16,8 +17,8 @@ def send_test_notice(config: Path | None) -> Exit:
     Raises:
         ConfigError: The settings can't be read, or name no channel.
     """
-    settings = load_settings(config).notices
-    channels = channels_of(settings)
+    settings = load_settings(config)
+    channels = channels_of(settings.notices)
     if not channels:
         raise ConfigError(
             "No channel for notices is set",
@@ -25,7 +26,7 @@ def send_test_notice(config: Path | None) -> Exit:
         )
     body = ("Failed runs and quarantined videos are reported this way.",)
     notice = Notice(
-        "test", f"A test from {socket.gethostname()}", body, "test", Severity.LOW, settings.ui_url
+        "test", f"A test from {socket.gethostname()}", body, "test", Severity.LOW, ui_url(settings)
     )
     console = open_console()
     failed = False

@@ -26,6 +26,8 @@ _GENTLE = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0))
 """Signals that ask a program to end, and how long it may take to do so."""
 _KILL_TIMEOUT_S = 5.0
 _POLL_S = 0.1
+_AT_ONCE = threading.Event()
+_AT_ONCE.set()
 
 Clock = Callable[[], float]
 
@@ -101,10 +103,11 @@ class SupervisedProgram:
 
 
 class Supervisor:
-    """Restarts one program when it ends by itself, since the others can go on without it.
+    """Restarts one program when it ends by itself, a few times, since the others can go on without it.
 
     Args:
         start: Starts the program.
+        without: What is so while the program is gone: the end of a sentence.
         report: Called with one line for the user whenever it ends.
         clock: Seconds from any start, never going back.
     """
@@ -112,10 +115,12 @@ class Supervisor:
     def __init__(
         self,
         start: Callable[[], SupervisedProgram],
+        without: str,
         report: Callable[[str], object],
         clock: Clock = time.monotonic,
     ) -> None:
         self._start = start
+        self._without = without
         self._report = report
         self._clock = clock
         self._failures = 0
@@ -141,7 +146,8 @@ class Supervisor:
             self._plan_restart()
         elif self._clock() >= self._restart_at:
             self._restart_at = None
-            self.program.close()
+            # What it started would work beside what the next one starts.
+            stop_programs([self.program], _AT_ONCE)
             self.program = self._start()
             self._started = self._clock()
 
@@ -151,13 +157,11 @@ class Supervisor:
         self._failures += 1
         ended = f"The {self.program.name} ended with exit code {self.program.exit_code}"
         if self.has_given_up:
-            self._report(
-                f"{ended}, {self._failures} times now: it is not restarted. Runs load the model themselves."
-            )
+            self._report(f"{ended}, {self._failures} times now: it is not restarted, so {self._without}.")
             return
         delay_s = RESTART_DELAYS_S[self._failures - 1]
         self._restart_at = self._clock() + delay_s
-        self._report(f"{ended}; it restarts in {delay_s:.0f} s. Until then runs load the model themselves.")
+        self._report(f"{ended}; it restarts in {delay_s:.0f} s. Until then {self._without}.")
 
 
 def stop_programs(programs: Sequence[SupervisedProgram], hurry: threading.Event) -> list[SupervisedProgram]:

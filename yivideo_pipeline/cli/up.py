@@ -3,13 +3,12 @@
 One `yivideo up` runs for a home folder: two daemons on one Dagster instance would do everything twice.
 """
 
-import json
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -23,6 +22,7 @@ from rich.console import Console
 from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, printable, show_path
 from yivideo_pipeline.cli.folders import ledger_of, require_writable
 from yivideo_pipeline.cli.logs import open_log
+from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
@@ -48,17 +48,16 @@ def single_instance(home: Path, url: str) -> Generator[None]:
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    holder = folder / "up.json"
     lock = FileLock(folder / "up.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise WrongUsage(
-            f"yivideo up already runs for {show_path(home)}: {_describe(holder)}",
+            f"yivideo up already runs for {show_path(home)}: {_describe(last_ui(home))}",
             "Stop it first, or give this one another home: YIVIDEO_HOME",
         ) from error
     with lock:
-        holder.write_text(json.dumps({"pid": os.getpid(), "url": url}), encoding="utf-8")
+        note_ui(home, url)
         yield
 
 
@@ -87,12 +86,8 @@ def _serves(process: psutil.Process, home: Path) -> bool:
         return False  # it ended meanwhile, or belongs to another user
 
 
-def _describe(holder: Path) -> str:
-    try:
-        running = json.loads(holder.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return "it is just starting"
-    return f"{running['url']} (process {running['pid']})"
+def _describe(running: RunningUi | None) -> str:
+    return f"{running['url']} (process {running['pid']})" if running else "it is just starting"
 
 
 HOST = "127.0.0.1"
@@ -104,7 +99,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 def run_services(port: int, service_port: int | None, config: Path | None) -> Exit:
     """Start Dagster and the service and keep them running until the user stops them.
 
-    They also stop when a program of Dagster's ends. The service is restarted instead: runs can do without it.
+    A program that ends is restarted. All stop when one of Dagster's ends while they start, or again and
+    again; they go on without the service, since runs can do without it.
 
     Args:
         port: Port of the UI, which answers this machine only.
@@ -140,13 +136,11 @@ def run_services(port: int, service_port: int | None, config: Path | None) -> Ex
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
-        running: list[SupervisedProgram] = []
-        programs = Programs(settings, config, port, Path(folder))
-        supervisor = Supervisor(programs.service, console.print)
+        services = Services(Programs(settings, config, port, Path(folder)), stop, console)
         try:
-            return _start_and_watch(programs, running, supervisor, stop, console)
+            return services.run()
         finally:
-            _stop_all([*running, supervisor.program], hurry, console)
+            services.stop_all(hurry)
 
 
 def url_of(port: int) -> str:
@@ -168,6 +162,7 @@ class Programs:
         self.url = url_of(port)
         self.service_url = address_of(settings.service)
         self.logs = settings.home / "logs"
+        self._home = settings.home
         self._port = port
         self._socket = folder / "code.sock"
         self._environment = _environment(settings, config) | self._addresses(settings)
@@ -181,21 +176,31 @@ class Programs:
         return self._start("service", "yivideo_pipeline", "serve")
 
     def code_server(self) -> SupervisedProgram:
-        """Start the code server, which loads the definitions and starts the runs."""
+        """Start the code server, which loads the definitions and starts the runs.
+
+        Not by `dagster code-server start`: that goes on without noticing when the server behind it is killed.
+        """
         where = ["--socket", str(self._socket), "--location-name", LOCATION]
         what = ["--module-name", f"{LOCATION}.definitions", "--working-directory", str(_ROOT)]
-        return self._start("code-server", "dagster", "code-server", "start", *where, *what)
+        return self._start("code-server", "dagster", "api", "grpc", *where, *what)
 
     def webserver(self) -> SupervisedProgram:
         """Start the UI."""
         where = ["--host", HOST, "--port", str(self._port), "--workspace", str(self._workspace)]
-        return self._start("webserver", "dagster_webserver", *where)
+        return self._start("webserver", "yivideo_pipeline.cli.webserver", *where)
 
     def daemon(self) -> SupervisedProgram:
         """Start the daemon, which runs schedules, sensors, backfills and the queue."""
         from yivideo_pipeline.defs.dagster_internals import DAEMON_MODULE
 
         return self._start("daemon", DAEMON_MODULE, "run", "--workspace", str(self._workspace))
+
+    def close_abandoned_runs(self) -> int:
+        """Close the runs whose process is gone, while no code server runs; returns how many there were."""
+        from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
+
+        with open_instance(self._home) as instance:
+            return len(close_abandoned_runs(instance, alone=True))
 
     def code_server_answers(self) -> bool:
         """Return whether the definitions are loaded."""
@@ -222,6 +227,7 @@ class Programs:
         by_field = {
             "speech.service_url": ("YIVIDEO_SPEECH__SERVICE_URL", self.service_url),
             "service.dagster_url": ("YIVIDEO_SERVICE__DAGSTER_URL", self.url),
+            "notices.ui_url": ("YIVIDEO_NOTICES__UI_URL", self.url),
         }
         return dict(pair for field, pair in by_field.items() if settings.origin(field) == "default")
 
@@ -241,20 +247,11 @@ def _environment(settings: Settings, config: Path | None) -> dict[str, str]:
 
 
 def _prepare_instance(settings: Settings, console: Console) -> None:
-    """Write the instance's configuration where it is missing, and close runs whose process is gone."""
-    from yivideo_pipeline.defs.instance import (
-        SERVED,
-        close_abandoned_runs,
-        has_older_defaults,
-        limit_models,
-        open_instance,
-    )
+    """Write the instance's configuration where it is missing, and limit how many steps use a model."""
+    from yivideo_pipeline.defs.instance import SERVED, has_older_defaults, limit_models, open_instance
 
     with open_instance(settings.home) as instance:
         limit_models(instance, SERVED if _uses_service(settings) else settings.runs.gpu_slots)
-        closed = close_abandoned_runs(instance, alone=True)
-    if closed:
-        console.print(f"Closed runs whose process is gone: {len(closed)}. Dagster retries them.")
     if has_older_defaults(settings.home):
         file = show_path(settings.home / "dagster" / "dagster.yaml")
         console.print(
@@ -274,60 +271,93 @@ def _make_inbox(settings: Settings) -> None:
             require_writable(root, "Name a folder with your videos in library.roots of the settings")
 
 
-def _start_and_watch(
-    programs: Programs,
-    running: list[SupervisedProgram],
-    supervisor: Supervisor,
-    stop: StopRequest,
-    console: Console,
-) -> Exit:
-    """Start one program after the other, then wait; `running` gets each as soon as it runs."""
-    running.append(programs.code_server())
-    if _wait_for(programs.code_server_answers, running, stop):
-        # Both call the code server at their start, and hardly ever again.
-        running.append(programs.webserver())
-        running.append(programs.daemon())
-        if _wait_for(programs.webserver_answers, running, stop):
-            _wait_for(programs.service_answers, [*running, supervisor.program], stop)  # runs can do without
-            console.print(
-                f"Dagster's UI: {programs.url}, the service: {programs.service_url}"
-                f" (logs in {show_path(programs.logs)}; Ctrl-C stops all)"
-            )
-            while not stop.wait(_CHECK_S) and not _ended(running):
-                supervisor.check()
-    if stop.received:
-        return Exit.DONE
-    _report_end(running)
-    return Exit.FAILED
+class Services:
+    """What `yivideo up` keeps running, from the first start to the end.
 
+    Args:
+        programs: How each is started.
+        stop: Whether the user asked to stop.
+        console: Where users read what happens.
+    """
 
-def _wait_for(answers: Callable[[], bool], running: Sequence[SupervisedProgram], stop: StopRequest) -> bool:
-    """Wait until a program answers; False if it can't any more, or the user asks to stop."""
-    wait_until(lambda: answers() or stop.received or bool(_ended(running)), START_TIMEOUT_S)
-    return answers() and not stop.received and not _ended(running)
+    def __init__(self, programs: Programs, stop: StopRequest, console: Console) -> None:
+        self._programs = programs
+        self._stop = stop
+        self._console = console
+        self._service = self._supervise(programs.service, "runs load the model themselves")
+        self._dagster: list[Supervisor] = []
 
+    def run(self) -> Exit:
+        """Start one program after the other, then watch them until the user stops them or one can't run."""
+        programs = self._programs
+        self._dagster.append(self._supervise(self._start_code_server, "no run starts"))
+        if self._wait_for(programs.code_server_answers):
+            # Both call the code server at their start, and hardly ever again.
+            self._dagster.append(self._supervise(programs.webserver, "Dagster's UI does not answer"))
+            self._dagster.append(self._supervise(programs.daemon, "no run starts by itself"))
+            if self._wait_for(programs.webserver_answers):
+                self._wait_for(programs.service_answers, self._service)  # runs can do without
+                self._watch()
+        if self._stop.received:
+            return Exit.DONE
+        self._report_end()
+        return Exit.FAILED
 
-def _ended(programs: Sequence[SupervisedProgram]) -> list[SupervisedProgram]:
-    return [program for program in programs if program.exit_code is not None]
+    def stop_all(self, hurry: threading.Event) -> None:
+        """End all programs; once `hurry` is set, what still runs is killed."""
+        programs = [one.program for one in (*self._dagster, self._service)]
+        try:
+            self._console.print("Stopping.")
+        finally:  # the terminal or the reader of the pipe may be gone
+            killed = stop_programs(programs, hurry)
+        names = ", ".join(program.name for program in killed)
+        self._console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
 
+    def _start_code_server(self) -> SupervisedProgram:
+        """Start the code server; the runs of the one before ended with it, and are closed first."""
+        closed = self._programs.close_abandoned_runs()
+        if closed:
+            self._console.print(f"Closed runs whose process is gone: {closed}. Dagster retries them.")
+        return self._programs.code_server()
 
-def _report_end(running: Sequence[SupervisedProgram]) -> None:
-    """Print which programs ended, or did not answer, with their last lines."""
-    ended = _ended(running)
-    if not ended:
-        print_problem(f"The {running[-1].name} did not answer within {START_TIMEOUT_S:.0f} s.")
-    for program in ended or running[-1:]:
-        if program in ended:
-            print_problem(f"The {program.name} ended with exit code {program.exit_code}, so all are stopped.")
-        print_problem(f"Its last lines, from {show_path(program.log)}:")
-        for line in program.last_lines():
-            print_problem(f"  {printable(line)}")
+    def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> Supervisor:
+        return Supervisor(start, without, self._console.print)
 
+    def _watch(self) -> None:
+        if self._stop.received:
+            return
+        programs = self._programs
+        self._console.print(
+            f"Dagster's UI: {programs.url}, the service: {programs.service_url}"
+            f" (logs in {show_path(programs.logs)}; Ctrl-C stops all)"
+        )
+        while not self._stop.wait(_CHECK_S) and not any(one.has_given_up for one in self._dagster):
+            for one in (*self._dagster, self._service):
+                one.check()
 
-def _stop_all(programs: Sequence[SupervisedProgram], hurry: threading.Event, console: Console) -> None:
-    try:
-        console.print("Stopping.")
-    finally:  # the terminal or the reader of the pipe may be gone
-        killed = stop_programs(programs, hurry)
-    names = ", ".join(program.name for program in killed)
-    console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
+    def _wait_for(self, answers: Callable[[], bool], *others: Supervisor) -> bool:
+        """Wait until a program answers; False if it can't any more, or the user asks to stop."""
+
+        def is_hopeless() -> bool:
+            return self._stop.received or not all(one.is_running for one in (*self._dagster, *others))
+
+        wait_until(lambda: answers() or is_hopeless(), START_TIMEOUT_S)
+        return answers() and not is_hopeless()
+
+    def _ended(self) -> list[SupervisedProgram]:
+        return [one.program for one in self._dagster if not one.is_running]
+
+    def _report_end(self) -> None:
+        """Print which of Dagster's programs ended, or did not answer, with their last lines."""
+        ended = self._ended()
+        last = self._dagster[-1].program
+        if not ended:
+            print_problem(f"The {last.name} did not answer within {START_TIMEOUT_S:.0f} s.")
+        for program in ended or [last]:
+            if program in ended:
+                print_problem(
+                    f"The {program.name} ended with exit code {program.exit_code}, so all are stopped."
+                )
+            print_problem(f"Its last lines, from {show_path(program.log)}:")
+            for line in program.last_lines():
+                print_problem(f"  {printable(line)}")

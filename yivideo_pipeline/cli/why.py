@@ -20,6 +20,7 @@ from yivideo_pipeline.cli.console import (
 )
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.quarantine import failure_as_json, quarantined_as_json
+from yivideo_pipeline.cli.running_ui import ui_url
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.materializations import Materialization
@@ -114,7 +115,7 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
     return Account(
         key,
         stages=_stages(made, settings),
-        last_run=_last_run(made, failed, settings.notices.ui_url),
+        last_run=_last_run(made, failed, ui_url(settings)),
         at_work=ledger.workers.at_work(key),
         failed=failed,
         streak=ledger.failures.streak(key),
@@ -158,9 +159,7 @@ def _revision(model_name: str, model_dir: Path) -> str | None:
     return find_weights(model_name, model_dir, offline=True).revision
 
 
-def _last_run(
-    made: Mapping[str, Materialization], failed: StageFailure | None, ui_url: str
-) -> RunAccount | None:
+def _last_run(made: Mapping[str, Materialization], failed: StageFailure | None, ui: str) -> RunAccount | None:
     latest = max(made.values(), key=lambda one: one.made_at, default=None)
     if failed and (latest is None or failed.at >= latest.made_at):
         run_id, outcome, at = failed.run_id, f"failed at the {failed.stage}", failed.at
@@ -170,7 +169,7 @@ def _last_run(
         run_id, at = latest.run_id, latest.made_at
     else:
         return None
-    return RunAccount(run_id, outcome, at, f"{ui_url.rstrip('/')}/runs/{run_id}")
+    return RunAccount(run_id, outcome, at, f"{ui}/runs/{run_id}")
 
 
 def _as_json(path: Path, explanation: Explanation, account: Account) -> dict[str, Any]:

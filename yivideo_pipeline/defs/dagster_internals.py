@@ -6,7 +6,8 @@ breaks it. `tests/defs/test_dagster_internals.py` fails when another minor versi
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ from sqlalchemy import case, func, select
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.stages import LOCATION, STAGES
 
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 SEEN_ON = "1.13"
 """The minor version of Dagster on which all of this was seen to work (by patch: 1.13.27 to 1.13.29)."""
 
@@ -55,6 +58,23 @@ tests/cli/up/test_up.py. When it breaks: the command's entry point, found by `im
 #
 # Why: `DagsterInstance.get` takes all settings from dagster.yaml, which is the services' too; steps in a
 # terminal must print to it. Test: tests/defs/test_instance.py. When it breaks: give this process a folder of
+
+def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
+    """Run Dagster's webserver command behind middleware of ours, which sees every request first.
+
+    Why: the command has no option for it, and lets every web page use its port. Test: tests/cli/up/test_up.py.
+    When it breaks: `uvicorn.run` of the guarded `create_app_from_workspace_process_context`.
+    """
+    from dagster_webserver import app, cli
+
+    class GuardedWebserver(app.DagsterWebserver):
+        def build_middleware(self) -> list[Middleware]:
+            return [Middleware(guard), *super().build_middleware()]
+
+    app.DagsterWebserver = GuardedWebserver  # ty: ignore[invalid-assignment]
+    cli.main()
+
+
 # its own, with a dagster.yaml that names the other one's storage.
 
 # Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.

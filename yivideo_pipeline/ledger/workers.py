@@ -57,8 +57,9 @@ def is_gone(worker: str) -> bool:
         return False
     pid, _, started = process.partition(":")
     try:
-        # The same number may belong to another process by now.
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+        found = psutil.Process(int(pid))
+        # The number may be another process's by now; a dead one that nobody waited for still has it.
+        return f"{found.create_time():.2f}" != started or found.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 

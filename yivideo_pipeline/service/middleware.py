@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -25,6 +24,7 @@ from yivideo_pipeline.service.errors import (
     error_response,
     start_outcome,
 )
+from yivideo_pipeline.service.foreign_requests import find_foreign
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
 from yivideo_pipeline.service.performance.operations import REQUESTS
 from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
@@ -32,7 +32,6 @@ from yivideo_pipeline.settings.sections import LOOPBACK, ServiceSettings
 SESSION_COOKIE = "yivideo_session"
 OPEN_PATHS = ("/health", "/login", "/static/")
 """Paths that need no key: they reveal nothing about videos, files or settings."""
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 def require_safe(service: ServiceSettings, insecure: bool) -> None:
@@ -90,17 +89,11 @@ class Access:
     def _refuse(self, connection: HTTPConnection) -> Response | None:
         # The path comes from the scope: `connection.url` is put together with the Host header.
         headers, scope = connection.headers, connection.scope
-        method = scope.get("method")  # a websocket has none, and may do anything
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if self._hosts is not None and _split(f"//{host}").hostname not in self._hosts:
-            message = "The request names a host that is not this service's"
-            return _respond(scope, Refused(400, "foreign_host", message))
-        if method not in SAFE_METHODS and origin and _split(origin).netloc != host:
-            message = "Pages of other sites may not change anything here"
-            return _respond(scope, Refused(403, "foreign_page", message))
+        if foreign := find_foreign(connection, self._hosts):
+            return _respond(scope, Refused(*foreign))
         if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._has_key(connection):
             return None
-        if method == "GET" and "text/html" in headers.get("accept", ""):
+        if scope.get("method") == "GET" and "text/html" in headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         client = connection.client
         if client and _given_key(headers) and (wait_s := self._throttle.note_wrong_key(client.host)):
@@ -126,13 +119,6 @@ def _given_key(headers: Headers) -> str | None:
 
 def _is_open(path: str, open_paths: Iterable[str]) -> bool:
     return any(path == one or path.startswith(one.rstrip("/") + "/") for one in open_paths)
-
-
-def _split(address: str) -> SplitResult:
-    try:
-        return urlsplit(address)
-    except ValueError:  # brackets around something that is no address
-        return urlsplit("")
 
 
 def _respond(scope: Scope, refused: Refused) -> Response:
