@@ -8,7 +8,8 @@ import dagster as dg
 
 from tests.fake_speech import FakeSpeech
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.resources import Listener, build_resources
+from yivideo_pipeline.defs.launch import Listener, SpeechResource
+from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.runner import Processed, Processor
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import JOB
@@ -27,8 +28,12 @@ class Pipeline:
         self.progress: list[tuple[str, float]] = []
         # In memory: the instance on disk has tests of its own.
         self.instance = dg.DagsterInstance.ephemeral()
+        self.use_speech(self.speech)
+
+    def use_speech(self, speech: SpeechResource) -> None:
+        """Build the resources around these models."""
         listener = Listener(lambda stage, fraction: self.progress.append((stage, fraction)))
-        self.resources = build_resources(settings, self.speech, listener)
+        self.resources = build_resources(self.settings, speech, listener, writes_anywhere=True)
         self.processor = Processor(self.instance, self.resources)
 
     @cached_property

@@ -35,14 +35,19 @@ class Shelf:
 
     def use(self, settings: Settings) -> None:
         """Load the code location with these settings."""
-        resources = build_resources(settings)
+        self.now = settings
+        resources = build_resources(settings, read_settings=lambda: self.now)
         self.ledger = resources["ledger"]
         self.definitions = build_definitions(resources)
         self.keys = cache_keys(settings.speech.options, settings.subtitles, revision="weights")
 
-    def note(self, keys: list[str], made_by: Mapping[str, str], *, chosen: bool = False) -> None:
+    def note(
+        self, keys: list[str], made_by: Mapping[str, str], *, chosen: bool = False, made_at: float = 1.0
+    ) -> None:
         rows = [
-            Materialization(key, stage, "stage-key", made_by[stage], chosen, "hash", 1.0, "run", reused=False)
+            Materialization(
+                key, stage, "stage-key", made_by[stage], chosen, "hash", made_at, "run", reused=False
+            )
             for key in keys
             for stage in STAGES
         ]
@@ -186,3 +191,19 @@ def test_a_video_that_fails_is_not_asked_for_again_and_again(few):
 def test_the_sensor_is_off_until_a_user_switches_it_on(shelf):
     sensor = shelf.definitions.get_repository_def().get_sensor_def(SENSOR)
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_a_tick_judges_by_the_settings_of_the_moment(shelf, settings):
+    assert shelf.tick() == {}
+    shelf.now = with_profile(settings, max_lines=1)  # the code location is not loaded again
+    assert shelf.tick() == {}
+    assert shelf.questions() == ["Subtitles of 1000 videos were made by another profile"]
+    shelf.note(KEYS, cache_keys(shelf.now.speech.options, shelf.now.subtitles, revision="weights"))
+    assert shelf.tick() == {}
+
+
+def test_what_newer_code_makes_is_requested_once(few):
+    assert few.tick() == {"subtitles": set(KEYS[:3])}
+    few.note(KEYS[:3], {**few.keys, "subtitles": "newer.made"}, made_at=time.time() + 1)
+    assert few.tick() == {}
+    assert few.tick() == {}

@@ -110,7 +110,8 @@ class _Session:
     def run(self, stop: StopRequest) -> list[VideoOutcome]:
         """Process the videos in order; one that fails does not harm the others."""
         from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
-        from yivideo_pipeline.defs.resources import Listener, build_resources
+        from yivideo_pipeline.defs.launch import Listener
+        from yivideo_pipeline.defs.resources import build_resources
         from yivideo_pipeline.defs.runner import Processor
 
         outcomes = [
@@ -124,7 +125,9 @@ class _Session:
         ):
             limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
             close_abandoned_runs(instance)
-            resources = build_resources(self.settings, self.speech, Listener(reporter.advance))
+            resources = build_resources(
+                self.settings, self.speech, Listener(reporter.advance), writes_anywhere=True
+            )
             processor = Processor(instance, resources)
             while left and not (stop.received or (outcomes and outcomes[-1].status == "interrupted")):
                 video = left.pop(0)

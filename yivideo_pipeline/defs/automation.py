@@ -5,6 +5,8 @@ that a user has read and trusts: it has no condition, and is made again by `yivi
 the UI. `docs/adr/0006-automation.md` has the reasons and the numbers.
 """
 
+import logging
+import time
 import warnings
 from collections.abc import Callable, Collection
 from typing import TypeAlias
@@ -12,17 +14,20 @@ from typing import TypeAlias
 import dagster as dg
 
 from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options
+from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
-from yivideo_pipeline.settings.sections import NoticeSettings
+from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import TRIGGER_TAG
 
 STAGE = "subtitles"
 SENSOR = "render_again"
 INTERVAL_S = 60
 _TAGS = {"dagster/priority": "-2", TRIGGER_TAG: "automation"}
+
+log = logging.getLogger(__name__)
 
 Condition: TypeAlias = dg.AutomationCondition[dg.AssetKey]
 ConditionContext: TypeAlias = dg.AutomationContext[dg.AssetKey]
@@ -38,7 +43,7 @@ class MadeByAnotherProfile(Condition):
         find: Returns their keys.
     """
 
-    def __init__(self, find: Callable[[], Collection[str]]) -> None:
+    def __init__(self, find: Callable[[ConditionContext], Collection[str]]) -> None:
         self._find = find
 
     @property
@@ -48,7 +53,7 @@ class MadeByAnotherProfile(Condition):
 
     def evaluate(self, context: ConditionContext) -> ConditionResult:
         """Select them from the candidates."""
-        found, subset = set(self._find()), context.get_empty_subset()
+        found, subset = set(self._find(context)), context.get_empty_subset()
         if found:
             # A video that was removed has no partition any more.
             known = context.candidate_subset.expensively_compute_partition_keys()
@@ -56,63 +61,74 @@ class MadeByAnotherProfile(Condition):
         return dg.AutomationResult(context, subset)
 
 
-class AtMost(Condition):
+class Few(Condition):
     """Holds for all candidates, or for none where there are more than users expect to change by themselves.
 
     Args:
-        most: The most candidates.
-        ask: Called with their number where there are more.
+        are_few: Returns whether the candidates are few; where they are not, it asks the user.
     """
 
-    def __init__(self, most: int, ask: Callable[[int], None]) -> None:
-        self._most = most
-        self._ask = ask
+    def __init__(self, are_few: Callable[[ConditionContext], bool]) -> None:
+        self._are_few = are_few
 
     @property
     def name(self) -> str:
         """Its name in the UI."""
-        return f"no_more_than_{self._most}"
+        return "no_more_than_runs_ask_above"
 
     def evaluate(self, context: ConditionContext) -> ConditionResult:
         """Select all candidates, or ask."""
-        candidates = context.candidate_subset
-        if candidates.size <= self._most:
-            return dg.AutomationResult(context, candidates)
-        self._ask(candidates.size)
-        return dg.AutomationResult(context, context.get_empty_subset())
+        selected = context.candidate_subset if self._are_few(context) else context.get_empty_subset()
+        return dg.AutomationResult(context, selected)
 
 
-def build_condition(
-    speech: SpeechOptions, subtitles: SubtitleOptions, ask_above: int, notices: NoticeSettings, ledger: Ledger
-) -> Condition:
+def build_condition(launch: Launch, ledger: Ledger) -> Condition:
     """Build the condition of the subtitles.
 
     It does not hold for a video while it is in progress, nor after it failed: `yivideo backfill --failed` and
     the nightly schedule make those.
 
     Args:
-        speech: Options of recognition and alignment.
-        subtitles: The profile.
-        ask_above: For more videos than this the user is asked.
-        notices: Where the question is posted.
-        ledger: Knows how each video's subtitles were made.
+        launch: Reads the settings at each tick: the profile, and for how many videos the user is asked.
+        ledger: Knows how each video's subtitles were made, and takes the question.
     """
-    key = cache_key(STAGE, deciding_options(STAGE, speech, subtitles, revision=""))
+    requested: dict[str, tuple[str, float]] = {}
 
-    def find() -> Collection[str]:
-        return set(ledger.materializations.other_recipes(STAGE, key)) - ledger.failures.quarantined().keys()
+    def was_made_in_vain(video: str, key: str) -> bool:
+        """Return whether a video was made as requested, but by newer code than this process has."""
+        wanted, at = requested.get(video, ("", 0.0))
+        return wanted == key and ledger.materializations.of(video)[STAGE].made_at > at
 
-    def ask(count: int) -> None:
-        question = _question(count, key, ask_above, notices.ui_url)
-        ledger.outbox.post(question, notices.repeat_after_h * 3600)
+    def find(context: ConditionContext) -> Collection[str]:
+        key = _key_now(open_tick(context, launch, ledger).settings)
+        found = set(ledger.materializations.other_recipes(STAGE, key)) - ledger.failures.quarantined().keys()
+        in_vain = {video for video in found if was_made_in_vain(video, key)}
+        if in_vain:
+            log.warning("Runs have newer code than this code server: start `yivideo up` again")
+        return found - in_vain
+
+    def are_few(context: ConditionContext) -> bool:
+        tick, count = open_tick(context, launch, ledger), context.candidate_subset.size
+        key, most, notices = _key_now(tick.settings), tick.settings.runs.ask_above, tick.settings.notices
+        if count > most:
+            question = _question(count, key, most, notices.ui_url)
+            tick.ledger.outbox.post(question, notices.repeat_after_h * 3600)
+        elif not tick.is_dry:
+            videos = context.candidate_subset.expensively_compute_partition_keys()
+            requested.update(dict.fromkeys(videos, (key, time.time())))
+        return count <= most
 
     # In this order: each condition sees only what the ones before it left, which is mostly nothing.
     return (
         MadeByAnotherProfile(find)
         & ~dg.AutomationCondition.in_progress()
         & ~dg.AutomationCondition.execution_failed()
-        & AtMost(ask_above, ask)
+        & Few(are_few)
     )
+
+
+def _key_now(settings: Settings) -> str:
+    return cache_key(STAGE, deciding_options(STAGE, settings.speech.options, settings.subtitles, revision=""))
 
 
 def attach_condition(asset: dg.AssetsDefinition, condition: Condition) -> dg.AssetsDefinition:

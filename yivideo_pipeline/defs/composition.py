@@ -20,13 +20,7 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
     All steps of a run share one process, whether a job or the assets themselves are launched.
     """
     settings = resources["launch"].settings
-    condition = build_condition(
-        settings.speech.options,
-        settings.subtitles,
-        settings.runs.ask_above,
-        settings.notices,
-        resources["ledger"],
-    )
+    condition = build_condition(resources["launch"], resources["ledger"])
     stages = [
         attach_condition(asset, condition)
         for asset in build_assets(settings.checks, settings.runs.group_size)
@@ -41,8 +35,15 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
         sensors=[
             build_watch_sensor(settings.library.poll_s),
             build_automation_sensor(),
-            *build_notice_sensors(settings.notices, settings.retry),
+            *build_notice_sensors(settings.notices),
         ],
-        resources=resources,
+        resources={name: _strict(resource) for name, resource in resources.items()},
         executor=dg.in_process_executor,
     )
+
+
+def _strict(resource: Any) -> Any:
+    """Return a resource that takes no configuration but its own; of a plain object Dagster takes any."""
+    if isinstance(resource, dg.ConfigurableResource):
+        return resource
+    return dg.ResourceDefinition(lambda _context: resource, config_schema={})

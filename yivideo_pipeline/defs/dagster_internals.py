@@ -1,7 +1,8 @@
 """All that uses names which Dagster does not promise to keep, seen working on `SEEN_ON`.
 
 Each part says why it goes around the public way, which test says what must hold, and what to do when Dagster
-breaks it. `tests/defs/test_dagster_internals.py` fails when another minor version of Dagster is installed.
+breaks it; so does `sqlite_storage`, whose classes are an idea of their own.
+`tests/defs/test_dagster_internals.py` fails when another minor version of Dagster is installed.
 """
 
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._config import EvaluateValueResult
+from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
@@ -40,13 +43,14 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Ev
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._grpc.client import DagsterGrpcClient
+from dagster._utils.cached_method import cached_method
 from sqlalchemy import case, func, select
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.stages import LOCATION, STAGES
 
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp
 SEEN_ON = "1.13"
 """The minor version of Dagster on which all of this was seen to work (by patch: 1.13.27 to 1.13.29)."""
 
@@ -54,10 +58,6 @@ DAEMON_MODULE = "dagster._daemon"
 """Runs the daemon: `dagster-daemon`, its public command, may not be on the path. Test:
 tests/cli/up/test_up.py. When it breaks: the command's entry point, found by `importlib.metadata`."""
 
-# An instance from a folder, with settings of this process
-#
-# Why: `DagsterInstance.get` takes all settings from dagster.yaml, which is the services' too; steps in a
-# terminal must print to it. Test: tests/defs/test_instance.py. When it breaks: give this process a folder of
 
 def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     """Run Dagster's webserver command behind middleware of ours, which sees every request first.
@@ -75,6 +75,10 @@ def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     cli.main()
 
 
+# An instance from a folder, with settings of this process
+#
+# Why: `DagsterInstance.get` takes all settings from dagster.yaml, which is the services' too; steps in a
+# terminal must print to it. Test: tests/defs/test_instance.py. When it breaks: give this process a folder of
 # its own, with a dagster.yaml that names the other one's storage.
 
 # Keeping a step's output means two more processes a step, which also get the terminal's Ctrl-C.
@@ -111,6 +115,71 @@ def code_server_answers(socket: Path) -> bool:
     except DagsterUserCodeUnreachableError:
         return False
     return True
+
+
+# A launch that is refused before there is a run
+#
+# Why: Dagster's types know no bounds of numbers, and nothing of values that must go together; what a resource
+# finds out by itself, it finds out when the run has begun. Mapping the configuration is part of planning the
+# run, in the code server. Test: tests/defs/test_launch_options.py. When it breaks: raise in
+# `setup_for_execution`, by which the run fails before its first step.
+
+
+class CheckedResource(dg.ConfigurableResource):
+    """A resource that looks at a launch's whole configuration before the run is created."""
+
+    @abstractmethod
+    def problem_with(self, config: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with a configuration that has the right types; None where it may run."""
+
+    @cached_method
+    def get_resource_definition(self) -> ConfigurableResourceFactoryResourceDefinition:
+        """Return the definition that Dagster makes of the resource, with the check."""
+        made = super().get_resource_definition()
+        return _CheckedDefinition(
+            type(self),
+            resource_fn=made.resource_fn,
+            config_schema=made.config_schema,
+            description=made.description,
+            nested_resources=made.nested_resources,
+            nested_partial_resources=made.nested_partial_resources,
+            problem_with=self.problem_with,
+        )
+
+
+class _CheckedDefinition(ConfigurableResourceFactoryResourceDefinition):
+    def __init__(
+        self, *made: Any, problem_with: Callable[[Mapping[str, Any]], str | None], **named: Any
+    ) -> None:
+        super().__init__(*made, **named)
+        self._problem_with = problem_with
+
+    def apply_config_mapping(self, config: Any) -> EvaluateValueResult:
+        if problem := self._problem_with(config.get("config") or {}):
+            raise dg.DagsterInvalidConfigError(problem, [], config)
+        return super().apply_config_mapping(config)
+
+
+# Ticks that count, and those that a user only tries
+#
+# Why: "Test schedule" and "Test sensor" evaluate the same function, and Dagster doesn't tell it. The daemon's
+# ticks have the tick's number at the end of their log's key; a tick that is tried gets the time there. Test:
+# tests/defs/test_dry_runs.py. When it breaks: launch and send in runs that the ticks request.
+
+
+def is_dry_run(
+    context: dg.SensorEvaluationContext
+    | dg.ScheduleEvaluationContext
+    | dg.RunFailureSensorContext
+    | dg.AutomationContext,
+) -> bool:
+    """Return whether a user only tries a sensor or schedule, so that nothing may come of the tick."""
+    if isinstance(context, dg.SensorEvaluationContext | dg.ScheduleEvaluationContext):
+        key = context.log_key  # asking for the log would make a file of it
+    else:
+        log = context._root_log if isinstance(context, dg.AutomationContext) else context.log
+        key = getattr(log, "_log_key", None)
+    return bool(key) and not key[-1].isdecimal()
 
 
 # Runs of this process that the UI knows as its job's

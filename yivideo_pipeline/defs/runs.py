@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.instance import WORKER_TAG
-from yivideo_pipeline.defs.resources import Launch
+from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.workers import worker_of_this_process
@@ -78,7 +78,7 @@ def tag_run(context: dg.AssetExecutionContext, launch: Launch) -> None:
         return
     tags = {
         WORKER_TAG: worker_of_this_process(),
-        MODEL_TAG: launch.speech.model_name or launch.settings.speech.options.model_name,
+        MODEL_TAG: launch.speech_options().model_name,
         TRIGGER_TAG: trigger_of(run),
     }
     if run.tags.get(FRESH_PROCESS_TAG) == "true":

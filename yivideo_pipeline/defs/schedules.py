@@ -9,7 +9,9 @@ from yivideo_pipeline.defs.backfills.selection import BackfillReason
 from yivideo_pipeline.defs.backfills.tick import ScheduleTick
 from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.jobs import daily_report
-from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
+from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.resources import Library
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.sections import BackfillSettings
 from yivideo_pipeline.stages import JOB
@@ -65,29 +67,28 @@ def _build_backfill_schedule(
         context: dg.ScheduleEvaluationContext,
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
-        library: dg.ResourceParam[Library],
-        speech: dg.ResourceParam[SpeechResource],
     ) -> dg.SkipReason:
-        settings = launch.settings
-        options = settings.speech.options
-        tick = ScheduleTick(
+        tick = open_tick(context, launch, ledger)
+        settings, options = tick.settings, tick.settings.speech.options
+        night = ScheduleTick(
             settings.backfills,
             settings.runs,
             settings.notices,
             options,
             context.instance,
-            ledger,
-            library,
+            tick.ledger,
+            Library(settings.library.roots),
             due=context.scheduled_execution_time,
             now=datetime.now(UTC),
+            is_dry=tick.is_dry,
         )
 
         def keys_now() -> Mapping[str, str]:
-            return cache_keys(options, settings.subtitles, speech.revision(options))
+            return cache_keys(options, settings.subtitles, launch.models.revision(options))
 
         # No run request, but a backfill that the tick launches by itself: the reason says what came of it.
         return dg.SkipReason(
-            tick.launch(name, reasons, keys_now if BackfillReason.STALE in reasons else dict)
+            night.launch(name, reasons, keys_now if BackfillReason.STALE in reasons else dict)
         )
 
     return schedule

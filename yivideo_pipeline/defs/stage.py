@@ -6,7 +6,7 @@ none: `Stage.work` is the place for that. What the stage has in the end is a `St
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,13 @@ import dagster as dg
 
 from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options
 from yivideo_pipeline.defs.checks.base import Subject
-from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
+from yivideo_pipeline.defs.launch import Launch, SpeechResource
+from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import CheckFailed, TaskError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.remote.client import RemoteEngine
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.stages import STAGES
@@ -189,6 +191,7 @@ class Stage:
         self.partition_key = partition_key
         self.resources = resources
         self._log = log
+        self._cost_elsewhere: StageMetrics | None = None
         # A stage that ends sooner needs no note of its progress.
         self._next_report_at = time.monotonic() + REPORT_EVERY_S
 
@@ -286,7 +289,8 @@ class Stage:
         with measure(open_first_gpu(), interval_s) as measurement, ExitStack() as stack:
             work = StageWork(storage, (video_hash, self.name, key), stack)
             yield work
-        work.end(measurement.summary())
+        cost = measurement.summary()
+        work.end(cost.including(self._cost_elsewhere) if self._cost_elsewhere else cost)
         storage.record_latest(self.partition_key, work.artifact)
         self._log.info(
             f"{self.name} of {self.partition_key} {'reused from' if work.reused else 'made as'}"
@@ -294,9 +298,13 @@ class Stage:
         )
         self.report_progress(1.0)
 
-    def engine(self, options: SpeechOptions) -> AbstractContextManager[SpeechEngine]:
+    @contextmanager
+    def engine(self, options: SpeechOptions) -> Generator[SpeechEngine]:
         """Lend the speech models; a run in the background lets others go first."""
-        return self.resources.speech.engine(options, background=self.resources.background)
+        with self.resources.speech.engine(options, background=self.resources.background) as engine:
+            yield engine
+            if isinstance(engine, RemoteEngine):
+                self._cost_elsewhere = engine.cost
 
     @contextmanager
     def decoded(self, audio: Artifact) -> Generator[Audio]:

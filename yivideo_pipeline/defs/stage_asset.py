@@ -10,8 +10,9 @@ import dagster as dg
 
 from yivideo_pipeline.defs.checks.catalogue import specs_of
 from yivideo_pipeline.defs.execution import MakeStage, MultiRun, SingleRun, StepEvent
+from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.resources import Launch, Library, SpeechResource
+from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.defs.runs import USER_TRIGGERS, tag_run, trigger_of
 from yivideo_pipeline.defs.stage import StageResources
 from yivideo_pipeline.ledger import Ledger
@@ -60,6 +61,7 @@ class StageAsset:
                 pool=GPU_POOL if spec.uses_model else None,
                 backfill_policy=dg.BackfillPolicy.multi_run(group_size),
                 check_specs=specs_of(spec.name, checks),
+                config_schema={},  # otherwise Dagster takes any
             )(_step_function(self.make))
 
 
@@ -77,13 +79,12 @@ def _step_function(make: MakeStage) -> Callable[..., Iterator[StepEvent]]:
         context: dg.AssetExecutionContext,
         storage: dg.ResourceParam[Storage],
         library: dg.ResourceParam[Library],
-        speech: dg.ResourceParam[SpeechResource],
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[StepEvent]:
         trigger = trigger_of(context.run)
         background = trigger not in USER_TRIGGERS
-        resources = StageResources(storage, library, speech, launch, ledger, background)
+        resources = StageResources(storage, library, launch.models, launch, ledger, background)
         execution = SingleRun if context.has_partition_key else MultiRun
         try:
             tag_run(context, launch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from yivideo_pipeline.ledger.callbacks import CallbackLedger
-from yivideo_pipeline.ledger.database import open_database
+from yivideo_pipeline.ledger.database import copy_database, open_database
 from yivideo_pipeline.ledger.failures import AttemptLedger, FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
@@ -29,6 +29,10 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    def copy(self) -> "Ledger":
+        """Return a copy in memory: what is written to it is forgotten with it."""
+        return Ledger(copy_database(self.engine))
 
     @cached_property
     def attempts(self) -> AttemptLedger:

@@ -13,18 +13,20 @@ from fastapi import Depends, Request
 
 from yivideo_pipeline.errors.tree import AudioTooLong
 from yivideo_pipeline.ledger import Ledger, open_ledger
+from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, WAV_HEADER_BYTES, Audio, wav_header
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.service.admission import Admission, KeyThrottle
 from yivideo_pipeline.service.dagster_client import DagsterClient
-from yivideo_pipeline.service.errors import note_audio
+from yivideo_pipeline.service.errors import note_audio, note_cost
 from yivideo_pipeline.service.model_host import ModelHost
 from yivideo_pipeline.service.performance.monitor import PerformanceMonitor
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import scratch_folder
+from yivideo_pipeline.telemetry.measure import CpuShares, Measurement, measure
 
 _COPY_BYTES = 1024 * 1024
 
@@ -122,6 +124,7 @@ class ServiceState:
     admission: Admission
     started_at: float = field(default_factory=time.time)
     wrong_keys: KeyThrottle = field(default_factory=KeyThrottle)
+    cpu: CpuShares = field(default_factory=CpuShares)
 
     @property
     def settings(self) -> Settings:
@@ -142,6 +145,14 @@ class ServiceState:
     def allowed_folders(self) -> tuple[Path, ...]:
         """The folders whose files a request may name: the library's, and those of `service.roots`."""
         return self.settings.allowed_folders
+
+    @contextmanager
+    def measured(self) -> Generator[Measurement]:
+        """Measure what a request costs whose work is done inside the `with`."""
+        interval_s = self.settings.telemetry.interval_s
+        with self.cpu.share() as clock, measure(open_first_gpu(), interval_s, clock) as cost:
+            yield cost
+        note_cost(cost.summary())
 
     @property
     def dagster(self) -> DagsterClient:

@@ -61,10 +61,11 @@ def test_what_the_command_ran_is_listed(processed, up):
     assert made == {"video", "audio", "transcript", "alignment", "subtitles"}
 
 
-def test_a_partition_can_be_launched_from_the_ui(up, tmp_path):
-    run_id = up.launch(SAMPLES / "harbour-15s.mp4", tmp_path)
+def test_a_partition_can_be_launched_from_the_ui(up):
+    folder = Path(up.home, "inbox", "subtitles")
+    run_id = up.launch(SAMPLES / "harbour-15s.mp4", folder)
     assert up.wait_for_end(run_id) == "SUCCESS"
-    assert [file.name for file in tmp_path.iterdir()] == ["harbour-15s.en.srt"]
+    assert [file.name for file in folder.iterdir()] == ["harbour-15s.en.srt"]
 
 
 def test_a_run_uses_the_service_and_loads_no_model_itself(up, tmp_path):

@@ -85,7 +85,7 @@ def test_a_materialization_names_the_checks_of_its_video(pipeline):
 
 @pytest.fixture
 def backwards(pipeline):
-    pipeline.resources["speech"] = BackwardsSpeech()
+    pipeline.use_speech(BackwardsSpeech())
     return pipeline
 
 

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from yivideo_pipeline.defs.dagster_internals import REPOSITORY, job_origin
+from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.notices import WILL_RETRY_TAG, build_notice_sensors
 from yivideo_pipeline.errors.tree import DiskFull
 from yivideo_pipeline.settings.sections import NoticeSettings
@@ -49,9 +50,9 @@ class Watch:
     """The sensors of a pipeline, ticking one after the other with their cursors."""
 
     def __init__(self, pipeline, notices: NoticeSettings) -> None:
-        self.sensors = {
-            sensor.name: sensor for sensor in build_notice_sensors(notices, pipeline.settings.retry)
-        }
+        settings = pipeline.settings.model_copy(update={"notices": notices})
+        self._launch = build_resources(settings, pipeline.speech)["launch"]
+        self.sensors = {sensor.name: sensor for sensor in build_notice_sensors(notices)}
         self.instance = pipeline.instance
         self._ledger = pipeline.resources["ledger"]
         self._cursors = {}
@@ -66,7 +67,10 @@ class Watch:
             repository_name=REPOSITORY,
             code_location_origin=ORIGIN.repository_origin.code_location_origin,
             instance=self.instance,
-            resources={"ledger": dg.ResourceDefinition.hardcoded_resource(self._ledger)},
+            resources={
+                "launch": self._launch.get_resource_definition(),
+                "ledger": dg.ResourceDefinition.hardcoded_resource(self._ledger),
+            },
         ) as context:
             done = self.sensors[name].evaluate_tick(context)
         self._cursors[name] = done.cursor

@@ -7,7 +7,8 @@ import dagster as dg
 
 from tests.fake_speech import FakeSpeech
 from tests.service.server import SAMPLES
-from yivideo_pipeline.defs.resources import Listener, build_resources
+from yivideo_pipeline.defs.launch import Listener
+from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.settings.load import load_settings
 
@@ -20,7 +21,7 @@ class FakePipeline:
         self.inbox = settings.library.roots["inbox"]
         self.instance = dg.DagsterInstance.ephemeral()
         listener = Listener(lambda stage, fraction: None)
-        self.resources = build_resources(settings, FakeSpeech(), listener)
+        self.resources = build_resources(settings, FakeSpeech(), listener, writes_anywhere=True)
         self.processor = Processor(self.instance, self.resources)
 
     def add(self, path: str) -> str:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from yivideo_pipeline.defs.backfills.launch import launch, unfinished_of_ours
+from yivideo_pipeline.defs.backfills.launch import PlannedBackfill, is_known, launch, unfinished_of_ours
 from yivideo_pipeline.defs.backfills.plan import Estimator, count_videos, describe_reasons, plan_scheduled
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
@@ -41,6 +41,7 @@ class ScheduleTick:
         library: Where the files are.
         due: When the tick was due: it decides the backfill's id.
         now: When it is evaluated, later than `due` where no daemon ran: it decides what may be done.
+        is_dry: Whether it only says what it would do.
     """
 
     backfills: BackfillSettings
@@ -52,6 +53,7 @@ class ScheduleTick:
     library: Library
     due: datetime
     now: datetime
+    is_dry: bool = False
 
     def launch(
         self,
@@ -127,14 +129,20 @@ class ScheduleTick:
 
     def _submit(self, schedule: str, chosen: Selection, waiting: int) -> str:
         plan = plan_scheduled(chosen, schedule, self.due)
-        launched = [planned.backfill_id for planned in plan if launch(self.instance, planned)]
+        launched = [planned.backfill_id for planned in plan if self._launch(planned)]
         if not launched:
             return f"Backfill {plan[0].backfill_id} was submitted before"
+        done = "Dry run: it would submit" if self.is_dry else "Submitted"
         later = f"; {waiting} more don't fit into the hours that are left" if waiting else ""
         return (
-            f"Submitted backfill {' and '.join(launched)} of {count_videos(len(chosen.videos))}"
+            f"{done} backfill {' and '.join(launched)} of {count_videos(len(chosen.videos))}"
             f" ({describe_reasons(chosen)}){later}"
         )
+
+    def _launch(self, planned: PlannedBackfill) -> bool:
+        if self.is_dry:
+            return not is_known(self.instance, planned.backfill_id)
+        return launch(self.instance, planned)
 
     def _left_s(self) -> float | None:
         return seconds_left(self.backfills.hours, self.now.astimezone(self._zone))

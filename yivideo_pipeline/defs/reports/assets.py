@@ -63,6 +63,7 @@ def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.Asset
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
         code_version="1",
+        config_schema={},
     )
     def library_report(
         context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]
@@ -81,6 +82,7 @@ def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefiniti
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
         code_version="1",
+        config_schema={},
     )
     def performance_report(
         context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
+from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
-from yivideo_pipeline.defs.resources import Launch
 from yivideo_pipeline.defs.runs import UNFINISHED
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.files import Stamp
@@ -69,14 +70,14 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
         storage: dg.ResourceParam[Storage],
     ) -> dg.SensorResult:
-        instance, settings = context.instance, launch.settings
-        watch = open_watch(settings, ledger, storage)
+        instance, tick = context.instance, open_tick(context, launch, ledger)
+        watch = open_watch(tick.settings, tick.ledger, storage)
         watch.note_taken(find_submitted(instance, context.cursor))
         scan = watch.scan(limit=_free_slots(instance))
         for line in describe_changes(scan):
             context.log.info(line)
         for alert in scan.alerts:
-            ledger.outbox.post(_notice(alert), settings.notices.repeat_after_h * 3600)
+            tick.ledger.outbox.post(_notice(alert), tick.settings.notices.repeat_after_h * 3600)
         return _result(scan, _retire(watch, scan, instance))
 
     return new_videos

@@ -4,13 +4,15 @@ import time
 
 import dagster as dg
 
+from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.runs import failure_of_step, root_of
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.notices.channels import channels_of, send_waiting
 from yivideo_pipeline.notices.message import failed_run_notice, quarantine_notice
-from yivideo_pipeline.settings.sections import NoticeSettings, RetrySettings
+from yivideo_pipeline.settings.sections import NoticeSettings
 
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's tag of a failed run: whether the daemon launches it again."""
@@ -25,23 +27,22 @@ _PATIENCE_S = 2.0
 _NO_CHANNEL = "There is no channel: set notices.webhook_url or notices.mail_to"
 
 
-def build_notice_sensors(notices: NoticeSettings, retry: RetrySettings) -> list[dg.SensorDefinition]:
+def build_notice_sensors(notices: NoticeSettings) -> list[dg.SensorDefinition]:
     """Build the sensors; they run by themselves where a channel is set.
 
     Args:
         notices: The channels.
-        retry: How often a channel is tried.
     """
     has_channel = bool(channels_of(notices))
     status = dg.DefaultSensorStatus.RUNNING if has_channel else dg.DefaultSensorStatus.STOPPED
     return [
-        _build_failure_sensor(notices, status),
-        _build_quarantine_sensor(notices, status),
-        _build_sending_sensor(notices, retry, status),
+        _build_failure_sensor(status),
+        _build_quarantine_sensor(status),
+        _build_sending_sensor(status),
     ]
 
 
-def _build_failure_sensor(notices: NoticeSettings, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def _build_failure_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="tell_run_failures",
         description="Writes a notice of each run that failed for good, wherever it was launched",
@@ -49,8 +50,10 @@ def _build_failure_sensor(notices: NoticeSettings, status: dg.DefaultSensorStatu
         default_status=status,
     )
     def tell_run_failures(
-        context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger]
+        context: dg.RunFailureSensorContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason | None:
+        tick = open_tick(context, launch, ledger)
+        notices = tick.settings.notices
         if not channels_of(notices):
             return dg.SkipReason(_NO_CHANNEL)
         run = _await_retry_decision(context.instance, context.dagster_run)
@@ -58,17 +61,17 @@ def _build_failure_sensor(notices: NoticeSettings, status: dg.DefaultSensorStatu
         if run.tags.get(WILL_RETRY_TAG) == "true":
             context.log.info(f"Run {run.run_id} failed, but Dagster launches it again")
             return None
-        known = ledger.failures.failed_in(root_of(run))
+        known = tick.ledger.failures.failed_in(root_of(run))
         failures = list(known.values()) or _failures_by_events(context)
         notice = failed_run_notice(run.run_id, failures, notices.ui_url)
-        posted = ledger.outbox.post(notice, notices.repeat_after_h * 3600)
+        posted = tick.ledger.outbox.post(notice, notices.repeat_after_h * 3600)
         context.log.info(f"{'Queued' if posted else 'Sent not long ago'}: {notice.subject}")
         return None
 
     return tell_run_failures
 
 
-def _build_quarantine_sensor(notices: NoticeSettings, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def _build_quarantine_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     @dg.sensor(
         name="tell_quarantined",
         description="Writes a notice of the videos that were quarantined since the last tick",
@@ -76,36 +79,41 @@ def _build_quarantine_sensor(notices: NoticeSettings, status: dg.DefaultSensorSt
         default_status=status,
     )
     def tell_of_quarantined(
-        context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]
+        context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason:
+        tick = open_tick(context, launch, ledger)
+        notices = tick.settings.notices
         if not channels_of(notices):
             return dg.SkipReason(_NO_CHANNEL)
         seen = float(context.cursor or 0)
-        new = [entry for entry in ledger.failures.quarantined().values() if entry.since > seen]
+        new = [entry for entry in tick.ledger.failures.quarantined().values() if entry.since > seen]
         if not new:
             return dg.SkipReason("No further video was quarantined")
         notice = quarantine_notice(new, notices.ui_url)
-        ledger.outbox.post(notice, notices.repeat_after_h * 3600)
+        tick.ledger.outbox.post(notice, notices.repeat_after_h * 3600)
         context.update_cursor(repr(max(entry.since for entry in new)))
         return dg.SkipReason(f"Queued: {notice.subject}")
 
     return tell_of_quarantined
 
 
-def _build_sending_sensor(
-    notices: NoticeSettings, retry: RetrySettings, status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
+def _build_sending_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     @dg.sensor(
         name="send_notices",
         description="Sends the queued notices by each channel of the settings",
         minimum_interval_seconds=SEND_S,
         default_status=status,
     )
-    def send_notices(ledger: dg.ResourceParam[Ledger]) -> dg.SkipReason:
-        channels = channels_of(notices)
+    def send_notices(
+        context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
+    ) -> dg.SkipReason:
+        tick = open_tick(context, launch, ledger)
+        channels = channels_of(tick.settings.notices)
         if not channels:
             return dg.SkipReason(_NO_CHANNEL)
-        options = RetryOptions(**retry.model_dump())
+        if tick.is_dry:
+            return dg.SkipReason("Dry run: nothing is sent; `yivideo notify` sends a test notice")
+        options = RetryOptions(**tick.settings.retry.model_dump())
         sent = [send_waiting(ledger.outbox, one, options, TICK_S / len(channels)) for one in channels]
         return dg.SkipReason("; ".join(map(str, sent)))
 
