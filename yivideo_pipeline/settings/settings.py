@@ -58,6 +58,11 @@ class Settings(Section):
         copy._origins = dict(origins)
         return copy
 
+    @property
+    def allowed_folders(self) -> tuple[Path, ...]:
+        """The folders that requests and launches may name: the library's, and those of `service.roots`."""
+        return (*self.library.roots.values(), *self.service.roots)
+
     def origin(self, path: str) -> str:
         """Return where the value at a dotted path was set: a file's line, a variable, or `default`."""
         below = [where for key, where in self._origins.items() if key.startswith(f"{path}.")]

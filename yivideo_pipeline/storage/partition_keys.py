@@ -9,7 +9,7 @@ roots is its absolute path, which begins with `/`.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -90,6 +90,15 @@ def place_of(key: str, roots: Mapping[str, Path]) -> tuple[str, Path]:
     if not relative.parts or relative.is_absolute() or ".." in relative.parts:
         raise ValueError(f"{key!r} names no video inside the library root {name!r}")
     return name, relative
+
+
+def resolve_inside(path: Path, folders: Iterable[Path]) -> Path | None:
+    """Return a path with all links followed; None where it leads out of the folders. It need not exist."""
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError, ValueError):  # too long, a ring of links, or text that is no path
+        return None
+    return real if any(real.is_relative_to(folder.resolve()) for folder in folders) else None
 
 
 def _absolute(root: Path) -> Path:
