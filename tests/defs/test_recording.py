@@ -1,11 +1,17 @@
 """The cost of a stage is recorded once, when it ends, whichever kind of run it is in."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import pytest
 
 from tests import fake_speech
 from tests.defs.multi_runs import add_videos, run_range
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
+from yivideo_pipeline.remote.client import RemoteEngine
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.stages import STAGES
+from yivideo_pipeline.telemetry.measure import StageMetrics
 
 FIGURES = (
     "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "attempts",
@@ -31,6 +37,35 @@ def assert_as_in_the_metadata(pipeline, key: str, samples) -> None:
         metadata, sample = pipeline.metadata(stage, key), samples[key, stage, True]
         for name in (*FIGURES, *OF_ONE_STAGE.get(stage, ())):
             assert sample[name] == metadata[name].value, (stage, name)
+
+
+class FarEngine(fake_speech.FakeEngine, RemoteEngine):
+    """As if the service did the work."""
+
+    def __init__(self, options: SpeechOptions) -> None:
+        fake_speech.FakeEngine.__init__(self, options)
+        self.cost = StageMetrics(
+            wall_s=1, cpu_s=1000, rss_peak_mb=100_000, rss_mean_mb=90_000, cpu_mean_pct=100, samples=2,
+            gpu_memory_peak_mb=3000,
+        )  # fmt: skip
+
+
+class FarSpeech(fake_speech.FakeSpeech):
+    @contextmanager
+    def engine(self, options: SpeechOptions, background: bool = False) -> Generator[FarEngine]:
+        yield FarEngine(options)
+
+
+def test_what_the_service_did_costs_what_it_cost_there(pipeline):
+    pipeline.use_speech(FarSpeech())
+    pipeline.add("talk.mp4")
+    samples = samples_of(pipeline, pipeline.run().run_id)
+    transcript, audio = (samples["talk.mp4", stage, True] for stage in ("transcript", "audio"))
+    assert 1000 < transcript["cpu_s"] < 1100
+    assert (transcript["rss_peak_mb"], transcript["gpu_memory_peak_mb"]) == (100_000, 3000)
+    assert audio["cpu_s"] < 1000
+    assert audio["rss_peak_mb"] < 100_000, "this process did it"
+    assert_as_in_the_metadata(pipeline, "talk.mp4", samples)
 
 
 def test_a_run_of_one_video_records_the_figures_of_its_materializations(pipeline):

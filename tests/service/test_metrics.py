@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+import pandas as pd
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
@@ -108,14 +109,30 @@ def test_the_process_and_its_build_are_told(client):
     assert build["version"] == version("yivideo-pipeline")
 
 
-def test_what_has_not_happened_yet_is_zero():
-    counters = Counters()
-    counters.expect_requests([("/asr", "POST")])
-    figures = {
+def figures_of(counters: Counters) -> dict[tuple[str, tuple], float]:
+    return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in counters.registry.collect()
         for sample in family.samples
     }
+
+
+def test_what_was_reused_is_no_work():
+    counters = Counters()
+    stage = {"stage": "transcript", "success": True, "duration_s": 60.0, "kind": None}
+    counters.count_stages(
+        pd.DataFrame([{**stage, "wall_s": 6.0, "reused": False}, {**stage, "wall_s": 0.01, "reused": True}])
+    )
+    figures = figures_of(counters)
+    assert value(figures, "yivideo_stage_duration_seconds_count", stage="transcript") == 1
+    assert value(figures, "yivideo_stage_times_real_time_sum", stage="transcript") == 10
+    assert value(figures, "yivideo_stage_audio_seconds_total", stage="transcript") == 60
+
+
+def test_what_has_not_happened_yet_is_zero():
+    counters = Counters()
+    counters.expect_requests([("/asr", "POST")])
+    figures = figures_of(counters)
     assert value(figures, "yivideo_errors_total", kind="memory") == 0
     assert value(figures, "yivideo_requests_total", endpoint="/asr", method="POST", status="200") == 0
     for stage in STAGES:

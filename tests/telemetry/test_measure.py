@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.machine.gpu import GpuReading, NvmlFailed
-from yivideo_pipeline.telemetry.measure import measure
+from yivideo_pipeline.telemetry.measure import CpuShares, StageMetrics, measure
 
 MB = 2**20
 
@@ -79,7 +79,7 @@ def test_memory_that_is_held_shows_in_the_samples():
 
 
 LARGE_THEN_SMALL = """
-from yivideo_pipeline.telemetry.measure import measure
+from yivideo_pipeline.telemetry.measure import CpuShares, StageMetrics, measure
 with measure(interval_s=60) as large:
     bytearray(b"x") * (300 * 2**20)
 with measure(interval_s=60) as small:
@@ -152,3 +152,42 @@ def test_an_idle_gpu_is_zero_not_none():
     with measure(ScriptedGpu(GpuReading(utilization_pct=0))) as m:
         pass
     assert m.summary().gpu_utilization_mean_pct == 0
+
+
+def test_processor_time_is_shared_by_the_work_that_runs_side_by_side():
+    used = [0.0]
+    shares = CpuShares(lambda: used[0])
+    with shares.share() as first:
+        used[0] += 2.0
+        with shares.share() as second:
+            used[0] += 3.0
+            assert (first(), second()) == (3.5, 1.5)
+        used[0] += 1.0
+        assert first() == 4.5
+    used[0] += 5.0  # nobody's
+    with shares.share() as later, measure(cpu_clock=later) as measurement:
+        used[0] += 0.5
+    assert measurement.summary().cpu_s == 0.5
+
+
+def cost(**figures: float) -> StageMetrics:
+    return StageMetrics.model_validate(
+        {
+            "wall_s": 4.0,
+            "cpu_s": 1.0,
+            "rss_peak_mb": 200,
+            "rss_mean_mb": 150,
+            "cpu_mean_pct": 25,
+            "samples": 8,
+        }
+        | figures
+    )
+
+
+def test_work_of_another_process_counts_with_its_processor_time_and_its_memory():
+    both = cost().including(
+        cost(cpu_s=5.0, wall_s=3.5, rss_peak_mb=800, rss_mean_mb=700, gpu_memory_peak_mb=3000)
+    )
+    assert (both.wall_s, both.cpu_s, both.cpu_mean_pct) == (4.0, 6.0, 150.0)
+    assert (both.rss_peak_mb, both.rss_mean_mb, both.gpu_memory_peak_mb) == (800, 700, 3000)
+    assert cost(rss_peak_mb=900).including(cost()).rss_peak_mb == 900

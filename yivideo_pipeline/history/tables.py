@@ -17,6 +17,7 @@ NUMBERS = (
     "duration_s", "score", "attempts", "batch_size", "words", "low_confidence_words", "cues",
     "run_created_at", "run_started_at",
 )  # fmt: skip
+COSTS = ("wall_s", "cpu_s", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "batch_size")
 UNKNOWN = "unknown"
 BY = ("day", "model", "device")
 """What `day_table` sums up by, where the caller does not say."""
@@ -57,7 +58,7 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
         ended_at: Unix time of its last stage.
         outcome: `finished` (the subtitles are there), `failed`, or `partly` (other stages were asked for).
         transcribed: whether the transcript was made in it, not reused.
-        audio_s, wall_s, cpu_s: seconds of sound, and of work in all stages.
+        audio_s, wall_s, cpu_s: seconds of sound, and of work in all stages that were made.
         rtfx: `audio_s / wall_s` where it is finished and transcribed, else NaN.
         rss_peak_mb, gpu_memory_peak_mb, gpu_utilization_mean_pct: the highest of its stages.
         retries: attempts beyond each stage's first, and runs beyond the first.
@@ -115,16 +116,25 @@ def number_work(samples: "pd.DataFrame") -> "pd.DataFrame":
 def sum_work(samples: "pd.DataFrame") -> "pd.DataFrame":
     """Return a row for each `work`, see `number_work`.
 
-    `wall_s` and `cpu_s` are sums over its stages, `retries` counts the attempts after each stage's first and
-    the runs after the first; the other columns are the highest values of its stages.
+    `wall_s` and `cpu_s` are sums over the stages that were made, `retries` counts the attempts after each
+    stage's first and the runs after the first; the other columns are the highest values of its stages.
     """
-    works = samples.assign(retries=samples["attempts"].fillna(1) - 1).groupby("work", sort=True)
+    works = (
+        without_reused_cost(samples)
+        .assign(retries=samples["attempts"].fillna(1) - 1)
+        .groupby("work", sort=True)
+    )
     sums = works[["wall_s", "cpu_s", "retries"]].sum()
     peaks = works[
         ["duration_s", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "batch_size"]
     ].max()
     runs = samples.drop_duplicates(["work", "run_id"]).groupby("work").size()
     return sums.join(peaks).assign(retries=sums["retries"] + runs - 1)
+
+
+def without_reused_cost(samples: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the samples without the cost of those that only found an earlier result."""
+    return samples.assign(**{name: samples[name].where(~samples["reused"]) for name in COSTS})
 
 
 def _warnings(done: "pd.DataFrame") -> "pd.Series":

@@ -54,7 +54,8 @@ class Sample(RunColumns, Base, kw_only=True):
     """What came of one stage of one video in one run; `Sample(**asdict(origin), stage=…)` takes the run's.
 
     `at` is its end as Unix time. Seconds, megabytes (2**20 bytes) and percent are as in
-    `telemetry.measure.StageMetrics`; `rtfx` is None where an earlier result was reused. `duration_s` is the
+    `telemetry.measure.StageMetrics`, the service's share included where it did the work. Where an earlier
+    result was reused, `rtfx` is None and the rest is the cost of finding it. `duration_s` is the
     length of the video's sound. `attempts` counts from 1. `warnings` are lines. `kind`, `message` and `hint`
     are the error's.
 
@@ -155,7 +156,8 @@ class RequestSample(Base):
     """One answered request for a recognition over HTTP, not by a run.
 
     `at` is its end as Unix time; `wall_s` is what the client waited; `duration_s` is the length of the
-    sound, None where it was never known. Memory is the whole service's at the end, in MB of 2**20 bytes.
+    sound, None where it was never known. `cpu_s` is its share of the service's processor time. Memory is the
+    whole service's, in MB of 2**20 bytes: the most during the work, or at the end where there was none.
     `kind`, `message` and `hint` are the error's.
     """
 
@@ -174,6 +176,7 @@ class RequestSample(Base):
     kind: Mapped[str | None] = mapped_column(default=None)
     message: Mapped[str | None] = mapped_column(default=None)
     hint: Mapped[str | None] = mapped_column(default=None)
+    cpu_s: Mapped[float | None] = mapped_column(default=None)
 
 
 class RequestLedger:

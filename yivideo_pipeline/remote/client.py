@@ -35,6 +35,7 @@ from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, Speech
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import WeightsStatus
+from yivideo_pipeline.telemetry.measure import StageMetrics
 
 CONNECT_S = 5.0
 SILENCE_S = 60.0
@@ -129,9 +130,13 @@ class RemoteEngine:
     Args:
         service: The service.
         background: Whether other requests have priority there.
+
+    Attributes:
+        cost: What the latest call cost the service; None before the first one.
     """
 
     def __init__(self, service: ServiceClient, background: bool = False) -> None:
+        self.cost: StageMetrics | None = None
         self._service = service
         self._background = background
         self._info: EngineInfo | None = None
@@ -175,6 +180,7 @@ class RemoteEngine:
         fraction = 0.0
         for event in self._service.work(path, call, audio, progress):
             if isinstance(event, ResultEvent):
+                self.cost = event.cost
                 self._info = replace(event.engine, backend=f"{event.engine.backend} at {self._service.url}")
                 return event.transcript
             if isinstance(event, FailedEvent):

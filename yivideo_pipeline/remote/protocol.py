@@ -8,6 +8,7 @@ from yivideo_pipeline.errors.tree import YivideoError, classes_by_kind
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.types import Transcript, Word
+from yivideo_pipeline.telemetry.measure import StageMetrics
 
 
 class _WireModel(BaseModel):
@@ -72,11 +73,12 @@ class WordsEvent(_WireModel):
 
 
 class ResultEvent(_WireModel):
-    """The end of successful work: the transcript, and the engine that made it."""
+    """The end of successful work: the transcript, the engine that made it, and what it cost the service."""
 
     event: Literal["result"] = "result"
     transcript: Transcript
     engine: EngineInfo
+    cost: StageMetrics
 
 
 class FailedEvent(_WireModel):

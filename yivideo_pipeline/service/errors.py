@@ -31,17 +31,19 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
+from yivideo_pipeline.telemetry.measure import StageMetrics
 
 
 @dataclass
 class RequestOutcome:
-    """The duration of a request's audio in seconds, and its error; None where there is none.
+    """The duration of a request's audio in seconds, its cost, and its error; None where there is none.
 
     `is_refused` means that the client made the error and learned of it before the work began: such a request
     says nothing about performance.
     """
 
     audio_s: float | None = None
+    cost: StageMetrics | None = None
     kind: str | None = None
     message: str | None = None
     hint: str | None = None
@@ -62,6 +64,12 @@ def note_audio(duration_s: float) -> None:
     """Note how long the request's audio is."""
     if outcome := _current.get():
         outcome.audio_s = duration_s
+
+
+def note_cost(cost: StageMetrics) -> None:
+    """Note what the request has cost."""
+    if outcome := _current.get():
+        outcome.cost = cost
 
 
 def note_error(kind: str, message: str, hint: str, is_refused: bool = False) -> None:

@@ -186,11 +186,8 @@ async def start_speech_job(
         slot = stack.pop_all()
 
     def work_on_audio(emit: Emit) -> BaseModel:
-        if isinstance(kept, Audio):
-            opened = nullcontext(kept)
-        else:
-            opened = media.open_audio(kept, 0.0, options)
-        with opened as audio, shared.models.manager.lease(options) as engine:
+        opened = nullcontext(kept) if isinstance(kept, Audio) else media.open_audio(kept, 0.0, options)
+        with shared.measured(), opened as audio, shared.models.manager.lease(options) as engine:
             return work(engine, audio, emit)
 
     job = Job(f"POST {request.url.path}", asyncio.get_running_loop())

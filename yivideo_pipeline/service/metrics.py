@@ -118,7 +118,7 @@ class Counters:
             self._errors.labels(kind).inc()
 
     def count_stages(self, samples: "pd.DataFrame") -> None:
-        """Count stages that were read from the history for the first time."""
+        """Count stages that were read from the history for the first time; what was reused is no work."""
         rows = zip(
             *(samples[name] for name in ("stage", "success", "wall_s", "duration_s", "reused", "kind")),
             strict=True,
@@ -127,9 +127,11 @@ class Counters:
             if not success:
                 self._stage_failures.labels(stage or "run", kind or "unknown").inc()
                 continue
+            if reused:
+                continue
             if wall_s >= 0:  # false where it is unknown
                 self._stage_seconds.labels(stage).observe(wall_s)
-            if audio_s >= 0 and not reused:
+            if audio_s >= 0:
                 self._stage_audio.labels(stage).inc(audio_s)
                 if wall_s > 0:
                     self._stage_speed.labels(stage).observe(audio_s / wall_s)

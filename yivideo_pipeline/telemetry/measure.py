@@ -1,7 +1,7 @@
 """Measures what a stage costs while it runs: `with measure(nvml) as m: ...`, then `m.summary()`.
 
-Threads sample the host and the GPU beside the work. All figures are the process's: stages that run at the
-same time share them.
+Threads sample the host and the GPU beside the work. All figures are the process's: work that runs at the
+same time shares them, but for the processor time, which `CpuShares` can divide.
 """
 
 import threading
@@ -47,19 +47,92 @@ class StageMetrics(BaseModel):
     gpu_temperature_peak_c: float | None = Field(None, description="Highest temperature seen")
     samples: int = Field(ge=0, description="Samples of the host taken")
 
+    def including(self, elsewhere: "StageMetrics") -> "StageMetrics":
+        """Return the cost of work that another process did a part of, while this one waited for it.
+
+        The time is this process's, the processor time that of both. Memory and GPU are the other one's
+        where it used more.
+        """
+        cpu_s = self.cpu_s + elsewhere.cpu_s
+        heavier = max(self, elsewhere, key=lambda one: one.rss_peak_mb)
+        has_gpu = (elsewhere.gpu_memory_peak_mb or 0.0) >= (self.gpu_memory_peak_mb or 0.0)
+        gpu = {name: getattr(elsewhere if has_gpu else self, name) for name in _GPU_FIELDS}
+        return self.model_copy(
+            update={
+                "cpu_s": cpu_s,
+                "cpu_mean_pct": 100 * cpu_s / self.wall_s,
+                "rss_peak_mb": heavier.rss_peak_mb,
+                "rss_mean_mb": heavier.rss_mean_mb,
+                "samples": heavier.samples,
+                **gpu,
+            }
+        )
+
+
+_GPU_FIELDS = tuple(name for name in StageMetrics.model_fields if name.startswith("gpu_"))
+
+
+class CpuShares:
+    """Divides the processor time of this process among the work that is under way, at each moment equally.
+
+    A library computes in threads of its own, so what one of several requests costs can't be measured. Where
+    they are served in turn, as here, they cost about the same while they run side by side.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._used_s: dict[object, float] = {}
+        self._settled_s = clock()
+
+    @contextmanager
+    def share(self) -> Generator[Callable[[], float]]:
+        """Take part until the block ends.
+
+        Yields:
+            A clock of the processor time of this work, in seconds from 0.
+        """
+        mine = object()
+
+        def read() -> float:
+            with self._lock:
+                self._settle()
+                return self._used_s[mine]
+
+        with self._lock:
+            self._settle()
+            self._used_s[mine] = 0.0
+        try:
+            yield read
+        finally:
+            with self._lock:
+                self._settle()
+                del self._used_s[mine]
+
+    def _settle(self) -> None:
+        now = self._clock()
+        for one in self._used_s:
+            self._used_s[one] += (now - self._settled_s) / len(self._used_s)
+        self._settled_s = now
+
 
 @contextmanager
-def measure(nvml: Nvml | None = None, interval_s: float = DEFAULT_INTERVAL_S) -> Generator["Measurement"]:
+def measure(
+    nvml: Nvml | None = None,
+    interval_s: float = DEFAULT_INTERVAL_S,
+    cpu_clock: Callable[[], float] = time.process_time,
+) -> Generator["Measurement"]:
     """Measure what runs inside the `with`; its threads end with it, also when it raises.
 
     Args:
         nvml: The GPU to watch, from `open_nvml`; None where there is none.
         interval_s: Seconds between samples.
+        cpu_clock: Returns the seconds of processor time so far.
 
     Yields:
         The measurement; its `summary()` stays available afterwards.
     """
-    measurement = Measurement(nvml, interval_s)
+    measurement = Measurement(nvml, interval_s, cpu_clock)
     measurement.start()
     try:
         yield measurement
@@ -70,13 +143,14 @@ def measure(nvml: Nvml | None = None, interval_s: float = DEFAULT_INTERVAL_S) ->
 class Measurement:
     """The measurement of one stage, as `measure` yields it."""
 
-    def __init__(self, nvml: Nvml | None, interval_s: float) -> None:
+    def __init__(self, nvml: Nvml | None, interval_s: float, cpu_clock: Callable[[], float]) -> None:
+        self._cpu_clock = cpu_clock
         self._rss = RunningStats()
         self._sampler = Sampler(
             lambda: self._rss.add(read_process_memory_bytes() / BYTES_PER_MB), interval_s, "telemetry-host"
         )
         self._gpu = GpuWatch(nvml, interval_s) if nvml else None
-        self._before = HostMark.now()
+        self._before = HostMark.now(cpu_clock)
         self._after: HostMark | None = None
 
     def start(self) -> None:
@@ -87,7 +161,7 @@ class Measurement:
 
     def stop(self) -> None:
         """Take the last samples and end the threads."""
-        self._after = HostMark.now()
+        self._after = HostMark.now(self._cpu_clock)
         self._sampler.end()
         if self._gpu:
             self._gpu.stop()
@@ -95,7 +169,7 @@ class Measurement:
 
     def summary(self) -> StageMetrics:
         """Return what the stage cost, or has cost so far while it runs."""
-        after = self._after or HostMark.now()
+        after = self._after or HostMark.now(self._cpu_clock)
         wall_s, cpu_s = after.wall_s - self._before.wall_s, after.cpu_s - self._before.cpu_s
         host = {
             "wall_s": wall_s,
@@ -166,9 +240,9 @@ class HostMark:
     high_water_mb: float
 
     @classmethod
-    def now(cls) -> "HostMark":
+    def now(cls, cpu_clock: Callable[[], float] = time.process_time) -> "HostMark":
         """Take the mark now."""
-        return cls(time.perf_counter(), time.process_time(), _high_water_mb())
+        return cls(time.perf_counter(), cpu_clock(), _high_water_mb())
 
     def peak_since(self, before: "HostMark", sampled_mb: float) -> float:
         """Return the peak memory between two marks: the highest sample, or the high-water mark if it rose.

@@ -97,6 +97,28 @@ def test_reused_results_have_no_speed(history, ledger):
     assert work["success"] and np.isnan(work["audio_s"])
 
 
+def test_reused_results_have_no_cost_and_no_duration(history, ledger):
+    for stage in STAGES:
+        figures = {"wall_s": 3.0, "cpu_s": 6.0, "rss_peak_mb": 500.0, "duration_s": 60.0}
+        record_stage(ledger, "first", stage, "a.mp4", NOON, **figures)
+        record_stage(ledger, "again", stage, "a.mp4", NOON + 60, **figures, reused=True)
+    made, found = operations(history)
+    assert (made["duration_s"], made["memory_mb"], made["cpu_pct"]) == (15.0, 500.0, 200.0)
+    assert found["success"]
+    assert np.isnan([found[name] for name in ("duration_s", "audio_s", "memory_mb", "cpu_pct")]).all()
+    made, found = operations(history, "transcript")
+    assert (made["duration_s"], made["memory_mb"]) == (3.0, 500.0)
+    assert np.isnan([found[name] for name in ("duration_s", "audio_s", "memory_mb", "cpu_pct")]).all()
+
+
+def test_a_rendering_costs_what_was_made_in_it(history, ledger):
+    for stage in STAGES:
+        record_stage(ledger, "run", stage, "a.mp4", NOON, wall_s=3.0, reused=stage != "subtitles")
+    [work] = operations(history)
+    assert work["duration_s"] == 3.0
+    assert np.isnan(work["audio_s"])
+
+
 def test_a_history_that_is_being_read_for_long_is_not_waited_for(history):
     with history.tables(), pytest.raises(Refused) as refused, history.tables(0.01):
         pass

@@ -47,6 +47,9 @@ def test_the_service_hears_what_this_process_hears(server, sound, here):
     assert [word.text for word in words] == [word.text for word in here.words]
     assert engine.describe().model == "tiny.en"
     assert server.url in engine.describe().backend
+    assert engine.cost is not None
+    assert engine.cost.cpu_s > 0
+    assert engine.cost.rss_peak_mb > 100, "of the service, which has the model"
 
 
 def test_a_sound_that_the_service_may_not_read_is_sent_along(server, sound, here, tmp_path):

@@ -207,6 +207,6 @@ class History:
 
 _REQUEST_TYPES = {
     **dict.fromkeys(("operation", "kind", "message", "hint"), object),
-    **dict.fromkeys(("at", "wall_s", "duration_s", "rss_peak_mb", "gpu_memory_peak_mb"), float),
+    **dict.fromkeys(("at", "wall_s", "cpu_s", "duration_s", "rss_peak_mb", "gpu_memory_peak_mb"), float),
     "success": bool,
 }

@@ -103,7 +103,8 @@ class PerformanceMonitor:
     def _store(
         self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float, at: float
     ) -> None:
-        gpu = read_gpu()
+        cost = outcome.cost
+        memory_mb = cost.rss_peak_mb if cost else read_process_memory_bytes() / MB
         self._ledger().requests.add(
             RequestSample(
                 operation,
@@ -111,11 +112,12 @@ class PerformanceMonitor:
                 is_answered and outcome.kind is None,
                 wall_s,
                 outcome.audio_s,
-                round(read_process_memory_bytes() / MB, 1),
-                gpu.service_memory_mb or gpu.memory_used_mb if gpu else None,
+                round(memory_mb, 1),
+                cost.gpu_memory_peak_mb if cost else None,
                 outcome.kind,
                 outcome.message,
                 outcome.hint,
+                cost.cpu_s if cost else None,
             )
         )
 

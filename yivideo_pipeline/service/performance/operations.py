@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.history.tables import TRANSCRIPT, number_work, sum_work
+from yivideo_pipeline.history.tables import TRANSCRIPT, number_work, sum_work, without_reused_cost
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
 
@@ -51,10 +51,14 @@ NAMES = (*OPERATIONS, *REQUESTS.values())
 
 COLUMNS = (
     "operation", "key", "run_id", "at", "duration_s", "audio_s", "success", "retries", "memory_mb", "cpu_pct",
-    "gpu_memory_mb", "gpu_utilization_pct", "batch_size", "kind", "message", "hint",
+    "gpu_memory_mb", "gpu_utilization_pct", "batch_size", "reused", "kind", "message", "hint",
 )  # fmt: skip
-"""The columns of each table. `at` is the end as Unix time. `duration_s` is NaN if the operation failed,
-`audio_s` (the audio that was processed) also if an earlier result was reused. Missing texts are None."""
+"""The columns of each table; missing texts are None.
+
+`at` is the end as Unix time. `duration_s` is NaN if the operation failed or only found earlier results,
+`audio_s` (the audio that was processed) also if the transcript was an earlier one. Cost is that of the stages
+that were made, NaN if there were none; then the operation is `reused`.
+"""
 
 
 def require_operation(name: str | None) -> str | None:
@@ -75,10 +79,12 @@ def require_operation(name: str | None) -> str | None:
 
 def stage_operations(samples: "pd.DataFrame") -> "pd.DataFrame":
     """Return each sample as an operation of its own, named like its stage."""
+    samples = without_reused_cost(samples)
+    made = samples["success"] & ~samples["reused"]
     return samples.assign(
         operation=samples["stage"],
-        audio_s=samples["duration_s"].where(samples["success"] & ~samples["reused"]),
-        duration_s=samples["wall_s"].where(samples["success"]),
+        audio_s=samples["duration_s"].where(made),
+        duration_s=samples["wall_s"].where(made),
         retries=samples["attempts"].fillna(1) - 1,
         memory_mb=samples["rss_peak_mb"],
         cpu_pct=100 * samples["cpu_s"] / samples["wall_s"].where(samples["wall_s"] > 0),
@@ -104,9 +110,10 @@ def video_operations(samples: "pd.DataFrame", name: str, operation: Operation) -
     sums = sum_work(part).loc[ended.index]
     reused = part.loc[(part["stage"] == TRANSCRIPT) & part["reused"], "work"]
     is_processed = ended["success"] & ~ended.index.isin(reused)
+    is_made = ended["success"] & ended.index.isin(part.loc[part["success"] & ~part["reused"], "work"])
     return ended.assign(
         operation=name,
-        duration_s=sums["wall_s"].where(ended["success"]),
+        duration_s=sums["wall_s"].where(is_made),
         audio_s=sums["duration_s"].where(is_processed),
         retries=sums["retries"],
         memory_mb=sums["rss_peak_mb"],
@@ -114,6 +121,7 @@ def video_operations(samples: "pd.DataFrame", name: str, operation: Operation) -
         gpu_memory_mb=sums["gpu_memory_peak_mb"],
         gpu_utilization_pct=sums["gpu_utilization_mean_pct"],
         batch_size=sums["batch_size"],
+        reused=ended["success"] & ~is_made,
     )[[*COLUMNS]].reset_index(drop=True)
 
 
@@ -126,10 +134,11 @@ def request_operations(requests: "pd.DataFrame") -> "pd.DataFrame":
         duration_s=requests["wall_s"].where(requests["success"]),
         retries=0.0,
         memory_mb=requests["rss_peak_mb"],
-        cpu_pct=float("nan"),
+        cpu_pct=100 * requests["cpu_s"] / requests["wall_s"].where(requests["wall_s"] > 0),
         gpu_memory_mb=requests["gpu_memory_peak_mb"],
         gpu_utilization_pct=float("nan"),
         batch_size=float("nan"),
+        reused=False,
     )
     return table[[*COLUMNS]]
 

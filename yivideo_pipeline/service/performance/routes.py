@@ -74,6 +74,7 @@ EXPORT_NAMES = {
     "batch_size": "batch_size",
     "audio_s": "audio_duration",
     "success": "success",
+    "reused": "reused",
     "key": "video",
     "run_id": "run_id",
     "kind": "error",
@@ -255,7 +256,7 @@ def _export_table(tables: Tables, operation: str | None, window: Window) -> "pd.
         operations = tables.operations(operation)
     chosen = within(operations, window).sort_values("at", kind="stable", ignore_index=True)
     renamed = chosen[[*EXPORT_NAMES]].rename(columns=EXPORT_NAMES)
-    return renamed.astype({"batch_size": "Int64", "success": bool})
+    return renamed.astype({"batch_size": "Int64", "success": bool, "reused": bool})
 
 
 def _write_export(table: "pd.DataFrame", kind: ExportFormat, scratch: Path) -> Iterator[bytes]:

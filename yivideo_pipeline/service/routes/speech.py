@@ -86,13 +86,15 @@ def _stream(
 ) -> StreamingResponse:
     def work_on_audio(emit: Emit) -> ResultEvent:
         with (
+            shared.measured() as cost,
             audio as opened,
             in_background() if call.background else nullcontext(),
             shared.models.manager.lease(call.options) as engine,
         ):
             transcript = work(engine, opened, emit)
             assert isinstance(transcript, Transcript)
-            return ResultEvent(transcript=transcript, engine=engine.describe())
+            info = engine.describe()
+        return ResultEvent(transcript=transcript, engine=info, cost=cost.summary())
 
     return stream_job(work_on_audio, shared.admission.slot(), f"POST {request.url.path}")
 
