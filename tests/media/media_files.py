@@ -1,5 +1,6 @@
 """Makes small media files of any shape, good and bad, at run time."""
 
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -115,6 +116,40 @@ def cut(path: Path, keep: float) -> None:
     """Keep only the first part of a file, given as a fraction of it."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * keep)])
+
+
+def set_bit_of_ts_stamp(path: Path, packet: int, bit: int) -> None:
+    """Turn over one bit of the PTS of one sound packet in an MPEG transport stream."""
+    content = bytearray(path.read_bytes())
+    stamps = []
+    for start in range(0, len(content), 188):
+        head = start + 4 + (1 + content[start + 4] if content[start + 3] & 0x20 else 0)
+        starts_pes = content[start + 1] & 0x40 and content[head : head + 3] == b"\0\0\1"
+        if starts_pes and 0xC0 <= content[head + 3] <= 0xDF and content[head + 7] & 0x80:
+            stamps.append(head + 9)
+    low, position = bit % 15, stamps[packet] + (4, 2, 0)[bit // 15]  # 3, 15 and 15 bits, each before a marker
+    content[position - (low >= 7)] ^= 1 << (low + 1) % 8
+    path.write_bytes(content)
+
+
+def set_bit_of_mkv_stamp(path: Path, packets: slice, bit: int) -> None:
+    """Turn over one bit of the time of sound packets in a Matroska file, relative to their cluster."""
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as source:
+        found = source.demux(source.streams.audio[0])
+        blocks = [one.pos for one in found if one.pos is not None and one.size]
+    for block in blocks[packets]:
+        # A block is the track's number in one byte, then two bytes of time.
+        content[block + 2 - bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def declare_flv_duration(path: Path, seconds: float) -> None:
+    """Write another duration into the header of an FLV file."""
+    content = bytearray(path.read_bytes())
+    number = content.index(b"duration") + len(b"duration") + 1
+    content[number : number + 8] = struct.pack(">d", seconds)
+    path.write_bytes(content)
 
 
 def write_silence(path: Path, seconds: float, rate_hz: int = 8_000) -> Path:

@@ -7,7 +7,19 @@ import av
 import numpy as np
 import pytest
 
-from tests.media.media_files import Sound, beeps, cut, damage, onsets_s, tone, write_media, write_silence
+from tests.media.media_files import (
+    Sound,
+    beeps,
+    cut,
+    damage,
+    declare_flv_duration,
+    onsets_s,
+    set_bit_of_mkv_stamp,
+    set_bit_of_ts_stamp,
+    tone,
+    write_media,
+    write_silence,
+)
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import probe
@@ -95,6 +107,79 @@ def test_a_clock_that_was_reset_leaves_no_hole_and_is_reported(tmp_path):
     assert "clock of the audio jumps at 2.0 s" in decoded.warnings[0]
 
 
+@pytest.mark.parametrize("packet", [0, 60, -1])
+@pytest.mark.parametrize("bit", [13, 16, 24, 31])
+def test_one_wrong_bit_in_one_timestamp_of_a_transport_stream_moves_nothing(tmp_path, packet, bit):
+    sound = Sound(beeps(4, [0.5, 3.0], 48_000), 48_000, codec="mp2")
+    path = write_media(tmp_path / "a.ts", [sound], video_s=4.0)
+    set_bit_of_ts_stamp(path, packet, bit)
+    decoded = decode(path)
+    onsets = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
+    assert onsets == pytest.approx([0.5, 3.0], abs=0.1)
+    assert decoded.audio.duration_s < 4.2
+    assert decoded.silence_s == 0
+
+
+@pytest.mark.parametrize("packets", [slice(1), slice(60, 61), slice(-2, -1)])
+@pytest.mark.parametrize("bit", [10, 12, 15])
+def test_one_wrong_bit_in_one_timestamp_of_matroska_moves_nothing(tmp_path, packets, bit):
+    sound = Sound(beeps(4, [0.5, 3.0], 48_000), 48_000, codec="libopus")
+    path = write_media(tmp_path / "a.mkv", [sound], video_s=4.0)
+    set_bit_of_mkv_stamp(path, packets, bit)
+    decoded = decode(path)
+    onsets = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
+    assert onsets == pytest.approx([0.5, 3.0], abs=0.1)
+    assert decoded.audio.duration_s < 4.2
+
+
+def test_a_wrong_timestamp_is_told_with_its_second(tmp_path):
+    path = write_media(tmp_path / "a.mkv", [Sound(tone(4))], video_s=4.0)
+    set_bit_of_mkv_stamp(path, slice(30, 31), 12)
+    decoded = decode(path)
+    assert decoded.warnings == ("Wrong timestamps were ignored, the first at 1.9 s",)
+    assert [(one.action, round(one.jump_s, 2)) for one in decoded.repairs] == [("ignored", 4.1)]
+
+
+def test_a_header_that_is_too_short_does_not_close_a_gap(tmp_path):
+    sound = Sound(beeps(4, [0.5, 3.0], 44_100), 44_100, codec="aac", gaps=((1.5, 10.0),))
+    path = write_media(tmp_path / "a.flv", [sound], video_s=None)
+    declare_flv_duration(path, 1.2)
+    decoded = decode(path)
+    onsets = [decoded.audio.offset_s + second for second in onsets_s(decoded.audio.samples)]
+    assert onsets == pytest.approx([0.5, 13.0], abs=0.05)
+    assert decoded.silence_s == pytest.approx(10, abs=0.05)
+
+
+def test_a_jump_of_the_sound_alone_is_not_believed_against_the_picture(tmp_path):
+    path = write_media(tmp_path / "a.mkv", [Sound(beeps(8, [0.5, 7.0]))], video_s=8.0)
+    set_bit_of_mkv_stamp(path, slice(63, None), 13)
+    decoded = decode(path)
+    assert onsets_s(decoded.audio.samples) == pytest.approx([0.5, 7.0], abs=0.05)
+    assert decoded.warnings == ("The clock of the audio jumps at 4.0 s: later times may be off",)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "parts"),
+    [
+        (".aac", "aac", [(44_100, 2), (22_050, 1), (48_000, 1)]),
+        (".mp3", "libmp3lame", [(22_050, 1), (48_000, 2)]),
+        (".ts", "aac", [(48_000, 2), (24_000, 1)]),
+        (".ogg", "flac", [(44_100, 1), (22_050, 2)]),
+    ],
+)
+def test_rate_and_channels_may_change_in_the_middle_of_a_file(tmp_path, suffix, codec, parts):
+    content = b""
+    for rate_hz, channels in parts:
+        samples = beeps(3, [0.5, 2.5], rate_hz).repeat(channels, axis=0)
+        sound = Sound(samples, rate_hz, ("mono", "stereo")[channels - 1], codec)
+        content += write_media(tmp_path / f"part{suffix}", [sound], video_s=None).read_bytes()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(content)
+    decoded = decode(path)
+    expected = [3 * part + second for part in range(len(parts)) for second in (0.5, 2.5)]
+    assert onsets_s(decoded.audio.samples) == pytest.approx(expected, abs=0.2)
+
+
 def test_a_voice_in_the_centre_of_5_1_keeps_its_level(tmp_path):
     samples = np.zeros((6, 48_000), np.float32)
     samples[2] = tone(1, rate_hz=48_000, level=0.5)
@@ -138,13 +223,46 @@ def test_damage_in_the_middle_is_skipped_with_one_warning_and_the_rest_stays_in_
     assert decoded.warnings[0].startswith("The sound is damaged or missing in places from ")
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".flac", ".flv", ".wmv"])
-def test_of_a_file_that_breaks_off_the_readable_part_is_used_and_the_second_is_reported(tmp_path, suffix):
-    codec = "flac" if suffix == ".flac" else "pcm_s16le"
-    video_s = 20.0 if suffix != ".flac" else None
-    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 20 * 16_000)).astype(np.float32)
-    path = write_media(tmp_path / f"a{suffix}", [Sound(noise, codec=codec)], video_s=video_s)
-    cut(path, 0.5)
+CONTAINERS = {
+    ".mkv": "pcm_s16le",
+    ".flac": "flac",
+    ".flv": "aac",
+    ".wmv": "pcm_s16le",
+    ".avi": "pcm_s16le",
+    ".wav": "pcm_s16le",
+    ".w64": "pcm_s16le",
+    ".aiff": "pcm_s16be",
+    ".caf": "pcm_s16be",
+    ".au": "pcm_s16be",
+    ".mp3": "libmp3lame",
+    ".ts": "mp2",
+    ".m2ts": "ac3",
+    ".ogg": "flac",
+    ".aac": "aac",
+}
+SOUND_ALONE = {".flac", ".wav", ".w64", ".aiff", ".caf", ".au", ".mp3", ".ogg", ".aac"}
+
+
+@pytest.fixture(scope="module", params=CONTAINERS)
+def recording(tmp_path_factory, request):
+    """Twenty seconds of noise."""
+    suffix, codec = request.param, CONTAINERS[request.param]
+    rate_hz = 16_000 if codec.startswith(("pcm", "flac")) else 48_000
+    noise = np.random.default_rng(3).uniform(-0.5, 0.5, (1, 20 * rate_hz)).astype(np.float32)
+    path = tmp_path_factory.mktemp("recording") / f"a{suffix}"
+    return write_media(path, [Sound(noise, rate_hz, codec=codec)], None if suffix in SOUND_ALONE else 20.0)
+
+
+def test_a_whole_file_of_any_container_gives_no_warning(recording):
+    decoded = decode(recording)
+    assert decoded.audio.duration_s == pytest.approx(20, abs=0.1)
+    assert decoded.warnings == ()
+
+
+def test_of_a_file_that_breaks_off_the_readable_part_is_used_and_the_second_is_reported(recording, tmp_path):
+    path = tmp_path / recording.name
+    path.write_bytes(recording.read_bytes())
+    cut(path, 0.5001)
     decoded = decode(path)
     assert decoded.audio.duration_s == pytest.approx(10, abs=1.0)
     assert decoded.truncated_at_s == pytest.approx(decoded.audio.duration_s, abs=0.5)

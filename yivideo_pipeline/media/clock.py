@@ -13,10 +13,14 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 
 TOLERATED_DRIFT_S = 0.1
 """Timestamps that differ from the count of samples by less are the same: containers round them."""
+_ROUNDING_S = 1e-6
 _MAX_OVERLAP_S = 1.0
 _MAX_EXCURSION_S = 60.0
 _MAX_EXCURSION_RUNS = 200
+_PACKET_S = 0.25
 _LONE_S = 1.0
+_LONGEST_CLUSTER_S = 6.0
+"""Matroska's muxers begin a cluster every five seconds, whose time moves all in it."""
 _WITNESSED_S = 2.0
 """Shorter jumps are no question for the picture: it is not interleaved more finely than that."""
 _UNSEEN_SILENCE_S = 3600.0
@@ -126,19 +130,20 @@ def place(runs: Sequence[Run], evidence: Evidence) -> Placement:
     if not runs:
         return Placement()
     offsets = _trusted_offsets(runs)
-    repairs = list(_ignored(runs, offsets))
-    positions, silence_s, shift_s = [0], 0.0, 0.0
+    positions, repairs, silence_s, shift_s = [0], [], 0.0, 0.0
     for number, (before, after) in enumerate(pairwise(offsets), 1):
         step_s, run = after - before, runs[number]
-        if abs(step_s) > 1e-9:
+        if abs(step_s) > _ROUNDING_S:
             action = _judge(run, step_s, evidence, silence_s, is_last=after == offsets[-1])
             silence_s += step_s if action == SILENCE else 0.0
             shift_s -= step_s if action == CONTINUED else 0.0
-            repairs.append(Repair(run.stamp_s - step_s, step_s, action, abs(step_s)))
+            heard_s = (positions[-1] + runs[number - 1].length) / SAMPLE_RATE_HZ
+            repairs.append(Repair(heard_s + offsets[0], step_s, action, abs(step_s)))
         moved_s = after + shift_s - offsets[0]
         positions.append(max(0, run.start + round(moved_s * SAMPLE_RATE_HZ)))
-    ordered = sorted(repairs, key=lambda repair: repair.at_s)
-    return Placement(tuple(positions), offsets[0], tuple(ordered), offsets[0] != runs[0].offset_s)
+    repairs += _ignored(runs, offsets, positions)
+    repairs.sort(key=lambda repair: repair.at_s)
+    return Placement(tuple(positions), offsets[0], tuple(repairs), offsets[0] != runs[0].offset_s)
 
 
 def _trusted_offsets(runs: Sequence[Run]) -> list[float]:
@@ -183,36 +188,36 @@ def _is_wrong_start(runs: Sequence[Run], offsets: Sequence[float], first: int) -
     length_s = runs[first].start / SAMPLE_RATE_HZ
     following_s = sum(run.length_s for run in runs[first:])
     step_s = offsets[first] - offsets[0]
-    if length_s > min(_MAX_EXCURSION_S, following_s) or abs(step_s) <= _MAX_OVERLAP_S:
+    if length_s > min(_LONGEST_CLUSTER_S, following_s):
         return False
-    is_lone = length_s <= _LONE_S
-    return step_s < 0 or (is_lone and (runs[0].stamp_s < -_LONE_S or _is_denied(runs[first], step_s)))
+    if step_s < 0:
+        return step_s < -_MAX_OVERLAP_S or length_s <= _PACKET_S
+    is_impossible = runs[0].stamp_s < -_LONE_S or _is_denied(runs[first], step_s)
+    return is_impossible and length_s <= _LONE_S and step_s > _MAX_OVERLAP_S
 
 
-def _ignored(runs: Sequence[Run], offsets: Sequence[float]) -> Iterator[Repair]:
+def _ignored(runs: Sequence[Run], offsets: Sequence[float], positions: Sequence[int]) -> Iterator[Repair]:
     """Yield the stretches whose timestamps were replaced."""
-    wrong = [
-        abs(run.offset_s - offset) > TOLERATED_DRIFT_S for run, offset in zip(runs, offsets, strict=True)
-    ]
+    pairs = zip(runs, offsets, strict=True)
+    wrong = [abs(run.offset_s - offset) > TOLERATED_DRIFT_S for run, offset in pairs]
     for is_wrong, group in groupby(range(len(runs)), key=wrong.__getitem__):
         if is_wrong:
             numbers = list(group)
-            first = runs[numbers[0]]
-            jump_s = first.offset_s - offsets[numbers[0]]
+            first = numbers[0]
             length_s = sum(runs[number].length_s for number in numbers)
-            yield Repair(first.stamp_s - jump_s, jump_s, IGNORED, length_s)
+            heard_s = positions[first] / SAMPLE_RATE_HZ + offsets[0]
+            yield Repair(heard_s, runs[first].offset_s - offsets[first], IGNORED, length_s)
 
 
 def _judge(run: Run, step_s: float, evidence: Evidence, silence_s: float, *, is_last: bool) -> str:
     """Return what a step of the trusted clock means."""
     if step_s < 0:
         return OVERLAP if step_s >= -_MAX_OVERLAP_S else CONTINUED
-    if step_s > _WITNESSED_S:
-        is_beyond = evidence.end_s is not None and run.stamp_s + run.length_s > evidence.end_s + _LONE_S
-        if is_last and run.length_s <= _LONE_S and is_beyond:
-            return CONTINUED  # no packet after it confirms the last one's timestamp
-        if _is_denied(run, step_s):
-            return CONTINUED
+    is_beyond = evidence.end_s is not None and run.stamp_s + run.length_s > evidence.end_s + _LONE_S
+    if is_last and run.length_s <= _LONE_S and is_beyond:
+        return CONTINUED  # no packet after it confirms the last one's timestamp
+    if step_s > _WITNESSED_S and _is_denied(run, step_s):
+        return CONTINUED
     return SILENCE if silence_s + step_s <= evidence.allowance_s else CONTINUED
 
 

@@ -8,11 +8,13 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -183,6 +185,8 @@ class _Reading:
         self.damaged_at_s: float | None = None
         self._leap_s: float | None = None
         self._first_stamps: dict[int, list[float]] = {}
+        self._has_clock = not self._kinds & _WITHOUT_CLOCK
+        self._first_rate = 0
         self._found_sound = False
         self._last_is_broken = False
 
@@ -234,18 +238,25 @@ class _Reading:
                 "mp3" not in self._kinds or bytes(packet)[:1] == b"\xff"
             )  # else it is a tag
             self._note_damage()
-            if self._kinds & _WITHOUT_CLOCK:
+            if not self._has_clock:
                 writer.repeat_silence()
             return
         if packet.size:
             self._last_is_broken = packet.is_corrupt
         for frame in frames:
-            has_clock = not self._kinds & _WITHOUT_CLOCK or not writer.runs
-            writer.add(frame, frame.time if has_clock else None)
+            self._has_clock = self._has_clock and not self._counts_in_other_samples(frame)
+            writer.add(frame, frame.time if self._has_clock or not writer.runs else None)
+
+    def _counts_in_other_samples(self, frame: AudioFrame) -> bool:
+        """Return whether timestamps count samples of the rate at the beginning, which is not the frame's."""
+        self._first_rate = self._first_rate or frame.sample_rate
+        return frame.sample_rate != self._first_rate and self._track.time_base == Fraction(
+            1, self._first_rate
+        )
 
     def note_end(self, writer: "SoundWriter") -> None:
         """Note how far the sound goes, where there is no clock that tells."""
-        if self._kinds & _WITHOUT_CLOCK and writer.runs:
+        if not self._has_clock and writer.runs:
             self.reached_s = writer.runs[0].stamp_s + writer.length / SAMPLE_RATE_HZ
 
     def evidence(self, picture: PictureClock) -> Evidence:

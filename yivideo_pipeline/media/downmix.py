@@ -135,7 +135,6 @@ _CLEARLY_LOUDER = 1.5
 """Else the left one is taken: with every change of channel the wave would jump."""
 _INAUDIBLE = 1e-7
 _STEADY_DB = 6.0
-_PRE_EMPHASIS = 0.97
 
 
 @dataclass
@@ -150,7 +149,7 @@ class ChannelMixer:
     use: ChannelUse = field(default_factory=ChannelUse)
     _pending: list[np.ndarray] = field(default_factory=list)
     _pending_samples: int = 0
-    _weights: np.ndarray = field(default_factory=lambda: np.full((_STEREO, 1), 0.5, np.float32))
+    _weights: np.ndarray | None = None
     _done: int = 0
 
     def push(self, samples: np.ndarray) -> Iterator[np.ndarray]:
@@ -212,8 +211,8 @@ def _changing_channel(block: np.ndarray) -> int | None:
     frames = block.shape[1] // _FRAME
     if frames < _LEAST_FRAMES:
         return None
-    # Without pre-emphasis the slow swell of low-frequency noise would look like words.
-    sharpened = np.diff(block, axis=1, prepend=block[:, :1]) + (1 - _PRE_EMPHASIS) * block
+    # Of the sound itself, the slow swell of low-frequency noise would look like words.
+    sharpened = np.diff(block, axis=1, prepend=block[:, :1])
     framed = sharpened[:, : frames * _FRAME].reshape(_STEREO, frames, _FRAME)
     level_db = 10 * np.log10(np.mean(framed**2, axis=2) + 1e-10)
     low, high = np.percentile(level_db, (10, 98), axis=1)
@@ -223,9 +222,10 @@ def _changing_channel(block: np.ndarray) -> int | None:
     return 1 - steadier if is_alone else None
 
 
-def _faded(weights: np.ndarray, samples: int, before: np.ndarray) -> np.ndarray:
+def _faded(weights: np.ndarray, samples: int, before: np.ndarray | None) -> np.ndarray:
     """Return weights for each sample, with ramps of 20 ms where they change."""
     steps = np.repeat(weights, _WINDOW, axis=1)[:, :samples]
+    before = weights[:, :1] if before is None else before
     if (weights == before).all():
         return steps
     padded = np.concatenate([np.repeat(before, _FADE, axis=1), steps], axis=1)
