@@ -7,7 +7,16 @@ from av.stream import Disposition
 
 from tests.media.media_files import Sound, tone, write_media
 from yivideo_pipeline.errors.tree import NoAudioStream
-from yivideo_pipeline.media.probe import MediaInfo, StreamInfo, choose_audio_stream, content_hash, probe
+from yivideo_pipeline.media.probe import (
+    SIDE_FLAGS,
+    MediaInfo,
+    StreamInfo,
+    choose_audio_stream,
+    content_hash,
+    describe_tracks,
+    plausible_duration_s,
+    probe,
+)
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 
@@ -16,9 +25,9 @@ def audio(index, **fields):
     return StreamInfo(index=index, kind="audio", codec=fields.pop("codec", "aac"), **fields)
 
 
-def choose(streams, language="auto"):
+def choose(streams, language="auto", track="auto"):
     info = MediaInfo(container="mkv", duration_s=1, size_bytes=1, bit_rate=None, streams=tuple(streams))
-    return choose_audio_stream(info, language).index
+    return choose_audio_stream(info, language, track).index
 
 
 def test_the_streams_of_a_video_are_described(tmp_path):
@@ -100,6 +109,76 @@ def test_a_commentary_comes_last_even_in_the_wanted_language():
 
 def test_a_commentary_alone_is_chosen():
     assert choose([audio(3, comment=True)]) == 3
+
+
+@pytest.mark.parametrize("title", ["Audio Description", "Director's Comments", "Audiodeskription"])
+def test_a_side_track_that_comes_first_without_a_flag_is_not_taken(tmp_path, title):
+    sounds = [Sound(tone(1), title=title, disposition=Disposition(0)), Sound(tone(1), title="Stereo")]
+    info = probe(write_media(tmp_path / "a.mkv", sounds))
+    assert choose_audio_stream(info, "auto").title == "Stereo"
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [Disposition.visual_impaired, Disposition.comment, Disposition.descriptions],
+)
+def test_a_flag_that_tells_of_other_sound_counts_as_a_title_does(flag):
+    assert flag & SIDE_FLAGS
+    assert choose([audio(0, comment=True), audio(1)]) == 1
+
+
+def test_the_handlers_name_is_the_title_of_a_track_of_mp4(tmp_path):
+    path = write_media(tmp_path / "a.mp4", [Sound(tone(1), codec="aac"), Sound(tone(1), codec="aac")])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"SoundHandler\0", b"Commentaire\0\0", 1))
+    info = probe(path)
+    assert [stream.title for stream in info.audio_streams] == ["Commentaire", None]
+    assert choose_audio_stream(info, "auto").index == info.audio_streams[1].index
+
+
+TRACKS = [
+    audio(1, language="eng"),
+    audio(2, language="jpn", title="Main"),
+    audio(4, language="jpn", comment=True),
+]
+
+
+@pytest.mark.parametrize(("asked", "index"), [("1", 1), ("3", 4), ("ja", 2), ("en", 1), ("auto", 1)])
+def test_the_track_that_is_asked_for_is_taken(asked, index):
+    assert choose(TRACKS, "auto", asked) == index
+
+
+@pytest.mark.parametrize(("asked", "said"), [("4", "no audio track 4"), ("de", "no audio track in de")])
+def test_a_track_that_is_asked_for_and_missing_is_reported_with_those_that_there_are(asked, said):
+    with pytest.raises(NoAudioStream, match=said) as raised:
+        choose(TRACKS, "auto", asked)
+    assert raised.value.hint == (
+        "The file has 1 (eng); 2 (jpn, 'Main'); 3 (jpn, flagged as a commentary or description)"
+    )
+
+
+def test_which_of_several_tracks_was_taken_is_told():
+    info = MediaInfo(container="mkv", duration_s=1, size_bytes=1, bit_rate=None, streams=tuple(TRACKS))
+    assert describe_tracks(info, TRACKS[1]) == (
+        "Audio track 2 (jpn, 'Main') is taken; there is also 1 (eng);"
+        " 3 (jpn, flagged as a commentary or description)"
+    )
+    alone = MediaInfo(container="mkv", duration_s=1, size_bytes=1, bit_rate=None, streams=(TRACKS[0],))
+    assert describe_tracks(alone, TRACKS[0]) is None
+
+
+def test_a_length_that_no_file_of_its_size_can_have_is_ignored_and_said(tmp_path):
+    path = write_media(tmp_path / "a.flac", [Sound(tone(1), codec="flac")], video_s=None)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F  # the 36 bits of the number of samples, in STREAMINFO
+    content[22:26] = b"\xff" * 4
+    path.write_bytes(content)
+    info = probe(path)
+    assert info.duration_s is None
+    assert info.warnings == (
+        f"The header says 1,193 hours, which {len(content):,} bytes can't hold: that is ignored",
+    )
+    assert plausible_duration_s(40 * 3600, 5_000_000) == 40 * 3600
 
 
 def test_a_stream_without_a_decoder_is_chosen_only_if_there_is_no_other():

@@ -24,7 +24,7 @@ StreamKind = Literal["video", "audio", "subtitle", "data"]
 _HASH_CHUNK_BYTES = 4 * 1024 * 1024
 
 AUTO = "auto"
-_SIDE = (
+SIDE_FLAGS = (
     Disposition.comment
     | Disposition.visual_impaired
     | Disposition.descriptions
@@ -241,7 +241,7 @@ def _describe(stream: Stream, presentation_s: float) -> StreamInfo:
         language=_known(stream.language),
         default=bool(stream.disposition & Disposition.default),
         forced=bool(stream.disposition & Disposition.forced),
-        comment=bool(stream.disposition & _SIDE),
+        comment=bool(stream.disposition & SIDE_FLAGS),
         title=title,
         channels=sound.channels if sound else None,
         channel_layout=sound.layout.name if sound else None,
