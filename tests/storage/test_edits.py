@@ -59,3 +59,15 @@ def test_edits_are_kept_on_a_remote_root_too(tmp_path):
     edits = Edits(Storage("memory://edits-of-test", tmp_path))
     saved = edits.save(VIDEO, "en", CUES, over=0)
     assert edits.active(VIDEO, "en") == saved
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"version": 2, "cu', b"[]", b'{"version": 2}'])
+def test_where_the_latest_version_is_damaged_the_one_before_it_counts(edits, tmp_path, damage):
+    first = edits.save(VIDEO, "en", CUES, over=0)
+    edits.save(VIDEO, "en", CUES[:1], over=1)
+    folder = tmp_path / "storage" / "edits" / VIDEO / "en"
+    (folder / "current.json").write_bytes(damage)
+    assert edits.latest(VIDEO, "en").version == 2
+    (folder / "2.json").write_bytes(damage)
+    assert edits.active(VIDEO, "en") == first
+    assert edits.save(VIDEO, "en", CUES[1:], over=1) == edits.latest(VIDEO, "en")

@@ -8,7 +8,7 @@ from functools import partial
 import dagster as dg
 
 from yivideo_pipeline.defs.checks.base import Speed, Subject
-from yivideo_pipeline.defs.documents import decode_sound, render_subtitles
+from yivideo_pipeline.defs.documents import decode_sound, end_of_media, render_subtitles
 from yivideo_pipeline.defs.metadata import (
     Metadata,
     alignment_metadata,
@@ -17,7 +17,7 @@ from yivideo_pipeline.defs.metadata import (
     transcript_metadata,
     video_metadata,
 )
-from yivideo_pipeline.defs.stage import Stage, StageResult, StageWork
+from yivideo_pipeline.defs.stage import SOUND, Stage, StageResult, StageWork
 from yivideo_pipeline.defs.stage_asset import stage_asset
 from yivideo_pipeline.media.images import poster_jpeg
 from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, describe_tracks, probe
@@ -61,8 +61,8 @@ def audio(stage: Stage) -> StageResult:
     decides = {"stream": stream.index}
     with stage.work(source.video_hash, {"video": source.video_hash}, decides) as work:
         if work.is_due:
-            sound = decode_sound(stage.path, work.folder / "audio.wav", stream, stage.report_progress)
-            work.save(sound, files=["audio.wav"])
+            sound = decode_sound(stage.path, work.folder / SOUND, stream, stage.report_progress)
+            work.save(sound, files=[SOUND])
     return work.result(
         audio_metadata(work.document, stream, describe_tracks(info, stream)),
         Subject(work.document, video=info),
@@ -120,16 +120,18 @@ def subtitles(stage: Stage) -> StageResult:
     """Subtitle files beside the video or in a folder of choice, and how readable they are."""
     source, options, title = stage.input("alignment"), stage.subtitle_options, title_of(stage.path)
     words = Transcript.model_validate(source.document)
-    # The title stands in some formats.
-    decides = {**stage.deciding_options, "title": title}
+    recorded, sound = stage.find("video"), stage.find("audio")
+    video = MediaInfo.model_validate(recorded.document) if recorded else None
+    end_s = end_of_media(video, sound.document if sound else None)
+    # The title stands in some formats; no cue is shown after the video's end.
+    decides = {**stage.deciding_options, "title": title, "end_s": end_s}
     with stage.work(source.video_hash, {"alignment": source.content}, decides) as work:
         if work.is_due:
-            document = render_subtitles(words, options, title, work.folder)
+            document = render_subtitles(words, options, title, work.folder, end_s)
             work.save(document, files=[f"subtitles.{kind}" for kind in options.formats])
-    recorded, sound = stage.find("video"), stage.find("audio")
     subject = Subject(
         work.document,
-        video=MediaInfo.model_validate(recorded.document) if recorded else None,
+        video=video,
         audio=sound.document if sound else None,
         transcript=words,
         options=options,

@@ -16,12 +16,14 @@ import dagster as dg
 
 from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options
 from yivideo_pipeline.defs.checks.base import Subject
+from yivideo_pipeline.defs.documents import decode_sound
 from yivideo_pipeline.defs.launch import Launch, SpeechResource
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import CheckFailed, TaskError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.media.probe import StreamInfo
 from yivideo_pipeline.remote.client import RemoteEngine
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
@@ -29,6 +31,9 @@ from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
+SMALL_BYTES = 2**20
+"""Files up to this size are read when a result is found: all but the sound, which is read when it is used."""
+SOUND = "audio.wav"
 REPORT_EVERY_S = 1.0
 """Seconds between two notes of a stage's progress in the ledger; each is a commit."""
 
@@ -100,7 +105,8 @@ class StageWork:
         self._storage = storage
         self._place = place
         self._stack = stack
-        self._artifact = storage.find(*place)
+        self._damage: list[str] = []
+        self._artifact = storage.find(*place, read_up_to_bytes=SMALL_BYTES, on_damage=self._damage.append)
         self.reused = self._artifact is not None
         self._metrics: StageMetrics | None = None
 
@@ -169,9 +175,18 @@ class StageWork:
         deliver: Callable[[], Mapping[str, Any]] | None = None,
     ) -> StageResult:
         """Return what the stage has, described; the arguments are those of `StageResult`."""
+        delivered = None if deliver is None else lambda: self._tell_damage(deliver())
+        told = self._tell_damage(metadata)
         return StageResult(
-            self.artifact, self.reused, self.metrics, metadata, subject, audio_s, version, deliver
+            self.artifact, self.reused, self.metrics, told, subject, audio_s, version, delivered
         )
+
+    def _tell_damage(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the metadata with a warning of what was made again because it was damaged."""
+        if not self._damage:
+            return metadata
+        told = [*metadata["warnings"].value, *(f"{what}, and was made again" for what in self._damage)]
+        return {**metadata, "warnings": dg.MetadataValue.json(told)}
 
 
 class Stage:
@@ -308,6 +323,17 @@ class Stage:
 
     @contextmanager
     def decoded(self, audio: Artifact) -> Generator[Audio]:
-        """Lend the sound that the audio stage decoded, as a local file."""
-        with self.resources.storage.local_copy(audio, "audio.wav") as path:
+        """Lend the sound that the audio stage decoded, as a local file; what is damaged is decoded again.
+
+        Raises:
+            DiskError: it is damaged, and can't be decoded as it was.
+        """
+        storage = self.resources.storage
+        if not storage.is_intact(audio, SOUND):
+            self._log.warning(f"The audio of {self.partition_key} is damaged on disk: it is decoded again")
+            with storage.scratch() as folder:
+                stream = StreamInfo.model_validate(audio.document["stream"])
+                decode_sound(self.path, folder / SOUND, stream, self.report_progress)
+                storage.restore(audio, SOUND, folder / SOUND)
+        with storage.local_copy(audio, SOUND) as path:
             yield Audio(path, audio.document["offset_s"])

@@ -7,18 +7,22 @@
     refs/delivered/<hash of the path>.json                  what was delivered to the user, and where
 
 Two videos of the same content share their artifacts, whatever their names are.
+
+What is damaged counts as missing, is named in the log, and is made again: sizes and the document are compared
+whenever an artifact is looked up, the content of its files where they are read.
 """
 
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.file_store import FileStore
 
 
@@ -56,9 +60,9 @@ log = logging.getLogger(__name__)
 class Artifact:
     """What one stage made of one video.
 
-    `document` is the result itself (JSON), `files` the SHA-256 of each file that belongs to it.
-    `content` is the SHA-256 of both, and of nothing else. `made_by` is how it was made (model, device,
-    seconds), which may differ for the same result.
+    `document` is the result itself (JSON), `files` the SHA-256 of each file that belongs to it, `sizes` their
+    bytes. `content` is the SHA-256 of `document` and `files`, and of nothing else. `made_by` is how it was
+    made (model, device, seconds), which may differ for the same result.
     """
 
     video_hash: str
@@ -69,11 +73,16 @@ class Artifact:
     files: dict[str, str] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
     made_at: str = ""
+    sizes: dict[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
         """Its folder under the storage root."""
         return _folder(self.video_hash, self.stage, self.key)
+
+
+def _log_damage(what: str) -> None:
+    log.warning("%s: it counts as missing", what)
 
 
 class Storage:
@@ -86,17 +95,67 @@ class Storage:
         """Lend an empty local folder for an artifact's files."""
         return self.files.scratch()
 
-    def find(self, video_hash: str, stage: str, key: str) -> Artifact | None:
-        """Return the complete artifact of a key, None where there is none."""
+    def find(
+        self,
+        video_hash: str,
+        stage: str,
+        key: str,
+        *,
+        read_up_to_bytes: int = 0,
+        on_damage: Callable[[str], object] = _log_damage,
+    ) -> Artifact | None:
+        """Return the artifact of a key; None where there is none, or it is incomplete or damaged.
+
+        Args:
+            video_hash: Content hash of the video.
+            stage: The stage's name.
+            key: As `stage_key` returns it.
+            read_up_to_bytes: Files that are no larger are read, and their content is compared too.
+            on_damage: Told what is damaged or gone.
+        """
         folder = _folder(video_hash, stage, key)
         manifest = self._read_json(f"{folder}/manifest.json")
-        if manifest is None:
+        if manifest is None and not self.files.exists(f"{folder}/manifest.json"):
             return None
-        missing = [name for name in manifest["files"] if not self.files.exists(f"{folder}/{name}")]
-        if missing:
-            log.warning("%s lacks %s: it is made again", folder, ", ".join(missing))
+        artifact = _artifact_of(manifest) if manifest else None
+        if artifact is None:
+            on_damage(f"{folder}/manifest.json is damaged")
             return None
-        return Artifact(**manifest)
+        for name in artifact.files:
+            size = self.files.size(f"{folder}/{name}")
+            if size is None:
+                on_damage(f"{folder}/{name} is gone")
+                return None
+            is_small = size <= read_up_to_bytes
+            if size != artifact.sizes.get(name, size) or (is_small and not self.is_intact(artifact, name)):
+                on_damage(f"{folder}/{name} is damaged")
+                return None
+        return artifact
+
+    def is_intact(self, artifact: Artifact, name: str) -> bool:
+        """Return whether one of an artifact's files has the content that was stored; reads all of it."""
+        with self.files.local_copy(f"{artifact.folder}/{name}") as path:
+            return path.is_file() and _sha256_of(path) == artifact.files[name]
+
+    def restore(self, artifact: Artifact, name: str, made: Path) -> None:
+        """Put a file that was made again in the place of one that is damaged.
+
+        Args:
+            artifact: The artifact that has the file.
+            name: The file's name in it.
+            made: A local file from a `scratch` folder.
+
+        Raises:
+            DiskError: It has other content; then nothing of the artifact is found any more.
+        """
+        if _sha256_of(made) == artifact.files[name]:
+            self.files.put(f"{artifact.folder}/{name}", made)
+            return
+        self.files.write(f"{artifact.folder}/manifest.json", b"")
+        raise DiskError(
+            f"{artifact.folder}/{name} was damaged, and can't be made again as it was",
+            "Process the video again: this stage and those after it are made anew",
+        )
 
     def save(
         self,
@@ -118,10 +177,11 @@ class Storage:
             made_by: How it was made; not part of the content.
         """
         digests = {name: _sha256_of(path) for name, path in (files or {}).items()}
-        content = hashlib.sha256(_bytes(canonical_json([document, digests]))).hexdigest()
+        content = _content_of(document, digests)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        sizes = {name: path.stat().st_size for name, path in (files or {}).items()}
         artifact = Artifact(
-            video_hash, stage, key, content, dict(document), digests, dict(made_by or {}), made_at
+            video_hash, stage, key, content, dict(document), digests, dict(made_by or {}), made_at, sizes
         )
         for name, path in (files or {}).items():
             self.files.put(f"{artifact.folder}/{name}", path)
@@ -133,10 +193,15 @@ class Storage:
 
         Raises:
             FileNotFoundError: It was removed.
+            DiskError: It is damaged.
         """
         data = self.files.read(f"{artifact.folder}/{name}")
         if data is None:
             raise FileNotFoundError(f"{artifact.folder}/{name} is gone from {self.files.root}")
+        if hashlib.sha256(data).hexdigest() != artifact.files[name]:
+            raise DiskError(
+                f"{artifact.folder}/{name} is damaged", "Process the video again: it is made anew"
+            )
         return data
 
     def local_copy(self, artifact: Artifact, name: str) -> AbstractContextManager[Path]:
@@ -176,12 +241,33 @@ class Storage:
         return (record["content"], record["source"]) if record else None
 
     def _read_json(self, name: str) -> dict[str, Any] | None:
+        """Return a record; None where there is none, or it is damaged and can't be read."""
         data = self.files.read(name)
-        return None if data is None else json.loads(data.decode("utf-8", "surrogateescape"))
+        if data is None:
+            return None
+        try:
+            value = json.loads(data.decode("utf-8", "surrogateescape"))
+        except ValueError:
+            value = None
+        return value if isinstance(value, dict) else None
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
         self.files.write(name, _bytes(text))
+
+
+def _artifact_of(manifest: Mapping[str, Any]) -> Artifact | None:
+    """Return the artifact of a manifest; None where that is not as it was written."""
+    try:
+        artifact = Artifact(**manifest)
+        content = _content_of(artifact.document, artifact.files)
+    except (TypeError, ValueError):
+        return None
+    return artifact if content == artifact.content else None
+
+
+def _content_of(document: Mapping[str, Any], digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(_bytes(canonical_json([document, digests]))).hexdigest()
 
 
 def _folder(video_hash: str, stage: str, key: str) -> str:

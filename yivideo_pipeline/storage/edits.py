@@ -8,13 +8,17 @@ machine's subtitles is a version too: one without cues. So nothing that the user
 """
 
 import json
+import logging
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from typing import NamedTuple
 
 from yivideo_pipeline.storage.artifacts import Storage
+
+log = logging.getLogger(__name__)
 
 
 class EditedCue(NamedTuple):
@@ -61,7 +65,8 @@ class Edits:
 
     def latest(self, video_hash: str, language: str) -> Edit | None:
         """Return the version saved last, even if it went back to the machine's; None without any."""
-        return self._read(f"{_folder(video_hash, language)}/current.json")
+        folder = _folder(video_hash, language)
+        return self._read(f"{folder}/current.json") or self._last_of(folder)
 
     def active(self, video_hash: str, language: str) -> Edit | None:
         """Return the version that replaces the machine's; None where the machine's is used."""
@@ -107,13 +112,23 @@ class Edits:
             self._files.write(f"{folder}/current.json", data)
         return edit
 
+    def _last_of(self, folder: str) -> Edit | None:
+        """Return the last version that can be read, where `current.json` can't be."""
+        names = (f"{folder}/{number}.json" for number in count(1))
+        found = map(self._read, takewhile(self._files.exists, names))
+        return next(reversed([edit for edit in found if edit]), None)
+
     def _read(self, name: str) -> Edit | None:
         data = self._files.read(name)
         if data is None:
             return None
-        values = json.loads(data)
-        cues = values.pop("cues")
-        return Edit(**values, cues=None if cues is None else tuple(EditedCue(*cue) for cue in cues))
+        try:
+            values = json.loads(data)
+            cues = values.pop("cues")
+            return Edit(**values, cues=None if cues is None else tuple(EditedCue(*cue) for cue in cues))
+        except (ValueError, TypeError, AttributeError, KeyError):
+            log.warning("%s is damaged: the version before it counts", name)
+            return None
 
 
 def _folder(video_hash: str, language: str) -> str:

@@ -86,6 +86,13 @@ class FileStore:
         """Return whether there is a file of this name."""
         return (self.root / name).is_file()
 
+    def size(self, name: str) -> int | None:
+        """Return a file's bytes, None where there is no such file."""
+        try:
+            return (self.root / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes, or None where there is no such file."""
         try:
