@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.cli.console import WrongUsage
-from yivideo_pipeline.cli.preflight import ProcessOptions, find_videos
-from yivideo_pipeline.errors.tree import ConfigValidationError
+from yivideo_pipeline.cli.lookahead import LookAhead
+from yivideo_pipeline.cli.preflight import ProcessOptions, find_videos, plan_videos
+from yivideo_pipeline.errors.tree import ConfigValidationError, DiskFull
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import differences
+from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.weights import WeightsStatus
 
 EXTENSIONS = (".mp4", ".mkv", ".wav")
 NOTHING = {"model_name": None, "language": None, "batch_size": None}
@@ -128,3 +131,55 @@ def test_a_flag_that_does_not_go_with_the_settings_is_refused(home, monkeypatch)
     monkeypatch.setenv("YIVIDEO_SPEECH__LANGUAGE", "zh")
     with pytest.raises(ConfigValidationError, match=r"tiny\.en supports English only"):
         choose({"model_name": "tiny.en"}, {})
+
+
+class NoModel(LocalSpeech):
+    """Stands for the speech models, which are not needed to look at files and disks."""
+
+    def __init__(self):
+        pass
+
+    def check(self, options):
+        return ()
+
+    def weights(self, options):
+        return WeightsStatus("present", "")
+
+
+class Known(LookAhead):
+    """Stands for the look ahead: the durations are known."""
+
+    def __init__(self, durations):
+        self.durations = durations
+
+    def begin(self, paths):
+        assert list(paths) == list(self.durations)
+
+    def estimate_durations(self, within_s):
+        return self.durations
+
+
+def plan(durations):
+    settings = load_settings()
+    known = Known(durations)
+    return plan_videos(settings, settings.speech.options, list(durations), None, NoModel(), known)
+
+
+def test_a_video_whose_sound_alone_fills_the_disk_stops_no_other(home, folder):
+    planned = plan({folder / "b.mp4": 1e12, folder / "A.MKV": 10.0})
+    assert [video.path for video in planned.videos] == [folder / "b.mp4", folder / "A.MKV"]
+    assert list(planned.blocked) == [folder / "b.mp4"]
+    assert "for the sound of this video" in planned.blocked[folder / "b.mp4"].message
+
+
+def test_videos_that_all_need_more_than_the_disk_has_are_refused_together(home, folder):
+    with pytest.raises(DiskFull, match="the sound of the videos"):
+        plan({folder / "b.mp4": 1e12})
+
+
+def test_a_pipe_is_said_to_be_one_before_its_folder_is_blamed(home, folder):
+    os.mkfifo(folder / "pipe.mp4")
+    planned = plan({folder / "pipe.mp4": None, folder / "b.mp4": 10.0})
+    ((path, error),) = planned.blocked.items()
+    assert path == folder / "pipe.mp4"
+    assert error.message == "This is a pipe (FIFO), not a file"

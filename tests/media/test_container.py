@@ -239,13 +239,21 @@ def test_a_missing_file_is_called_missing(tmp_path):
 
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
-    with pytest.raises(UnreadableMedia, match="pipe or a device"):
+    with pytest.raises(UnreadableMedia, match=r"This is a pipe \(FIFO\), not a file"):
         probe(tmp_path / "a.mp4")
 
 
-def test_an_endless_device_is_refused(tmp_path):
-    with pytest.raises(UnreadableMedia, match="pipe or a device"):
-        probe(container.Path("/dev/zero"))
+def test_a_socket_is_called_a_socket(tmp_path):
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "a.mp4"))
+        with pytest.raises(UnreadableMedia, match="This is a socket, not a file"):
+            probe(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null"])
+def test_an_endless_device_is_refused(name):
+    with pytest.raises(UnreadableMedia, match="This is a device, not a file"):
+        probe(container.Path(name))
 
 
 @pytest.mark.parametrize(

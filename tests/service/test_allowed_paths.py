@@ -1,6 +1,7 @@
 """Which files and model folders a request can name, against the real service."""
 
 import json
+import os
 
 import pytest
 
@@ -76,6 +77,12 @@ def test_what_is_no_whole_path_is_refused(ask_for, path):
 def test_a_folder_or_what_is_gone_in_an_allowed_folder_is_not_found(media, ask_for):
     assert ask_for(media)[0] == 404
     assert ask_for(media / "gone-too.mp4")[0] == 404
+
+
+def test_a_pipe_in_an_allowed_folder_is_called_one_and_is_not_waited_for(media, ask_for):
+    os.mkfifo(media / "pipe.mp4")
+    status, error = ask_for(media / "pipe.mp4")
+    assert (status, error["message"]) == (404, "This is a pipe (FIFO), not a file")
 
 
 def test_what_can_be_no_name_of_a_file_is_not_there(media, ask_for):

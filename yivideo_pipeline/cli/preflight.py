@@ -19,6 +19,7 @@ from yivideo_pipeline.errors.tree import (
     DiskError,
     DiskFull,
     ModelLoadError,
+    UnreadableMedia,
     YivideoError,
 )
 from yivideo_pipeline.remote.client import RemoteSpeech
@@ -115,8 +116,8 @@ class PlannedVideo:
 class ProcessPlan:
     """What will be done.
 
-    `blocked` gives, by a video's folder, the reason why nothing can be written to it; `warnings` are lines
-    for the user.
+    `blocked` gives, by a video or its folder, the reason why it can't be processed; `warnings` are lines for
+    the user.
     """
 
     videos: tuple[PlannedVideo, ...]
@@ -156,6 +157,7 @@ def plan_videos(
         PlannedVideo(path, key_of(path, settings.library.roots), duration_s)
         for path, duration_s in ahead.estimate_durations(LOOK_AHEAD_S).items()
     )
+    blocked |= _find_irregular(paths)
     storage = Storage(settings.storage.root, settings.home / "tmp")
     audio_dir, model_dir = storage.files.folder or settings.home, settings.cache.model_dir
     for folder in (audio_dir, model_dir):
@@ -165,7 +167,8 @@ def plan_videos(
     ]
     if weights.state == "fetchable" and (model := MODELS.get(speech_options.model_name)):
         needs.append(SpaceNeed(model_dir, model.weight_bytes("float16"), "the weights"))
-    _require_space_for_audio(videos, audio_dir, storage, needs)
+    possible = [video for video in videos if video.path not in blocked]
+    blocked |= _require_space_for_audio(possible, audio_dir, storage, needs)
     return ProcessPlan(videos, blocked, weights, warnings)
 
 
@@ -226,18 +229,54 @@ def _find_blocked_folders(folders: set[Path]) -> dict[Path, YivideoError]:
     return blocked
 
 
+def _find_irregular(paths: Sequence[Path]) -> dict[Path, YivideoError]:
+    """Return what is no file, such as a pipe: it can't be read twice, and may never end."""
+    from yivideo_pipeline.media.container import require_regular
+
+    irregular: dict[Path, YivideoError] = {}
+    for path in paths:
+        try:
+            require_regular(os.stat(path).st_mode)  # noqa: PTH116
+        except UnreadableMedia as error:
+            irregular[path] = error
+        except OSError:
+            continue  # reported in full when the video is processed
+    return irregular
+
+
 def _require_space_for_audio(
     videos: Sequence[PlannedVideo], folder: Path, storage: Storage, other_needs: Sequence[SpaceNeed]
-) -> None:
-    """Check that the decoded audio of the videos finds room beside the other needs."""
+) -> dict[Path, YivideoError]:
+    """Check that the decoded audio of the videos finds room beside the other needs.
+
+    Returns:
+        The videos whose audio alone does not: their headers may lie, and the others are processed.
+
+    Raises:
+        DiskFull: There is no room for the others either, or there are none.
+    """
     try:
         require_space([*other_needs, _audio_of(videos, folder)])
     except DiskFull:
         # What was decoded before is not decoded again; looking it up is slow, so it is done only now.
         left = [video for video in videos if storage.find_latest(video.key, "audio") is None]
-        require_space([*other_needs, _audio_of(left, folder)])
+        too_long = {video.path: error for video in left if (error := _find_too_long(video, folder))}
+        others = left if len(too_long) == len(videos) else [one for one in left if one.path not in too_long]
+        require_space([*other_needs, _audio_of(others, folder)])
+        return too_long
+    return {}
 
 
-def _audio_of(videos: Sequence[PlannedVideo], folder: Path) -> SpaceNeed:
+def _find_too_long(video: PlannedVideo, folder: Path) -> YivideoError | None:
+    try:
+        require_space([_audio_of([video], folder, "the sound of this video")])
+    except DiskFull as error:
+        return error
+    return None
+
+
+def _audio_of(
+    videos: Sequence[PlannedVideo], folder: Path, purpose: str = "the sound of the videos"
+) -> SpaceNeed:
     seconds = sum(video.duration_s or 0.0 for video in videos)
-    return SpaceNeed(folder, round(seconds * AUDIO_BYTES_PER_S), "the sound of the videos")
+    return SpaceNeed(folder, round(seconds * AUDIO_BYTES_PER_S), purpose)

@@ -137,7 +137,7 @@ class _Session:
         return outcomes + [VideoOutcome(video.path, "not_started") for video in left]
 
     def _process(self, video: PlannedVideo, processor: "Processor", stop: StopRequest) -> VideoOutcome:
-        if blocked := self.plan.blocked.get(video.path.parent):
+        if blocked := self.plan.blocked.get(video.path) or self.plan.blocked.get(video.path.parent):
             return VideoOutcome(video.path, "failed", failure=VideoFailure.of(blocked))
         if refused := self.ahead.refusal_of(video.path):
             return VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))

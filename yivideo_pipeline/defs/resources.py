@@ -8,6 +8,7 @@ from typing import Any
 from yivideo_pipeline.defs.launch import Launch, Listener, SettingsSource, SpeechResource
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.media.container import require_regular
 from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
@@ -29,12 +30,15 @@ class Library:
 
         Raises:
             DiskError: there is no such file, or the key is of no root.
+            UnreadableMedia: it is no file but a folder, a pipe or the like.
         """
         try:
             path = path_of(key, self.roots)
         except ValueError as error:
             raise DiskError(str(error), "Put the library root back, or delete the partition") from error
         if not path.is_file():
+            if path.exists():
+                require_regular(path.stat().st_mode)
             raise DiskError(f"There is no file {key}", "Put the video back, or delete its partition")
         return path
 

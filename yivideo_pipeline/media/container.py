@@ -47,6 +47,13 @@ _PLAYLIST_STARTS = (b"#extm3u", b"ffconcat", b"[playlist]", b"[reference]", b"rt
 _DASH_ROOT = b"<mpd"
 _SNIFFED_BYTES = 1024
 
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a disk's device"),
+)
+
 
 class _Bytes:
     """A file's bytes without its name."""
@@ -101,10 +108,7 @@ def _open_regular(path: Path) -> Generator[BinaryIO]:
     """Open a non-empty regular file, unbuffered; a pipe or device could block or never end."""
     try:
         found = path.stat()
-        if stat.S_ISDIR(found.st_mode):
-            raise UnreadableMedia("This is a folder, not a video", "Name a file in it")
-        if not stat.S_ISREG(found.st_mode):
-            raise UnreadableMedia("This is a pipe or a device, not a file", "Copy its content to a file")
+        require_regular(found.st_mode)
         file = path.open("rb", buffering=0)
     except FileNotFoundError as error:
         raise UnreadableMedia("There is no such file", "Check the path") from error
@@ -116,6 +120,20 @@ def _open_regular(path: Path) -> Generator[BinaryIO]:
         if found.st_size == 0:
             raise UnreadableMedia("The file is empty", "Copy or download it again")
         yield file
+
+
+def require_regular(mode: int) -> None:
+    """Check by its mode (of `os.stat`) that something is a file: other things could block or never end.
+
+    Raises:
+        UnreadableMedia: It is something else, which is named.
+    """
+    if stat.S_ISREG(mode):
+        return
+    if stat.S_ISDIR(mode):
+        raise UnreadableMedia("This is a folder, not a video", "Name a file in it")
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+    raise UnreadableMedia(f"This is {kind}, not a file", "Copy its content to a file, and name that")
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from yivideo_pipeline.errors.tree import UnreadableMedia
+from yivideo_pipeline.media.container import require_regular
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
 from yivideo_pipeline.storage.partition_keys import key_of, path_of, resolve_inside
@@ -37,8 +39,17 @@ def resolve_file(name: str, allowed: Sequence[Path]) -> Path:
             "Put it under a library root, or add its folder to service.roots",
         )
     if not real.is_file():
+        if real.exists():
+            _refuse_irregular(real)
         raise Refused(404, "not_found", "There is no such file", "Check the path")
     return real
+
+
+def _refuse_irregular(real: Path) -> None:
+    try:
+        require_regular(real.stat().st_mode)
+    except UnreadableMedia as error:
+        raise Refused(404, "not_found", error.message, error.hint) from error
 
 
 def resolve_video(name: str, roots: Mapping[str, Path], allowed: Sequence[Path]) -> str:
@@ -114,5 +125,5 @@ def require_model_folder(name: str, configured: str, allowed: Sequence[Path], fi
         return
     if resolve_inside(folder, allowed) is None:
         log.info("refused the model folder %s: it is neither in cache.model_dir nor in service.roots", name)
-        message = f"{field}: Value error, {NO_MODEL_FOLDER}"
+        message = f"{field}: {NO_MODEL_FOLDER}"
         raise Refused(422, "invalid_request", message, SEE_DOCS)
