@@ -5,7 +5,7 @@ import pytest
 
 from tests.library.subtitle_tracks import SAMPLE
 from yivideo_pipeline.errors.tree import UnreadableMedia
-from yivideo_pipeline.ledger.files import Stamp
+from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import LocalListing
@@ -428,3 +428,27 @@ def test_a_name_that_is_not_utf_8_is_taken_and_known(library):
 def test_the_stamp_of_an_item_is_that_of_its_file(library):
     found = library.add("talk.mp4").stat()
     assert library.settle().take[0].stamp == Stamp(found.st_size, found.st_mtime_ns)
+
+
+def test_what_a_user_has_processed_is_not_taken_until_it_changes(library):
+    target = library.add("talk.mp4")
+    library.watch.note_launched("talk.mp4", library.now)
+    assert library.settle().take == ()
+    assert library.explain("talk.mp4").decision.reason is Reason.TAKEN
+    target.write_bytes(target.read_bytes() + b"more")
+    assert [item.decision.reason for item in library.settle().take] == [Reason.CHANGED]
+
+
+def test_what_a_user_launches_during_a_scan_stays_known(library):
+    library.add("talk.mp4")
+    records = [FileRecord("talk.mp4", "inbox", 5, 6, first_seen=1.0, steady_since=1.0)]
+    library.watch.note_launched("talk.mp4", library.now)
+    library.files.write(records)  # as a scan that has read the ledger before
+    assert library.settle().take == ()
+
+
+@pytest.mark.parametrize("key", ["/elsewhere/talk.mp4", "gone:talk.mp4", "missing.mp4", ".hidden/talk.mp4"])
+def test_launches_of_what_no_scan_finds_are_not_noted(library, key):
+    library.add(".hidden/talk.mp4")
+    library.watch.note_launched(key, library.now)
+    assert library.files.read() == {}

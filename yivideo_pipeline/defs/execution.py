@@ -28,6 +28,7 @@ from yivideo_pipeline.defs.runs import (
     is_last,
     retries_left,
     root_of,
+    selected_stages,
     tag_language,
     trigger_of,
 )
@@ -37,8 +38,9 @@ from yivideo_pipeline.errors.retry import RetryOptions, delays
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.history.samples import read_origin
 from yivideo_pipeline.ledger.failures import Attempt, StageFailure
+from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.settings.sections import RetrySettings
-from yivideo_pipeline.stages import stages_before
+from yivideo_pipeline.stages import LAST_STAGE, stages_before
 
 MakeStage = Callable[[Stage], StageResult]
 """Does a stage for one video."""
@@ -202,11 +204,18 @@ class SingleRun(Execution):
         return self.settings.runs.quarantine_after
 
     def begin(self, turn: Turn) -> None:
-        """Forget the workers that died where a user asks for the video: users know what it did."""
-        run = self.context.run
+        """Prepare a run that a user asked for.
+
+        Workers that died at the video are forgotten: users know what it did. The watch on the library need
+        not process it as well.
+        """
+        run, ledger = self.context.run, self.resources.ledger
         is_retry = run.parent_run_id is not None or self.context.retry_number > 0
-        if not is_retry and is_first(run, self.stage_name) and trigger_of(run) in USER_TRIGGERS:
-            self.resources.ledger.workers.forget(turn.key)
+        if is_retry or not is_first(run, self.stage_name) or trigger_of(run) not in USER_TRIGGERS:
+            return
+        ledger.workers.forget(turn.key)
+        if LAST_STAGE in selected_stages(run) and self.resources.launch.output_dir is None:
+            open_watch(self.settings, ledger, self.resources.storage).note_launched(turn.key)
 
     def retry(self, turn: Turn, error: YivideoError, wait_s: float, cause: Exception) -> NoReturn:
         """Raise what makes Dagster run the step again; it says why, and the UI shows it."""

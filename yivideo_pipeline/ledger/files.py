@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from yivideo_pipeline.ledger.database import Base, read_all, table_of, upsert
+from yivideo_pipeline.ledger.database import Base, insert_missing, read_all, table_of, upsert
 
 
 class Stamp(NamedTuple):
@@ -152,13 +152,21 @@ class FileLedger:
         roots: Iterable[RootRecord] = (),
         forgotten: Collection[str] = (),
     ) -> None:
-        """Write what a scan changed, all of it or nothing; `forgotten` keys are deleted."""
+        """Write what a scan changed, all of it or nothing; `forgotten` keys are deleted.
+
+        In which state a known file was taken stays as it is: that may be noted during the scan.
+        """
         records, roots = list(records), list(roots)
         if records or roots or forgotten:
             with self._engine.begin() as connection:
-                upsert(connection, records)
+                upsert(connection, records, kept=("taken_size_bytes", "taken_mtime_ns"))
                 upsert(connection, roots)
                 _forget(connection, forgotten)
+
+    def add(self, record: FileRecord) -> None:
+        """Write a file that no scan has seen yet; one that is known stays as it is."""
+        with self._engine.begin() as connection:
+            insert_missing(connection, [record])
 
     def note_taken(self, stamps: Mapping[str, Stamp]) -> None:
         """Note in which state files were taken: they are known from now on."""

@@ -136,6 +136,27 @@ class Watch:
         ]
         self._failures.release(earlier)
 
+    def note_launched(self, key: str, now: float | None = None) -> None:
+        """Note that a user has a video processed: as long as its file stays the same, no scan returns it.
+
+        Args:
+            key: The video's partition key; ignored where no scan would find its file.
+            now: Unix seconds; by default the clock's.
+        """
+        try:
+            root, relative = place_of(key, self._roots)
+        except ValueError:  # of a root that is no longer there
+            return
+        name = relative.as_posix()
+        if self._rules[root].check_path(name) or self._listings[root].look_up(name):
+            return  # what no scan finds would count as deleted
+        stamp = _stamp_of(self._roots[root] / relative)
+        if stamp is None:
+            return
+        now = time.time() if now is None else now
+        self._files.add(FileRecord(key, root, *stamp, first_seen=now, steady_since=now))
+        self.note_taken({key: stamp})
+
     def note_retired(self, keys: Iterable[str], now: float | None = None) -> None:
         """Note that the partitions of deleted files were removed."""
         self._files.note_retired(keys, time.time() if now is None else now)
@@ -236,7 +257,7 @@ class Inspection:
             facts = read_facts(self._path)
         except YivideoError as error:
             return Decision(Reason.INACCESSIBLE, error.message)
-        if self._stamp_now() != self.record.stamp:
+        if _stamp_of(self._path) != self.record.stamp:
             return Decision(Reason.SETTLING)  # it changed after it was listed: the facts are of neither state
         self.record = replace(self.record, facts=facts.model_dump_json())
         return facts
@@ -251,16 +272,17 @@ class Inspection:
             self.record = replace(self.record, foreign=json.dumps(names))
         return foreign
 
-    def _stamp_now(self) -> Stamp | None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None  # the file vanished, or its share did: the next scan finds out
-        return Stamp(found.st_size, found.st_mtime_ns)
-
     def _is_own(self, sidecar: Sidecar) -> bool:
         delivery = self._storage.find_delivery(self._path.with_name(sidecar.name))
         return delivery is not None and delivery[1] == self.record.key
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # the file vanished, or its share did: the next scan finds out
+    return Stamp(found.st_size, found.st_mtime_ns)
 
 
 def _first_seen_first(survey: Survey) -> list[str]:

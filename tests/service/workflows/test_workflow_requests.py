@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.service.app import create_app
+from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.workflows.requests import STEPS, stages_of
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.stages import STAGES, VIDEOS
@@ -172,3 +173,27 @@ def test_without_dagster_it_says_what_to_do_and_keeps_nothing(service, inbox, ho
     assert not open_ledger(home).callbacks.is_any_open()
     assert service.get("/v1/workflows").status_code == 503
     assert service.get(f"/v1/workflows/status/{'0' * 32}").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("chain", "output", "is_known"),
+    [(CHAIN, {}, True), (CHAIN[:1], {}, False), (CHAIN, {"output_dir": "inbox"}, False)],
+    ids=["subtitles beside the video", "only the sound", "subtitles elsewhere"],
+)
+def test_the_watch_leaves_to_a_workflow_what_it_would_make_itself(
+    service, home, inbox, monkeypatch, chain, output, is_known
+):
+    monkeypatch.setattr(DagsterClient, "add_video", lambda *_given: None)
+    monkeypatch.setattr(DagsterClient, "launch", lambda *_given: "a-run")
+    more = {"output_params": {name: str(home / folder) for name, folder in output.items()}}
+    assert ask(service, inbox / "talk.mp4", chain, **more).status_code == 202
+    known = open_ledger(home).files.find("talk.mp4")
+    assert (known is not None) == is_known
+    if known:
+        found = (inbox / "talk.mp4").stat()
+        assert known.taken == (found.st_size, found.st_mtime_ns)
+
+
+def test_the_watch_takes_what_could_not_be_launched(service, home, inbox):
+    problem_of(ask(service, inbox / "talk.mp4"), 503)
+    assert open_ledger(home).files.find("talk.mp4") is None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.service.allowed_paths import resolve_video
 from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.dependencies import ServiceState
@@ -126,11 +127,14 @@ def _launch(
         callbacks.ask(workflow_id, callback_url)
     try:
         shared.dagster.add_video(video)
-        return shared.dagster.launch(video, plan.stages, plan.run_config, tags)
+        run_id = shared.dagster.launch(video, plan.stages, plan.run_config, tags)
     except Exception:
         if callback_url is not None:
             callbacks.drop(workflow_id)
         raise
+    if plan.delivers_beside_video:  # the watch would process a new file once more
+        open_watch(shared.settings, shared.ledger, shared.storage).note_launched(video)
+    return run_id
 
 
 def _find_launched(dagster: DagsterClient, workflow_id: str, digest: str) -> tuple[str, str] | None:

@@ -89,6 +89,12 @@ class LaunchPlan:
     formats: tuple[SubtitleFormat, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def delivers_beside_video(self) -> bool:
+        """Whether the run makes subtitles where the library has them."""
+        launch = self.run_config["resources"]["launch"]["config"]
+        return LAST_STAGE in self.stages and "output_dir" not in launch
+
 
 def plan_launch(
     request: WorkflowRequest,
