@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,19 +68,32 @@ class RunningServices:
         self.program.send_signal(signal.SIGINT)
         return self.program.communicate(timeout=TIMEOUT_S)[0]
 
+    def configure(self, **speech: object) -> None:
+        """Let the runs and starts to come have these settings of speech, and no others."""
+        (self.home / "config.yml").write_text(json.dumps({"speech": speech}))
+
     def processes(self) -> list[psutil.Process]:
         """Return all processes that it started."""
         return psutil.Process(self.program.pid).children(recursive=True)
 
-    def wait_for_child(self, word: str) -> psutil.Process:
+    def wait_for_child(self, word: str, other_than: int | None = None) -> psutil.Process:
         """Return the process that it started with this word in its command, as soon as it runs."""
 
         def find() -> psutil.Process | None:
             assert self.program.poll() is None
-            children = psutil.Process(self.program.pid).children()
-            return next((child for child in children if word in child.cmdline()), None)
+            for child in psutil.Process(self.program.pid).children():
+                if child.pid != other_than and child.status() != psutil.STATUS_ZOMBIE:
+                    with suppress(psutil.ZombieProcess):  # it ended in between
+                        if word in child.cmdline():
+                            return child
+            return None
 
         return wait_for(find, poll_s=0.05)
+
+    def ask_service(self, path: str) -> Any:
+        """Return the JSON that the service answers."""
+        with urllib.request.urlopen(f"{self.service_url}{path}", timeout=30) as response:
+            return json.load(response)
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Return the data of a GraphQL request."""

@@ -164,7 +164,7 @@ def test_a_picture_is_shown(page, asset, title):
     assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") >= 320
 
 
-def test_the_first_cues_and_the_quality_are_tables(page):
+def test_the_first_cues_and_their_readability_are_tables(page):
     page.goto(f"/assets/subtitles?view=partitions&partition={VIDEO}")
     for heading in ("from", "to", "text"):
         page.get_by_role("columnheader", name=heading, exact=True).wait_for()
