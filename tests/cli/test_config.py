@@ -1,8 +1,9 @@
 import json
+from importlib.util import find_spec
 
 import pytest
 
-from tests.cli.command import run, settings
+from tests.cli.command import call, run, settings
 
 TOKEN = "hf_" + "abcDEF123" * 3
 
@@ -52,6 +53,33 @@ def test_what_cannot_work_here_is_refused(environment, file):
     ended = run(environment, "config", "validate", file("a.yml", "speech: {device: cpu, batch_size: 9}\n"))
     assert ended.returncode == 1
     assert "error: batch_size: 9 is over 8" in ended.stdout
+
+
+def test_more_threads_than_cores_are_valid_with_a_warning(environment, file):
+    config = file("a.yml", "whisperx_service: {device: cpu, faster_whisper_threads: 32}\n")
+    ended = call(environment, "config", "validate", config)
+    assert ended.returncode == 0
+    assert "warning: faster_whisper_threads: 32 is over the" in ended.stdout
+
+
+@pytest.mark.skipif(find_spec("whisperx") is not None, reason="WhisperX is installed")
+@pytest.mark.parametrize("wish", ["use_faster_whisper: false", "aligner: wav2vec2"])
+def test_what_needs_whisperx_is_not_valid_without_it(environment, file, wish):
+    ended = call(environment, "config", "validate", file("a.yml", f"speech: {{device: cpu, {wish}}}\n"))
+    assert ended.returncode == 1
+    assert f"error: {wish.partition(':')[0]}: WhisperX is not installed here" in ended.stdout
+
+
+def test_the_file_to_validate_may_be_named_by_the_option_of_the_other_commands(environment, file):
+    config = file("a.yml", "speech: {device: cpu, batch_size: 9}\n")
+    by_option = call(environment, "config", "validate", "--config", config)
+    assert (by_option.returncode, by_option.stdout) == (
+        1,
+        call(environment, "config", "validate", config).stdout,
+    )
+    both = call(environment, "config", "validate", config, "--config", config)
+    assert both.returncode == 2
+    assert "Two settings files are named" in both.stderr
 
 
 def test_a_wrong_file_is_reported_line_by_line(environment, file):

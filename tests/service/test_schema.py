@@ -24,7 +24,16 @@ from tests.service.workflow_stack import PATIENCE_S, Stack, run_stack
 
 pytestmark = pytest.mark.model
 
+PYDANTICS_WORDS = ("Input should", "Field required", "Value error", "valid dictionary", "unable to")
+
+
+def refusal_is_in_plain_words(context, response, case):
+    if 400 <= response.status_code < 500:
+        assert not any(theirs in response.text for theirs in PYDANTICS_WORDS), response.text
+
+
 CHECKS = [
+    refusal_is_in_plain_words,
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
     content_type_conformance,

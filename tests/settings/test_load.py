@@ -168,6 +168,36 @@ retry: {strategy: often}
     assert len(lines) == 6
 
 
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("subtitles: {formats: []}", "subtitles.formats: must have at least 1 entry"),
+        ("library: {roots: [a]}", 'library.roots: ["a"] is not allowed: must be an object: keys with values'),
+        ("library: {settle_s: soon}", "library.settle_s: 'soon' is not allowed: must be a number"),
+        ("library: {max_duration_s: 0}", "library.max_duration_s: 0 is not allowed: must be more than 0"),
+        ("speech: {batch_size: many}", "speech.batch_size: 'many' is not allowed: must be a whole number"),
+        (
+            "speech: {use_faster_whisper: perhaps}",
+            "speech.use_faster_whisper: 'perhaps' is not allowed: must be true or false",
+        ),
+        ("speech: {language: [zh]}", 'speech.language: ["zh"] is not allowed: must be text'),
+        ("speech: {task: null}", "speech.task: null is not allowed: choose transcribe or translate"),
+        ("hub: {token_file: 5}", "hub.token_file: 5 is not allowed: must be a path"),
+        ("notices: {mail_to: 2026-01-31}", 'notices.mail_to: "2026-01-31" is not allowed: must be a list'),
+        ("service: {api_key: short}", "service.api_key: must have at least 16 characters"),
+        ("storage: {root: ''}", "storage.root: '' is not allowed: must have at least 1 character"),
+    ],
+)
+def test_what_is_allowed_is_said_in_plain_words(config, text, refused):
+    assert refusal(config(text)) == [f"config.yml line 1, {refused}"]
+
+
+@pytest.mark.parametrize("home", ["5", "[a]", "s3://bucket/folder"])
+def test_a_home_that_is_no_folder_is_refused(config, home):
+    (line,) = refusal(config(f"home: {home}"))
+    assert line.endswith("is not a folder of this machine: give its path")
+
+
 def test_an_unknown_section_gets_the_nearest_name(config):
     (line,) = refusal(config("libary: {roots: {a: b}}"))
     assert line.startswith("libary (config.yml): is not a known key (did you mean library?)")

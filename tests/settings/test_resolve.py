@@ -1,5 +1,7 @@
 """Options against machines: the owner's, smaller ones, ones without a GPU."""
 
+from dataclasses import replace
+
 import pytest
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
@@ -140,19 +142,35 @@ def test_a_model_over_the_gpus_memory_is_refused_with_a_type_or_a_model_that_fit
     assert line.endswith("choose model_name large-v3-turbo and batch_size 1")
 
 
-def test_threads_over_the_cores_are_refused():
-    assert only_error(speech(faster_whisper_threads=6), laptop(cores=2)) == (
-        "faster_whisper_threads: 6 is over the 2 cores that may be used here: lower it or leave it out"
+@pytest.mark.parametrize("threads", [4, 6, 8])
+def test_threads_over_the_cores_work_with_a_warning(threads):
+    resolved = resolve(speech(faster_whisper_threads=threads), laptop(cores=2))
+    assert resolved.threads == threads
+    assert resolved.warnings == (
+        f"faster_whisper_threads: {threads} is over the 2 cores that may be used here, which gains nothing:"
+        " lower it or leave it out",
     )
+
+
+def test_what_needs_whisperx_is_refused_where_it_is_not_installed():
+    assert only_error(speech(use_faster_whisper=False), laptop()) == (
+        "use_faster_whisper: WhisperX is not installed here: run `make install-whisperx`, or set it to true"
+    )
+    assert only_error(speech(aligner="wav2vec2"), laptop()) == (
+        "aligner: WhisperX is not installed here: run `make install-whisperx`, or set it to auto or attention"
+    )
+    equipped = replace(laptop(), has_whisperx=True)
+    assert check_machine(speech(use_faster_whisper=False, aligner="wav2vec2"), equipped) == []
+    assert check_machine(speech(model_name="medium", task="translate", aligner="wav2vec2"), laptop()) == []
 
 
 def test_all_that_is_wrong_is_reported_at_once_and_errors_come_first():
     options = speech(device="mps", compute_type="int16", batch_size=20, faster_whisper_threads=32)
     findings = check_machine(options, laptop())
-    assert [finding.level for finding in findings] == ["error", "error", "error", "warning"]
+    assert [finding.level for finding in findings] == ["error", "error", "warning", "warning"]
     with pytest.raises(ConfigValidationError) as caught:
         resolve(options, laptop())
-    assert len(str(caught.value).splitlines()) == 3
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_a_model_of_unknown_size_is_not_judged_by_memory():

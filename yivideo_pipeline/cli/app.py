@@ -9,14 +9,23 @@ from typing import Annotated
 
 import typer
 
-from yivideo_pipeline.cli.console import Exit, WrongUsage, exit_code, print_error, print_problem, show_path
-from yivideo_pipeline.errors.tree import YivideoError
+from yivideo_pipeline.cli.console import (
+    Exit,
+    WrongUsage,
+    exit_code,
+    print_error,
+    print_json_error,
+    print_problem,
+    show_path,
+)
+from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.machine.garbage import search_garbage_seldom
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help names Python's types
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_help=True)
@@ -26,6 +35,23 @@ app.add_typer(quarantine_app, name="quarantine")
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
+
+
+MAX_PORT = 65_535
+
+
+def _read_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no whole number") from None
+
+
+def _read_port(text: str) -> int:
+    port = _read_number(text)
+    if not 1 <= port <= MAX_PORT:
+        raise typer.BadParameter(f"a port is a number from 1 to {MAX_PORT}, not {port}")
+    return port
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,10 +73,7 @@ def common(
 
 @app.command()
 def process(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Videos, or folders with videos", show_default=False),
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", hidden=True)],
     output_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the subtitles; else beside the video")
     ] = None,
@@ -65,7 +88,9 @@ def process(
     compute_type: Annotated[
         str | None, typer.Option(metavar="NAME", help="auto, int8, float16, float32, …")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Chunks decoded at once")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(parser=_read_number, metavar="N", help="Chunks decoded at once")
+    ] = None,
     audio_track: Annotated[
         str | None,
         typer.Option(metavar="N|LANG", help="Audio track by number, the first being 1, or by language"),
@@ -73,7 +98,10 @@ def process(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make subtitles for videos; what was made before is reused."""
+    """Make subtitles for videos; what was made before is reused.
+
+    Each PATH is a video, or a folder that is searched for videos.
+    """
     from yivideo_pipeline.cli.process import ProcessRequest, process_videos
 
     speech = {
@@ -90,14 +118,19 @@ def process(
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI")] = 3000,
+    port: Annotated[int, typer.Option(parser=_read_port, metavar="PORT", help="Port of Dagster's UI")] = 3000,
     service_port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port of the service, in place of service.port (8788)"),
+        typer.Option(
+            parser=_read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
+        ),
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Start Dagster's UI, daemon and code location, and the service; Ctrl-C stops all of them."""
+    """Start Dagster's UI, daemon and code location, and the service.
+
+    Ctrl-C stops all of them.
+    """
     from yivideo_pipeline.cli.up import run_services
 
     raise typer.Exit(run_services(port, service_port, config))
@@ -109,12 +142,16 @@ def serve(
         str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, in place of service.host")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port, in place of service.port (8788)")
+        int | None,
+        typer.Option(parser=_read_port, metavar="PORT", help="Port, in place of service.port (8788)"),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a key")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Start the service, which keeps the models loaded: its API and its page; Ctrl-C stops it."""
+    """Start the service, which keeps the models loaded.
+
+    It answers by its API and its page; Ctrl-C stops it.
+    """
     from yivideo_pipeline.cli.serve import serve as run
 
     raise typer.Exit(run(config, host, port, insecure))
@@ -122,7 +159,10 @@ def serve(
 
 @app.command()
 def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Check what would keep yivideo from working here, and print what to do about it."""
+    """Check what would keep yivideo from working here.
+
+    What to do about it is printed too.
+    """
     from yivideo_pipeline.cli.doctor import examine
 
     raise typer.Exit(examine(config, as_json=as_json))
@@ -130,7 +170,7 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def notify(config: ConfigFile = None) -> None:
-    """Send a test notice by each channel of the settings, to see that it arrives."""
+    """Send a test notice by each channel of the settings."""
     from yivideo_pipeline.cli.notify import send_test_notice
 
     raise typer.Exit(send_test_notice(config))
@@ -155,7 +195,10 @@ def backfill(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Process many videos as one backfill; by default those that are missing or failed."""
+    """Process many videos as one backfill.
+
+    By default those that are missing or failed.
+    """
     from yivideo_pipeline.cli.backfill import (
         BackfillRequest,
         launch_backfill,
@@ -174,11 +217,14 @@ def backfill(
 
 @app.command()
 def why(
-    file: Annotated[Path, typer.Argument(metavar="FILE", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", hidden=True)],
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what is done with a file of the library, and why, and what was made of it."""
+    """Show what is done with a file of the library, and why.
+
+    What was made of it is shown too.
+    """
     from yivideo_pipeline.cli.why import explain
 
     raise typer.Exit(explain(file, config, as_json=as_json))
@@ -186,7 +232,7 @@ def why(
 
 @quarantine_app.callback()
 def quarantine(context: typer.Context, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the videos that are quarantined because they failed for good, each with its reason."""
+    """List the videos that failed for good, each with its reason."""
     if context.invoked_subcommand:
         if config or as_json:
             raise WrongUsage(
@@ -200,14 +246,14 @@ def quarantine(context: typer.Context, config: ConfigFile = None, as_json: AsJso
 
 @quarantine_app.command("release")
 def quarantine_release(
-    videos: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[FILE|KEY]...", help="Files or partition keys", show_default=False),
-    ] = None,
+    videos: Annotated[list[str] | None, typer.Argument(metavar="FILE|KEY", hidden=True)] = None,
     everything: Annotated[bool, typer.Option("--all", help="All quarantined videos")] = False,
     config: ConfigFile = None,
 ) -> None:
-    """Release videos from quarantine, so that they are processed again."""
+    """Release videos from quarantine, so that they are processed again.
+
+    Each is named by its file or its partition key.
+    """
     from yivideo_pipeline.cli.quarantine import release_videos
 
     raise typer.Exit(release_videos(videos or [], config, everything=everything))
@@ -223,21 +269,30 @@ def config_show(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @config_app.command("validate")
 def config_validate(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", hidden=True)] = None,
+    config: ConfigFile = None,
 ) -> None:
-    """Check a settings file, or the settings that apply, by themselves and against this machine."""
+    """Check settings by themselves and against this machine.
+
+    They are those of the FILE, or those that apply.
+    """
     from yivideo_pipeline.cli.config import validate
 
-    raise typer.Exit(validate(file))
+    if file and config:
+        raise WrongUsage("Two settings files are named", "Name one, as FILE or by --config")
+    raise typer.Exit(validate(file or config))
 
 
 @config_app.command("diff")
 def config_diff(
-    old: Annotated[Path, typer.Argument(metavar="A", show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="B", show_default=False)],
+    old: Annotated[Path, typer.Argument(metavar="A", hidden=True)],
+    new: Annotated[Path, typer.Argument(metavar="B", hidden=True)],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two settings files: what differs, and what needs the model to be reloaded."""
+    """Compare two settings files, A and B.
+
+    What differs is shown, and what needs the model to be reloaded.
+    """
     from yivideo_pipeline.cli.config import diff
 
     raise typer.Exit(diff(old, new, as_json=as_json))
@@ -253,8 +308,7 @@ def main() -> None:
     try:
         app(prog_name="yivideo")
     except YivideoError as error:
-        print_error(error)
-        sys.exit(exit_code(error))
+        sys.exit(_report(error))
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does. Without this Python reports it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -263,12 +317,22 @@ def main() -> None:
         sys.exit(_report_unforeseen(error))
 
 
+def _report(error: YivideoError) -> Exit:
+    """Print in one line what happened, and as JSON where the command owes an object."""
+    print_error(error)
+    if "--json" in sys.argv[1:]:
+        print_json_error(error)
+    return exit_code(error)
+
+
 def _report_unforeseen(error: Exception) -> Exit:
-    """Log the traceback, and print in one line what happened."""
+    """Print in one line what happened; where nothing is known of it, log the traceback."""
     from yivideo_pipeline.cli.logs import log_path, open_log
     from yivideo_pipeline.errors.classify import classify
 
     known = classify(error)
+    if type(known) is not SystemFault:
+        return _report(known)
     try:
         if log_path() is None:
             from yivideo_pipeline.settings.settings import find_home
@@ -277,7 +341,7 @@ def _report_unforeseen(error: Exception) -> Exit:
     except YivideoError as unlogged:
         print_error(unlogged)
     logging.getLogger(__name__).error("The command failed", exc_info=error)
-    print_error(known)
+    code = _report(known)
     if path := log_path():
         print_problem(f"More about it is in {show_path(path)}")
-    return exit_code(known)
+    return code

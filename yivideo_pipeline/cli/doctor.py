@@ -30,7 +30,7 @@ from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
 from yivideo_pipeline.machine.host import read_disk
 from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
-from yivideo_pipeline.settings.options import Aligner, Device, SpeechOptions
+from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_hardware
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
@@ -109,7 +109,7 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         disks.append(Path(settings.storage.root))
     return [
         ("CTranslate2", lambda: check_ctranslate2(hardware())),
-        ("torch", partial(check_torch, speech)),
+        ("torch", check_torch),
         ("GPU", lambda: check_gpu(hardware(), speech)),
         ("memory", lambda: check_memory(hardware(), speech)),
         ("disk", partial(check_disks, disks)),
@@ -117,6 +117,7 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         ("folders", partial(check_folders, settings)),
         ("HF token", partial(check_token, settings.hub)),
         ("weights", partial(check_weights, speech.model_name, settings.cache.model_dir, settings.hub)),
+        ("ledger", partial(check_ledger, settings.home)),
         ("Dagster", partial(check_instance, settings.home)),
     ]
 
@@ -188,20 +189,10 @@ def check_ctranslate2(hardware: Hardware) -> Iterable[CheckFinding]:
     yield CheckFinding("cuDNN", "ok", found)
 
 
-def check_torch(options: SpeechOptions) -> Iterable[CheckFinding]:
-    """Check torch and WhisperX, which only wav2vec2 alignment and WhisperX's own pipeline need."""
-    installed = [name for name in ("torch", "whisperx") if find_spec(name)]
-    versions = ", ".join(f"{name} {version(name)}" for name in installed)
-    needs = options.aligner is Aligner.WAV2VEC2 or not options.use_faster_whisper
-    if len(installed) == 2 or not needs:
-        yield CheckFinding("torch", "ok", versions or "not installed; only wav2vec2 and WhisperX need it")
-    else:
-        yield CheckFinding(
-            "torch",
-            "failure",
-            "the settings ask for wav2vec2 or WhisperX, which are not installed",
-            "make install-whisperx, or set speech.aligner to attention and speech.use_faster_whisper to true",
-        )
+def check_torch() -> Iterable[CheckFinding]:
+    """Name torch and WhisperX; whether the settings need them is among what `check_memory` reports."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "whisperx") if find_spec(name))
+    yield CheckFinding("torch", "ok", versions or "not installed; only wav2vec2 and WhisperX need it")
 
 
 def _has_decoder(name: str) -> bool:
@@ -345,10 +336,21 @@ def check_token(hub: HubSettings) -> Iterable[CheckFinding]:
     yield CheckFinding("HF token", "ok", "yes" if token else "no; only private and gated models need one")
 
 
+def check_ledger(home: Path) -> Iterable[CheckFinding]:
+    """Check that the ledger can be read, all of it."""
+    from yivideo_pipeline.ledger.database import FILE, require_intact
+
+    require_intact(home, everywhere=True)
+    file = home / FILE
+    yield CheckFinding("ledger", "ok", f"{file} can be read" if file.is_file() else "there is none yet")
+
+
 def check_instance(home: Path) -> Iterable[CheckFinding]:
     """Check that Dagster's instance opens and has the schema of the installed version."""
     from yivideo_pipeline.defs.instance import open_instance
+    from yivideo_pipeline.history.instance import require_databases
 
+    require_databases(home / "dagster", everywhere=True)
     with open_instance(home) as instance:
         storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
         versions = [storage.alembic_version() for storage in storages if storage]

@@ -3,10 +3,12 @@
 import asyncio
 import concurrent.futures
 import errno
+import re
 import socket
 from typing import Any
 
 from yivideo_pipeline.errors.device_errors import device_error
+from yivideo_pipeline.errors.invalid_values import describe_invalid_value
 from yivideo_pipeline.errors.origin import Rule, class_names, detail, explain, with_causes
 from yivideo_pipeline.errors.redact import MASK, redact
 from yivideo_pipeline.errors.tree import (
@@ -93,14 +95,14 @@ def config_error(error: BaseException) -> YivideoError | None:
 
 def _field_lines(error: Any) -> list[str]:
     """Return one line for each wrong field of a pydantic ValidationError."""
-    return [_field_line(entry) for entry in error.errors(include_url=False, include_context=False)]
+    return [_field_line(entry) for entry in error.errors(include_url=False)]
 
 
 def _field_line(entry: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in entry["loc"]) or "settings"
     if entry["type"] == "extra_forbidden":
         return f"{path}: there is no such setting"
-    line = f"{path}: {entry['msg'].removeprefix('Value error, ')}"
+    line = f"{path}: {describe_invalid_value(entry)}"
     given = entry["input"]
     # A missing field's input is the whole section around it: nothing to show.
     if entry["type"] == "missing" or not isinstance(given, (str, int, float, bool, type(None))):
@@ -119,6 +121,7 @@ def _yaml_line(error: BaseException) -> str:
 
 # Files and folders: what the operating system reports about them
 
+_DAMAGED = re.compile("malformed|not a database")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HINTS = {
     errno.EACCES: "Give this user the permission, or choose another folder.",
@@ -146,6 +149,11 @@ def disk_error(error: BaseException) -> YivideoError | None:
         )
     if code in _HINTS:
         return DiskError(explain("A file or folder can't be used", error), _HINTS[code])
+    if "sqlite3.DatabaseError" in class_names(error) and _DAMAGED.search(str(error)):
+        return DiskError(
+            explain("A database of yivideo's is damaged", error),
+            "`yivideo doctor` says which, and what to do.",
+        )
     # Errors raised by hand carry no errno.
     if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
         return DiskError(

@@ -6,7 +6,7 @@ The outcome of the request in progress is noted here too, for the metering to re
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.invalid_values import describe_invalid_value
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     DiskError,
@@ -174,11 +175,8 @@ def describe_error(error: BaseException, where: str) -> tuple[int, Problem, dict
             status, headers = 429, {"Retry-After": str(error.retry_after_s)}
         case RequestValidationError():
             # The values themselves may be secrets: field names and what is wrong with them are enough.
-            lines = [
-                f"{'.'.join(str(part) for part in one['loc'])}: {describe_invalid_value(one)}"
-                for one in error.errors()
-            ]
-            problem = Problem(id=number, kind="invalid_request", message="; ".join(lines), hint=SEE_DOCS)
+            message = describe_invalid_values(error.errors())
+            problem = Problem(id=number, kind="invalid_request", message=message, hint=SEE_DOCS)
             status, headers = 422, {}
         case HTTPException():
             kind = HTTP_KINDS.get(error.status_code, "http")
@@ -220,10 +218,22 @@ def describe_failure(error: BaseException, where: str) -> tuple[int, Problem]:
     return status, problem
 
 
-def describe_invalid_value(error: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, by pydantic's error; a folder is not named, since it may be ours."""
-    is_folder = isinstance(error.get("ctx", {}).get("error"), NoModelFolder)
-    return f"Value error, {NO_MODEL_FOLDER}" if is_folder else error["msg"]
+def describe_invalid_values(errors: Iterable[Mapping[str, Any]], *above: str) -> str:
+    """Return where a request's wrong values stand and what is wrong with each, without the values.
+
+    Args:
+        errors: Pydantic's errors.
+        above: The place of what was validated.
+    """
+    lines = []
+    for error in errors:
+        # JSON that can't be parsed has the character's number as its place.
+        location = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+        place = ".".join(map(str, (*above, *location)))
+        is_folder = isinstance((error.get("ctx") or {}).get("error"), NoModelFolder)
+        # A folder is not named, since it may be ours.
+        lines.append(f"{place}: {NO_MODEL_FOLDER if is_folder else describe_invalid_value(error)}")
+    return "; ".join(dict.fromkeys(lines))
 
 
 _FOLDERS = re.compile(r"(?<![\w/:.])/(?:[^\s/'\"]+/)+")

@@ -1,17 +1,20 @@
 """What is wrong with a setting: one line a field, which says what to change."""
 
+import json
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_jsonable_python
 
+from yivideo_pipeline.errors.invalid_values import describe_invalid_value
 from yivideo_pipeline.settings.key_paths import KeyPath, find_model, is_secret, list_fields, to_key_path
 
-_BOUNDS = {
-    "greater_than_equal": ("ge", "must be at least"),
-    "less_than_equal": ("le", "must be at most"),
-}
+_ABOUT_THE_WHOLE = {"missing", "too_short", "too_long"}
+"""Errors whose input is the section or list around the place."""
+_SHOWN = 100
+"""Characters of a wrong value that are shown."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -44,17 +47,21 @@ def explain(
 
 
 def _describe_error(details: ErrorDetails, model: type[BaseModel], path: KeyPath) -> str:
-    kind, context = details["type"], details.get("ctx", {})
+    kind = details["type"]
     if kind == "extra_forbidden":
         owner = find_model(model, path[:-1])
         known = list(dict.fromkeys(path[0] for path in list_fields(owner))) if owner else []
         return f"is not a known key{did_you_mean(path[-1], known)}: choose one of {', '.join(known)}"
-    if kind == "value_error":
-        return str(context["error"])
-    given = "" if is_secret(model, path) else f"{details['input']!r} is not allowed: "
-    if kind in _BOUNDS:
-        bound, words = _BOUNDS[kind]
-        return f"{given}{words} {context[bound]:g}"
-    if kind in {"enum", "literal_error"}:
-        return f"{given}choose {context['expected'].replace(chr(39), '')}"
-    return f"{given}{details['msg'][0].lower()}{details['msg'][1:]}"
+    words = describe_invalid_value(details)
+    if kind in _ABOUT_THE_WHOLE or kind == "value_error" or is_secret(model, path):
+        return words
+    return f"{_show(details['input'])} is not allowed: {words}"
+
+
+def _show(value: Any) -> str:
+    """Return a value as a settings file has it, shortened where it is long."""
+    if isinstance(value, str):
+        text = repr(value)
+    else:
+        text = json.dumps(to_jsonable_python(value, fallback=str), ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,12 +1,13 @@
 """Probes what the machine offers to a model, checks options against it, and resolves `auto`."""
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.machine.gpu import Gpu, list_gpus
 from yivideo_pipeline.machine.host import count_cores, read_memory
-from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions, Task
+from yivideo_pipeline.settings.options import Aligner, ComputeType, Device, SpeechOptions, Task
 from yivideo_pipeline.settings.whisper_models import MODELS
 
 
@@ -14,7 +15,8 @@ from yivideo_pipeline.settings.whisper_models import MODELS
 class Hardware:
     """Processors, memory and GPUs that this process may use, and what CTranslate2 computes on them.
 
-    `cuda_problem` is the reason why no GPU can be used; it is empty where one can.
+    `cuda_problem` is the reason why no GPU can be used; it is empty where one can. `has_whisperx` is whether
+    the extra with WhisperX and torch is installed.
     """
 
     cores: int
@@ -24,6 +26,7 @@ class Hardware:
     cpu_compute_types: frozenset[str]
     cuda_compute_types: frozenset[str]
     cuda_problem: str = ""
+    has_whisperx: bool = False
 
     @property
     def has_cuda(self) -> bool:
@@ -46,6 +49,7 @@ def probe_hardware() -> Hardware:
         cpu_compute_types=frozenset(ctranslate2.get_supported_compute_types("cpu")),
         cuda_compute_types=cuda_types,
         cuda_problem=cuda_problem,
+        has_whisperx=find_spec("whisperx") is not None,
     )
 
 
@@ -235,6 +239,8 @@ def resolve(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
 
 def _plan(options: SpeechOptions, hardware: Hardware) -> ResolvedOptions:
     findings = _check_task(options)
+    if not hardware.has_whisperx:
+        findings += _check_without_whisperx(options)
     if options.temperature and not options.use_faster_whisper:
         message = "WhisperX's pipeline never samples: set it to 0, or use_faster_whisper to true"
         findings.append(OptionFinding("warning", "temperature", message))
@@ -260,6 +266,16 @@ def _check_task(options: SpeechOptions) -> list[OptionFinding]:
     else:
         return []
     return [OptionFinding("warning", "task", message)]
+
+
+def _check_without_whisperx(options: SpeechOptions) -> list[OptionFinding]:
+    install = "WhisperX is not installed here: run `make install-whisperx`, or set it to"
+    findings = []
+    if not options.use_faster_whisper:
+        findings.append(OptionFinding("error", "use_faster_whisper", f"{install} true"))
+    if options.aligner is Aligner.WAV2VEC2 and options.task is not Task.TRANSLATE:
+        findings.append(OptionFinding("error", "aligner", f"{install} auto or attention"))
+    return findings
 
 
 def _choose_device(
@@ -315,9 +331,10 @@ def _choose_threads(options: SpeechOptions, hardware: Hardware, findings: list[O
         return min(hardware.cores, MAX_THREADS)
     if wanted > hardware.cores:
         message = (
-            f"{wanted} is over the {hardware.cores} cores that may be used here: lower it or leave it out"
+            f"{wanted} is over the {hardware.cores} cores that may be used here, which gains nothing:"
+            " lower it or leave it out"
         )
-        findings.append(OptionFinding("error", "faster_whisper_threads", message))
+        findings.append(OptionFinding("warning", "faster_whisper_threads", message))
     return wanted
 
 

@@ -75,6 +75,8 @@ class Settings(Section):
         if not isinstance(data, dict):
             return data
         home = _anchor(data.get("home") or find_home(), Path.cwd())
+        if not isinstance(home, str | Path) or "://" in str(home):
+            raise ValueError(f"home {home!r} is not a folder of this machine: give its path")
         placed = {"library": {}, "storage": {}, "cache": {}, **data, "home": home}
         defaults = {
             ("library", "roots"): {"inbox": "inbox"},
@@ -89,6 +91,8 @@ class Settings(Section):
             values = placed.get(section, {})
             if isinstance(values, dict):
                 given = values.get(key, default)
+                if isinstance(default, dict) and not isinstance(given, dict):
+                    continue  # validation refuses it as it was written
                 is_list = isinstance(default, tuple)
                 placed[section] = {**values, key: _anchor(split_list(given) if is_list else given, home)}
         return placed

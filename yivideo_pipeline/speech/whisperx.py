@@ -9,11 +9,9 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
@@ -210,14 +208,7 @@ def load_pipeline(folder: Path, config: DeviceConfig) -> Any:
     """Load WhisperX's pipeline on a model folder; its VAD is pyannote, whose weights are in its wheel.
 
     The language and the beam are given with each call. Nothing is requested from a network.
-
-    Raises:
-        ModelLoadError: WhisperX is not installed.
     """
-    if find_spec("whisperx") is None:
-        raise ModelLoadError(
-            "WhisperX is not installed", "Run `make install-whisperx`, or set use_faster_whisper to true"
-        )
     # By default pyannote reports each loaded model to its makers.
     os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "false")
     with quiet_libraries():

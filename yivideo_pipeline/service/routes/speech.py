@@ -20,7 +20,7 @@ from yivideo_pipeline.remote.protocol import (
 )
 from yivideo_pipeline.service.allowed_paths import require_model_folder, resolve_file
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
-from yivideo_pipeline.service.errors import SEE_DOCS, Refused, describe_invalid_value
+from yivideo_pipeline.service.errors import SEE_DOCS, Refused, describe_invalid_values
 from yivideo_pipeline.service.jobs import NDJSON_RESPONSE, Emit, SpeechWork, stream_job
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.batching import in_background
@@ -159,7 +159,5 @@ def _parse(kind: type[CallT], call: UploadFile) -> CallT:
     try:
         return kind.model_validate_json(call.file.read())
     except ValidationError as error:
-        lines = [
-            f"call.{'.'.join(map(str, one['loc']))}: {describe_invalid_value(one)}" for one in error.errors()
-        ]
-        raise Refused(422, "invalid_request", "; ".join(lines), SEE_DOCS) from None
+        message = describe_invalid_values(error.errors(), "call")
+        raise Refused(422, "invalid_request", message, SEE_DOCS) from None
