@@ -126,7 +126,7 @@ def test_a_pipe_gets_plain_lines_and_the_table(again):
     assert "\x1b" not in again.stdout
     assert "\r" not in again.stdout
     heading = next(line for line in again.stdout.splitlines() if "language" in line)
-    for column in ("file", "speech s", "× real time", "cues", "quality", "subtitles"):
+    for column in ("file", "speech s", "× real time", "cues", "readability", "confidence", "subtitles"):
         assert column in heading
     row = next(line for line in again.stdout.splitlines() if line.strip().startswith("talk.mp4"))
     assert row.split()[1] == "en"

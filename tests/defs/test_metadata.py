@@ -89,15 +89,18 @@ def test_words_of_low_confidence_are_bold(done):
     assert len(re.findall(r"\*\*.+?\*\*", text)) == metadata["low_confidence_words"].value > 1
 
 
-def test_the_first_cues_and_the_quality_are_shown(done):
+def test_the_first_cues_their_readability_and_the_confidence_of_the_words_are_shown(done):
     metadata = done.metadata("subtitles")
     assert "| from | to | text |" in metadata["first_cues"].value
-    assert "| score |" in metadata["quality"].value
+    assert "| readability |" in metadata["readability_details"].value
+    assert 0 < metadata["readability"].value <= 100
+    assert 0 < metadata["confidence"].value <= 1
     assert metadata["files"].data == [str(done.inbox / "talk.en.srt")]
 
 
 def test_shares_are_per_cent(done):
-    assert re.search(r"\| speech covered share \| \d+\.\d% \|", done.metadata("subtitles")["quality"].value)
+    table = done.metadata("subtitles")["readability_details"].value
+    assert re.search(r"\| speech covered share \| \d+\.\d% \|", table)
 
 
 def test_what_an_asset_is_about_stands_before_what_it_cost(done):

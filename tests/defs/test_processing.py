@@ -23,7 +23,7 @@ def test_a_video_becomes_subtitles_beside_it(pipeline):
     assert "-->" in done.files[0].read_text()
     assert done.language == "en"
     assert done.reused == ()
-    assert done.cues and done.score
+    assert done.cues and done.readability
     assert 14 < done.audio_s < 17
     assert pipeline.speech.loads == 2
 

@@ -19,7 +19,7 @@ FIGURES = (
 )  # fmt: skip
 OF_ONE_STAGE = {
     "transcript": ("words", "low_confidence_words", "duration_s", "language"),
-    "subtitles": ("score", "cues"),
+    "subtitles": ("confidence", "cues"),
 }
 
 

@@ -174,3 +174,19 @@ def test_recorded_speech_is_cut_without_a_fault(corpus: Path) -> None:
         cues = build_cues(transcript, OPTIONS)
         assert " ".join(line for cue in cues for line in cue.lines) == " ".join(texts)
         assert measure_quality(cues, transcript, OPTIONS).issues == ()
+
+
+def test_the_last_cue_ends_with_the_video():
+    transcript = make_transcript(speak("It is the end.", start_s=8.0))
+    ends_s = transcript.words[-1].end_s
+    (free,) = build_cues(transcript, OPTIONS)
+    (held,) = build_cues(transcript, OPTIONS, end_s=ends_s + 0.1)
+    (with_sound,) = build_cues(transcript.model_copy(update={"end_s": ends_s + 0.2}), OPTIONS)
+    assert free.end_ms == round(1000 * ends_s) + 500
+    assert held.end_ms == int(1000 * (ends_s + 0.1))
+    assert with_sound.end_ms == int(1000 * (ends_s + 0.2))
+
+
+def test_a_cue_of_words_after_the_video_still_has_a_length():
+    (cue,) = build_cues(make_transcript(speak("Late.", start_s=8.0)), OPTIONS, end_s=5.0)
+    assert (cue.start_ms, cue.duration_ms) == (8000, 40)

@@ -28,10 +28,15 @@ def test_good_cues_of_certain_words_score_a_hundred() -> None:
     assert quality.mean_confidence == pytest.approx(0.9)
 
 
-def test_a_video_without_speech_scores_a_hundred_and_has_no_means() -> None:
+def test_a_video_without_speech_has_no_score_and_no_means() -> None:
     quality = measure_quality((), make_transcript([]), OPTIONS)
-    assert quality.score == 100.0
-    assert quality.mean_confidence is quality.max_chars_per_second is quality.mean_chars_per_second is None
+    assert (
+        quality.score
+        is quality.mean_confidence
+        is quality.max_chars_per_second
+        is quality.mean_chars_per_second
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,17 +72,18 @@ def test_speed_is_given_in_each_scripts_own_characters() -> None:
     assert (quality.max_chars_per_second, quality.mean_chars_per_second) == (10.0, 10.0)
 
 
-def test_uncertain_words_cost_points_by_their_share() -> None:
+def test_uncertain_words_are_counted_apart_from_readability() -> None:
     words = [make_word(" sure", 0, 1, 0.9), make_word(" unsure", 1, 2, 0.3)]
     quality = measure(words=words)
-    assert (quality.low_confidence_share, quality.score) == (0.5, 85.0)
+    assert (quality.low_confidence_share, quality.score) == (0.5, None)
+    assert measure(cue("Sure, unsure.", 0, 2000), words=words).score == 100.0
     assert "uncertain" in quality.issues[0]
 
 
-def test_speech_that_no_word_covers_costs_points_by_its_share() -> None:
+def test_speech_that_no_word_covers_is_counted_apart_from_readability() -> None:
     words = [make_word(" one", 0, 1), make_word(" two", 1.8, 5)]
     quality = measure(words=words, spans=((0, 5), (20, 25)))
-    assert (quality.speech_covered_share, quality.score) == (0.5, 75.0)
+    assert (quality.speech_covered_share, quality.score) == (0.5, None)
     assert quality.issues == ("50% of the detected speech has no words",)
 
 

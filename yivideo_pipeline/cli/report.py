@@ -86,7 +86,8 @@ class VideoOutcome:
             "wall_s": run and run.wall_s,
             "rtfx": self.rtfx,
             "cues": run and run.cues,
-            "quality": run and run.score,
+            "readability": run and run.readability,
+            "confidence": run and run.confidence,
             "files": [str(file) for file in run.files] if run else [],
             "reused": list(run.reused) if run else [],
             "already_processed": self.already_processed,
@@ -134,7 +135,7 @@ def _table(outcomes: Sequence[VideoOutcome]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     table.add_column("file", overflow="fold")
     table.add_column("language")
-    for heading in ("speech s", "× real time", "cues", "quality"):
+    for heading in ("speech s", "× real time", "cues", "readability", "confidence"):
         table.add_column(heading, justify="right")
     table.add_column("subtitles", overflow="fold")
     for one in outcomes:
@@ -147,7 +148,8 @@ def _table(outcomes: Sequence[VideoOutcome]) -> Table:
             _number(run.speech_s, ".1f"),
             "done before" if one.already_processed else _number(one.rtfx, ".1f"),
             str(run.cues),
-            _number(run.score, ".2f"),
+            _number(run.readability, ".0f"),
+            _number(run.confidence, ".0%"),
             Text("\n".join(show_path(file) for file in run.files)),
         )
     return table

@@ -3,14 +3,14 @@
 Apart from the assets, since it needs neither Dagster nor the ledger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.images import peaks
-from yivideo_pipeline.media.probe import StreamInfo
+from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.vad import speech_spans
@@ -50,15 +50,39 @@ def decode_sound(
     }
 
 
+def end_of_media(video: MediaInfo | None, sound: Mapping[str, Any] | None) -> float | None:
+    """Return when picture and sound have both ended, on the video's clock; None if it is unknown.
+
+    Args:
+        video: The description of the container.
+        sound: The audio's document.
+    """
+    ends = [] if video is None or video.duration_s is None else [video.duration_s]
+    if sound is not None:
+        ends.append(sound["offset_s"] + sound["duration_s"])
+    return max(ends, default=None)
+
+
 def render_subtitles(
-    transcript: Transcript, options: SubtitleOptions, title: str, folder: Path
+    transcript: Transcript,
+    options: SubtitleOptions,
+    title: str,
+    folder: Path,
+    end_s: float | None = None,
 ) -> dict[str, Any]:
     """Write `subtitles.<format>` in every format of the options to a folder; return the subtitles' document.
 
     In it, each of `cues` is its start and end in milliseconds and its text: the editor reads them, since
     building the cues of a long transcript takes seconds.
+
+    Args:
+        transcript: The words.
+        options: The profile and the formats.
+        title: The video's title.
+        folder: Where the files go.
+        end_s: When the video ends; no cue is shown after it.
     """
-    cues = build_cues(transcript, options)
+    cues = build_cues(transcript, options, end_s)
     for kind in options.formats:
         text = render(cues, transcript, kind, title)
         (folder / f"subtitles.{kind}").write_text(text, encoding="utf-8", newline="")
@@ -66,6 +90,7 @@ def render_subtitles(
         "language": transcript.language_tag or UNKNOWN_LANGUAGE,
         "language_probability": transcript.language_probability,
         "duration_s": transcript.duration_s,
+        "end_s": end_s,
         "speech_s": transcript.speech_s,
         "empty_reason": transcript.empty_reason,
         "quality": measure_quality(cues, transcript, options).model_dump(mode="json"),

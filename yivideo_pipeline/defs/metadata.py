@@ -137,7 +137,7 @@ def alignment_metadata(transcript: Transcript) -> Metadata:
 def subtitle_metadata(
     document: Mapping[str, Any], delivered: Sequence[DeliveredFile], edit: Edit | None = None
 ) -> Metadata:
-    """Return the files, the first cues, the quality, and the edited version in the files, if there is one."""
+    """Return the files, the first cues, their readability, and the edited version, if there is one."""
     quality = document["quality"]
     warnings = [warning for one in delivered for warning in one.warnings]
     if edit:
@@ -147,7 +147,7 @@ def subtitle_metadata(
         )
     return {
         "first_cues": dg.MetadataValue.md(_cue_table(document["first_cues"])),
-        "quality": dg.MetadataValue.md(_quality_table(quality)),
+        "readability_details": dg.MetadataValue.md(_readability_table(quality)),
         # Encoded like the keys: no database takes every name that a file may have.
         "files": dg.MetadataValue.json([encode_key(str(one.path)) for one in delivered]),
         "edited_version": edit.version if edit else None,
@@ -156,7 +156,8 @@ def subtitle_metadata(
         "speech_s": document["speech_s"],
         "empty_reason": document["empty_reason"],
         "cues": quality["cues"],
-        "score": quality["score"],
+        "readability": quality["score"] if quality["cues"] else None,
+        "confidence": quality["mean_confidence"],
         **_warnings([*document["warnings"], *warnings]),
     }
 
@@ -255,11 +256,11 @@ def _cue_table(cues: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(["| from | to | text |", "| --- | --- | --- |", *rows])
 
 
-def _quality_table(quality: Mapping[str, Any]) -> str:
+def _readability_table(quality: Mapping[str, Any]) -> str:
     rows = [
         f"| {name.replace('_', ' ')} | {_share(value) if name.endswith('_share') else _number(value)} |"
-        for name, value in quality.items()
-        if not isinstance(value, list | dict)
+        for name, value in ({"readability": quality["score"]} | quality).items()
+        if not isinstance(value, list | dict) and name != "score"
     ]
     issues = "".join(f"\n- {_plain(issue)}" for issue in quality["issues"])
     return "\n".join(["| | |", "| --- | --- |", *rows]) + (f"\n{issues}" if issues else "")

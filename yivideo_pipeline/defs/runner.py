@@ -37,7 +37,8 @@ class Processed:
     audio_s: float | None = None
     speech_s: float | None = None
     cues: int | None = None
-    score: float | None = None
+    readability: float | None = None
+    confidence: float | None = None
     empty_reason: str | None = None
     reused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -133,7 +134,8 @@ def _summarize(partition_key: str, result: dg.JobExecutionResult, wall_s: float)
         audio_s=values.get("duration_s"),
         speech_s=values.get("speech_s"),
         cues=subtitles.get("cues"),
-        score=subtitles.get("score"),
+        readability=subtitles.get("readability"),
+        confidence=subtitles.get("confidence"),
         empty_reason=values.get("empty_reason"),
         tracks=stages.get("audio", {}).get("tracks"),
         reused=tuple(name for name, metadata in stages.items() if metadata["reused"]),

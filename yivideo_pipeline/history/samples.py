@@ -11,7 +11,7 @@ from yivideo_pipeline.stages import BACKFILL_TAG, MODEL_TAG, TRIGGER_TAG
 
 MEASURED = (
     "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "duration_s",
-    "score", "attempts", "batch_size", "words", "low_confidence_words", "cues", "reused", "model",
+    "confidence", "attempts", "batch_size", "words", "low_confidence_words", "cues", "reused", "model",
     "compute_type", "device", "language",
 )  # fmt: skip
 """What a sample takes from the metadata of a materialization, under the same name."""
@@ -42,6 +42,7 @@ def made_sample(run: RunOrigin, stage: str, key: str, at: float, metadata: Mappi
     """Return the sample of a stage that was made, from its materialization's metadata."""
     values = _values(metadata)
     measured = {name: values.get(name) for name in MEASURED}
+    measured["score"] = values.get("readability", values.get("score"))  # the name in older versions
     if measured["duration_s"] is None and values.get("rtfx"):
         measured["duration_s"] = values["rtfx"] * values["wall_s"]  # the alignment does not name it
     warnings = "\n".join(values.get("warnings") or ()) or None

@@ -14,7 +14,7 @@ TRANSCRIPT = "transcript"
 """The stage that costs most of the time: nothing is said of the speed where its result was reused."""
 NUMBERS = (
     "at", "wall_s", "cpu_s", "rtfx", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct",
-    "duration_s", "score", "attempts", "batch_size", "words", "low_confidence_words", "cues",
+    "duration_s", "score", "confidence", "attempts", "batch_size", "words", "low_confidence_words", "cues",
     "run_created_at", "run_started_at",
 )  # fmt: skip
 COSTS = ("wall_s", "cpu_s", "rss_peak_mb", "gpu_memory_peak_mb", "gpu_utilization_mean_pct", "batch_size")
@@ -64,7 +64,8 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
         retries: attempts beyond each stage's first, and runs beyond the first.
         model, compute_type, device, language: the transcript's, `unknown` without one; the model then is what
             the run was launched with, where it says so.
-        score, cues, words, low_confidence_words, warnings: of what it made.
+        score, confidence, cues, words, low_confidence_words, warnings: of what it made; the score is that of
+            readability.
         stage, kind, message, hint: of the last failure; missing where it did not fail.
     """
     samples = number_work(samples)
@@ -84,7 +85,7 @@ def video_table(samples: "pd.DataFrame") -> "pd.DataFrame":
     videos = videos.fillna(dict.fromkeys(("model", "compute_type", "device", "language"), UNKNOWN))
     for name in ("words", "low_confidence_words"):
         videos[name] = transcripts[name].reindex(videos.index)
-    for name in ("score", "cues"):
+    for name in ("score", "confidence", "cues"):
         videos[name] = finished[name].reindex(videos.index)
     for name in ("stage", "kind", "message", "hint"):
         videos[name] = failed[name].reindex(videos.index)

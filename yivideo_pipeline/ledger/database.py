@@ -27,7 +27,7 @@ from yivideo_pipeline.errors.tree import ConfigError
 FILE = "library.db"
 PATIENCE_S = 30
 """Several processes write: each waits so long for the others."""
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Number of the last file in `migrations/versions`; raised together with a new one."""
 VERSION_TABLE = "alembic_version"
 

@@ -85,6 +85,7 @@ class Sample(RunColumns, Base, kw_only=True):
     gpu_utilization_mean_pct: Mapped[float | None] = mapped_column(default=None)
     duration_s: Mapped[float | None] = mapped_column(default=None)
     score: Mapped[float | None] = mapped_column(default=None)
+    confidence: Mapped[float | None] = mapped_column(default=None)
     attempts: Mapped[int | None] = mapped_column(default=None)
     batch_size: Mapped[int | None] = mapped_column(default=None)
     words: Mapped[int | None] = mapped_column(default=None)

@@ -30,6 +30,7 @@ class KnownVideo(NamedTuple):
     audio_s: float | None
     language: str | None
     score: float | None
+    confidence: float | None
     failed_stage: str | None
     failed_kind: str | None
     failed_message: str | None
@@ -66,7 +67,13 @@ def _query() -> Any:
     failed = _latest(
         StageFailure.at, ~StageFailure.overcome, *(getattr(StageFailure, name) for name in names[:-1])
     )
-    rated = _latest(Sample.at, (Sample.stage == "subtitles") & Sample.success, Sample.language, Sample.score)
+    rated = _latest(
+        Sample.at,
+        (Sample.stage == "subtitles") & Sample.success,
+        Sample.language,
+        Sample.score,
+        Sample.confidence,
+    )
     made = (
         select(Materialization.key, Materialization.made_at)
         .where(Materialization.stage == "subtitles")
@@ -87,7 +94,7 @@ def _query() -> Any:
     return select(
         keys.c.key,
         *(files.c.why, files.c.detail, files.c.first_seen),
-        *(made.c.made_at, long.c.audio_s, rated.c.language, rated.c.score),
+        *(made.c.made_at, long.c.audio_s, rated.c.language, rated.c.score, rated.c.confidence),
         *(func.coalesce(quarantine.c[name], failed.c[name]) for name in names),
         quarantine.c.since,
     ).select_from(found)

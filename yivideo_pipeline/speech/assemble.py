@@ -89,6 +89,7 @@ def empty_transcript(
         zh_script=options.zh_script if options.language in CHINESE else None,
         language_probability=0.0,
         duration_s=audio.duration_s,
+        end_s=audio.offset_s + audio.duration_s,
         segments=(),
         speech_spans=tuple(
             Span(start_s=span.start_s + audio.offset_s, end_s=span.end_s + audio.offset_s) for span in spans

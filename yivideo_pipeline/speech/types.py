@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.settings.languages import ZhScript
 
+MIN_WORDLESS_S = 0.5
+"""Shorter sounds that the voice activity detector takes for speech are often a breath or a click."""
+
 WordSource = Literal["aligned", "attention", "interpolated"]
 NO_LANGUAGE = "und"
 """The language of a sound in which nobody speaks."""
@@ -59,7 +62,8 @@ class Transcript(_ExchangeModel):
     `language` is that of the words: English where they are a translation; `language_probability` is that
     of the spoken language. `zh_script` is the script that Chinese words were written in; None for words of
     another language.
-    `duration_s` is the length of the sound, `speech_spans` where the voice activity detector found speech.
+    `duration_s` is the length of the sound, `end_s` when it ends on the video's clock (None in transcripts of
+    older versions), `speech_spans` where the voice activity detector found speech.
     `empty_reason` says why there is no segment, where there is none. `warnings` are lines for the
     user. `revision` identifies the weights.
     """
@@ -73,6 +77,7 @@ class Transcript(_ExchangeModel):
     revision: str
     aligner: str
     zh_script: ZhScript | None = None
+    end_s: float | None = None
     empty_reason: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -90,3 +95,13 @@ class Transcript(_ExchangeModel):
     def speech_s(self) -> float:
         """Seconds of speech that the detector found."""
         return sum(span.end_s - span.start_s for span in self.speech_spans)
+
+    @property
+    def wordless_spans(self) -> tuple[Span, ...]:
+        """The intervals with speech in which no word was recognized, in order; the shortest ones are left out."""
+        return tuple(
+            span
+            for span in self.speech_spans
+            if span.end_s - span.start_s >= MIN_WORDLESS_S
+            and not any(word.start_s < span.end_s and span.start_s < word.end_s for word in self.words)
+        )

@@ -66,14 +66,23 @@ class Cue:
         return self.end_ms - self.start_ms
 
 
-def build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[Cue, ...]:
+def build_cues(
+    transcript: Transcript, options: SubtitleOptions, end_s: float | None = None
+) -> tuple[Cue, ...]:
     """Cut a transcript into cues that are in order, never overlap and all have a length.
 
     A cue starts when its first word does. It ends up to half a second after its last word; later
     where it would be too short or too fast to read, earlier where the next cue needs the time. No cue
-    spans a pause longer than the options allow. The limits on lines are exceeded only where words share
-    one start, so that no cut is possible between them.
+    spans a pause longer than the options allow, and none is shown after the end of the video. The limits on
+    lines are exceeded only where words share one start, so that no cut is possible between them.
+
+    Args:
+        transcript: The words.
+        options: The profile.
+        end_s: When the video ends; by default, when its sound does.
     """
+    known_end_s = transcript.end_s if end_s is None else end_s
+    end_ms = inf if known_end_s is None else int(known_end_s * 1000)
     max_pause_ms = round(options.max_pause_s * 1000)
     tokens = tokenize(transcript, max_pause_ms)
     passages = list(_split_at_pauses(tokens, max_pause_ms))
@@ -82,7 +91,7 @@ def build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[Cue, .
     return tuple(
         cue
         for passage, next_start_ms in zip(passages, next_starts, strict=False)
-        for cue in _build_passage(passage, next_start_ms, grammar, options)
+        for cue in _build_passage(passage, next_start_ms, end_ms, grammar, options)
     )
 
 
@@ -100,11 +109,11 @@ def _split_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[To
 
 
 def _build_passage(
-    tokens: list[Token], next_start_ms: float, grammar: Grammar, options: SubtitleOptions
+    tokens: list[Token], next_start_ms: float, end_ms: float, grammar: Grammar, options: SubtitleOptions
 ) -> Iterator[Cue]:
     profile = profile_of("".join(token.text for token in tokens), options)
     units = split_wide(tokens, profile.line_columns)
-    search = CueSearch(units, rate_breaks(units, grammar), next_start_ms, CueLimits(options, profile))
+    search = CueSearch(units, rate_breaks(units, grammar), next_start_ms, CueLimits(options, profile, end_ms))
     for start, end in search.cut():
         words = tuple(word for unit in units[start:end] for word in unit.words)
         lines = search.lines.break_lines(start, end)
@@ -114,14 +123,15 @@ def _build_passage(
 
 
 class CueLimits:
-    """The limits of a cue: those of the options, in the profile of the text's script."""
+    """The limits of a cue: those of the options, in the profile of the text's script, and the video's end."""
 
-    def __init__(self, options: SubtitleOptions, profile: Profile) -> None:
+    def __init__(self, options: SubtitleOptions, profile: Profile, end_ms: float = inf) -> None:
         self.max_lines = options.max_lines
         self.line_columns = profile.line_columns
         self.max_duration_ms = int(options.max_duration_s * 1000)
         self.min_duration_ms = ceil(options.min_duration_s * 1000)
         self._min_gap_ms = options.min_gap_ms
+        self._end_ms = end_ms
         self._columns_per_second = profile.columns_per_second
 
     def reading_ms(self, columns: int) -> int:
@@ -129,13 +139,16 @@ class CueLimits:
         return ceil(1000 * columns / self._columns_per_second)
 
     def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
-        """Return when a cue ends: late enough to be read, but clear of the next cue, whose start is fixed."""
+        """Return when a cue ends: late enough to be read, but clear of the next cue and within the video.
+
+        A cue whose words begin after the video's end, by a wrong clock, still has a length.
+        """
         wanted = max(
             speech_end_ms + LINGER_MS,
             start_ms + self.min_duration_ms,
             start_ms + self.reading_ms(columns),
         )
-        clear = max(next_start_ms - self._min_gap_ms, start_ms + MIN_SPACING_MS)
+        clear = max(min(next_start_ms - self._min_gap_ms, self._end_ms), start_ms + MIN_SPACING_MS)
         return int(min(wanted, start_ms + self.max_duration_ms, clear))
 
 

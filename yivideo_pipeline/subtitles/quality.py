@@ -1,4 +1,4 @@
-"""The quality of a video's subtitles, in numbers and in plain words."""
+"""Readability of a video's subtitles, and the confidence of their words, in numbers and in plain words."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,16 +23,14 @@ SCORE_WEIGHTS = {
     "gaps_too_short": 10.0,
 }
 """Points lost if every cue has the fault; otherwise by the share of cues that have it."""
-LOW_CONFIDENCE_WEIGHT = 30.0
-UNCOVERED_WEIGHT = 50.0
 
 
 class Quality(BaseModel):
-    """Counts, shares and one score.
+    """Counts, shares and one score, that of readability.
 
     The score is 100, minus the weight of each fault (`SCORE_WEIGHTS`) times the share of cues with that
-    fault, minus 30 times the share of low-confidence words, minus 50 times the share of speech that no word
-    covers; never below 0. Shares are 0 to 1. Means and maxima are None without a cue.
+    fault; never below 0. It says nothing of whether the words are right: the confidence does. Shares are 0 to
+    1. Score, means and maxima are None without a cue.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,7 +50,7 @@ class Quality(BaseModel):
     cues_overlapping: int
     gaps_too_short: int
     cues_across_pauses: int
-    score: float
+    score: float | None
     issues: tuple[str, ...]
 
 
@@ -74,7 +72,7 @@ def measure_quality(cues: Sequence[Cue], transcript: Transcript, options: Subtit
         max_chars_per_second=max(speeds, default=None),
         mean_chars_per_second=sum(speeds) / len(speeds) if speeds else None,
         **faults,
-        score=_score(faults, len(cues), low_share, covered),
+        score=_score(faults, len(cues)),
         issues=_issues(faults, len(cues), low_share, covered),
     )
 
@@ -144,9 +142,10 @@ def _shared_s(runs: Sequence[Span], spans: Sequence[Span]) -> float:
     return shared_s
 
 
-def _score(faults: dict[str, int], cues: int, low_share: float, covered: float) -> float:
-    lost = sum(weight * faults[fault] / max(1, cues) for fault, weight in SCORE_WEIGHTS.items())
-    lost += LOW_CONFIDENCE_WEIGHT * low_share + UNCOVERED_WEIGHT * (1 - covered)
+def _score(faults: dict[str, int], cues: int) -> float | None:
+    if not cues:
+        return None
+    lost = sum(weight * faults[fault] / cues for fault, weight in SCORE_WEIGHTS.items())
     return round(max(0.0, 100.0 - lost), 1)
 
 

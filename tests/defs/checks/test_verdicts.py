@@ -209,6 +209,7 @@ def test_cues_that_run_on_after_the_video_are_reported(home):
     assert number(result, "video_end_s") == 60.0
 
 
-def test_a_cue_may_linger_a_moment_after_the_video(home):
+def test_no_cue_may_linger_after_the_video(home):
     words = speak("The end.", start_s=59.3)
-    assert judge("subtitles", "cues_end_within_the_video", make_subtitles(say(words))).passed
+    assert not judge("subtitles", "cues_end_within_the_video", make_subtitles(say(words))).passed
+    assert judge("subtitles", "cues_end_within_the_video", make_subtitles(say(words, end_s=60.0))).passed

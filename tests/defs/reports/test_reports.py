@@ -104,7 +104,9 @@ def test_what_the_pipeline_did_stands_in_the_library_report(report, pipeline):
         "talk.mp4": "finished",
         "课/一.mp4": "finished",
     }
-    assert table.loc["talk.mp4", "score"] == pytest.approx(pipeline.metadata("subtitles")["score"].value)
+    assert table.loc["talk.mp4", "score"] == pytest.approx(
+        pipeline.metadata("subtitles")["readability"].value
+    )
     assert table.loc["broken.mp4", "kind"] == "media_unreadable"
     (text,) = report_files(pipeline, "md")
     (picture,) = report_files(pipeline, "svg")

@@ -22,7 +22,7 @@ from yivideo_pipeline.service.pages.video_list import (
     state_of,
 )
 
-NOTHING = KnownVideo("a.mp4", *(None,) * 13)
+NOTHING = KnownVideo("a.mp4", *(None,) * 14)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def make(ledger: Ledger, key: str, at: float = 100.0) -> None:
     ledger.materializations.note(
         Materialization(key, "subtitles", "k", "r", False, "hash", at, "run", False, audio_s=61.0)
     )
-    record(ledger, "run", key, at, score=88.0, language="zh")
+    record(ledger, "run", key, at, score=88.0, confidence=0.9, language="zh")
 
 
 def record(ledger: Ledger, run: str, key: str, at: float, **measured) -> None:
@@ -51,11 +51,12 @@ def known(ledger: Ledger) -> dict[str, KnownVideo]:
     return {video.key: video for video in known_videos(ledger.engine)}
 
 
-def test_a_processed_video_is_listed_with_its_length_language_and_score(ledger):
+def test_a_processed_video_is_listed_with_its_length_language_readability_and_confidence(ledger):
     make(ledger, "a.mp4")
     (video,) = known_videos(ledger.engine)
     assert state_of(video) == "done"
     assert (video.made_at, video.audio_s, video.language, video.score) == (100.0, 61.0, "zh", 88.0)
+    assert video.confidence == 0.9
 
 
 def test_of_several_materializations_the_latest_is_listed(ledger):

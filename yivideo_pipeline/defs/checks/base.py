@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from yivideo_pipeline.defs.documents import end_of_media
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.settings.messages import did_you_mean
@@ -58,10 +59,7 @@ class Subject:
     @property
     def end_s(self) -> float | None:
         """The time at which picture and sound have both ended, on the video's clock; None if unknown."""
-        ends = [] if self.video is None or self.video.duration_s is None else [self.video.duration_s]
-        if self.audio is not None:
-            ends.append(self.audio["offset_s"] + self.audio["duration_s"])
-        return max(ends, default=None)
+        return end_of_media(self.video, self.audio)
 
     @property
     def required_transcript(self) -> Transcript:
@@ -77,7 +75,7 @@ class Subject:
     @cached_property
     def cues(self) -> tuple[Cue, ...]:
         """The cues that the files must hold, built from the words once more."""
-        return build_cues(self.required_transcript, self.options)
+        return build_cues(self.required_transcript, self.options, self.document.get("end_s"))
 
 
 @dataclass(frozen=True)

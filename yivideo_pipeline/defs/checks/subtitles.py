@@ -23,8 +23,6 @@ ALLOWED_SHARE = {
 }
 """The share of the cues that may have each fault. Where people speak faster than one can read, or words share
 a start, no way of building cues helps; overlapping cues are always an error of ours."""
-LATE_S = 1.0
-"""How far a cue may outlast the video: it lingers after its last word, to be read."""
 CLOCK_MS = {SubtitleFormat.ASS: 10}
 """The resolution of a format's clock; of the others it is 1 ms."""
 
@@ -34,7 +32,8 @@ _INVISIBLE = str.maketrans({"\u2060": None, "\u200f": None, "｛": "{", "｝": "
 def _obey_the_profile(subject: Subject, settings: CheckSettings) -> Verdict:
     quality = subject.document["quality"]
     count = quality["cues"]
-    figures = {name: quality[name] for name in ("cues", *ALLOWED_SHARE, "score", "max_chars_per_second")}
+    figures = {name: quality[name] for name in ("cues", *ALLOWED_SHARE, "max_chars_per_second")}
+    figures["readability"] = quality["score"]
     over = [name for name, share in ALLOWED_SHARE.items() if quality[name] > ceil(share * count)]
     if over:
         faults = ", ".join(f"{quality[name]} {name.replace('_', ' ')}" for name in over)
@@ -51,9 +50,9 @@ def _end_within_the_video(subject: Subject, settings: CheckSettings) -> Verdict:
     cues, end_s = subject.cues, subject.end_s
     last_s = max((cue.end_ms for cue in cues), default=0) / 1000
     figures = {"last_cue_end_s": last_s, "video_end_s": end_s}
-    if end_s is None or last_s <= end_s + LATE_S:
+    if end_s is None or last_s <= end_s:
         return Verdict(True, "No cue is shown after the end of the video", figures)
-    late = sum(cue.end_ms > (end_s + LATE_S) * 1000 for cue in cues)
+    late = sum(cue.end_ms > end_s * 1000 for cue in cues)
     return Verdict(
         False,
         f"{late} of {len(cues)} cues end after the video, the last {last_s - end_s:.1f} s after it: check"

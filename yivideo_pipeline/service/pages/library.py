@@ -123,7 +123,7 @@ def _shown(shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
         "extensions": settings.library.extensions,
         "list_url": lambda **changes: _list_url(query, videos, **changes),
         "reason_of": reason_of,
-        "language_and_score": lambda video: _language_and_score(video, shared.storage),
+        "rating_of": lambda video: _rating_of(video, shared.storage),
         "review_url": lambda video: f"/review/{quote(video.key)}",
         "subtitles_url": lambda video, kind: f"/api/v1/review/{quote(video.key)}/subtitles.{kind}",
         "dagster_url": lambda video: _dagster_url(video, settings.service.dagster_url),
@@ -140,12 +140,20 @@ def _list_url(query: VideoQuery, videos: VideoList, **changes: str | int | None)
     return "/library?" + urlencode({k: v for k, v in parts.items() if v and v != defaults.get(k)})
 
 
-def _language_and_score(video: KnownVideo, storage: Storage) -> tuple[str | None, float | None]:
-    """Return both, from the artifact if the video was processed so recently that the history lacks them."""
-    if video.made_at is None or video.score is not None:
-        return video.language, video.score
+def _rating_of(video: KnownVideo, storage: Storage) -> tuple[str | None, float | None, float | None]:
+    """Return language, readability and confidence.
+
+    They come from the artifact if the history lacks them: the video was processed a moment ago, has no words,
+    or was processed by an older version.
+    """
+    if video.made_at is None or video.confidence is not None:
+        return video.language, video.score, video.confidence
     made = storage.find_latest(video.key, "subtitles")
-    return (made.document["language"], made.document["quality"]["score"]) if made else (None, None)
+    if made is None:
+        return None, None, None
+    figures = made.document["quality"]
+    score = figures["score"] if figures["cues"] else None
+    return made.document["language"], score, figures["mean_confidence"]
 
 
 def _dagster_url(video: KnownVideo, url: str) -> str:

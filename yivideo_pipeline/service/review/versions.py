@@ -115,6 +115,7 @@ class Review(BaseModel):
     language: str | None = None
     model: str | None = None
     score: float | None = None
+    confidence: float | None = None
     empty_reason: str | None = None
     end_ms: int = 0
     low_confidence_pct: int = round(LOW_CONFIDENCE * 100)
@@ -256,7 +257,8 @@ def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
         update={
             "language": subtitles.language,
             "model": subtitles.transcript.model,
-            "score": document["quality"]["score"],
+            "score": document["quality"]["score"] if document["quality"]["cues"] else None,
+            "confidence": document["quality"]["mean_confidence"],
             "empty_reason": document["empty_reason"],
             "end_ms": subtitles.end_ms,
             "limits": EditorLimits.model_validate(limits),

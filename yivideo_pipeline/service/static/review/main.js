@@ -75,7 +75,7 @@ function showStages(stages) {
   byId("loading").after(list);
 }
 
-function showFacts({ language, model, score, empty_reason: reason }) {
+function showFacts({ language, model, score, confidence, empty_reason: reason }) {
   byId("stages")?.remove();
   const low = cues.list.reduce(
     (sum, cue) => sum + (cue.words?.filter((word) => word[3] < transcript.lowPct).length ?? 0),
@@ -84,6 +84,7 @@ function showFacts({ language, model, score, empty_reason: reason }) {
   const mark = (text) => make("span", { className: "mark plain" }, text);
   const facts = [language, model, t("cues", { count: cues.list.length })].filter(Boolean).map(mark);
   if (score !== null) facts.push(mark(t("readability", { score })));
+  if (confidence !== null) facts.push(mark(t("mean_confidence", { percent: Math.round(100 * confidence) })));
   if (low) {
     const go = () => goTo(cues.list[transcript.nextUncertain(transcript.currentIndex)]);
     facts.push(make("button", { type: "button", className: "mark warn", title: t("next_low"), onclick: go }, t("low_words", { count: low })));
