@@ -24,6 +24,8 @@ GRACE_S = 30
 STALE_S = 15
 """Connections on which no request comes are closed after one to two times as long."""
 _POLL_S = 0.1
+_BRIEF_S = 0.5
+"""A request that ends within this is not worth a line."""
 
 
 def serve(config: Path | None, host: str | None, port: int | None, insecure: bool) -> Exit:
@@ -114,9 +116,10 @@ def _run(server: "Server", service: ServiceSettings, stop: StopRequest) -> Exit:
         log = show_path(log_path() or Path("its log"))
         print_problem(f"The service ended by itself; the reason is in {log}.")
         return Exit.FAILED
-    if server.server_state.tasks:
-        console.print(f"Stopping; running requests have {GRACE_S} s (press Ctrl-C again to end at once)")
     server.should_exit = True
+    thread.join(_BRIEF_S)
+    if thread.is_alive() and server.server_state.tasks:
+        console.print(f"Stopping; running requests have {GRACE_S} s (press Ctrl-C again to end at once)")
     thread.join()
     console.print("Stopped.")
     _abandon_work()
