@@ -30,6 +30,7 @@ def now(pipeline) -> dict[str, str]:
     ("changes", "stages"),
     [
         ({"language": "zh"}, ["audio", "transcript"]),
+        ({"audio_track": "2"}, ["audio"]),
         ({"beam_size": 1}, ["transcript"]),
         ({"task": "translate"}, ["transcript"]),
         ({"initial_prompt": "Håkon"}, ["transcript"]),

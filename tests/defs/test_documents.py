@@ -1,7 +1,11 @@
+import numpy as np
 import pytest
 
+from tests.media.media_files import Sound, tone, write_media
 from tests.subtitles.transcripts import make_transcript, speak
-from yivideo_pipeline.defs.documents import render_subtitles
+from yivideo_pipeline.defs.documents import decode_sound, render_subtitles
+from yivideo_pipeline.defs.metadata import audio_metadata
+from yivideo_pipeline.media.probe import choose_audio_stream, describe_tracks, probe
 from yivideo_pipeline.settings.languages import ZhScript
 from yivideo_pipeline.settings.options import SubtitleOptions
 
@@ -21,3 +25,21 @@ def test_the_language_that_names_the_files_has_the_script_of_chinese(script, tag
     document = render_subtitles(words, SubtitleOptions(formats=("ttml",)), "talk", tmp_path)
     assert document["language"] == tag
     assert f'xml:lang="{tag}"' in (tmp_path / "subtitles.ttml").read_text(encoding="utf-8")
+
+
+def test_the_metadata_of_the_sound_says_what_was_done_with_clock_and_channels(tmp_path):
+    voice = tone(3, 300)
+    sound = Sound(np.concatenate([voice, -voice]), layout="stereo", gaps=((2.0, 5.0),))
+    path = write_media(tmp_path / "a.mkv", [sound, Sound(tone(1), title="Comments")], video_s=8.0)
+    info = probe(path)
+    stream = choose_audio_stream(info, "auto")
+    document = decode_sound(path, tmp_path / "audio.wav", stream, lambda fraction: None)
+    values = {
+        name: getattr(value, "value", value)
+        for name, value in audio_metadata(document, stream, describe_tracks(info, stream)).items()
+    }
+    assert values["tracks"] == "Audio track 1 is taken; there is also 2 ('Comments')"
+    assert values["silence_inserted_s"] == pytest.approx(5, abs=0.1)
+    assert [repair["action"] for repair in values["clock_repairs"]] == ["silence"]
+    assert values["channels"]["cancelled_s"] == pytest.approx(3, abs=0.1)
+    assert any("cancel each other out" in warning for warning in values["warnings"])
