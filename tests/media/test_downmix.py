@@ -78,6 +78,11 @@ def test_a_dead_or_noisy_channel_is_left_out(voice, noise, dead, hum):
     ]
 
 
+def test_the_last_second_is_heard_of_the_channel_that_was_heard_before(voice, noise):
+    mono, _ = mix(voice[: 11 * RATE], noise[: 11 * RATE])
+    assert np.allclose(mono, voice[: 11 * RATE], atol=1e-4)
+
+
 def test_two_speakers_of_unlike_level_on_a_channel_each_are_both_heard(voice):
     soft = 0.1 * np.roll(voice[::-1], RATE)
     mono, use = mix(voice, soft)

@@ -128,7 +128,7 @@ _BLOCK = 10 * SAMPLE_RATE_HZ
 _WINDOW = SAMPLE_RATE_HZ // 2
 _FADE = SAMPLE_RATE_HZ // 50
 _FRAME = SAMPLE_RATE_HZ // 10
-_LEAST_FRAMES = 20
+_LEAST_JUDGED = 2 * SAMPLE_RATE_HZ
 _CANCELLED = 10**-1.5
 """A mix 15 dB below its louder channel: left and right are opposite, at nearly the same level."""
 _CLEARLY_LOUDER = 1.5
@@ -150,6 +150,7 @@ class ChannelMixer:
     _pending: list[np.ndarray] = field(default_factory=list)
     _pending_samples: int = 0
     _weights: np.ndarray | None = None
+    _alone: int | None = None
     _done: int = 0
 
     def push(self, samples: np.ndarray) -> Iterator[np.ndarray]:
@@ -186,7 +187,8 @@ class ChannelMixer:
         cancelled = (mixed < _CANCELLED * loudest) & (loudest > _INAUDIBLE)
         left, right = (energy * lengths).sum(axis=1)
         louder = int(right > _CLEARLY_LOUDER * left)
-        alone = _changing_channel(block)
+        # A short rest tells too little: what held before it holds on.
+        alone = self._alone = _changing_channel(block) if block.shape[1] >= _LEAST_JUDGED else self._alone
         weights = np.full((_STEREO, len(edges)), 0.5, np.float32)
         if alone is not None:
             weights[:] = np.eye(_STEREO, dtype=np.float32)[:, [alone]]
@@ -209,8 +211,6 @@ class ChannelMixer:
 def _changing_channel(block: np.ndarray) -> int | None:
     """Return the channel that alone changes its level; None where both do, or none."""
     frames = block.shape[1] // _FRAME
-    if frames < _LEAST_FRAMES:
-        return None
     # Of the sound itself, the slow swell of low-frequency noise would look like words.
     sharpened = np.diff(block, axis=1, prepend=block[:, :1])
     framed = sharpened[:, : frames * _FRAME].reshape(_STEREO, frames, _FRAME)
