@@ -26,7 +26,7 @@ from yivideo_pipeline.settings.languages import (
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
 _PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
-_PARTIAL_TITLES = ("forced", "signs", "commentary")
+_PARTIAL_TITLES = ("forced", "signs")
 _HEARING_IMPAIRED = "hi"
 _CLOSED_CAPTIONS = "cc"
 _TAG = re.compile(r"[a-z]{2,3}([-_][a-z0-9]{2,8})*", re.I)
@@ -162,7 +162,7 @@ def _text_tracks(streams: Iterable[StreamInfo]) -> list[StreamInfo]:
         for stream in streams
         if stream.kind == "subtitle"
         and stream.codec in _TEXT_CODECS
-        and not (stream.forced or stream.comment)
+        and not (stream.forced or stream.is_side_track)
         and not any(word in (stream.title or "").lower() for word in _PARTIAL_TITLES)
     ]
 
