@@ -78,6 +78,12 @@ def test_errors_of_different_kinds_are_not_one_kind_of_error():
     assert names(mixed, []) == []
 
 
+def test_files_that_can_not_be_used_are_no_alert():
+    unusable = works(*[10.0] * 8, failed=20, kind="media_unreadable")
+    assert names(unusable, []) == []
+    assert names(pd.concat([unusable, works(failed=1)]), []) == ["success", "errors"], "1 of 9 failed here"
+
+
 def test_few_operations_cause_no_alert_about_shares():
     assert names(works(1000.0, failed=3), []) == []
 

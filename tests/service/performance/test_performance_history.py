@@ -8,12 +8,22 @@ import pytest
 
 from tests.make_history import log_video, record_stage, record_video
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.history.samples import failed_sample
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger import samples as service_samples
 from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History, Tables
-from yivideo_pipeline.service.performance.insights import compare
+from yivideo_pipeline.service.performance.insights import (
+    Situation,
+    compare,
+    failures_of,
+    health_of,
+    recommend,
+)
+from yivideo_pipeline.service.performance.operations import Window
+from yivideo_pipeline.service.performance.summary import series_of, summarize, within
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.stages import STAGES
 
 NOON = 1_795_348_800.0
@@ -109,6 +119,28 @@ def test_reused_results_have_no_cost_and_no_duration(history, ledger):
     made, found = operations(history, "transcript")
     assert (made["duration_s"], made["memory_mb"]) == (3.0, 500.0)
     assert np.isnan([found[name] for name in ("duration_s", "audio_s", "memory_mb", "cpu_pct")]).all()
+
+
+def test_files_that_can_not_be_used_are_counted_apart(history, ledger):
+    record_video(ledger, "a.mp4", NOON)
+    run = RunOrigin("second", "second")
+    for kind, names in (("media_unreadable", "bcd"), ("memory", "e")):
+        failure = {"kind": kind, "message": "It fails", "hint": "Mend it", "attempts": 1}
+        ledger.samples.record(*(failed_sample(run, "video", f"{name}.mp4", NOON, failure) for name in names))
+    window = Window(0.0, NOON + 60)
+    with history.tables() as tables:
+        summary = summarize(tables, None, window, None, 0)
+        series = series_of(tables.operations(None), [], Window(NOON - 60, NOON + 60))
+        chosen = within(tables.operations(None), window)
+    assert (summary.count, summary.succeeded, summary.failed, summary.unusable) == (5, 1, 1, 3)
+    assert summary.success_rate == 0.5
+    assert (sum(series.failed), sum(series.unusable)) == (1, 3)
+    assert max(rate for rate in series.success_rate if rate is not None) == 0.5
+    causes = {cause.kind: cause.is_unusable for cause in failures_of(chosen)}
+    assert causes == {"media_unreadable": True, "memory": False}
+    assert health_of(summary, [], None) == ("good", [])
+    advice = list(recommend(Situation(summary, chosen, SpeechOptions(), None, {}, [])))
+    assert [one.name for one in advice] == ["save_memory"], "none for the files"
 
 
 def test_a_rendering_costs_what_was_made_in_it(history, ledger):

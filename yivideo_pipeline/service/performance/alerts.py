@@ -13,7 +13,8 @@ from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.flags import Flag
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.ledger.samples import MachineSample
-from yivideo_pipeline.service.performance.operations import iso
+from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.service.performance.operations import is_unusable, iso
 from yivideo_pipeline.service.performance.summary import error_rates, percentiles_of
 from yivideo_pipeline.settings.sections import AlertSettings
 
@@ -59,12 +60,15 @@ def check_thresholds(
 ) -> list[Finding]:
     """Return the figures that are beyond their thresholds.
 
+    Files that can't be used count for nothing here: no setting of ours would help.
+
     Args:
         operations: The operations of the last hours.
         machine: Samples of the machine in the last minutes.
         settings: The thresholds.
     """
-    found = _check_operations(operations, settings) if len(operations) >= settings.min_operations else []
+    usable = operations[~is_unusable(operations)]
+    found = _check_operations(usable, settings) if len(usable) >= settings.min_operations else []
     gpu = [one.gpu_memory_pct for one in machine if one.gpu_memory_pct is not None]
     memory = [one.memory_pct for one in machine]
     for name, values, limit, what in (
@@ -139,13 +143,16 @@ def _check_operations(operations: "pd.DataFrame", settings: AlertSettings) -> li
     success_pct = 100 * float(operations["success"].mean())
     least_pct = settings.success_pct
     if success_pct < least_pct:
-        text = f"{success_pct:.1f}% of {count} operations {hours} succeeded; the minimum is {least_pct:g}%"
+        text = (
+            f"{success_pct:.1f}% of {plural(count, 'operation')} {hours} succeeded;"
+            f" the minimum is {least_pct:g}%"
+        )
         found.append(Finding(name="success", message=text, value=round(success_pct, 2), threshold=least_pct))
     for kind, share in list(error_rates(operations).items())[:1]:
         error_pct = 100 * share
         if error_pct > settings.error_pct:
             text = (
-                f"{error_pct:.1f}% of {count} operations {hours} failed with {kind};"
+                f"{error_pct:.1f}% of {plural(count, 'operation')} {hours} failed with {kind};"
                 f" the maximum is {settings.error_pct:g}%"
             )
             found.append(

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.service.performance.alerts import Alert
-from yivideo_pipeline.service.performance.operations import Window, iso
+from yivideo_pipeline.service.performance.operations import INPUT_KINDS, Window, is_unusable, iso
 from yivideo_pipeline.service.performance.summary import (
     Summary,
     error_counts,
     percentiles_of,
+    success_rate,
     times_real_time,
     within,
 )
@@ -88,6 +90,7 @@ class FailureCause(BaseModel):
     kind: str
     count: int
     share: float = Field(description="Of all operations")
+    is_unusable: bool = Field(description="The file can't be used; nothing is wrong here")
     message: str | None
     hint: str | None
     video: str | None
@@ -136,7 +139,8 @@ class RankTest:
 def health_of(summary: Summary, alerts: list[Alert], trend: Trend | None) -> tuple[Health, list[str]]:
     """Return the overall health and why it is not good.
 
-    It is poor if work fails or memory runs out, fair if work is slow or becomes slower, else good.
+    It is poor if work fails or memory runs out, fair if work is slow or becomes slower, else good. Files that
+    can't be used are no failure of ours.
     """
     reasons = [alert.message for alert in alerts]
     if trend and trend.verdict == "slower":
@@ -144,7 +148,8 @@ def health_of(summary: Summary, alerts: list[Alert], trend: Trend | None) -> tup
     if any(alert.name != "p99" for alert in alerts):
         return "poor", reasons
     if summary.failed and summary.success_rate is not None and summary.success_rate < 0.5:
-        return "poor", [*reasons, f"{summary.failed} of {summary.count} operations failed"]
+        count = summary.count - summary.unusable
+        return "poor", [*reasons, f"{summary.failed} of {plural(count, 'operation')} failed"]
     return ("fair" if reasons else "good"), reasons
 
 
@@ -187,6 +192,7 @@ def failures_of(operations: "pd.DataFrame") -> list[FailureCause]:
                 kind=case.name[1],
                 count=int(count),
                 share=round(count / len(operations), 6),
+                is_unusable=case.name[1] in INPUT_KINDS,
                 message=_text(case["message"]),
                 hint=_text(case["hint"]),
                 video=_text(case["key"]),
@@ -250,15 +256,16 @@ def _start_daemon(now: Situation) -> Iterator[Recommendation]:
 
 
 def _mend_most_frequent(now: Situation) -> Iterator[Recommendation]:
-    kind, count = next(iter(error_counts(now.operations).items()), ("", 0))
+    operations = now.operations[~is_unusable(now.operations)]
+    kind, count = next(iter(error_counts(operations).items()), ("", 0))
     if count > 1:
-        failed = now.operations[~now.operations["success"].astype(bool)]
+        failed = operations[~operations["success"].astype(bool)]
         hints = failed.loc[failed["kind"] == kind, "hint"].dropna()
         advice = str(hints.iloc[-1]) if len(hints) and hints.iloc[-1] else "See the failures below"
         yield Recommendation(
             name="mend_most_frequent",
             advice=f"{kind}: {advice}",
-            figures={"failed": count, "of": now.summary.count},
+            figures={"failed": count, "of": len(operations)},
         )
 
 
@@ -337,7 +344,7 @@ def _period(operations: "pd.DataFrame", window: Window) -> Period:
         since=iso(max(0.0, window.start)),
         until=iso(max(0.0, window.end)),
         count=len(operations),
-        success_rate=float(operations["success"].mean()) if len(operations) else None,
+        success_rate=success_rate(operations),
         p50_s=times.p50,
         p95_s=times.p95,
         times_real_time=times_real_time(operations),

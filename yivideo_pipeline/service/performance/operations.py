@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from yivideo_pipeline.errors.tree import MediaError, classes_by_kind
 from yivideo_pipeline.history.tables import TRANSCRIPT, number_work, sum_work, without_reused_cost
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
@@ -59,6 +60,15 @@ COLUMNS = (
 `audio_s` (the audio that was processed) also if the transcript was an earlier one. Cost is that of the stages
 that were made, NaN if there were none; then the operation is `reused`.
 """
+
+
+INPUT_KINDS = frozenset(classes_by_kind(MediaError))
+"""Kinds of failure whose cause is the file itself: nothing here would help."""
+
+
+def is_unusable(operations: "pd.DataFrame") -> "pd.Series":
+    """Return which operations failed because their file can't be used."""
+    return ~operations["success"].astype(bool) & operations["kind"].isin(INPUT_KINDS)
 
 
 def require_operation(name: str | None) -> str | None:

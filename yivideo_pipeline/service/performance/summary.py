@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.history import Tables
-from yivideo_pipeline.service.performance.operations import Window, iso
+from yivideo_pipeline.service.performance.operations import Window, is_unusable, iso
 from yivideo_pipeline.service.performance.system import RunCounts
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ class Summary(BaseModel):
     until: str
     count: int
     succeeded: int
-    failed: int
-    success_rate: float | None = Field(description="From 0 to 1")
+    failed: int = Field(description="Without those whose file can't be used")
+    unusable: int = Field(description="Operations whose file can't be used: damaged, no media, no sound")
+    success_rate: float | None = Field(description="From 0 to 1, of those whose file can be used")
     error_rates: dict[str, float] = Field(description="Share of all operations, by kind of error")
     duration_s: Percentiles
     times_real_time: float | None = Field(description="Seconds of audio per second of work")
@@ -85,6 +86,7 @@ class DashboardSeries(BaseModel):
     at: list[int]
     count: list[int]
     failed: list[int]
+    unusable: list[int]
     success_rate: list[float | None]
     p50_s: list[float | None]
     p95_s: list[float | None]
@@ -118,6 +120,7 @@ def summarize(
     """
     operations = within(tables.operations(operation), window)
     count, succeeded = len(operations), int(operations["success"].sum())
+    unusable = int(is_unusable(operations).sum())
     audio_s = float(operations["audio_s"].sum())
     retries = operations["retries"]
     return Summary(
@@ -126,8 +129,9 @@ def summarize(
         until=iso(window.end),
         count=count,
         succeeded=succeeded,
-        failed=count - succeeded,
-        success_rate=succeeded / count if count else None,
+        failed=count - succeeded - unusable,
+        unusable=unusable,
+        success_rate=success_rate(operations),
         error_rates=error_rates(operations),
         duration_s=percentiles_of(operations["duration_s"]),
         times_real_time=times_real_time(operations),
@@ -159,7 +163,7 @@ def series_of(
     chosen = within(operations, window)
     columns = _operation_columns(chosen.assign(step=(chosen["at"] // step_s).astype(int)), step_s)
     columns = columns.join(_machine_columns(machine, step_s), how="outer").reindex(index)
-    counts = ["count", "failed", "audio_minutes", "throughput"]
+    counts = ["count", "failed", "unusable", "audio_minutes", "throughput"]
     columns[counts] = columns[counts].fillna(0)
     values = {name: _listed(columns[name]) for name in columns}
     return DashboardSeries.model_validate(
@@ -190,6 +194,12 @@ def times_real_time(operations: "pd.DataFrame") -> float | None:
     if processed.empty:
         return None
     return _finite(processed["audio_s"].sum() / processed["duration_s"].sum())
+
+
+def success_rate(operations: "pd.DataFrame") -> float | None:
+    """Return the share that succeeded of the operations whose file can be used; None without any."""
+    usable = operations.loc[~is_unusable(operations), "success"].astype(bool)
+    return float(usable.mean()) if len(usable) else None
 
 
 def error_rates(operations: "pd.DataFrame") -> dict[str, float]:
@@ -225,12 +235,16 @@ def _throughput(operations: "pd.DataFrame", audio_s: float, window: Window) -> f
 def _operation_columns(operations: "pd.DataFrame", step_s: int) -> "pd.DataFrame":
     success = operations["success"].astype(bool)
     processed_s = operations["duration_s"].where(_is_processed(operations))
-    marked = operations.assign(failed=~success, succeeded=success, processed_s=processed_s)
+    unusable = is_unusable(operations)
+    marked = operations.assign(
+        failed=~success & ~unusable, unusable=unusable, succeeded=success, processed_s=processed_s
+    )
     groups = marked.groupby("step")
-    sums = groups[["failed", "succeeded", "audio_s", "processed_s"]].sum()
+    sums = groups[["failed", "unusable", "succeeded", "audio_s", "processed_s"]].sum()
     table = groups["success"].count().to_frame("count")
-    table["failed"] = sums["failed"]
-    table["success_rate"] = sums["succeeded"] / table["count"]
+    table[["failed", "unusable"]] = sums[["failed", "unusable"]]
+    usable = table["count"] - table["unusable"]
+    table["success_rate"] = sums["succeeded"] / usable.where(usable > 0)
     for percent in (50, 95, 99):
         table[f"p{percent}_s"] = groups["duration_s"].quantile(percent / 100)
     table["times_real_time"] = sums["audio_s"] / sums["processed_s"].where(sums["processed_s"] > 0)

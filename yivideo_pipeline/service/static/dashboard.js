@@ -48,10 +48,11 @@ function makeTiles({ insights, system }) {
   const { summary } = insights;
   const times = summary.duration_s;
   const failed = summary.failed ? t("figure.failed", { failed: summary.failed }) : t("figure.none_failed");
+  const unusable = summary.unusable ? ` · ${t("figure.unusable", { unusable: summary.unusable })}` : "";
   const { queue } = summary;
   const tiles = [
-    makeTile("figure.done", formatNumber(summary.succeeded), "", failed),
-    makeTile("figure.success", formatShare(summary.success_rate), "", t("figure.of", { count: summary.count })),
+    makeTile("figure.done", formatNumber(summary.succeeded), "", failed + unusable),
+    makeTile("figure.success", formatShare(summary.success_rate), "", t("figure.of", { count: summary.count - summary.unusable })),
     makeTile("figure.speed", formatNumber(summary.times_real_time), t("figure.real_time"), t("figure.audio", { minutes: formatNumber(summary.audio_minutes) })),
     makeTile("figure.median", formatSeconds(times.p50), "", t("figure.tail", { p95: formatSeconds(times.p95), p99: formatSeconds(times.p99) })),
     makeTile("figure.queue", formatNumber(queue.queued), "", t("figure.active", { running: formatNumber(queue.running), requests: queue.requests })),
@@ -106,9 +107,9 @@ function describeTrend(trend) {
 /* Tables. */
 
 function makeStages(stages) {
-  const names = ["stage", "column.count", "column.failed", "column.p50", "column.p95", "column.p99", "column.speed", "column.retries", "column.memory"];
+  const names = ["stage", "column.count", "column.failed", "column.unusable", "column.p50", "column.p95", "column.p99", "column.speed", "column.retries", "column.memory"];
   const rows = Object.entries(stages).map(([stage, summary]) => [
-    t(`stage.${stage}`), formatNumber(summary.count), formatNumber(summary.failed), formatSeconds(summary.duration_s.p50), formatSeconds(summary.duration_s.p95),
+    t(`stage.${stage}`), formatNumber(summary.count), formatNumber(summary.failed), formatNumber(summary.unusable), formatSeconds(summary.duration_s.p50), formatSeconds(summary.duration_s.p95),
     formatSeconds(summary.duration_s.p99), formatNumber(summary.times_real_time), formatNumber(summary.retries.total), formatSize(summary.memory_mb.peak),
   ]);
   return makeTable(names.map((name) => t(name)), rows);
