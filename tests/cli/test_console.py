@@ -8,7 +8,6 @@ from yivideo_pipeline.cli.console import (
     file_size,
     one_line,
     open_console,
-    plural,
     printable,
     sentences,
     show_path,
@@ -67,7 +66,3 @@ def test_a_pipe_gets_long_lines_whole_and_brackets_as_they_are(monkeypatch):
 
 def test_sizes_have_few_digits():
     assert [file_size(1), file_size(31_400_000), file_size(2_500_000_000)] == ["0.1 MB", "31.4 MB", "2.5 GB"]
-
-
-def test_a_noun_is_in_the_plural_for_all_but_one():
-    assert [plural(0, "video"), plural(1, "video"), plural(2, "video")] == ["0 videos", "1 video", "2 videos"]

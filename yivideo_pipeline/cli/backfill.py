@@ -21,7 +21,6 @@ from yivideo_pipeline.defs.backfills.launch import daemon_runs, launch, withdraw
 from yivideo_pipeline.defs.backfills.plan import (
     Estimate,
     Estimator,
-    count_videos,
     describe_reasons,
     plan_by_hand,
 )
@@ -38,6 +37,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
@@ -203,19 +203,19 @@ def _print_pause(console: Console, ledger: Ledger) -> None:
 def print_plan(console: Console, selection: Selection, estimate: Estimate) -> None:
     """Print which videos would be processed, from which stage on, and how long it takes."""
     if selection.videos:
-        console.print(f"{count_videos(len(selection.videos))} to process: {describe_reasons(selection)}.")
+        console.print(f"{plural(len(selection.videos), 'video')} to process: {describe_reasons(selection)}.")
         for video in selection.videos[:_SHOWN]:
             console.print(f"  {video.reason}: {printable(video.key)}")
         if len(selection.videos) > _SHOWN:
             console.print(f"  … and {len(selection.videos) - _SHOWN} more")
         for start, keys in selection.by_start().items():
             console.print(
-                f"Stages of {count_videos(len(keys))}: {', '.join(stages_from(start))};"
+                f"Stages of {plural(len(keys), 'video')}: {', '.join(stages_from(start))};"
                 " what exists already is reused."
             )
         console.print(format_estimate(estimate))
     else:
-        console.print(f"Nothing to do among {count_videos(len(selection.registered))}.")
+        console.print(f"Nothing to do among {plural(len(selection.registered), 'video')}.")
     if selection.left_out:
         counts = Counter(selection.left_out.values())
         reasons = ", ".join(f"{counts[reason]} {reason}" for reason in LeftOut if counts[reason])
@@ -226,7 +226,7 @@ def format_estimate(estimate: Estimate) -> str:
     """Describe how long it takes at most, if that is known."""
     if estimate.work_s is None or estimate.audio_s is None:
         return "How long it takes is not known yet: too little was processed with this model on this machine."
-    guess = f", {estimate.guessed} durations guessed" if estimate.guessed else ""
+    guess = f", {plural(estimate.guessed, 'duration')} guessed" if estimate.guessed else ""
     return (
         f"At the usual speed: about {_duration(estimate.work_s)}"
         f" for {_duration(estimate.audio_s)} of audio{guess}."

@@ -124,11 +124,6 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-def plural(count: int, noun: str) -> str:
-    """Format a count with its noun: 1 video, 2 videos."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def file_size(size_bytes: int) -> str:
     """Format a size as MB or GB."""
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{max(size_bytes, 1e5) / 1e6:.1f} MB"

@@ -29,6 +29,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
 from yivideo_pipeline.machine.host import read_disk
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_hardware
@@ -238,7 +239,7 @@ def check_gpu(hardware: Hardware, options: SpeechOptions) -> Iterable[CheckFindi
 def check_memory(hardware: Hardware, options: SpeechOptions) -> Iterable[CheckFinding]:
     """Check memory and processors, and that the speech settings fit them."""
     free, total = hardware.memory_available_bytes, hardware.memory_total_bytes
-    text = f"{file_size(free)} of {file_size(total)} free, {hardware.cores} processors"
+    text = f"{file_size(free)} of {file_size(total)} free, {plural(hardware.cores, 'processor')}"
     yield CheckFinding("memory", "ok", text)
     for misfit in check_machine(options, hardware):
         level = "failure" if misfit.level == "error" else "warning"

@@ -27,6 +27,7 @@ from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import TaskCancelled, YivideoError
 from yivideo_pipeline.library.ignore import own_folders
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import differences
@@ -207,7 +208,8 @@ def _describe_stop(outcomes: Sequence[VideoOutcome]) -> str:
     if not outcomes:
         return "Stopped before the first video."
     done = sum(one.status == "done" for one in outcomes)
+    verb = "is" if len(outcomes) == 1 else "are"
     return (
-        f"Stopped: {done} of {len(outcomes)} videos are done and their subtitles written."
+        f"Stopped: {done} of {plural(len(outcomes), 'video')} {verb} done, with the subtitles written."
         " Finished stages of the others are kept: the same command continues from there."
     )

@@ -12,6 +12,7 @@ from rich.table import Column
 from yivideo_pipeline.cli.console import clock, show_path
 from yivideo_pipeline.cli.preflight import PlannedVideo, ProcessPlan
 from yivideo_pipeline.cli.report import VideoOutcome, result_line
+from yivideo_pipeline.plurals import plural
 
 _SHARES = {"video": 0.01, "audio": 0.04, "transcript": 0.93, "alignment": 0.01, "subtitles": 0.01}
 """Shares of a video's time, measured with base in int8 on two cores and words timed by attention; the
@@ -137,7 +138,7 @@ class Bars:
         self._progress.update(self._all, completed=self._eta.overall, description=self._count(), note=note)
 
     def _count(self) -> str:
-        return f"{self._finished} of {self._total} videos"
+        return f"{self._finished} of {plural(self._total, 'video')}"
 
 
 class Eta:

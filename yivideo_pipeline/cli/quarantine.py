@@ -11,13 +11,13 @@ from yivideo_pipeline.cli.console import (
     moment,
     one_line,
     open_console,
-    plural,
     print_json,
     print_table,
     printable,
 )
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.partition_keys import key_of
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from yivideo_pipeline.cli.console import one_line, printable, sentences, show_path
 from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ def result_line(outcome: VideoOutcome) -> str:
         return f"{name}: {outcome.status.replace('_', ' ')}"
     if outcome.already_processed:
         return f"{name}: nothing to do, already processed"
-    return f"{name}: {run.language}, {run.cues} cues, {run.audio_s or 0:.1f} s in {run.wall_s:.1f} s"
+    cues = plural(run.cues or 0, "cue")
+    return f"{name}: {run.language}, {cues}, {run.audio_s or 0:.1f} s in {run.wall_s:.1f} s"
 
 
 def print_report(console: Console, outcomes: Sequence[VideoOutcome]) -> None:

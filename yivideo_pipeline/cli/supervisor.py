@@ -16,6 +16,7 @@ from rich.text import Text
 
 from yivideo_pipeline.cli.logs import rotating_handler
 from yivideo_pipeline.errors.redact import redact
+from yivideo_pipeline.plurals import plural
 
 LAST_LINES = 8
 RESTART_DELAYS_S = (1.0, 5.0, 25.0, 60.0)
@@ -157,7 +158,9 @@ class Supervisor:
         self._failures += 1
         ended = f"The {self.program.name} ended with exit code {self.program.exit_code}"
         if self.has_given_up:
-            self._report(f"{ended}, {self._failures} times now: it is not restarted, so {self._without}.")
+            self._report(
+                f"{ended}, {plural(self._failures, 'time')} now: it is not restarted, so {self._without}."
+            )
             return
         delay_s = RESTART_DELAYS_S[self._failures - 1]
         self._restart_at = self._clock() + delay_s

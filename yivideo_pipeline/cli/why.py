@@ -13,7 +13,6 @@ from yivideo_pipeline.cli.console import (
     file_size,
     moment,
     open_console,
-    plural,
     print_json,
     printable,
     sentences,
@@ -28,6 +27,7 @@ from yivideo_pipeline.ledger.workers import AtWork
 from yivideo_pipeline.library.decisions import Action, Reason
 from yivideo_pipeline.library.outcome import Explanation
 from yivideo_pipeline.library.watch import open_watch
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage

@@ -19,6 +19,7 @@ from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import TRIGGER_TAG
 
@@ -161,7 +162,7 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
 def _question(count: int, key: str, ask_above: int, ui_url: str) -> Notice:
     return Notice(
         "asks",
-        f"Subtitles of {count} videos were made by another profile",
+        f"Subtitles of {plural(count, 'video')} were made by another profile",
         (
             f"More than {ask_above} (runs.ask_above) are not made again without being asked for.",
             "To see them: yivideo backfill --stale --dry-run. To make them: yivideo backfill --stale",

@@ -39,6 +39,7 @@ from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.history.samples import read_origin
 from yivideo_pipeline.ledger.failures import Attempt, StageFailure
 from yivideo_pipeline.library.watch import open_watch
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.sections import RetrySettings
 from yivideo_pipeline.stages import LAST_STAGE, stages_before
 
@@ -286,7 +287,9 @@ class MultiRun(Execution):
         skipped = {key for key, failure in failed.items() if failure.stage in earlier}
         keys = [key for key in self._keys if key not in skipped]
         if len(keys) < len(self._keys):
-            self.context.log.info(f"{len(self._keys) - len(keys)} videos that failed before are skipped")
+            self.context.log.info(
+                f"Skipped: {plural(len(self._keys) - len(keys), 'video')} that failed before"
+            )
         deaths = self.resources.ledger.workers.deaths()
         return [Turn(key) for key in sorted(keys, key=lambda key: deaths.get(key, 0))]
 
@@ -336,7 +339,8 @@ class MultiRun(Execution):
         failed = [known[key] for key in self._keys if key in known]
         if failed and is_last(self.context.run, self.stage_name):
             raise dg.Failure(
-                f"{len(failed)} of {len(self._keys)} videos failed: {', '.join(one.key for one in failed)}",
+                f"{len(failed)} of {plural(len(self._keys), 'video')} failed:"
+                f" {', '.join(one.key for one in failed)}",
                 metadata={
                     "failed": _failure_table(failed),
                     "videos": len(self._keys),

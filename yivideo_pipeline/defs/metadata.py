@@ -16,6 +16,7 @@ from yivideo_pipeline.defs.stage import StageResult
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.edits import Edit
 from yivideo_pipeline.storage.partition_keys import encode_key
@@ -235,7 +236,7 @@ def _marked_text(transcript: Transcript) -> str:
     lines, room = [], TEXT_WORDS
     for segment in transcript.segments:
         if room <= 0:
-            lines.append(f"… {len(transcript.words) - TEXT_WORDS} more words in the artifact")
+            lines.append(f"… {plural(len(transcript.words) - TEXT_WORDS, 'more word')} in the artifact")
             break
         lines.append("".join(_marked(word) for word in segment.words[:room]).strip())
         room -= len(segment.words)

@@ -24,6 +24,7 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.history.samples import failed_sample, made_sample
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import RunOrigin
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import LAST_STAGE
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, DiskError, ModelLoadError, ServiceUnreachable, TaskCancelled)
@@ -56,7 +57,7 @@ class Recorder:
         try:
             if deaths >= deaths_allowed:
                 raise WorkerKilled(
-                    f"The worker was killed {deaths} times while it worked on this video",
+                    f"The worker was killed {plural(deaths, 'time')} while it worked on this video",
                     "Lack of memory often ends so: see the system's log, then use a smaller model or a"
                     " machine with more memory",
                 )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from yivideo_pipeline.plurals import plural
+
 _OBJECT = "must be an object: keys with values"
 _LIST = "must be a list"
 _TEXT = "must be text"
@@ -103,7 +105,7 @@ def describe_invalid_value(details: Mapping[str, Any]) -> str:
         count = context[bound]
         if context.get("field_type") == "Value":  # a secret, whose text counts
             one, many = "character", "characters"
-        return f"must have {words} {count} {one if count == 1 else many}"
+        return f"must have {words} {plural(count, one, many)}"
     values = {name: _plain(value) for name, value in context.items()}
     return _WORDS.get(kind, "is not allowed").format_map(values)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.library.decisions import Action, Decision, Reason
+from yivideo_pipeline.plurals import plural
 
 _HINTS = {
     Reason.ROOT_GONE: "Mount or create the folder, or correct library.roots",
@@ -55,7 +56,7 @@ class WatchAlert:
     @property
     def message(self) -> str:
         """What is wrong, in one line."""
-        known = f"; {self.videos} known videos can't be seen" if self.videos else ""
+        known = f"; {plural(self.videos, 'known video')} can't be seen" if self.videos else ""
         return f"Library root {self.root!r}: {self.decision}{known}"
 
     @property

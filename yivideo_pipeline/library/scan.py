@@ -17,6 +17,7 @@ from yivideo_pipeline.ledger.files import FileRecord, RootRecord, Stamp
 from yivideo_pipeline.library.decisions import Decision, Reason, Twin, printable_name
 from yivideo_pipeline.library.existing import Folder
 from yivideo_pipeline.library.ignore import NameRules
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.storage.partition_keys import key_below, place_of
 
 SUDDEN = 2
@@ -210,7 +211,9 @@ class Survey:
             elif "" in self.lost_mounts(root):
                 troubles[root] = Decision(Reason.MOUNT_GONE, printable_name(str(self.roots[root])))
             elif not scan.files and self._present_before(root) >= SUDDEN:
-                troubles[root] = Decision(Reason.ROOT_EMPTY, f"it had {self._present_before(root)} videos")
+                troubles[root] = Decision(
+                    Reason.ROOT_EMPTY, f"it had {plural(self._present_before(root), 'video')}"
+                )
         return troubles
 
     def twin(self, stamp: Stamp) -> Twin | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.machine.gpu import Gpu, list_gpus
 from yivideo_pipeline.machine.host import count_cores, read_memory
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import Aligner, ComputeType, Device, SpeechOptions, Task
 from yivideo_pipeline.settings.whisper_models import MODELS
 
@@ -331,8 +332,8 @@ def _choose_threads(options: SpeechOptions, hardware: Hardware, findings: list[O
         return min(hardware.cores, MAX_THREADS)
     if wanted > hardware.cores:
         message = (
-            f"{wanted} is over the {hardware.cores} cores that may be used here, which gains nothing:"
-            " lower it or leave it out"
+            f"{wanted} is over the {plural(hardware.cores, 'core')} that may be used here, which gains"
+            " nothing: lower it or leave it out"
         )
         findings.append(OptionFinding("warning", "faster_whisper_threads", message))
     return wanted

@@ -14,6 +14,7 @@ from typing import Any
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigValidationError, ModelBusy, ModelError
 from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
 from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
 from yivideo_pipeline.speech.contract import ModelBundle, bundle_models
@@ -115,7 +116,8 @@ class ModelManager:
                     self._record.add_unload()
         except TimeoutError:
             raise ModelBusy(
-                f"The model is in use ({self._leases.count} leases, {self._leases.waiting} waiting)",
+                f"The model is in use ({plural(self._leases.count, 'lease')},"
+                f" {self._leases.waiting} waiting)",
                 "Retry when they have ended, or let the unload wait for them",
             ) from None
 

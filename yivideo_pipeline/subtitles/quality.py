@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 
 from pydantic import BaseModel, ConfigDict
 
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Span, Transcript, Word
 from yivideo_pipeline.subtitles.cues import Cue
@@ -162,7 +163,9 @@ _FAULT_TEXTS = {
 
 def _issues(faults: dict[str, int], cues: int, low_share: float, covered: float) -> tuple[str, ...]:
     issues = [
-        f"{faults[fault]} of {cues} cues {text}" for fault, text in _FAULT_TEXTS.items() if faults[fault]
+        f"{faults[fault]} of {plural(cues, 'cue')} {text}"
+        for fault, text in _FAULT_TEXTS.items()
+        if faults[fault]
     ]
     if low_share >= 0.1:
         issues.append(f"{low_share:.0%} of the words are uncertain: a larger model may recognize them better")

@@ -115,7 +115,7 @@ def test_a_video_that_was_not_made_has_no_result_and_counts_for_none(stage):
     assert stage.run("a", "d").success
     assert stage.records("b") == []
     (whole,) = stage.records(None)
-    assert whole.evaluation.description == "It holds for all 3 videos of this run"
+    assert whole.evaluation.description == "It holds for all of this run: 3 videos"
 
 
 def test_a_run_of_which_no_video_was_made_leaves_its_checks_planned(stage):

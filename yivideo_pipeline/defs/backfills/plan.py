@@ -18,6 +18,7 @@ import dagster as dg
 from yivideo_pipeline.defs.backfills.launch import PlannedBackfill, is_known
 from yivideo_pipeline.defs.backfills.selection import FIRST_STAGE, BackfillReason, Candidate, Selection
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
 from yivideo_pipeline.stages import STAGES, stages_from
@@ -61,11 +62,6 @@ def describe_reasons(selection: Selection) -> str:
     return ", ".join(f"{counts[reason]} {reason}" for reason in BackfillReason if counts[reason])
 
 
-def count_videos(number: int) -> str:
-    """Return `1 video` or `5 videos`."""
-    return "1 video" if number == 1 else f"{number} videos"
-
-
 def _plan(selection: Selection, stamp: str, origin: str, trigger: str, heading: str) -> list[PlannedBackfill]:
     plan = []
     for start, keys in selection.by_start().items():
@@ -86,7 +82,7 @@ def _plan(selection: Selection, stamp: str, origin: str, trigger: str, heading: 
 
 def _describe(start: str, keys: Sequence[str]) -> str:
     names = ", ".join(keys[:_SHOWN]) + (", …" if len(keys) > _SHOWN else "")
-    return f"{count_videos(len(keys))} from the stage {start} on: {names}"
+    return f"{plural(len(keys), 'video')} from the stage {start} on: {names}"
 
 
 UNMEASURED = frozenset({"video", "alignment"})

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from yivideo_pipeline.defs.backfills.launch import PlannedBackfill, is_known, launch, unfinished_of_ours
-from yivideo_pipeline.defs.backfills.plan import Estimator, count_videos, describe_reasons, plan_scheduled
+from yivideo_pipeline.defs.backfills.plan import Estimator, describe_reasons, plan_scheduled
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
     BackfillReason,
@@ -20,6 +20,7 @@ from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.sections import BackfillSettings, NoticeSettings, RunSettings
 
@@ -75,12 +76,12 @@ class ScheduleTick:
         )
         if not selection.videos:
             wanted = " or ".join(sorted(reasons))
-            return f"Nothing to do: none of {count_videos(len(selection.registered))} is {wanted}"
+            return f"Nothing to do: none of {plural(len(selection.registered), 'video')} is {wanted}"
         if BackfillReason.STALE in reasons and len(selection.videos) > self.runs.ask_above:
             return self._ask(schedule, selection)
         chosen = self._fitting(selection)
         if not chosen.videos:
-            return f"None of {count_videos(len(selection.videos))} fits into the hours that are left"
+            return f"None of {plural(len(selection.videos), 'video')} fits into the hours that are left"
         return self._submit(schedule, chosen, waiting=len(selection.videos) - len(chosen.videos))
 
     def _obstacle(self) -> str | None:
@@ -135,7 +136,7 @@ class ScheduleTick:
         done = "Dry run: it would submit" if self.is_dry else "Submitted"
         later = f"; {waiting} more don't fit into the hours that are left" if waiting else ""
         return (
-            f"{done} backfill {' and '.join(launched)} of {count_videos(len(chosen.videos))}"
+            f"{done} backfill {' and '.join(launched)} of {plural(len(chosen.videos), 'video')}"
             f" ({describe_reasons(chosen)}){later}"
         )
 

@@ -16,6 +16,7 @@ from yivideo_pipeline.defs.checks.subtitles import SUBTITLES_CHECKS
 from yivideo_pipeline.defs.checks.words import ALIGNMENT_CHECKS, TRANSCRIPT_CHECKS
 from yivideo_pipeline.defs.dagster_internals import target_of
 from yivideo_pipeline.errors.tree import CheckFailed
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.sections import CheckSettings
 
 CHECKS: dict[str, tuple[Check, ...]] = {
@@ -171,7 +172,7 @@ def _evaluation_of_run(
 ) -> dg.AssetCheckEvaluation:
     failed = [key for key, result in found.items() if not result.passed]
     named = ", ".join(failed[:NAMED_VIDEOS]) + (", …" if len(failed) > NAMED_VIDEOS else "")
-    failure = f"It does not hold for {len(failed)} of {len(found)} videos: {named}"
+    failure = f"It does not hold for {len(failed)} of {plural(len(found), 'video')}: {named}"
     return dg.AssetCheckEvaluation(
         asset_key=spec.asset_key,
         check_name=spec.name,
@@ -182,7 +183,7 @@ def _evaluation_of_run(
             "failed": dg.MetadataValue.json(failed),
         },
         severity=next(iter(found.values())).severity,
-        description=failure if failed else f"It holds for all {len(found)} videos of this run",
+        description=failure if failed else f"It holds for all of this run: {plural(len(found), 'video')}",
         blocking=False,
     )
 

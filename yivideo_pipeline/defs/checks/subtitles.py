@@ -7,6 +7,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
 from yivideo_pipeline.defs.checks.read_back import read_cues, read_words
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.speech.types import Transcript
@@ -36,14 +37,20 @@ def _obey_the_profile(subject: Subject, settings: CheckSettings) -> Verdict:
     figures["readability"] = quality["score"]
     over = [name for name, share in ALLOWED_SHARE.items() if quality[name] > ceil(share * count)]
     if over:
-        faults = ", ".join(f"{quality[name]} {name.replace('_', ' ')}" for name in over)
+        faults = ", ".join(_count(quality[name], name) for name in over)
         return Verdict(
             False,
-            f"Of {count} cues: {faults}. Loosen the profile (settings under subtitles) if it asks for more"
-            " than the speech allows",
+            f"Of {plural(count, 'cue')}: {faults}. Loosen the profile (settings under subtitles) if it asks"
+            " for more than the speech allows",
             figures,
         )
-    return Verdict(True, f"{count} cues keep to the profile", figures)
+    return Verdict(True, f"{plural(count, 'cue')} in keeping with the profile", figures)
+
+
+def _count(number: int, name: str) -> str:
+    """Return `1 cue too fast` for a figure such as `cues_too_fast`."""
+    noun, _, fault = name.partition("_")
+    return f"{plural(number, noun.removesuffix('s'))} {fault.replace('_', ' ')}"
 
 
 def _end_within_the_video(subject: Subject, settings: CheckSettings) -> Verdict:
@@ -55,8 +62,8 @@ def _end_within_the_video(subject: Subject, settings: CheckSettings) -> Verdict:
     late = sum(cue.end_ms > end_s * 1000 for cue in cues)
     return Verdict(
         False,
-        f"{late} of {len(cues)} cues end after the video, the last {last_s - end_s:.1f} s after it: check"
-        " whether the subtitles are in time, and whether the file is complete",
+        f"{late} of {plural(len(cues), 'cue')} end after the video, the last {last_s - end_s:.1f} s after it:"
+        " check whether the subtitles are in time, and whether the file is complete",
         figures,
     )
 
@@ -90,7 +97,7 @@ def _fault_of(data: bytes, kind: SubtitleFormat, cues: Sequence[Cue], transcript
 def _cue_faults(data: bytes, kind: SubtitleFormat, cues: Sequence[Cue]) -> Iterator[str]:
     found, step_ms = read_cues(data, kind), CLOCK_MS.get(kind, 1)
     if len(found) != len(cues):
-        yield f"it has {len(found)} cues, not {len(cues)}"
+        yield f"it has {plural(len(found), 'cue')}, not {len(cues)}"
     for number, (read, cue) in enumerate(zip(found, cues, strict=False), 1):
         if max(abs(read.start_ms - cue.start_ms), abs(read.end_ms - cue.end_ms)) > step_ms:
             times, meant = f"{read.start_ms} to {read.end_ms} ms", f"{cue.start_ms} to {cue.end_ms} ms"
@@ -102,7 +109,7 @@ def _cue_faults(data: bytes, kind: SubtitleFormat, cues: Sequence[Cue]) -> Itera
 def _word_faults(data: bytes, transcript: Transcript) -> Iterator[str]:
     found, words = read_words(data), [word for word in transcript.words if word.text.strip()]
     if len(found) != len(words):
-        yield f"it has {len(found)} words, not {len(words)}"
+        yield f"it has {plural(len(found), 'word')}, not {len(words)}"
     for number, (read, word) in enumerate(zip(found, words, strict=False), 1):
         if read["word"] != word.text.strip():
             yield f"word {number} is {read['word']!r}, not {word.text.strip()!r}"

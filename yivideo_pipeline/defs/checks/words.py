@@ -8,6 +8,7 @@ from statistics import median
 import dagster as dg
 
 from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.quality import measure_quality
@@ -27,7 +28,7 @@ def _is_not_empty(subject: Subject, settings: CheckSettings) -> Verdict:
     figures = {"words": len(transcript.words), "speech_s": transcript.speech_s}
     if transcript.words:
         return Verdict(
-            True, f"{len(transcript.words)} words in {transcript.speech_s:.1f} s of speech", figures
+            True, f"{plural(len(transcript.words), 'word')} in {transcript.speech_s:.1f} s of speech", figures
         )
     if transcript.speech_s < LEAST_SPEECH_S:
         return Verdict(True, "There are no words, and no speech was found", figures)
@@ -118,7 +119,7 @@ def _are_timed_and_in_order(subject: Subject, settings: CheckSettings) -> Verdic
         "outside the video": outside,
     }
     listed = [
-        f"{len(found)} of {len(words)} words {fault}, first {found[0].text.strip()!r} at"
+        f"{len(found)} of {plural(len(words), 'word')} {fault}, first {found[0].text.strip()!r} at"
         f" {found[0].start_s:.2f} s"
         for fault, found in faults.items()
         if found
@@ -126,7 +127,7 @@ def _are_timed_and_in_order(subject: Subject, settings: CheckSettings) -> Verdic
     if listed:
         advice = "set the aligner to attention and materialize the alignment again"
         return Verdict(False, f"{'; '.join(listed)}: {advice}", figures)
-    return Verdict(True, f"{len(words)} words, all timed, in order and inside the video", figures)
+    return Verdict(True, f"{plural(len(words), 'word')}, all timed, in order and inside the video", figures)
 
 
 def _is_timed(word: Word) -> bool:
