@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.command import SAMPLES, run, settings
+from tests.cli.command import SAMPLES, call, run, settings
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def complaint(ended):
 
 
 def test_a_missing_path_is_wrong_usage_and_leaves_nothing_behind(environment, home):
-    ended = run(environment, "process", "/no/such\nvideo.mp4")
+    ended = call(environment, "process", "/no/such\nvideo.mp4")
     assert ended.returncode == 2
     assert r"no /no/such\nvideo.mp4" in complaint(ended)
     assert list(home.iterdir()) == []
@@ -29,13 +29,13 @@ def test_a_missing_path_is_wrong_usage_and_leaves_nothing_behind(environment, ho
 
 def test_a_folder_without_videos_is_wrong_usage(environment, tmp_path):
     (tmp_path / "empty").mkdir()
-    ended = run(environment, "process", tmp_path / "empty")
+    ended = call(environment, "process", tmp_path / "empty")
     assert ended.returncode == 2
     assert "library.extensions" in complaint(ended)
 
 
 def test_every_wrong_option_is_named(environment):
-    ended = run(environment, "process", SAMPLES, "--format", "srt,doc", "--device", "gpu", "--model", "bse")
+    ended = call(environment, "process", SAMPLES, "--format", "srt,doc", "--device", "gpu", "--model", "bse")
     assert ended.returncode == 2
     assert [line.split(":")[1].strip() for line in ended.stderr.splitlines()] == [
         "--model",
@@ -45,13 +45,13 @@ def test_every_wrong_option_is_named(environment):
 
 
 def test_an_unknown_flag_is_wrong_usage(environment):
-    assert run(environment, "process", SAMPLES, "--fast").returncode == 2
-    assert run(environment, "process").returncode == 2
+    assert call(environment, "process", SAMPLES, "--fast").returncode == 2
+    assert call(environment, "process").returncode == 2
 
 
 def test_a_wrong_setting_is_reported_with_its_place(environment, home):
     (home / "config.yml").write_text("speech:\n  model_nam: base\n")
-    ended = run(environment, "process", SAMPLES)
+    ended = call(environment, "process", SAMPLES)
     assert ended.returncode == 2
     assert "line 2, speech.model_nam" in complaint(ended)
     assert "did you mean model_name?" in complaint(ended)

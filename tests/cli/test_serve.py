@@ -33,10 +33,12 @@ def home(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_well_and_it_prints_so(home, model_dir, number):
     with run_server(home, model_dir) as server:
+        everything = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]
         server.process.send_signal(number)
         printed, _ = server.process.communicate(timeout=PATIENCE_S)
     assert server.process.returncode == 0
     assert printed == f"yivideo serves {server.url} (Ctrl-C stops it)\nStopped.\n"
+    assert psutil.wait_procs(everything, timeout=5)[1] == [], "nothing of it is left running"
 
 
 def test_a_signal_while_it_starts_ends_it_well_too(home, model_dir):
@@ -69,7 +71,7 @@ def test_in_the_background_of_a_shell_ctrl_c_reaches_it(home, model_dir):
 
 
 @contextmanager
-def transcription(server, sound=SAMPLES / "lighthouse-60s.mkv"):
+def transcription(server, sound):
     """The open answer to a request that is in work."""
     with server.client() as client, sound.open("rb") as file:
         call = ("call.json", b'{"options": {"model_name": "tiny.en"}}', "application/json")
@@ -80,7 +82,7 @@ def transcription(server, sound=SAMPLES / "lighthouse-60s.mkv"):
 
 def test_a_request_in_work_is_finished_first(home, model_dir, tiny_weights):
     with run_server(home, model_dir) as server:
-        with transcription(server) as answer:
+        with transcription(server, SAMPLES / "harbour-15s.mp4") as answer:
             server.process.send_signal(signal.SIGINT)
             *_, last = answer.iter_lines()
         printed, _ = server.process.communicate(timeout=PATIENCE_S)
@@ -129,13 +131,6 @@ def test_a_taken_port_is_wrong_usage(home):
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
     assert f"Port {port} can't be used" in line
-
-
-def test_nothing_of_it_is_left_running(home, model_dir):
-    with run_server(home, model_dir) as server:
-        everything = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]
-        assert server.stop() == 0
-    assert psutil.wait_procs(everything, timeout=5)[1] == []
 
 
 def process(home, model_dir, folder, url):
