@@ -101,6 +101,8 @@ def test_silence_gives_no_words_and_a_reason(first, name):
     video = summary(first)["by_name"][name]
     assert (video["status"], video["cues"]) == ("done", 0)
     assert video["empty_reason"]
+    assert video["readability"] is video["confidence"] is None
+    assert video["files"] == []
 
 
 def test_words_carry_their_times(first):

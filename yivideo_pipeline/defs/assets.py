@@ -172,5 +172,6 @@ def _deliver(stage: Stage, work: StageWork, words: Transcript) -> Metadata:
         stage.partition_key,
         stage.path,
         stage.resources.launch.output_dir,
+        stage.subtitle_options.write_empty,
     )
     return subtitle_metadata(work.document, delivered.files, delivered.edit)

@@ -242,6 +242,9 @@ class SubtitleOptions(BaseModel):
     formats: Annotated[tuple[SubtitleFormat, ...], BeforeValidator(split_list)] = Field(
         (SubtitleFormat.SRT,), min_length=1, description="Formats of the subtitle files"
     )
+    write_empty: bool = Field(
+        False, description="true: a video without words gets files without cues; false: it gets none"
+    )
     max_chars_per_line: int = Field(
         42, ge=10, le=80, description="Most characters in a line, Latin and similar scripts"
     )

@@ -38,6 +38,7 @@ def deliver_subtitles(
     partition_key: str,
     video: Path,
     output_dir: str | None = None,
+    write_empty: bool = False,
 ) -> DeliveredSubtitles:
     """Write every format of a video's subtitles beside the video or into a folder.
 
@@ -48,6 +49,7 @@ def deliver_subtitles(
         partition_key: The video's partition key.
         video: The video's file.
         output_dir: Folder to write to; by default the video's own.
+        write_empty: Whether subtitles without cues are written too.
 
     Raises:
         DiskError: The folder can't be created or written to.
@@ -57,11 +59,11 @@ def deliver_subtitles(
     edits = Edits(storage)
     with edits.lock(subtitles.video_hash):
         edit = edits.active(subtitles.video_hash, language)
-        data = (
-            _edited_files(subtitles, edit, transcript, video)
-            if edit
-            else _generated_files(storage, subtitles)
-        )
+        data: Mapping[str, bytes] = {}
+        if edit:
+            data = _edited_files(subtitles, edit, transcript, video)
+        elif subtitles.document["quality"]["cues"] or write_empty:
+            data = _generated_files(storage, subtitles)
         files = tuple(
             deliver_file(storage, partition_key, video, f".{language}.{kind}", content, folder)
             for kind, content in data.items()
