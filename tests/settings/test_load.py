@@ -307,3 +307,30 @@ def test_the_keys_of_speech_stand_in_the_section_itself(config):
     )
     assert "choose one of model_name, language" in line
     assert line.endswith("zh_script, service_url, service_required")
+
+
+@pytest.mark.parametrize(
+    ("language", "script", "decided"),
+    [
+        ("zh-TW", None, "traditional-tw"),
+        ("chi-Hans", None, "simplified"),
+        ("zh-HK", "traditional", "traditional-hk"),
+    ],
+)
+def test_the_region_of_the_language_is_the_source_of_the_script(config, language, script, decided):
+    lines = f"speech:\n  language: {language}\n" + (f"  zh_script: {script}\n" if script else "")
+    settings = load_settings(config(lines), {})
+    assert settings.speech.options.zh_script == decided
+    assert settings.origin("speech.zh_script").endswith("line 2, speech.language")
+
+
+def test_a_script_that_contradicts_the_region_is_refused_in_one_file_and_overridden_from_outside(config):
+    assert refusal(config("speech:\n  language: zh-TW\n  zh_script: simplified\n")) == [
+        "config.yml line 3, speech.zh_script: contradicts config.yml line 2, speech.language, zh-TW:"
+        " keep one of them"
+    ]
+    settings = load_settings(
+        config("speech:\n  zh_script: simplified\n"), {"YIVIDEO_SPEECH__LANGUAGE": "zho-TW"}
+    )
+    assert settings.speech.options.zh_script == "traditional-tw"
+    assert settings.origin("speech.zh_script") == "YIVIDEO_SPEECH__LANGUAGE"

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, DiskError
 from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
+from yivideo_pipeline.settings.languages import ZhScript, find_zh_script
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.settings import Settings, find_home
 
@@ -63,6 +64,8 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
     if file is not None:
         from_file, file_problems = _read_file(file)
         values, problems = {**from_file, **values}, [*file_problems, *problems]
+    values, contradictions = _decide_script(values)
+    problems += contradictions
     if problems:
         raise ConfigValidationError("\n".join(problems))
     return _build(values)
@@ -134,6 +137,18 @@ def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
                 f"{name}: is not a known setting{did_you_mean(name, known)}: correct or remove it"
             )
     return values, problems
+
+
+def _decide_script(values: Values) -> tuple[Values, list[str]]:
+    """Let the region of a language such as `zh-TW` decide the script, so that it is shown as its source."""
+    language, script = (values.get(("speech", name)) for name in ("language", "zh_script"))
+    decided = find_zh_script(language.value) if language and isinstance(language.value, str) else None
+    if language is None or decided is None:
+        return values, []
+    other = ZhScript.TRADITIONAL if decided is ZhScript.SIMPLIFIED else ZhScript.SIMPLIFIED
+    if script and script.source == language.source and str(script.value).startswith(other.value):
+        return values, [f"{script.where}: contradicts {language.where}, {language.value}: keep one of them"]
+    return {**values, ("speech", "zh_script"): language._replace(value=decided.value)}, []
 
 
 def _variable(path: KeyPath) -> str:
