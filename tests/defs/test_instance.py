@@ -22,6 +22,7 @@ from yivideo_pipeline.defs.instance import (
     open_instance,
 )
 from yivideo_pipeline.defs.runner import Processor
+from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.stages import JOB, LOCATION
 
@@ -206,3 +207,13 @@ def test_the_command_does_not_take_back_what_a_running_service_allows(home):
         limit_models(instance, SERVED)
         limit_models(instance, 1, raise_only=True)
         assert instance.event_log_storage.get_concurrency_info("gpu").slot_count == SERVED
+
+
+@pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_an_instance_with_a_database_that_is_none_is_refused_with_the_way_out(home, name):
+    file = home / "dagster" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("this is no database")
+    with pytest.raises(DiskError, match=f"{name} is damaged") as refused:
+        open_instance(home)
+    assert refused.value.hint.startswith("Move it away")

@@ -101,6 +101,15 @@ def test_a_full_disk_is_recognized_and_retryable():
     assert found.context.video == "a.mp4"
 
 
+def test_a_damaged_database_is_no_unforeseen_error(tmp_path):
+    (tmp_path / "runs.db").write_text("this is no database, only text")
+    with pytest.raises(sqlite3.DatabaseError) as raised, sqlite3.connect(tmp_path / "runs.db") as database:
+        database.execute("SELECT * FROM runs")
+    found = classify(raised.value)
+    assert (type(found), found.retryable) == (DiskError, False)
+    assert "file is not a database" in found.message and "yivideo doctor" in found.hint
+
+
 def test_a_full_database_is_a_full_disk(tmp_path):
     def fill():
         with sqlite3.connect(tmp_path / "runs.db") as database:

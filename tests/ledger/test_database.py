@@ -1,5 +1,6 @@
 """How the ledger is opened: new, of an older version, by two processes at once, or of a newer program."""
 
+import json
 import subprocess
 import sys
 from multiprocessing import get_context
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, Float, String, inspect, text
 
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.errors.tree import ConfigError
+from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger import database, migrations, open_ledger
 from yivideo_pipeline.ledger.database import FILE, SCHEMA_VERSION, Base
 from yivideo_pipeline.ledger.videos import known_videos
@@ -191,6 +192,27 @@ def test_a_home_of_a_newer_program_is_refused_in_one_line(home, command):
     (line,) = done.stderr.splitlines()
     assert line.startswith("yivideo: A newer yivideo wrote ")
     assert "install that one again" in line
+
+
+def test_a_ledger_that_is_no_database_is_refused_with_the_way_out(home):
+    (home / FILE).write_text("this is no database")
+    with pytest.raises(DiskError, match=r"library\.db is damaged \(file is not a database\)") as refused:
+        open_ledger(home)
+    assert refused.value.hint.startswith("Move it away")
+    (home / FILE).unlink()
+    assert open_ledger(home).failures.quarantined() == {}
+
+
+@pytest.mark.parametrize("command", [["process", str(SAMPLE), "--json"], ["up"]])
+def test_a_ledger_that_is_no_database_stops_a_command_in_one_line(home, command):
+    (home / FILE).write_text("this is no database")
+    done = subprocess.run(
+        [sys.executable, "-m", "yivideo_pipeline", *command], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "library.db is damaged (file is not a database). Move it away" in line
+    assert not done.stdout or json.loads(done.stdout)["error"]["kind"] == "disk"
 
 
 def test_dagster_refuses_a_home_of_a_newer_program(home):

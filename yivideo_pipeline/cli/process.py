@@ -25,7 +25,7 @@ from yivideo_pipeline.cli.progress import choose_reporter, weights_bar
 from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report, summarize
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import TaskCancelled, YivideoError
+from yivideo_pipeline.errors.tree import TaskCancelled
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
@@ -77,9 +77,9 @@ def process_videos(request: ProcessRequest) -> Exit:
             outcomes = _prepare(request, messages, ahead).run(stop)
     except KeyboardInterrupt:
         pass  # it came before the first video; later ones end the work in order
-    except YivideoError as error:
+    except Exception as error:
         if request.as_json:
-            print_json(summarize([], perf_counter() - started, VideoFailure.of(error)))
+            print_json(summarize([], perf_counter() - started, VideoFailure.of(classify(error))))
         raise
     print_report(messages, outcomes)
     if request.as_json:

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from yivideo_pipeline.defs.dagster_internals import has_code_server, open_folder
+from yivideo_pipeline.history.instance import require_databases
 from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.file_store import scratch_folder
@@ -30,9 +31,13 @@ def open_instance(home: Path) -> dg.DagsterInstance:
 
     The webserver and daemon of `yivideo up` use the same one, so that they show what ran here. What steps
     print in this process goes to its terminal, as progress bars must.
+
+    Raises:
+        DiskError: a database of it is damaged.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
+    require_databases(folder)
     config = folder / "dagster.yaml"
     if not config.exists():
         with scratch_folder(home / "tmp") as work:

@@ -4,13 +4,23 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dagster as dg
+from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.machine.databases import find_damage
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 LATE_S = 120
 """A part of the daemon that has not been heard of for so long is not at work: it beats every 30 s."""
 
-_WORKING = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_DATABASES = {
+    "history/runs.db": "the runs so far are no longer listed",
+    "history/runs/index.db": "the materializations so far are no longer listed",
+    "schedules/schedules.db": "sensors and schedules are on or off as at first",
+}
+"""The files of Dagster's own storage in an instance's folder, and what is lost with each."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,26 @@ class Heartbeat:
     errors: tuple[str, ...]
 
 
-def find_instance(home: Path) -> dg.DagsterInstance | None:
+def require_databases(folder: Path, *, everywhere: bool = False) -> None:
+    """Check that the databases of an instance's folder, where there are any, are databases.
+
+    Args:
+        folder: The instance's.
+        everywhere: Whether all of the files is read, and not only their beginnings.
+
+    Raises:
+        DiskError: one is damaged.
+    """
+    for name, loss in _DATABASES.items():
+        if damage := find_damage(folder / name, everywhere=everywhere):
+            raise DiskError(
+                f"Dagster's database {folder / name} is damaged ({damage})",
+                f"Move it away with its -wal and -shm files, and start again: {loss}; results and subtitles"
+                " stay as they are",
+            )
+
+
+def find_instance(home: Path) -> "dg.DagsterInstance | None":
     """Open the instance that DAGSTER_HOME names, else the home folder's; None where there is none yet.
 
     A reader makes no instance: with which settings it is made is the pipeline's business.
@@ -39,18 +68,23 @@ def find_instance(home: Path) -> dg.DagsterInstance | None:
     folder = Path(os.environ.get("DAGSTER_HOME") or home / "dagster").absolute()
     if not (folder / "dagster.yaml").is_file():
         return None
+    import dagster as dg  # half a second, which a service without Dagster need not spend
+
     return dg.DagsterInstance.from_config(str(folder))
 
 
-def read_queue(instance: dg.DagsterInstance) -> RunQueue:
+def read_queue(instance: "dg.DagsterInstance") -> RunQueue:
     """Return how many runs wait and how many are under way."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    working = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
     return RunQueue(
-        queued=instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])),
-        running=instance.get_runs_count(dg.RunsFilter(statuses=_WORKING)),
+        queued=instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.QUEUED])),
+        running=instance.get_runs_count(RunsFilter(statuses=working)),
     )
 
 
-def read_heartbeats(instance: dg.DagsterInstance) -> list[Heartbeat]:
+def read_heartbeats(instance: "dg.DagsterInstance") -> list[Heartbeat]:
     """Return the last sign of life of each part of the daemon; none where it never ran."""
     now = time.time()
     beats = []

@@ -95,6 +95,7 @@ def open_ledger(home: Path) -> Ledger:
 
     Raises:
         ConfigError: a newer version of the program made it.
+        DiskError: it is damaged.
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
     return Ledger(open_database(home))

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
 
-from yivideo_pipeline.errors.tree import ConfigError
+from yivideo_pipeline.errors.tree import ConfigError, DiskError
+from yivideo_pipeline.machine.databases import find_damage
 
 FILE = "library.db"
 PATIENCE_S = 30
@@ -48,9 +49,11 @@ def open_database(home: Path) -> Engine:
 
     Raises:
         ConfigError: a newer version of the program made it.
+        DiskError: it is damaged.
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
     home.mkdir(parents=True, exist_ok=True)
+    require_intact(home)
     # One connection stays open: to close the last one copies SQLite's log into the file, in 3 ms.
     engine = create_engine(
         f"sqlite:///{home / FILE}",
@@ -67,6 +70,24 @@ def open_database(home: Path) -> Engine:
             _bring_up_to_date(connection, home)
             connection.commit()
     return engine
+
+
+def require_intact(home: Path, *, everywhere: bool = False) -> None:
+    """Check that the ledger's file, where there is one, is a database.
+
+    Args:
+        home: The home folder.
+        everywhere: Whether all of the file is read, and not only its beginning.
+
+    Raises:
+        DiskError: it is damaged.
+    """
+    if damage := find_damage(home / FILE, everywhere=everywhere):
+        raise DiskError(
+            f"The ledger {home / FILE} is damaged ({damage})",
+            "Move it away with its -wal and -shm files, and start again: files are scanned anew and finished"
+            " results are found; failures, quarantine and figures in it are lost",
+        )
 
 
 def copy_database(engine: Engine) -> Engine:

@@ -2,11 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.origin import explain
+from yivideo_pipeline.errors.tree import ModelLoadError, SystemFault
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
 from yivideo_pipeline.settings.settings import Settings
@@ -153,16 +156,32 @@ class LocalSpeech:
 
 
 def _load_recognizer(weights: Weights, model_dir: Path, config: DeviceConfig) -> Recognizer:
-    folder, aligner_of = _choose_attention(weights, model_dir)
-    whisper = load_whisper(folder, config)
-    return Recognizer(whisper, aligner_of(whisper))
+    with _loading(weights):
+        folder, aligner_of = _choose_attention(weights, model_dir)
+        whisper = load_whisper(folder, config)
+        return Recognizer(whisper, aligner_of(whisper))
 
 
 def _load_whisperx(weights: Weights, model_dir: Path, config: DeviceConfig) -> WhisperXModel:
-    folder, aligner_of = _choose_attention(weights, model_dir)
-    pipeline = load_pipeline(folder, config)
-    whisper = Whisper(pipeline.model.model, folder)
-    return WhisperXModel(pipeline, Recognizer(whisper, aligner_of(whisper)))
+    with _loading(weights):
+        folder, aligner_of = _choose_attention(weights, model_dir)
+        pipeline = load_pipeline(folder, config)
+        whisper = Whisper(pipeline.model.model, folder)
+        return WhisperXModel(pipeline, Recognizer(whisper, aligner_of(whisper)))
+
+
+@contextmanager
+def _loading(weights: Weights) -> Generator[None]:
+    """Name the weights that a library can't read, where `classify` does not know its words."""
+    try:
+        yield
+    except Exception as error:
+        if type(classify(error)) is not SystemFault:
+            raise
+        raise ModelLoadError(
+            explain(f"The weights of model {weights.model_name} in {weights.folder} can't be loaded", error),
+            "Delete the folder to fetch them again, or put whole ones there",
+        ) from error
 
 
 def _choose_attention(weights: Weights, model_dir: Path) -> tuple[Path, Callable[[Whisper], TextAligner]]:

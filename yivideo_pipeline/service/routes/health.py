@@ -1,6 +1,7 @@
 """Whether the service is alive and ready, and its Prometheus metrics."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Response
@@ -8,6 +9,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
+from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.history.instance import require_databases
+from yivideo_pipeline.ledger.database import require_intact
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.metrics import Gauges
 
@@ -40,13 +44,18 @@ async def health(shared: Shared) -> HealthResponse:
 
 
 @router.get("/health/ready", responses={503: {"model": ReadinessResponse}})
-async def ready(shared: Shared, response: Response) -> ReadinessResponse:
-    """Report whether the service accepts work: 503 while all slots are taken or the model has failed."""
+def ready(shared: Shared, response: Response) -> ReadinessResponse:
+    """Report whether the service accepts work.
+
+    It does not while all slots are taken, after the model has failed, or where a database is damaged.
+    """
     model, admission = shared.models.manager.health_check(), shared.admission
     is_full = admission.taken >= admission.slots
-    reason = (
-        "the last load or call failed" if not model.healthy else "all slots are taken" if is_full else None
-    )
+    reason = _find_damage(shared.settings.home)
+    if not model.healthy:
+        reason = "the last load or call failed"
+    elif is_full:
+        reason = "all slots are taken"
     response.status_code = 503 if reason else 200
     return ReadinessResponse(
         status="not_ready" if reason else "ready",
@@ -57,6 +66,15 @@ async def ready(shared: Shared, response: Response) -> ReadinessResponse:
         places=admission.slots,
         places_taken=admission.taken,
     )
+
+
+def _find_damage(home: Path) -> str | None:
+    try:
+        require_intact(home)
+        require_databases(home / "dagster")
+    except DiskError as error:
+        return str(error)
+    return None
 
 
 @router.get(
