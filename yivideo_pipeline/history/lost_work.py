@@ -15,7 +15,7 @@ FLAG = "lost_runs"
 PAGE = 500
 
 
-def record_lost_work(ledger: Ledger, instance: dg.DagsterInstance | None) -> None:
+def record_lost_work(ledger: Ledger, instance: dg.DagsterInstance) -> None:
     """Record what was lost since the last time; a few milliseconds where nothing was.
 
     Stages whose worker died are known to the ledger, failed runs to Dagster alone: one that was never
@@ -23,11 +23,9 @@ def record_lost_work(ledger: Ledger, instance: dg.DagsterInstance | None) -> Non
 
     Args:
         ledger: Where samples are recorded.
-        instance: Whose runs are looked at; None where there is none yet.
+        instance: Whose runs are looked at.
     """
     ledger.workers.bury_dead()
-    if instance is None:
-        return
     flag = ledger.flags.get(FLAG)
     since = latest = datetime.fromisoformat(flag.value) if flag else datetime.fromtimestamp(0, UTC)
     for page in _failed_runs(instance, since):

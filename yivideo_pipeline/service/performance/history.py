@@ -151,13 +151,15 @@ class History:
             raise _Closed
 
     def _refresh(self) -> Tables:
-        from yivideo_pipeline.history.import_events import import_events
-        from yivideo_pipeline.history.lost_work import record_lost_work
-
         ledger, instance = self._ledger(), self.instance()
         if instance:
+            from yivideo_pipeline.history.import_events import import_events
+            from yivideo_pipeline.history.lost_work import record_lost_work
+
             import_events(instance, ledger, self._require_open)
-        record_lost_work(ledger, instance)
+            record_lost_work(ledger, instance)
+        else:
+            ledger.workers.bury_dead()
         self._tables = self._read(self._tables)
         return self._tables
 
