@@ -59,6 +59,10 @@ def test_words_stay_at_their_times_and_joined_are_the_text(simplified, tradition
         assert [len(word.text) for word in after.words] == [len(word.text) for word in before.words]
 
 
+def test_quotation_marks_are_those_of_the_script():
+    assert write_chinese(segment('他说:"你好."'), ZhScript.TRADITIONAL).text == "他說：「你好。」"
+
+
 def test_a_character_is_converted_by_the_sentence_around_it():
     words = convert_segment(segment("头发发现"), ZhScript.TRADITIONAL).words
     assert [word.text for word in words] == ["頭", "髮", "發", "現"]
@@ -76,6 +80,7 @@ def test_a_character_is_converted_by_the_sentence_around_it():
         ("访问http://example.com/a?b=1,谢谢", "访问http://example.com/a?b=1，谢谢"),
         ("人工智能(AI)的发展...很快;f(x)函数", "人工智能（AI）的发展……很快；f(x)函数"),
         ("1.打开文件", "1.打开文件"),
+        ('他说:"你好." 再说"Hello"', '他说：“你好。”再说"Hello"'),
         ("增长了50%, 是吗?!", "增长了50%，是吗？！"),
         ("好。对,不对", "好。对，不对"),
         ("OK, fine.", "OK, fine."),

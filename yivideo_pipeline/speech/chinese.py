@@ -24,6 +24,7 @@ _LATIN = re.compile(r"[0-9A-Za-z]")
 _ABBREVIATION = re.compile(r"(?:(?:^|[^A-Za-z])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|No|vs)|(?:^|\s)\d{1,2})$")
 """Before a full stop: `U.S`, `Mr`, and the number of an item. Other Latin words end the sentence."""
 _ELLIPSIS = re.compile(r"\.{3,}")
+_QUOTED = re.compile(r'"[^"]+"')
 
 
 def write_chinese(segment: Segment, script: ZhScript) -> Segment:
@@ -33,7 +34,7 @@ def write_chinese(segment: Segment, script: ZhScript) -> Segment:
 
 def write_chinese_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
     """Return the words of a Chinese sentence in a script, with full-width punctuation."""
-    return punctuate(convert_words(words, script))
+    return punctuate(convert_words(words, script), "「」" if script.is_traditional else "“”")
 
 
 def convert_segment(segment: Segment, script: ZhScript) -> Segment:
@@ -55,10 +56,14 @@ def convert_words(words: Sequence[Word], script: ZhScript) -> list[Word]:
     return [word.model_copy(update={"text": convert(word.text)}) for word in words]
 
 
-def punctuate(words: Sequence[Word]) -> list[Word]:
+def punctuate(words: Sequence[Word], quotes: str = "“”") -> list[Word]:
     """Return the words of a Chinese sentence with full-width marks, and without the spaces beside those.
 
     Marks inside numbers, Latin words and addresses, and between Latin words, stay as they are.
+
+    Args:
+        words: The words of the sentence.
+        quotes: An opening and a closing quotation mark, for quoted Chinese.
     """
     text = "".join(word.text for word in words)
     if not _HAN.search(text):
@@ -66,6 +71,9 @@ def punctuate(words: Sequence[Word]) -> list[Word]:
     chars = [_full_width(text, at) for at in range(len(text))]
     for match in _ELLIPSIS.finditer(text):
         chars[slice(*match.span())] = ["…", "…", *[""] * (match.end() - match.start() - 2)]
+    for match in _QUOTED.finditer(text):
+        if _HAN.search(match.group()):
+            chars[match.start()], chars[match.end() - 1] = quotes
     for at, char in enumerate(text):
         beside = (at and text[at - 1] != chars[at - 1], text[at + 1 :] and text[at + 1] != chars[at + 1])
         if char == " " and any(beside):
