@@ -51,6 +51,12 @@ def test_a_text_has_the_same_placeholders_in_both_languages():
             assert placeholders(text) == placeholders(CHINESE[section][name]), name
 
 
+def test_a_count_of_one_has_the_singular():
+    t, zh = Texts("en", "library"), Texts("zh", "library")
+    assert [t("count", total=number) for number in (0, 1, 2)] == ["0 videos", "1 video", "2 videos"]
+    assert zh("count", total=1) == "共 1 个视频"
+
+
 def test_no_section_hides_a_text_of_the_frame_or_a_message():
     shared = ENGLISH["frame"].keys() | CHINESE[MESSAGES].keys()
     for section in ENGLISH.keys() - {"frame"}:

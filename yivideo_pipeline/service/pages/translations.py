@@ -3,6 +3,8 @@
 A file has sections of texts by name: `frame` for every page, and one section a page. Section `messages`
 translates what the program says in English by itself: kinds of errors, reasons of the watch, alerts and
 recommendations. English has no such section; pages then show the program's own message.
+
+A text may have two forms, `{count} cue|{count} cues`: the first is for one.
 """
 
 import json
@@ -49,7 +51,8 @@ class Texts:
         Raises:
             KeyError: There is no text of this name.
         """
-        text = self.table[name]
+        one, _, many = self.table[name].partition("|")
+        text = one if not many or 1 in values.values() else many
         return text.format(**values) if values else text
 
     def find(self, name: str) -> str | None:

@@ -73,11 +73,17 @@ export async function fetchJson(url, { method = "GET", body, signal, headers = {
   return content;
 }
 
-/** Return the function that gives the page's texts by name; a name without a text is returned itself. */
+/**
+ * Return the function that gives the page's texts by name; a name without a text is returned itself.
+ * Of a text in two forms (`{count} cue|{count} cues`) the first is for one.
+ */
 export function loadTexts() {
   const table = JSON.parse(document.getElementById("texts").textContent);
-  return (name, values = {}) =>
-    (table[name] ?? name).replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+  return (name, values = {}) => {
+    const [one, many = one] = (table[name] ?? name).split("|");
+    const form = Object.values(values).includes(1) ? one : many;
+    return form.replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+  };
 }
 
 localizeTimes();

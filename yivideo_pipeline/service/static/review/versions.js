@@ -111,7 +111,7 @@ export class Versions {
   #showUnsaved() {
     const count = this.cues.steps.length;
     byId("unsaved").hidden = count === 0;
-    byId("unsaved-count").textContent = count === 1 ? t("unsaved_one") : t("unsaved", { count });
+    byId("unsaved-count").textContent = t("unsaved", { count });
   }
 
   #updateLinks() {
