@@ -4,13 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.service.server import KEY, SAMPLES, make_long_sound, run_server, wait_until
+from tests.service.server import KEY, make_long_sound, run_server, wait_until
+from tests.speech.make_sound import decode_speech, join_sounds
 from yivideo_pipeline.settings.options import SpeechOptions
 
 pytestmark = pytest.mark.model
 
 GOOD = "speech:\n  batch_size: 4\n"
-VIDEO = SAMPLES / "harbour-15s.mp4"
+SOUND_S = 6
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +22,21 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def own(home, model_dir, tiny_weights):
+def sound(tmp_path_factory):
+    """A few seconds of speech in a folder of the library."""
+    folder = tmp_path_factory.mktemp("library")
+    samples = decode_speech("harbour-15s.mp4", tmp_path_factory.mktemp("decoded")).samples
+    return join_sounds(folder / "short.wav", samples[: SOUND_S * 16_000]).path
+
+
+@pytest.fixture(scope="module")
+def own(home, sound, model_dir, tiny_weights):
     """A service of these tests' own, whose settings they change; there is no file of them at first."""
     with run_server(
         home,
         model_dir,
         YIVIDEO_SERVICE__API_KEY=KEY,
-        YIVIDEO_LIBRARY__ROOTS__SAMPLES=str(SAMPLES),
+        YIVIDEO_LIBRARY__ROOTS__SOUNDS=str(sound.parent),
     ) as running:
         yield running
 
@@ -43,9 +52,9 @@ def config(home):
     return home / "config.yml"
 
 
-def transcribe(client):
-    """Have a short video transcribed; returns the last event."""
-    call = {"sound": {"path": str(VIDEO)}, "options": {"model_name": "tiny.en"}}
+def transcribe(client, sound):
+    """Have a short sound transcribed; returns the last event."""
+    call = {"sound": {"path": str(sound)}, "options": {"model_name": "tiny.en"}}
     return client.post("/v1/speech/transcribe", json=call).text.splitlines()[-1]
 
 
@@ -61,8 +70,8 @@ def test_nothing_is_loaded_before_somebody_asks(client):
     assert client.post("/api/v1/model/unload").json() == {"unloaded": False}
 
 
-def test_what_is_loaded_is_told_and_what_it_was_used_for(client):
-    assert '"event":"result"' in transcribe(client)
+def test_what_is_loaded_is_told_and_what_it_was_used_for(client, sound):
+    assert '"event":"result"' in transcribe(client, sound)
     told, usage = info(client), client.get("/api/v1/model/usage").json()
     assert (told["loaded"], told["model"], told["backend"], told["steps"]) == (
         True,
@@ -72,7 +81,7 @@ def test_what_is_loaded_is_told_and_what_it_was_used_for(client):
     )
     assert told["revision"]
     assert (usage["loads"], usage["leases"], usage["unloads"]) == (1, 1, 0)
-    assert usage["audio_s"] == pytest.approx(16.8, abs=0.1)
+    assert usage["audio_s"] == pytest.approx(SOUND_S, abs=0.1)
 
 
 def test_a_new_file_is_taken_up_by_itself(client, config):
@@ -114,21 +123,21 @@ def test_an_emptied_file_is_the_defaults_and_a_removed_one_too(client, config):
     wait_until(lambda: info(client)["configured"]["batch_size"] == SpeechOptions().batch_size)
 
 
-def test_no_request_fails_while_the_model_is_loaded_anew(client):
+def test_no_request_fails_while_the_model_is_loaded_anew(client, sound):
     before = client.get("/api/v1/model/usage").json()["loads"]
     with ThreadPoolExecutor(4) as pool:
-        futures = [pool.submit(transcribe, client) for _ in range(8)]
+        futures = [pool.submit(transcribe, client, sound) for _ in range(8)]
         for _ in range(3):
             assert client.post("/api/v1/model/reload?force=true").json()["needs_load"]
         assert all('"event":"result"' in future.result() for future in futures)
     assert client.get("/api/v1/model/usage").json()["loads"] > before
 
 
-def test_a_model_in_use_is_unloaded_only_once_it_is_not(client, tmp_path):
+def test_a_model_in_use_is_unloaded_only_once_it_is_not(client, sound, tmp_path):
     # One chunk a batch: there is progress long before the end.
     call = ("call.json", b'{"options": {"model_name": "tiny.en", "batch_size": 1}}', "application/json")
     with (
-        make_long_sound(tmp_path, minutes=2).open("rb") as file,
+        make_long_sound(tmp_path, minutes=1).open("rb") as file,
         client.stream("POST", "/v1/speech/transcribe/upload", files={"call": call, "sound": file}) as answer,
     ):
         lines = answer.iter_lines()
@@ -141,4 +150,4 @@ def test_a_model_in_use_is_unloaded_only_once_it_is_not(client, tmp_path):
         *_, last = lines
     assert '"event":"result"' in last
     assert not info(client)["loaded"]
-    assert '"event":"result"' in transcribe(client)
+    assert '"event":"result"' in transcribe(client, sound)
