@@ -346,6 +346,7 @@ try:
 except YivideoError as error:
     status = weights_status("owner/model", Path({models!r}))
     told = {{"kind": error.kind, "text": str(error), "state": status.state, "reason": status.reason}}
+    told["may_pass"] = status.may_pass
     print(json.dumps(told))
 """
 
@@ -353,6 +354,7 @@ except YivideoError as error:
 def test_a_model_that_the_hub_withholds_asks_for_a_token(hub, tmp_path):
     reported = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), hub, tmp_path)
     assert (reported["kind"], reported["state"]) == ("model_load", "missing")
+    assert not reported["may_pass"]
     assert "HF_TOKEN" in reported["text"]
     assert "HF_TOKEN" in reported["reason"]
 
@@ -360,5 +362,5 @@ def test_a_model_that_the_hub_withholds_asks_for_a_token(hub, tmp_path):
 def test_a_hub_that_does_not_answer_is_distinguished_from_a_missing_model(tmp_path):
     endpoint = "http://127.0.0.1:9"  # the discard port: nobody listens
     reported = run_with_hub(FIND_AND_TELL.format(models=str(tmp_path / "models")), endpoint, tmp_path)
-    assert (reported["kind"], reported["state"]) == ("service", "missing")
+    assert (reported["kind"], reported["state"], reported["may_pass"]) == ("service", "missing", True)
     assert "connection" in reported["text"]

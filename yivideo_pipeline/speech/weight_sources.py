@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable, YivideoError
 from yivideo_pipeline.speech.engine import Progress
 
 WHISPER_FILES = ["config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*"]
@@ -80,7 +80,7 @@ def download(
     return Path(folder)
 
 
-def find_problem(repository: str, token: str | None) -> str | None:
+def find_problem(repository: str, token: str | None) -> YivideoError | None:
     """Ask the hub for a model, for 1.5 s at most; returns why it can't be had, None if it can."""
     from huggingface_hub import HfApi
 
@@ -89,7 +89,7 @@ def find_problem(repository: str, token: str | None) -> str | None:
     )
 
 
-def find_download_problem(url: str) -> str | None:
+def find_download_problem(url: str) -> YivideoError | None:
     """Ask for a file outside the hub, otherwise as `find_problem`."""
     request = urllib.request.Request(url, method="HEAD")
     return _find_problem(
@@ -97,7 +97,7 @@ def find_download_problem(url: str) -> str | None:
     )
 
 
-def _find_problem(server: str, request: Callable[[], object]) -> str | None:
+def _find_problem(server: str, request: Callable[[], object]) -> YivideoError | None:
     answer: list[Exception | None] = []
 
     def ask() -> None:
@@ -112,8 +112,8 @@ def _find_problem(server: str, request: Callable[[], object]) -> str | None:
     thread.start()
     thread.join(_ASK_TIMEOUT_S)
     if not answer:
-        return f"{server} did not answer within {_ASK_TIMEOUT_S:g} s"
-    return None if answer[0] is None else str(classify(answer[0]))
+        return ServiceUnreachable(f"{server} did not answer within {_ASK_TIMEOUT_S:g} s")
+    return None if answer[0] is None else classify(answer[0])
 
 
 def _report_to(progress: Progress | None) -> type[Any]:

@@ -17,7 +17,7 @@ from typing import Literal
 from filelock import FileLock
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
@@ -44,10 +44,14 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
-    """Whether a model could be loaded now; `reason` says where its weights are, or why they are missing."""
+    """Whether a model could be loaded now; `reason` says where its weights are, or why they are missing.
+
+    `may_pass` tells that they are missing because a server does not answer.
+    """
 
     state: Literal["present", "fetchable", "missing"]
     reason: str
+    may_pass: bool = False
 
 
 def find_weights(
@@ -95,11 +99,11 @@ def weights_status(
     packaged = PACKAGED.get(model_name)
     if isinstance(packaged, SplitPackages) and packaged.locate_parts():
         return WeightsStatus("fetchable", f"from the installed packages {' and '.join(packaged.packages)}")
-    problem = _OFFLINE if offline else weight_sources.find_problem(_hub_id(model_name), token)
+    problem = ModelLoadError(_OFFLINE) if offline else weight_sources.find_problem(_hub_id(model_name), token)
     if problem is None:
         return WeightsStatus("fetchable", f"from the Hugging Face hub, {_hub_id(model_name)}")
     hint = f"; or install {packaged.requirement}" if packaged else ""
-    return WeightsStatus("missing", problem.rstrip(".") + hint)
+    return WeightsStatus("missing", str(problem).rstrip(".") + hint, isinstance(problem, ServiceUnreachable))
 
 
 def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Path) -> Path:

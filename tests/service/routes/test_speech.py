@@ -4,18 +4,28 @@ import shutil
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
+from starlette.testclient import TestClient
 
 from tests.service.server import KEY, SAMPLES, Server, free_port, wait_until
-from yivideo_pipeline.errors.tree import ConfigError, RefusedMedia, ServiceUnreachable, TaskCancelled
+from yivideo_pipeline.errors.tree import (
+    ConfigError,
+    ModelLoadError,
+    RefusedMedia,
+    ServiceUnreachable,
+    TaskCancelled,
+)
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.remote.client import RemoteEngine, RemoteSpeech, ServiceClient
 from yivideo_pipeline.remote.protocol import error_of
+from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import EngineInfo
 from yivideo_pipeline.speech.loading import LocalSpeech, load_engine
 
@@ -150,6 +160,16 @@ def test_a_wrong_key_is_a_setting_to_correct(locked_server, sound):
     with pytest.raises(ConfigError, match="API_KEY"):
         RemoteEngine(ServiceClient(locked_server.url, "wrong")).transcribe(sound, OPTIONS)
     assert KEY not in repr(ServiceClient(locked_server.url, KEY))
+
+
+@pytest.mark.parametrize(("kind", "is_retried"), [(ServiceUnreachable, True), (ModelLoadError, False)])
+def test_a_hub_that_the_service_can_not_reach_is_tried_again(home, monkeypatch, kind, is_retried):
+    monkeypatch.setattr(weight_sources, "find_problem", lambda *_given: kind("The hub's reason"))
+    with TestClient(create_app(load_settings()), base_url="http://127.0.0.1") as client:
+        monkeypatch.setattr(ServiceClient, "open", lambda _self: nullcontext(client))
+        with pytest.raises(kind, match="The hub's reason") as caught:
+            ServiceClient("http://127.0.0.1").describe(SpeechOptions(model_name="small"))
+    assert caught.value.retryable == is_retried
 
 
 def test_every_kind_of_error_comes_back_as_itself():

@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
+from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import (
     AlignCall,
@@ -111,6 +112,8 @@ def _require_model(options: SpeechOptions, shared: ServiceState, field: str) -> 
     status = shared.models.local.weights(options)
     if status.state == "missing":
         message = f"The service has no weights of the model {options.model_name}: {status.reason}"
+        if status.may_pass:  # the run's own error for it, which is retried
+            raise ServiceUnreachable(message, "Try again once the hub can be reached")
         raise Refused(404, "model_load", message, "GET /v1/models lists those that it has")
 
 

@@ -41,6 +41,7 @@ def choose_aligner(
 
     Raises:
         ModelLoadError: wav2vec2 is set and its weights can't be had.
+        ServiceUnreachable: likewise, since a server does not answer.
     """
     wanted = Aligner.ATTENTION if options.task is Task.TRANSLATE else options.aligner
     if wanted is Aligner.ATTENTION or (wanted is Aligner.AUTO and device == "cpu"):

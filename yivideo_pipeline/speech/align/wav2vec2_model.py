@@ -18,7 +18,7 @@ import numpy as np
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.origin import explain
-from yivideo_pipeline.errors.tree import ModelLoadError, SystemFault, YivideoError
+from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable, SystemFault, YivideoError
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.align.text import spoken_characters
@@ -180,14 +180,15 @@ def wav2vec2_status(
         else weight_sources.find_problem(name, token)
     )
     if problem:
-        return WeightsStatus("missing", f"{name}: {problem}")
+        return WeightsStatus("missing", f"{name}: {problem}", isinstance(problem, ServiceUnreachable))
     return WeightsStatus("fetchable", f"{name} from {'torchaudio' if file else 'the Hugging Face hub'}")
 
 
-def explain_missing(status: WeightsStatus) -> ModelLoadError:
+def explain_missing(status: WeightsStatus) -> YivideoError:
     """Return the error that says why the aligner is missing, and what to do."""
+    kind = ServiceUnreachable if status.may_pass else ModelLoadError
     install = "Run `make install-whisperx`, or set" if status.reason == NOT_INSTALLED else "Set"
-    return ModelLoadError(
+    return kind(
         f"The aligner wav2vec2 can't be had: {status.reason.rstrip('.')}",
         f"{install} aligner to attention or auto",
     )
