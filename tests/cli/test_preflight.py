@@ -127,6 +127,13 @@ def test_every_wrong_flag_is_named_at_once(home):
     assert "did you mean base?" in lines[0]
 
 
+def test_a_track_is_asked_for_by_number_or_language(home):
+    assert choose({"audio_track": "2"}, {}).speech.audio_track == "2"
+    assert choose({"audio_track": "Japanese"}, {}).speech.audio_track == "ja"
+    with pytest.raises(ConfigValidationError, match="--audio-track: '0' is no audio track: give its number"):
+        choose({"audio_track": "0"}, {})
+
+
 def test_a_flag_that_does_not_go_with_the_settings_is_refused(home, monkeypatch):
     monkeypatch.setenv("YIVIDEO_SPEECH__LANGUAGE", "zh")
     with pytest.raises(ConfigValidationError, match=r"tiny\.en supports English only"):

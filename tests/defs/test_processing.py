@@ -5,9 +5,11 @@ from shutil import copyfile
 
 import dagster as dg
 import pytest
+from av.stream import Disposition
 
 from tests.defs.pipeline import SAMPLE
 from tests.fake_speech import FakeEngine
+from tests.media.media_files import Sound, tone, write_media
 from yivideo_pipeline.defs import stage as work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device, SubtitleFormat
@@ -107,6 +109,18 @@ def test_another_language_repeats_from_the_transcript_on(pipeline):
     again = pipeline.run(speech={"language": "zh"})
     assert again.reused == ("video", "audio")
     assert again.files[0].name == "talk.zh.srt"
+
+
+def test_the_track_that_a_launch_asks_for_is_heard_and_named(pipeline):
+    sounds = [Sound(tone(1), title="Comments", disposition=Disposition.default), Sound(tone(1), title="Main")]
+    write_media(pipeline.inbox / "talk.mkv", sounds)
+    own, asked = pipeline.run("talk.mkv"), pipeline.run("talk.mkv", speech={"audio_track": "1"})
+    assert own.tracks == "Audio track 2 ('Main') is taken; there is also 1 ('Comments')"
+    assert asked.tracks == "Audio track 1 ('Comments') is taken; there is also 2 ('Main')"
+    assert pipeline.metadata("audio", "talk.mkv")["stream"].value == 1
+    missing = pipeline.run("talk.mkv", speech={"audio_track": "jpn"})
+    assert missing.failure.message == "There is no audio track in ja"
+    assert missing.failure.hint == "The file has 1 ('Comments'); 2 ('Main')"
 
 
 def test_a_replaced_video_is_processed_anew(pipeline):
