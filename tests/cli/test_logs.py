@@ -1,4 +1,5 @@
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -45,3 +46,14 @@ def test_a_log_that_cannot_be_written_is_reported_plainly(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DiskError, match="can't be written"):
         rotating_handler(tmp_path / "file", "test.log")
+
+
+def test_a_log_on_a_full_disk_is_complained_of_once_and_in_one_line(tmp_path, capsys):
+    (tmp_path / "full.log").symlink_to("/dev/full")
+    handler = rotating_handler(tmp_path, "full.log")
+    for number in range(3):
+        handler.handle(logging.makeLogRecord({"msg": f"line {number}", "levelno": logging.ERROR}))
+    with suppress(OSError):  # what is left in its buffer can't be written either
+        handler.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("full.log can't be written (No space left on device).")

@@ -154,10 +154,14 @@ def test_a_disk_that_fills_up_in_the_middle_harms_no_other_video(environment, sm
     hide_length(copyfile(SAMPLES / "lighthouse-60s.mkv", folder / "2.mkv"))
     copyfile(SAMPLES / "harbour-15s.mp4", folder / "3.mp4")
     cramped = {**environment, "YIVIDEO_STORAGE__ROOT": str(small_disk)}
+    logged = Path(environment["YIVIDEO_HOME"], "logs", "yivideo.log")
+    before = logged.read_text() if logged.exists() else ""
     ended = run(cramped, "process", folder, "--json")
     assert ended.returncode == 1, ended.stderr
     report = summary(ended)["by_name"]
     assert report, ended.stderr
+    assert report["2.mkv"]["error"]["kind"] == "disk"
+    assert "Traceback" not in logged.read_text().removeprefix(before) + ended.stderr
     assert [report[name]["status"] for name in ("1.mp4", "2.mkv", "3.mp4")] == ["done", "failed", "done"]
     assert "full" in report["2.mkv"]["error"]["message"]
     assert list(small_disk.glob("tmp/*")) == [], "nothing half-written is left"

@@ -101,6 +101,20 @@ def test_a_full_disk_is_recognized_and_retryable():
     assert found.context.video == "a.mp4"
 
 
+@pytest.mark.parametrize(
+    "message", ["disk I/O error", "unable to open database file", "attempt to write a readonly database"]
+)
+def test_a_database_that_can_t_be_written_is_an_error_of_the_disk(message):
+    found = classify(sqlite3.OperationalError(message))
+    assert type(found) is DiskError and message in found.message
+    assert "full" in found.hint
+
+
+def test_a_limit_on_file_sizes_is_an_error_of_the_disk():
+    found = classify(OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+    assert type(found) is DiskError and "ulimit -f" in found.hint
+
+
 def test_a_damaged_database_is_no_unforeseen_error(tmp_path):
     (tmp_path / "runs.db").write_text("this is no database, only text")
     with pytest.raises(sqlite3.DatabaseError) as raised, sqlite3.connect(tmp_path / "runs.db") as database:

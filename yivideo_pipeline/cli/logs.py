@@ -1,6 +1,7 @@
 """Log files of commands and of the programs that they start: without secrets, of limited size."""
 
 import logging
+import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def rotating_handler(folder: Path, name: str, line_format: str = LINE_FORMAT) ->
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
+        handler = _LogFile(
             folder / name,
             maxBytes=MAX_BYTES,
             backupCount=OLD_FILES,
@@ -53,6 +54,22 @@ def rotating_handler(folder: Path, name: str, line_format: str = LINE_FORMAT) ->
         ) from error
     handler.setFormatter(_RedactingFormatter(line_format))
     return handler
+
+
+class _LogFile(RotatingFileHandler):
+    _has_complained = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Complain once, in one line, of a file that can't be written: mostly the disk is full.
+
+        Python would print two tracebacks for each line of the log.
+        """
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_complained:
+            self._has_complained = True
+            sys.stderr.write(f"yivideo: The log {self.baseFilename} can't be written ({error.strerror}).\n")
 
 
 class _RedactingFormatter(logging.Formatter):

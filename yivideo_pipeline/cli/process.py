@@ -25,7 +25,7 @@ from yivideo_pipeline.cli.progress import choose_reporter, weights_bar
 from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report, summarize
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import TaskCancelled
+from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
@@ -155,7 +155,8 @@ class _Session:
                 return VideoOutcome(video.path, "interrupted")
             if not isinstance(error, Exception):
                 raise
-            log.exception("%s could not be processed", video.key)
+            unforeseen = error if type(known) is SystemFault else None
+            log.error("%s could not be processed: %s", video.key, known, exc_info=unforeseen)
             return VideoOutcome(video.path, "failed", failure=VideoFailure.of(known))
         if stop.received and not processed.success:
             return VideoOutcome(video.path, "interrupted")  # between two stages Dagster calls it a failure

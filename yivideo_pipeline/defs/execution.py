@@ -35,7 +35,7 @@ from yivideo_pipeline.defs.runs import (
 from yivideo_pipeline.defs.stage import Stage, StageResources, StageResult
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.retry import RetryOptions, delays
-from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
+from yivideo_pipeline.errors.tree import DeviceLost, DiskError, YivideoError
 from yivideo_pipeline.history.samples import read_origin
 from yivideo_pipeline.ledger.failures import Attempt, StageFailure
 from yivideo_pipeline.library.watch import open_watch
@@ -240,7 +240,8 @@ class SingleRun(Execution):
 
     def fail(self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception) -> NoReturn:
         """Raise the failure of the step."""
-        log.error("%s of %s failed: %s", self.stage_name, turn.key, error, exc_info=cause)
+        traced = None if isinstance(error, DiskError) else cause
+        log.error("%s of %s failed: %s", self.stage_name, turn.key, error, exc_info=traced)
         raise as_failure(error, metadata) from cause
 
     def finish(self) -> Iterator[StepEvent]:
@@ -320,7 +321,8 @@ class MultiRun(Execution):
         self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception
     ) -> Iterator[StepEvent]:
         """Yield an observation that shows the failure at the video's partition in the UI."""
-        self.context.log.error(f"{self.stage_name} of {turn.key} failed: {error}", exc_info=error.__cause__)
+        traced = None if isinstance(error, DiskError) else error.__cause__
+        self.context.log.error(f"{self.stage_name} of {turn.key} failed: {error}", exc_info=traced)
         yield dg.AssetObservation(
             self.context.asset_key,
             description=f"Failed: {error}",

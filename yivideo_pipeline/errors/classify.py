@@ -122,6 +122,7 @@ def _yaml_line(error: BaseException) -> str:
 # Files and folders: what the operating system reports about them
 
 _DAMAGED = re.compile("malformed|not a database")
+_UNWRITABLE = re.compile("disk I/O error|unable to open database file|readonly database")
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HINTS = {
     errno.EACCES: "Give this user the permission, or choose another folder.",
@@ -133,6 +134,7 @@ _HINTS = {
     errno.ENOTDIR: "Check the path: one of its parts is a file.",
     errno.EISDIR: "A file is needed here, not a folder.",
     errno.EEXIST: "Something of that name exists already.",
+    errno.EFBIG: "The file system, or a limit on file sizes (ulimit -f), allows no larger file.",
     errno.ENAMETOOLONG: "Shorten the file's name.",
     errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.ENFILE: "The system has too many files open: close other programs.",
@@ -149,6 +151,11 @@ def disk_error(error: BaseException) -> YivideoError | None:
         )
     if code in _HINTS:
         return DiskError(explain("A file or folder can't be used", error), _HINTS[code])
+    if "sqlite3.OperationalError" in class_names(error) and _UNWRITABLE.search(str(error)):
+        return DiskError(
+            explain("A database of yivideo's can't be read or written", error),
+            "Look whether its disk is full or mounted read-only, then at the system's log.",
+        )
     if "sqlite3.DatabaseError" in class_names(error) and _DAMAGED.search(str(error)):
         return DiskError(
             explain("A database of yivideo's is damaged", error),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from yivideo_pipeline.errors.classify import classify
+from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
@@ -58,7 +60,7 @@ class PerformanceMonitor:
     def record(self, operation: str, outcome: RequestOutcome, is_answered: bool, wall_s: float) -> None:
         """Store a sample of a request for recognition; returns at once."""
         stored = self._thread.submit(self._store, operation, outcome, is_answered, wall_s, time.time())
-        stored.add_done_callback(_log_error)
+        stored.add_done_callback(_log_unstored)
 
     def check(self) -> None:
         """Take a sample of the machine, and start and end alerts."""
@@ -90,8 +92,8 @@ class PerformanceMonitor:
         while True:
             try:
                 await loop.run_in_executor(self._thread, self.check)
-            except Exception:  # a full disk, or a locked database: the next check may succeed
-                log.exception("The performance check failed; the next one is in %d s", CHECK_EVERY_S)
+            except Exception as error:  # noqa: BLE001 - a full disk, a locked database: the next may succeed
+                _log_error(f"The performance check failed; the next one is in {CHECK_EVERY_S:.0f} s", error)
             await asyncio.sleep(CHECK_EVERY_S)
 
     def close(self) -> None:
@@ -122,6 +124,11 @@ class PerformanceMonitor:
         )
 
 
-def _log_error(stored: Future[None]) -> None:
+def _log_unstored(stored: Future[None]) -> None:
     if error := stored.exception():
-        log.error("A sample of a request was not stored", exc_info=error)
+        _log_error("A sample of a request was not stored", error)
+
+
+def _log_error(what: str, error: BaseException) -> None:
+    known = classify(error)
+    log.error("%s: %s", what, known, exc_info=error if type(known) is SystemFault else None)
