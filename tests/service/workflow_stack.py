@@ -12,10 +12,13 @@ from typing import Any
 
 import httpx
 import psutil
+import yaml
 
 from tests.cli.command import settings
 from tests.service.server import SAMPLES, Server, free_port, run_server, wait_until
+from yivideo_pipeline.defs.dagster_internals import DAEMON_MODULE, code_server_answers
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.stages import LOCATION
 
 ROOT = SAMPLES.parents[1]
 PATIENCE_S = 120
@@ -112,43 +115,45 @@ def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator
     At the end all its processes are killed: nothing of it is to be kept, and a good end takes ten seconds.
     """
     open_instance(home).dispose()
-    log = home / "dagster.log"
-    with log.open("w") as output:
-        program = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "dagster",
-                "dev",
-                "-w",
-                "workspace.yaml",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(port),
-            ],
-            env={**environment, "DAGSTER_HOME": str(home / "dagster")},
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    socket, workspace, log = home / "code.sock", home / "workspace.yaml", home / "dagster.log"
+    server = {"grpc_server": {"socket": str(socket), "location_name": LOCATION}}
+    workspace.write_text(yaml.safe_dump({"load_from": [server]}))
+    code = ["--module-name", f"{LOCATION}.definitions", "--location-name", LOCATION]
+    programs: list[subprocess.Popen] = []
+
+    def start(*command: str | Path) -> None:
+        with log.open("a") as output:
+            program = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env={**environment, "DAGSTER_HOME": str(home / "dagster")},
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        programs.append(program)
+
+    def webserver_answers() -> bool:
+        assert all(program.poll() is None for program in programs), log.read_text()
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/server_info", trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
     try:
-
-        def answers() -> bool:
-            assert program.poll() is None, log.read_text()
-            try:
-                return httpx.get(f"http://127.0.0.1:{port}/server_info", trust_env=False).status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        wait_until(answers, PATIENCE_S, every_s=0.2)
+        start("dagster", "api", "grpc", "--socket", socket, *code)
+        wait_until(lambda: code_server_answers(socket), PATIENCE_S, every_s=0.1)
+        start("dagster_webserver", "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace)
+        start(DAEMON_MODULE, "run", "--workspace", workspace)
+        wait_until(webserver_answers, PATIENCE_S, every_s=0.1)
         yield
     finally:
-        processes = [*psutil.Process(program.pid).children(recursive=True), psutil.Process(program.pid)]
+        parents = [psutil.Process(program.pid) for program in programs]
+        processes = [one for parent in parents for one in (parent, *parent.children(recursive=True))]
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        program.wait()
+        for program in programs:
+            program.wait()
         psutil.wait_procs(processes, timeout=PATIENCE_S)
