@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -56,6 +57,9 @@ _LEAP_S = 10.0
 _FIRST_STAMPS = 6
 _DECLARE_DURATION = {"matroska", "mov", "flv", "asf", "flac", "aiff", "au", "tta", "rm", "wv", "ape"}
 """Containers whose headers declare the duration; for others libavformat estimates it."""
+_FRAMES_GIVE_THEIR_SIZE = {"mp3", "aac"}
+_END_ANYWHERE = {"mpegts", "wav", "w64", "caf", "aiff", "au"}
+"""Recordings of broadcasts, and files whose last packet is merely shorter where their size is unknown."""
 _WITHOUT_CLOCK = {
     "aac", "loas", "mp3", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "amr", "amrnb", "amrwb"
 }  # fmt: skip
@@ -189,6 +193,7 @@ class _Reading:
         self._first_rate = 0
         self._found_sound = False
         self._last_is_broken = False
+        self._last_frame = b""
 
     @property
     def fraction(self) -> float:
@@ -231,12 +236,12 @@ class _Reading:
         if packet.stream_index != self._track.index:
             return
         self._found_sound = self._found_sound or packet.size > 0
+        if packet.size and self._kinds & _FRAMES_GIVE_THEIR_SIZE:
+            self._last_frame = bytes(packet)
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            self._last_is_broken = (
-                "mp3" not in self._kinds or bytes(packet)[:1] == b"\xff"
-            )  # else it is a tag
+            self._last_is_broken = True
             self._note_damage()
             if not self._has_clock:
                 writer.repeat_silence()
@@ -295,9 +300,15 @@ class _Reading:
         is_whole = self._declared_s is not None and reached_s < declared_s + _END_TOLERANCE_S
         if is_whole and "mov" not in self._kinds:
             return False  # what is missing is behind the sound, such as the index of an AVI file
-        # Recordings of broadcasts end anywhere: there the last packet proves nothing.
-        is_broken = self._last_is_broken and not is_whole and "mpegts" not in self._kinds
-        return is_broken or missing_bytes(self._source) > 0
+        return (not is_whole and self._ends_in_a_frame()) or missing_bytes(self._source) > 0
+
+    def _ends_in_a_frame(self) -> bool:
+        """Return whether the last frame of the sound is incomplete; tags behind it are none."""
+        codec = self._track.codec_context
+        if codec and self._kinds & _FRAMES_GIVE_THEIR_SIZE:
+            is_frame = self._last_frame[:1] == b"\xff"
+            return is_frame and not CodecContext.create(codec.codec.name, "r").parse(self._last_frame)
+        return self._last_is_broken and not self._kinds & _END_ANYWHERE
 
     def _note_time(self, packet: Packet) -> None:
         if packet.pts is None or packet.time_base is None:

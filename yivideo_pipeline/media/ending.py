@@ -16,6 +16,8 @@ _TOLERATED_BYTES = 1024
 """Some programs count the header or the padding wrongly."""
 _OGG_HEADER_BYTES = 27
 _LONGEST_OGG_PAGE = _OGG_HEADER_BYTES + 255 + 255 * 255
+_PACK = b"\0\0\1\xba"
+_LONGEST_PES = 6 + 0xFFFF
 _TS_PACKETS = (188, 192, 204)
 _TS_SYNC = 0x47
 _TS_PROBED = 64
@@ -50,6 +52,8 @@ def missing_bytes_of(file: BinaryIO) -> int:
         missing = max(_box_ends(file, size), default=0) - size
     elif head[:4] == b"OggS":
         return _ogg_missing(file, size)
+    elif head[:4] == _PACK:
+        return _ps_missing(file, size)
     else:
         return _ts_missing(file, size)
     return missing if missing > _TOLERATED_BYTES else 0
@@ -138,6 +142,17 @@ def _ogg_missing(file: BinaryIO, size: int) -> int:
     return max(0, page + whole - len(tail))
 
 
+def _ps_missing(file: BinaryIO, size: int) -> int:
+    """Return how much of the last packet of an MPEG program stream is missing (ISO/IEC 13818-1)."""
+    tail = _read(file, max(0, size - 2 * _LONGEST_PES), 2 * _LONGEST_PES)
+    position = tail.rfind(_PACK)
+    is_mpeg2 = tail[position + 4 : position + 5] >= b"\x40"
+    position += 14 + (tail[position + 13] & 7) if is_mpeg2 and position + 14 <= len(tail) else 12
+    while tail[position : position + 3] == _PACK[:3] and tail[position + 3] > _PACK[3]:
+        position += 6 + int.from_bytes(tail[position + 4 : position + 6])
+    return max(0, position - len(tail))
+
+
 def _ts_missing(file: BinaryIO, size: int) -> int:
     """Return how much of the last packet of an MPEG transport stream is missing."""
     probed = _read(file, 0, _TS_PROBED * max(_TS_PACKETS))
@@ -145,5 +160,7 @@ def _ts_missing(file: BinaryIO, size: int) -> int:
         first = 4 if length == 192 else 0
         syncs = probed[first : _TS_PROBED * length : length]
         if len(syncs) > 2 and all(byte == _TS_SYNC for byte in syncs):
-            return -size % length
+            rest = size % length
+            starts_packet = rest <= first or _read(file, size - rest + first, 1) == bytes([_TS_SYNC])
+            return length - rest if rest and starts_packet else 0
     return 0
