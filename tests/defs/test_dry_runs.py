@@ -12,6 +12,7 @@ from yivideo_pipeline.defs.dagster_internals import REPOSITORY, job_origin
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.schedules import NIGHTLY, WEEKLY
+from yivideo_pipeline.defs.ticks import THROWN_AWAY
 from yivideo_pipeline.errors.tree import DiskFull
 from yivideo_pipeline.ledger.database import Base
 from yivideo_pipeline.stages import JOB, VIDEOS
@@ -154,3 +155,18 @@ def test_the_automation_that_is_tried_asks_nobody(pipeline, kept):
     assert tried.ledger.outbox.waiting("mail", time.time()) == []
     tried.sensor(SENSOR, number="7")
     assert len(tried.ledger.outbox.waiting("mail", time.time())) == 1
+
+
+def test_an_instance_that_is_thrown_away_does_nothing_by_itself(pipeline, tmp_path):
+    folder = tmp_path / f"{THROWN_AWAY}x1"
+    folder.mkdir()
+    pipeline.add("talk.mp4")
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
+        tried = Tried(pipeline, instance)
+        before = tried.rows()
+        for said in (
+            tried.sensor("new_videos", number="7").skip_message,
+            tried.schedule(NIGHTLY, number="7"),
+        ):
+            assert said.startswith("This instance is thrown away at the end")
+        assert tried.rows() == before

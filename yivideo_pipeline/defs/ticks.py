@@ -6,6 +6,7 @@ of it: such a dry run works on a copy of the ledger, and does nothing that can't
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import dagster as dg
@@ -23,6 +24,10 @@ TickContext: TypeAlias = (
 )
 
 
+THROWN_AWAY = ".tmp_dagster_home_"
+"""How the folder's name begins that `dagster dev` and `dg dev` make where there is no DAGSTER_HOME."""
+
+
 @dataclass(frozen=True)
 class Tick:
     """What a sensor or schedule works with.
@@ -36,6 +41,19 @@ class Tick:
     settings: Settings
     ledger: Ledger
     is_dry: bool
+
+
+def reason_to_rest(instance: dg.DagsterInstance) -> dg.SkipReason | None:
+    """Return why ticks do nothing on an instance that is thrown away when its program ends.
+
+    It knows of no run so far: its sensors would make every video again, beside those of the real instance.
+    """
+    if not Path(instance.root_directory).name.startswith(THROWN_AWAY):
+        return None
+    return dg.SkipReason(
+        "This instance is thrown away at the end, so nothing is done by itself: start `yivideo up`, or set"
+        " DAGSTER_HOME to the folder `dagster` in the home folder"
+    )
 
 
 def open_tick(context: TickContext, launch: Launch, ledger: Ledger) -> Tick:

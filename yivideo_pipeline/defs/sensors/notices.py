@@ -6,7 +6,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.runs import failure_of_step, root_of
-from yivideo_pipeline.defs.ticks import open_tick
+from yivideo_pipeline.defs.ticks import open_tick, reason_to_rest
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import StageFailure
@@ -52,6 +52,8 @@ def _build_failure_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition
     def tell_run_failures(
         context: dg.RunFailureSensorContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason | None:
+        if resting := reason_to_rest(context.instance):
+            return resting
         tick = open_tick(context, launch, ledger)
         notices = tick.settings.notices
         if not channels_of(notices):
@@ -81,6 +83,8 @@ def _build_quarantine_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinit
     def tell_of_quarantined(
         context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason:
+        if resting := reason_to_rest(context.instance):
+            return resting
         tick = open_tick(context, launch, ledger)
         notices = tick.settings.notices
         if not channels_of(notices):
@@ -107,6 +111,8 @@ def _build_sending_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition
     def send_notices(
         context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason:
+        if resting := reason_to_rest(context.instance):
+            return resting
         tick = open_tick(context, launch, ledger)
         channels = channels_of(tick.settings.notices)
         if not channels:
