@@ -6,6 +6,7 @@ import pytest
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.launch import SpeechConfig, SubtitleConfig
 from yivideo_pipeline.defs.resources import build_resources
+from yivideo_pipeline.errors.tree import ConfigValidationError, ServiceUnreachable
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import CUSTOM_MODEL, SpeechOptions, SubtitleFormat, SubtitleOptions
@@ -100,6 +101,23 @@ def test_a_wrong_speech_option_is_refused_before_the_run(job, speech, words):
 )
 def test_a_wrong_subtitle_option_is_refused_before_the_run(job, subtitles, words):
     assert words in refusal(job, {"subtitles": subtitles})
+
+
+def test_what_can_t_work_where_the_models_run_is_refused_before_the_run(job, shared_pipeline, monkeypatch):
+    def check(options):
+        raise ConfigValidationError("device: this machine has no GPU")
+
+    monkeypatch.setattr(shared_pipeline.speech, "check", check)
+    assert "this machine has no GPU" in refusal(job, {"speech": {"device": "cuda"}})
+    assert refusal(job, {"speech": {"device": None}}) == "", "what the settings say is checked by the run"
+
+
+def test_a_service_that_does_not_answer_refuses_no_launch(job, shared_pipeline, monkeypatch):
+    def check(options):
+        raise ServiceUnreachable("The service does not answer")
+
+    monkeypatch.setattr(shared_pipeline.speech, "check", check)
+    assert refusal(job, {"speech": {"device": "cuda"}}) == ""
 
 
 def test_all_wrong_fields_are_named_at_once(job):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
 from yivideo_pipeline.defs.dagster_internals import CheckedResource
-from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
+from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, YivideoError
 from yivideo_pipeline.settings.languages import language_names
 from yivideo_pipeline.settings.options import (
     CUSTOM_MODEL,
@@ -181,15 +181,26 @@ class Launch(CheckedResource):
 
     def problem_with(self, config: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a launch's configuration beyond its types; None where it may run."""
-        settings = self.source.read()
+        settings, speech = self.source.read(), config.get("speech", {})
         try:
-            _speech_options(settings, config.get("speech", {}))
+            options = _speech_options(settings, speech)
+            if any(value is not None for value in speech.values()):
+                self._check_machine(options)
             _override(settings.subtitles, config.get("subtitles", {}), "subtitles")
             if not self.writes_anywhere:
                 _require_allowed(config.get("output_dir"), settings)
         except ConfigError as error:
             return str(error)
         return None
+
+    def _check_machine(self, options: SpeechOptions) -> None:
+        """Check options where the models run, as long as that can be found out."""
+        try:
+            self.models.check(options)
+        except ConfigError:
+            raise
+        except YivideoError:  # a service is restarting, say: the run finds out
+            return
 
 
 def _speech_options(settings: Settings, given: Mapping[str, Any]) -> SpeechOptions:
