@@ -85,7 +85,7 @@ class ReviewedSubtitles:
         """The cues of the machine version."""
         noted = self.artifact.document.get("cues")
         if noted is None:  # an older version of the pipeline kept no cues
-            return _build_cues(self.transcript, self.options)
+            return _build_cues(self.transcript, self.options, self.artifact.document.get("end_s"))
         return tuple(EditedCue(*cue) for cue in noted)
 
     @cached_property
@@ -173,5 +173,8 @@ def _is_in_library(key: str, path: Path, settings: Settings) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _build_cues(transcript: Transcript, options: SubtitleOptions) -> tuple[EditedCue, ...]:
-    return tuple(EditedCue(cue.start_ms, cue.end_ms, cue.text) for cue in build_cues(transcript, options))
+def _build_cues(
+    transcript: Transcript, options: SubtitleOptions, end_s: float | None
+) -> tuple[EditedCue, ...]:
+    cues = build_cues(transcript, options, end_s)
+    return tuple(EditedCue(cue.start_ms, cue.end_ms, cue.text) for cue in cues)
