@@ -185,7 +185,9 @@ class StageWork:
         """Return the metadata with a warning of what was made again because it was damaged."""
         if not self._damage:
             return metadata
-        told = [*metadata["warnings"].value, *(f"{what}, and was made again" for what in self._damage)]
+        names = (what.rpartition("/")[2] for what in self._damage)
+        again = (f"The stored result of {self._place[1]} was made again: its {name}" for name in names)
+        told = [*metadata["warnings"].value, *again]
         return {**metadata, "warnings": dg.MetadataValue.json(told)}
 
 
