@@ -51,9 +51,11 @@ def test_bad_videos_fail_alone(first):
         assert report["by_name"][name]["error"]["hint"], f"{name}: what to do about it"
 
 
-def test_what_cannot_be_transcribed_starts_no_run(first):
+def test_what_cannot_be_transcribed_starts_no_run_and_is_quarantined(first, environment):
     videos = summary(first)["by_name"]
     assert {name for name, video in videos.items() if video["run_id"] is None} == set(BROKEN)
+    quarantined = json.loads(run(environment, "quarantine", "--json").stdout)
+    assert {Path(entry["key"]).name: entry["failed"]["kind"] for entry in quarantined} == BROKEN
 
 
 def test_every_failure_is_one_line_for_the_user(first):

@@ -140,9 +140,10 @@ class _Session:
     def _process(self, video: PlannedVideo, processor: "Processor", stop: StopRequest) -> VideoOutcome:
         if blocked := self.plan.blocked.get(video.path) or self.plan.blocked.get(video.path.parent):
             return VideoOutcome(video.path, "failed", failure=VideoFailure.of(blocked))
-        if refused := self.ahead.refusal_of(video.path):
-            return VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))
         try:
+            if refused := self.ahead.refusal_of(video.path):
+                processor.refuse(video.key, refused)
+                return VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))
             processed = processor.process(
                 video.key,
                 differences(self.options.speech, self.settings.speech.options),

@@ -161,7 +161,7 @@ def _revision(model_name: str, model_dir: Path) -> str | None:
 
 def _last_run(made: Mapping[str, Materialization], failed: StageFailure | None, ui: str) -> RunAccount | None:
     latest = max(made.values(), key=lambda one: one.made_at, default=None)
-    if failed and (latest is None or failed.at >= latest.made_at):
+    if failed and failed.run_id and (latest is None or failed.at >= latest.made_at):
         run_id, outcome, at = failed.run_id, f"failed at the {failed.stage}", failed.at
     elif latest:
         done = "subtitles" in made and made["subtitles"].run_id == latest.run_id

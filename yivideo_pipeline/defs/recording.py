@@ -4,12 +4,12 @@ It records what is worked on, what was made and at which cost, what failed, and 
 nothing takes those up by itself until their file changes or a user releases them.
 """
 
-import os
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from yivideo_pipeline.defs.metadata import Metadata
+from yivideo_pipeline.defs.metadata import Metadata, failure_metadata
+from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.defs.stage import Stage, StageResources, StageResult
 from yivideo_pipeline.errors.tree import (
     ConfigError,
@@ -22,6 +22,7 @@ from yivideo_pipeline.errors.tree import (
     YivideoError,
 )
 from yivideo_pipeline.history.samples import failed_sample, made_sample
+from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.plurals import plural
@@ -29,6 +30,34 @@ from yivideo_pipeline.stages import LAST_STAGE
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, DiskError, ModelLoadError, ServiceUnreachable, TaskCancelled)
 """They fail every video alike: if they counted, a full disk would quarantine the whole library."""
+NO_RUN = ""
+"""Stands for the run of a failure that needed none."""
+
+
+def note_refusal(ledger: Ledger, library: Library, key: str, error: MediaError, trigger: str) -> None:
+    """Record that a video was refused before any run, as a run would that fails at it: it is quarantined.
+
+    Args:
+        ledger: Where it is recorded.
+        library: Knows the video's file.
+        key: The video's key.
+        error: Why it can't be transcribed, with the stage that would fail.
+        trigger: What asked for the video.
+    """
+    failure = ledger.failures.note_failure(key, error.context.stage or "video", NO_RUN, error, attempts=1)
+    ledger.failures.quarantine(key, failure, *_stamp_of(library, key))
+    metadata = failure_metadata(error, 1, quarantined=True)
+    origin = RunOrigin(NO_RUN, NO_RUN, trigger=trigger)
+    ledger.samples.record(failed_sample(origin, failure.stage, key, failure.at, metadata))
+
+
+def _stamp_of(library: Library, key: str) -> tuple[int, int]:
+    """Return size and time of a video's file; both are 0 where there is none."""
+    try:
+        state = library.path_of(key).stat()
+    except (DiskError, MediaError, OSError):
+        return 0, 0
+    return state.st_size, state.st_mtime_ns
 
 
 class Recorder:
@@ -117,8 +146,7 @@ class Recorder:
         failure = failures.note_failure(key, stage.name, self._run.root_id, error, attempts)
         if not self._is_quarantine_due(key, error):
             return failures.find_quarantined(key) is not None
-        state = self._state_of(key)
-        failures.quarantine(key, failure, state.st_size if state else 0, state.st_mtime_ns if state else 0)
+        failures.quarantine(key, failure, *_stamp_of(self._library, key))
         return True
 
     def _is_quarantine_due(self, key: str, error: YivideoError) -> bool:
@@ -130,9 +158,3 @@ class Recorder:
         return (
             self._ledger.failures.streak(key) >= after or self._ledger.workers.deaths().get(key, 0) >= after
         )
-
-    def _state_of(self, key: str) -> os.stat_result | None:
-        try:
-            return self._library.path_of(key).stat()
-        except (DiskError, OSError):  # a file that comes back differs from none
-            return None

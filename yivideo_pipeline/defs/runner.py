@@ -12,12 +12,16 @@ from pydantic_core import to_jsonable_python
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.dagster_internals import run_in_process
 from yivideo_pipeline.defs.instance import WORKER_TAG
+from yivideo_pipeline.defs.recording import note_refusal
 from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
+from yivideo_pipeline.errors.tree import MediaError
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.settings.options import name_for_launch
 from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
+
+TRIGGER = "cli"
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Processor:
 
     def __init__(self, instance: dg.DagsterInstance, resources: Mapping[str, Any]) -> None:
         self._instance = instance
+        self._resources = resources
         self._job = build_definitions(resources).resolve_job_def(JOB)
 
     def process(
@@ -91,13 +96,22 @@ class Processor:
             run_config=_run_config(speech or {}, subtitles or {}, output_dir),
             # The user waits for the result: no daemon may retry the run later.
             tags={
-                TRIGGER_TAG: "cli",
+                TRIGGER_TAG: TRIGGER,
                 **(tags or {}),
                 MAX_RETRIES_TAG: "0",
                 WORKER_TAG: worker_of_this_process(),
             },
         )
         return _summarize(partition_key, result, perf_counter() - started)
+
+    def refuse(self, partition_key: str, error: MediaError) -> None:
+        """Record that a video can't be transcribed, which was found out without a run; it is quarantined.
+
+        Args:
+            partition_key: The video's key.
+            error: The reason, with the stage that would fail.
+        """
+        note_refusal(self._resources["ledger"], self._resources["library"], partition_key, error, TRIGGER)
 
 
 def _run_config(
