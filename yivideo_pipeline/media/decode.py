@@ -188,7 +188,10 @@ class _Reading:
         self.reached_s = self.start_s
         self.damaged_at_s: float | None = None
         self._leap_s: float | None = None
-        self._first_stamps: dict[int, list[float]] = {}
+        # In floating point, since fractions would cost a tenth of the whole.
+        self._ticks_s = {stream.index: float(stream.time_base or 0) for stream in container.streams}
+        heard_or_seen = (stream for stream in container.streams if stream.type in ("audio", "video"))
+        self._first_stamps: dict[int, list[float]] = {stream.index: [] for stream in heard_or_seen}
         self._has_clock = not self._kinds & _WITHOUT_CLOCK
         self._first_rate = 0
         self._found_sound = False
@@ -222,7 +225,7 @@ class _Reading:
                     self._note_time(packet)
                     stamp = packet.pts if packet.dts is None else packet.dts
                     if picture and packet.stream_index == picture.index and stamp is not None:
-                        see_picture(float(stamp * packet.time_base))
+                        see_picture(stamp * self._ticks_s[picture.index])
                     yield packet
             except av.error.FFmpegError:
                 # The demuxer recovers from most damage: asked again, it continues behind it.
@@ -272,7 +275,7 @@ class _Reading:
 
     def corrected_start_s(self, placement: Placement) -> float:
         """Return when the video starts, which a wrong timestamp at the beginning may hide."""
-        others = {index: s for index, s in self._first_stamps.items() if index != self._track.index}
+        others = {index: s for index, s in self._first_stamps.items() if s and index != self._track.index}
         wrong = any(min(stamps) < _first_plausible(stamps) for stamps in others.values())
         if placement.start_s is None or not (wrong or placement.corrected_start):
             return self.start_s
@@ -311,14 +314,14 @@ class _Reading:
         return self._last_is_broken and not self._kinds & _END_ANYWHERE
 
     def _note_time(self, packet: Packet) -> None:
-        if packet.pts is None or packet.time_base is None:
+        if packet.pts is None:
             return
-        stamp_s = float(packet.pts * packet.time_base)
-        if self._container.streams[packet.stream_index].type != "subtitle":
-            stamps = self._first_stamps.setdefault(packet.stream_index, [])
-            if len(stamps) < _FIRST_STAMPS:
-                stamps.append(stamp_s)
-        end_s = stamp_s + float((packet.duration or 0) * packet.time_base)
+        tick_s = self._ticks_s[packet.stream_index]
+        stamp_s = packet.pts * tick_s
+        stamps = self._first_stamps.get(packet.stream_index)
+        if stamps is not None and len(stamps) < _FIRST_STAMPS:
+            stamps.append(stamp_s)
+        end_s = stamp_s + (packet.duration or 0) * tick_s
         if end_s > self.reached_s + _LEAP_S and (self._leap_s is None or abs(end_s - self._leap_s) > _LEAP_S):
             self._leap_s = end_s  # a single timestamp may be wrong: the next one has to confirm it
             return

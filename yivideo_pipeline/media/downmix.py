@@ -155,12 +155,8 @@ class ChannelMixer:
 
     def push(self, samples: np.ndarray) -> Iterator[np.ndarray]:
         """Take float32 of shape (1 or 2, n); yield mono int16 of shape (n,) whenever a block is full."""
-        if samples.shape[0] != _STEREO:
+        if self._pending and samples.shape[0] != self._pending[0].shape[0]:
             yield from self.flush()
-            self.use.mix_s += samples.shape[1] / SAMPLE_RATE_HZ
-            self._done += samples.shape[1]
-            yield _to_int16(samples[0])
-            return
         self._pending.append(samples)
         self._pending_samples += samples.shape[1]
         if self._pending_samples >= _BLOCK:
@@ -172,10 +168,15 @@ class ChannelMixer:
             return
         block = np.concatenate(self._pending, axis=1)
         self._pending, self._pending_samples = [], 0
-        weights = self._choose(block)
-        yield _to_int16((block * _faded(weights, block.shape[1], self._weights)).sum(axis=0))
-        self._weights = weights[:, -1:]
+        if block.shape[0] == _STEREO:
+            weights = self._choose(block)
+            mono = (block * _faded(weights, block.shape[1], self._weights)).sum(axis=0)
+            self._weights = weights[:, -1:]
+        else:
+            mono = block[0]
+            self.use.mix_s += block.shape[1] / SAMPLE_RATE_HZ
         self._done += block.shape[1]
+        yield _to_int16(mono)
 
     def _choose(self, block: np.ndarray) -> np.ndarray:
         """Return the weights of left and right in each half second, shape (2, windows), and count them."""
