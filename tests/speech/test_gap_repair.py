@@ -1,157 +1,171 @@
-"""Speech that no word covers is decoded again, and its new words are inserted once or not at all."""
+"""Speech in doubt is decoded again, span by span; what is heard there corrects the words and their times."""
+
+from itertools import pairwise
 
 import pytest
 
 from tests.speech.make_sound import spoken_words
 from yivideo_pipeline.speech.assemble import SpokenWord
-from yivideo_pipeline.speech.gap_repair import SURE_LOGPROB, insert_repairs, plan_repairs
+from yivideo_pipeline.speech.gap_repair import (
+    LEAST_LOGPROB,
+    Repair,
+    apply_repair,
+    choose_heard,
+    is_sure_of,
+    plan_repairs,
+)
 from yivideo_pipeline.speech.types import Span
 
-SPOKEN = spoken_words(
-    [
-        (" We", 0.0, 0.3),
-        (" left", 0.3, 0.8),
-        (" early.", 0.8, 1.4),
-        (" Then", 6.0, 6.4),
-        (" we", 6.4, 6.6),
-        (" slept.", 6.6, 7.2),
-    ]
-)
-WHOLE = (Span(start_s=0.0, end_s=7.2),)
+Timed = list[tuple[str, float, float]]
+
+SPOKEN: Timed = [
+    (" We", 0.0, 0.3),
+    (" left", 0.3, 0.8),
+    (" early.", 0.8, 1.4),
+    (" Then", 6.0, 6.4),
+    (" we", 6.4, 6.6),
+    (" slept.", 6.6, 7.2),
+]
+BUS: Timed = [(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 3.4)]
+LONG: Timed = [
+    (f" {'abcdefghij'[at % 10] * 3}", at / 2, at / 2 + 0.45) for at in range(40) if not 16 < at < 22
+]
+THREE = ((0.0, 1.4), (2.0, 3.4), (6.0, 7.2))
+
+
+def spans(*times: tuple[float, float]) -> tuple[Span, ...]:
+    return tuple(Span(start_s=start, end_s=end) for start, end in times)
+
+
+def plan(words: Timed, *times: tuple[float, float]) -> list[Repair]:
+    return plan_repairs(spoken_words(words), spans(*times), duration_s=times[-1][1] + 1)
+
+
+def chunks(words: Timed, *times: tuple[float, float]) -> list[list[tuple[float, float]]]:
+    return [[(unit.chunk.start_s, unit.chunk.end_s) for unit in repair] for repair in plan(words, *times)]
+
+
+def repaired(
+    words: Timed, heard: list[Timed], *times: tuple[float, float], avg_logprob: float = -0.2
+) -> list[SpokenWord]:
+    """The words after their only repair, in whose parts these words were heard."""
+    (repair,) = plan(words, *times)
+    assert len(repair) == len(heard)
+    again = [spoken_words(part, avg_logprob) for part in heard]
+    return apply_repair(spoken_words(words), repair, again)
 
 
 def text_of(spoken: list[SpokenWord]) -> str:
     return "".join(item.word.text for item in spoken)
 
 
-def gaps(spoken: list[SpokenWord], spans: tuple[Span, ...] = WHOLE) -> list[tuple[float, float]]:
-    return [(chunk.start_s, chunk.end_s) for chunk in plan_repairs(spoken, spans)]
+def times_of(spoken: list[SpokenWord]) -> list[tuple[float, float]]:
+    return [(item.word.start_s, item.word.end_s) for item in spoken]
 
 
 def test_speech_that_is_all_covered_needs_no_repair():
-    spans = (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=7.2))
-    assert gaps(SPOKEN, spans) == []
+    assert plan(SPOKEN, (0.0, 1.4), (6.0, 7.2)) == []
 
 
-def test_a_phrase_that_the_decoder_skipped_is_decoded_again():
-    assert gaps(SPOKEN) == [pytest.approx((1.2, 6.2))]
+def test_a_span_without_words_is_decoded_by_itself_as_is_the_one_on_either_side():
+    parts = [(0.0, pytest.approx(1.7)), (pytest.approx(1.7), 3.8), (5.6, pytest.approx(7.6))]
+    assert chunks(SPOKEN, *THREE) == [parts]
 
 
-def test_a_phrase_that_a_neighbours_time_was_stretched_over_is_decoded_again():
-    stretched = spoken_words([(" We", 0.0, 0.4), (" left.", 0.4, 6.0), (" Then", 6.0, 6.4)])
-    ((start, end),) = gaps(stretched, (Span(start_s=0.0, end_s=6.4),))
-    assert start < 0.4, "the words on either side are read along, to tell where the phrase belongs"
-    assert end == pytest.approx(6.6)
+def test_a_span_with_far_fewer_words_than_fit_is_decoded_again():
+    assert chunks([(" And", 0.0, 1.0)], (0.0, 1.03)) != []
+    assert chunks([(" ask", 0.0, 0.5), (" not", 0.6, 1.0)], (0.0, 1.09)) == []
 
 
-def test_an_end_that_the_decoder_left_out_is_decoded_again():
-    assert gaps(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=12.0))) == [
-        pytest.approx((7.0, 12.2))
-    ]
+def test_a_sound_as_short_as_a_breath_is_left_alone():
+    assert plan(SPOKEN, (0.0, 1.4), (2.0, 2.4), (6.0, 7.2)) == []
 
 
-def test_speech_without_a_single_word_is_decoded_again():
-    assert gaps([], (Span(start_s=3.0, end_s=8.0),)) == [pytest.approx((2.8, 8.2))]
+def test_of_a_long_span_only_the_part_in_doubt_is_decoded_with_a_word_on_either_side():
+    ((unit,),) = plan(LONG, (0.0, 20.0))
+    assert (unit.start_s, unit.end_s) == (8.0, 11.45)
+    assert unit.chunk.start_s < unit.closer.start_s < unit.start_s
 
 
-def test_silence_between_spans_is_not_decoded_again():
-    assert gaps(SPOKEN, (Span(start_s=0.0, end_s=1.4), Span(start_s=6.0, end_s=7.2))) == []
+def test_no_part_is_longer_than_a_window():
+    for repair in chunks([], (0.0, 100.0)):
+        assert all(end - start <= 30 for start, end in repair)
 
 
-def test_short_gaps_are_left_alone():
-    close = spoken_words([(" We", 0.0, 0.5), (" left.", 1.9, 2.4)])
-    assert gaps(close, (Span(start_s=0.0, end_s=2.4),)) == []
-
-
-def test_no_repair_is_longer_than_a_window():
-    for start, end in gaps([], (Span(start_s=0.0, end_s=100.0),)):
-        assert end - start <= 30
-
-
-def test_a_repaired_phrase_stands_once_in_its_place():
-    repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 3.4)])
-    merged = insert_repairs(SPOKEN, [repair])
+def test_a_phrase_that_the_decoder_skipped_stands_once_in_its_place():
+    merged = repaired(SPOKEN, [SPOKEN[:3], BUS, SPOKEN[3:]], *THREE)
     assert text_of(merged) == " We left early. The bus came. Then we slept."
-    starts = [item.word.start_s for item in merged]
-    assert starts == sorted(starts)
+    assert all(before[1] <= after[0] for before, after in pairwise(times_of(merged)))
 
 
-def test_a_word_that_was_stretched_over_the_repair_is_shortened():
-    stretched = spoken_words([(" We", 0.0, 0.4), (" left.", 0.4, 6.0), (" Then", 6.0, 6.4)])
-    merged = insert_repairs(stretched, [spoken_words([(" The", 2.0, 2.3), (" bus.", 2.3, 3.0)])])
-    assert text_of(merged) == " We left. The bus. Then"
-    assert merged[1].word.end_s == 2.0
+def test_words_that_were_stretched_over_a_skipped_phrase_go_back_to_where_they_are_heard():
+    stretched = [(" We", 0.0, 0.3), (" left", 0.3, 1.2), (" early.", 2.0, 3.4), *SPOKEN[3:]]
+    merged = repaired(stretched, [SPOKEN[:3], BUS, SPOKEN[3:]], *THREE)
+    assert text_of(merged) == " We left early. The bus came. Then we slept."
+    assert times_of(merged)[2] == (0.8, 1.4)
 
 
-@pytest.mark.parametrize("text", [[" early."], [" left", " early"], [" then", " we"], [" Slept"]])
-def test_a_repair_that_says_what_stands_beside_it_is_refused(text):
-    repair = spoken_words([(word, 2.0 + i, 2.9 + i) for i, word in enumerate(text)])
-    assert insert_repairs(SPOKEN, [repair]) == SPOKEN
+def test_a_sentence_said_ten_times_is_kept_ten_times_however_alike_the_text():
+    once = [(" Here", 0.0, 0.4), (" we", 0.4, 0.6), (" go.", 0.6, 1.0)]
+    times = [(2.0 * at, 2.0 * at + 1.0) for at in range(10)]
+    heard = [[(text, start + at, end + at) for text, start, end in once] for at, _ in times]
+    skipped = [(text, 6.0 * at, 6.0 * at + 4.0) for at, (text, _, _) in enumerate(once)]
+    assert text_of(repaired(skipped, heard, *times)) == " Here we go." * 10
 
 
-def test_an_unsure_repair_is_refused():
-    repair = spoken_words([(" The", 2.0, 2.3), (" bus.", 2.3, 2.8)], avg_logprob=SURE_LOGPROB - 0.01)
-    assert insert_repairs(SPOKEN, [repair]) == SPOKEN
+def test_a_sentence_that_only_the_decoder_repeats_is_counted_by_the_spans():
+    once = [(" Here", 0.0, 0.4), (" we", 0.4, 0.6), (" go.", 0.6, 1.0)]
+    looped = [
+        (text, at * 0.5 + start / 2, at * 0.5 + end / 2) for at in range(6) for text, start, end in once
+    ]
+    heard = [once, [(text, start + 2, end + 2) for text, start, end in once]]
+    assert text_of(repaired(looped, heard, (0.0, 1.0), (2.0, 3.0))) == " Here we go." * 2
 
 
-def test_a_repair_without_words_changes_nothing():
-    assert insert_repairs(SPOKEN, [[], []]) == SPOKEN
+def test_the_text_that_was_read_with_all_around_it_is_kept_where_both_readings_are_alike():
+    heard = [[(" we", 0.0, 0.3), (" Left", 0.35, 0.8), (" Early", 0.8, 1.4)], BUS, SPOKEN[3:]]
+    merged = repaired(SPOKEN, heard, *THREE)
+    assert text_of(merged[1:2]) == " left"
+    assert times_of(merged)[1] == (0.35, 0.8)
 
 
-def test_two_repairs_of_one_phrase_come_in_once():
-    repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 3.4)])
-    later = spoken_words([(" The", 3.6, 3.7), (" bus", 3.7, 3.9), (" came.", 3.9, 4.4)])
-    assert text_of(insert_repairs(SPOKEN, [repair, later])) == " We left early. The bus came. Then we slept."
+def test_a_word_that_is_not_heard_again_stays_where_there_is_time_for_it():
+    heard = [[SPOKEN[0], SPOKEN[2]], BUS, SPOKEN[3:]]
+    assert text_of(repaired(SPOKEN, heard, *THREE)) == " We left early. The bus came. Then we slept."
 
 
-def test_a_repair_keeps_its_new_words_where_it_hears_the_edge_of_its_neighbours_again():
-    repair = spoken_words(
-        [
-            (" early.", 1.2, 1.5),
-            (" The", 2.0, 2.3),
-            (" bus", 2.3, 2.8),
-            (" came.", 2.8, 3.4),
-            (" Then", 5.8, 6.2),
-        ]
-    )
-    assert text_of(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
+def test_an_unsure_part_adds_no_words():
+    merged = repaired(SPOKEN, [[], BUS, []], *THREE, avg_logprob=LEAST_LOGPROB - 0.01)
+    assert [item.word for item in merged] == [item.word for item in spoken_words(SPOKEN)]
 
 
-def test_a_repair_that_rings_on_into_the_next_word_is_kept():
-    repair = spoken_words([(" The", 2.0, 2.3), (" bus", 2.3, 2.8), (" came.", 2.8, 6.05)])
-    assert text_of(insert_repairs(SPOKEN, [repair])) == " We left early. The bus came. Then we slept."
+def test_no_word_stays_stretched_over_speech_in_which_nothing_is_heard():
+    stretched = [*SPOKEN[:2], (" early.", 0.8, 2.3), (" Then", 3.3, 6.4), *SPOKEN[4:]]
+    merged = repaired(stretched, [SPOKEN[:3], [], SPOKEN[3:]], *THREE)
+    assert times_of(merged) == times_of(spoken_words(SPOKEN))
+    unheard = repaired(stretched, [[], [], []], *THREE)
+    assert times_of(unheard)[2][1] <= 2.0, "where the part begins"
+    assert times_of(unheard)[3][0] >= 3.4
 
 
-SLOW = spoken_words(
-    [(" We", 0.0, 0.3), (" left", 0.3, 0.6), (" the", 0.6, 2.4), (" bus", 2.4, 4.0), (" now.", 4.0, 4.4)]
-)
+def test_a_part_of_a_long_span_says_nothing_twice():
+    found = [(" ggg", 7.98, 8.45), (" and", 9.0, 9.3), (" more", 9.4, 9.9), (" ccc", 11.0, 11.45)]
+    merged = repaired(LONG, [found], (0.0, 20.0))
+    assert len(merged) == len(LONG) + 2
+    assert " fff ggg and more ccc ddd" in text_of(merged)
 
 
-def test_neighbours_that_share_a_skipped_phrases_time_are_decoded_again_with_the_words_beside_them():
-    assert gaps(SLOW, (Span(start_s=0.0, end_s=4.4),)) == [pytest.approx((0.1, 4.6))]
+def test_a_repetition_without_a_pause_is_left_as_it_was_read():
+    assert plan([(" ha", at / 4, at / 4 + 0.25) for at in range(12)], (0.0, 3.0)) == []
+
+
+def test_the_likelier_of_two_readings_is_chosen():
+    unsure, sure = spoken_words(BUS, avg_logprob=-0.7), spoken_words(BUS, avg_logprob=-0.1)
+    assert choose_heard(unsure, sure) == sure
+    assert choose_heard(unsure, []) == unsure
+    assert is_sure_of(sure) and not is_sure_of(unsure) and not is_sure_of([])
 
 
 @pytest.mark.parametrize("text", [" 1455", " Donaudampfschifffahrt"])
 def test_a_number_or_a_long_word_may_take_its_time(text):
-    assert gaps(spoken_words([(text, 0.0, 1.6)]), (Span(start_s=0.0, end_s=1.6),)) == []
-
-
-def test_words_that_hide_a_phrase_are_replaced_by_a_repair_that_has_both():
-    repair = spoken_words(
-        [
-            (" left", 0.3, 0.6),
-            (" the", 0.6, 0.8),
-            (" house", 0.8, 1.3),
-            (" and", 1.4, 1.6),
-            (" took", 1.6, 2.0),
-            (" the", 2.0, 2.2),
-            (" bus", 2.2, 2.8),
-            (" now.", 4.0, 4.4),
-        ]
-    )
-    assert text_of(insert_repairs(SLOW, [repair])) == " We left the house and took the bus now."
-
-
-def test_a_repair_that_says_something_else_does_not_take_the_words_place():
-    repair = spoken_words([(f" other{i}", 0.6 + i / 2, 1.0 + i / 2) for i in range(7)])
-    assert text_of(insert_repairs(SLOW, [repair])) == text_of(SLOW)
+    assert plan([(text, 0.0, 1.6)], (0.0, 1.6)) == []

@@ -111,6 +111,9 @@ def transcript_metadata(transcript: Transcript) -> Metadata:
         "language_probability": transcript.language_probability,
         "duration_s": transcript.duration_s,
         "speech_s": transcript.speech_s,
+        "wordless_spans": dg.MetadataValue.json(
+            [[span.start_s, span.end_s] for span in transcript.wordless_spans]
+        ),
         "segments": len(transcript.segments),
         "words": len(words),
         "low_confidence_words": sum(word.confidence < LOW_CONFIDENCE for word in words),

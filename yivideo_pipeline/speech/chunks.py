@@ -89,7 +89,7 @@ def plan_chunks(
         duration_s: Length of the sound.
     """
     spans = tuple(part for span in spans for part in _split_long(span, probabilities, hop_s))
-    padded = _pad(spans, duration_s)
+    padded = pad_spans(spans, duration_s)
     chunks: list[Chunk] = []
     first = 0
     while first < len(padded):
@@ -112,8 +112,8 @@ def _split_long(span: Span, probabilities: np.ndarray, hop_s: float) -> list[Spa
     return [*parts, Span(start_s=start, end_s=span.end_s)]
 
 
-def _pad(spans: tuple[Span, ...], duration_s: float) -> list[Span]:
-    """Widen spans into the silence around them; neighbours share a short gap at its middle."""
+def pad_spans(spans: tuple[Span, ...], duration_s: float) -> list[Span]:
+    """Widen spans, in order, into the silence around them; neighbours share a short gap at its middle."""
     padded = []
     for index, span in enumerate(spans):
         before = spans[index - 1].end_s if index else -PAD_S

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
 from yivideo_pipeline.speech.batching import Batcher, BatchFunction, OnDone
+from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
-from yivideo_pipeline.speech.gap_repair import insert_repairs, plan_repairs
+from yivideo_pipeline.speech.gap_repair import apply_repair, choose_heard, is_sure_of, plan_repairs
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
@@ -48,12 +50,37 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
         spoken = order_words(self.batcher.map(speech.pieces, recognize, reporter.add))
         # A translation has other words at other times: its gaps need no repair.
-        if decoding.task is Task.TRANSCRIBE and (repairs := plan_repairs(spoken, speech.spans)):
-            log.info("decoding %d parts of the speech again that no word covers", len(repairs))
-            pieces = [Piece(speech.audio, chunk) for chunk in repairs]
-            found = self.batcher.map(pieces, recognize)
-            spoken = insert_repairs(spoken, [order_words([passage]) for passage in found])
+        if decoding.task is Task.TRANSCRIBE:
+            spoken = self._repair(spoken, speech, recognize, reporter)
         return spoken
+
+    def _repair(
+        self, spoken: list[SpokenWord], speech: DetectedSpeech, recognize: "Recognize", reporter: "_Reporter"
+    ) -> list[SpokenWord]:
+        """Decode doubtful parts of the speech again, each by itself; in vain or unsure: with another cut."""
+        audio = speech.audio
+        repairs = plan_repairs(spoken, speech.spans, audio.duration_s)
+        units = [unit for repair in repairs for unit in repair]
+        if not units:
+            return spoken
+        log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
+        heard = dict(
+            zip(units, self._hear(audio, [unit.chunk for unit in units], recognize, reporter), strict=True)
+        )
+        unsure = [unit for unit in units if not is_sure_of(heard[unit])]
+        closer = self._hear(audio, [unit.closer for unit in unsure], recognize, reporter)
+        for unit, words in zip(unsure, closer, strict=True):
+            heard[unit] = choose_heard(heard[unit], words)
+        for repair in repairs:
+            spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
+        return spoken
+
+    def _hear(
+        self, audio: Audio, chunks: list[Chunk], recognize: "Recognize", reporter: "_Reporter"
+    ) -> list[list[SpokenWord]]:
+        """Return the words of each chunk."""
+        passages = self.batcher.map([Piece(audio, chunk) for chunk in chunks], recognize, reporter.wait)
+        return [order_words([passage]) for passage in passages]
 
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
@@ -90,6 +117,11 @@ class _Reporter:
         self.total_s = sum(piece.chunk.duration_s for piece in self.pieces)
         self._unreported = deque(self.pieces)
         self._finished: dict[Piece, Passage | None] = {}
+
+    def wait(self, _pieces: Sequence[Piece], _passages: Sequence[Passage | None]) -> None:
+        """Report the same share again while parts are decoded a second time."""
+        if self.progress:
+            self.progress(min(1.0, self.done_s / self.total_s))
 
     def add(self, pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
         self.done_s += sum(piece.chunk.duration_s for piece in pieces)

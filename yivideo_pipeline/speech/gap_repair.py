@@ -1,45 +1,124 @@
-"""Gap repair: decodes speech again that the detector found and no word covers.
+"""Gap repair: decodes speech again, span by span, where words are missing, stretched or repeated.
 
-A decoder sometimes ends early or skips a phrase; the words around it are then stretched over speech
-that is not theirs. Such gaps become chunks of their own, and their words are inserted where the model
-is sure of them and they repeat nothing. Apart from the engine since it works on words alone, without a model.
+A decoder sometimes skips a phrase, mostly a softer voice's, or ends a repetition early or late; the words
+around it are then stretched over speech that is not theirs. The detector's spans decide: each one in doubt
+is decoded by itself, as is one on either side, and what is heard there corrects the words and their times.
+Apart from the engine since it works on words alone, without a model.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.assemble import SpokenWord
-from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk
+from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk, pad_spans
 from yivideo_pipeline.speech.types import Span, Word
 
-MIN_UNCOVERED_S = 1.5
+Interval = tuple[float, float]
+
+MIN_UNCOVERED_S = 1.5  # inside a span that has words
 MARGIN_S = 0.2
 LONGEST_WORD_S = 1.2  # of any word, plus LONGEST_LETTER_S for each letter: slow speech stays below
 LONGEST_LETTER_S = 0.1
-SURE_LOGPROB = -0.8
+MAX_WHOLE_S = 10.0  # of a longer span only the part in doubt is decoded again
+LEAST_LOGPROB = -0.8
+SURE_LOGPROB = -0.4
 # A decoder that skips a phrase gives its time to the words around it, 1 to 2 s each.
 SLOW_WORD_S = 0.4
 SLOW_LETTER_S = 0.1
 USUAL_WORD_S = 0.1
 USUAL_LETTER_S = 0.07
+FASTEST_LETTER_S = 0.03
 DIGIT_LETTERS = 5
 MIN_SPARE_S = 0.7  # in a run of slow words
-SAME_SHARE = 0.7  # of the old words, which a repair must repeat in order to replace them
-NEIGHBOURS = 8  # words on either side in which a repetition is looked for
+MIN_THIN_S = 0.5  # in a span that has too few words
+LEAST_DENSITY = 0.5  # slow speakers' spans stay above it: 26 clips of seven voices
+TIMES_REPEATED = 3
+LONGEST_REPEATED = 12  # words
 
 
-def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...]) -> list[Chunk]:
-    """Return chunks of the speech that no word covers, in order; times on the sound's own clock."""
-    covered = [(item.word.start_s, _credible_end(item.word)) for item in spoken]
-    bare = [part for span in spans for part in _uncovered(span, covered) if _length(part) >= MIN_UNCOVERED_S]
-    return [
-        Chunk((Span(start_s=max(0.0, start - MARGIN_S), end_s=min(end, start + WINDOW_S - 1) + MARGIN_S),))
-        for start, end in _join(sorted(bare + _slow_runs([item.word for item in spoken])))
-    ]
+@dataclass(frozen=True)
+class Unit:
+    """A part of the speech that is decoded by itself; the words between its times belong to it.
+
+    `chunk` is the sound that is read, `closer` another cut with less sound around the speech.
+    """
+
+    start_s: float
+    end_s: float
+    chunk: Chunk
+    closer: Chunk
+
+    def has(self, word: Word) -> bool:
+        """Return whether a word's middle lies in this part."""
+        return self.start_s <= _middle(word) <= self.end_s
 
 
-def _slow_runs(words: list[Word]) -> list[tuple[float, float]]:
-    """Return runs of words so slow that other words must be missing among them, with a word on each side.
+Repair = tuple[Unit, ...]
+"""Neighbouring parts of the speech, in order, whose words are in doubt."""
+
+
+def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], duration_s: float) -> list[Repair]:
+    """Return what to decode again, in order; times on the sound's own clock.
+
+    Args:
+        spoken: The words so far, in order.
+        spans: The intervals of the voice activity detector, in order.
+        duration_s: Length of the sound.
+    """
+    doubts = list(_doubts([item.word for item in spoken], spans))
+    doubted = [[part for part in doubts if part[0] < span.end_s and span.start_s < part[1]] for span in spans]
+    repairs: list[Repair] = []
+    joins = False  # whether the next span belongs to the last repair
+    for index, (span, padded) in enumerate(zip(spans, pad_spans(spans, duration_s), strict=True)):
+        if not any(doubted[max(0, index - 1) : index + 2]):
+            joins = False
+        elif span.end_s - span.start_s > MAX_WHOLE_S:
+            repairs += [(unit,) for unit in _cut_out(span, doubted[index], spoken)]
+            joins = False
+        else:
+            unit = Unit(padded.start_s, padded.end_s, Chunk((padded,)), Chunk((_between(span, padded),)))
+            repairs = [*repairs[:-1], (*repairs[-1], unit)] if joins else [*repairs, (unit,)]
+            joins = True
+    return repairs
+
+
+def _between(one: Span, other: Span) -> Span:
+    return Span(start_s=(one.start_s + other.start_s) / 2, end_s=(one.end_s + other.end_s) / 2)
+
+
+def _cut_out(span: Span, doubts: list[Interval], spoken: list[SpokenWord]) -> list[Unit]:
+    """Return the parts of a long span that are in doubt, each with a word on either side."""
+    units = []
+    for first, last in _join(sorted(doubts)):
+        before = [item.word.start_s for item in spoken if item.word.end_s <= first]
+        after = [item.word.end_s for item in spoken if item.word.start_s >= last]
+        start = max(span.start_s, before[-1] if before else first)
+        end = min(span.end_s, after[0] if after else last, start + WINDOW_S - 1)
+        cuts = [
+            Chunk((Span(start_s=max(0.0, start - margin), end_s=end + margin),))
+            for margin in (MARGIN_S, MARGIN_S / 2)
+        ]
+        units.append(Unit(start, end, *cuts))
+    return units
+
+
+def _doubts(words: list[Word], spans: tuple[Span, ...]) -> Iterator[Interval]:
+    """Yield the intervals in which words may be missing, stretched, or repeated by the decoder alone."""
+    covered = [(word.start_s, _credible_end(word)) for word in words]
+    for span in spans:
+        if _is_thin(span, [word for word in words if span.start_s <= _middle(word) <= span.end_s]):
+            yield span.start_s, span.end_s
+        yield from (part for part in _uncovered(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S)
+    yield from _slow_runs(words)
+    for start, end in _repetitions(words):
+        if sum(start < span.end_s and span.start_s < end for span in spans) > 1:
+            yield start, end
+
+
+def _slow_runs(words: list[Word]) -> Iterator[Interval]:
+    """Yield runs of words so slow that other words must be missing among them.
 
     Two slow words with one between them belong together: the alignment gets one right by chance.
     """
@@ -50,11 +129,31 @@ def _slow_runs(words: list[Word]) -> list[tuple[float, float]]:
             runs[-1] = (runs[-1][0], index)
         else:
             runs.append((index, index))
-    return [
-        (words[max(0, first - 1)].start_s, words[min(len(words) - 1, last + 1)].end_s)
-        for first, last in runs
-        if _spare_s(words[first : last + 1]) >= MIN_SPARE_S
-    ]
+    for first, last in runs:
+        if _spare_s(words[first : last + 1]) >= MIN_SPARE_S:
+            yield words[first].start_s, words[last].end_s
+
+
+def _repetitions(words: list[Word]) -> Iterator[Interval]:
+    """Yield where the same words follow each other several times: how often was it really?"""
+    texts = [spoken_characters(word.text) for word in words]
+    at = 0
+    while at < len(words):
+        for size in range(1, LONGEST_REPEATED + 1):
+            phrase, end = texts[at : at + size], at + size
+            while texts[end : end + size] == phrase:
+                end += size
+            if end - at >= TIMES_REPEATED * size and len("".join(phrase)) > size:
+                yield words[at].start_s, words[end - 1].end_s
+                at = end - 1
+                break
+        at += 1
+
+
+def _is_thin(span: Span, words: list[Word]) -> bool:
+    """Return whether a span's words, if it has any, usually take less than half of its time."""
+    length_s, usual_s = span.end_s - span.start_s, sum(map(_usual_s, words))
+    return usual_s < LEAST_DENSITY * length_s and length_s - usual_s >= MIN_THIN_S
 
 
 def _is_slow(word: Word) -> bool:
@@ -63,8 +162,11 @@ def _is_slow(word: Word) -> bool:
 
 def _spare_s(run: list[Word]) -> float:
     """Return how much longer the words take than words usually do."""
-    usual = sum(USUAL_WORD_S + USUAL_LETTER_S * _spoken_length(word) for word in run)
-    return sum(word.end_s - word.start_s for word in run) - usual
+    return sum(word.end_s - word.start_s - _usual_s(word) for word in run)
+
+
+def _usual_s(word: Word) -> float:
+    return USUAL_WORD_S + USUAL_LETTER_S * _spoken_length(word)
 
 
 def _spoken_length(word: Word) -> int:
@@ -72,13 +174,9 @@ def _spoken_length(word: Word) -> int:
     return sum(DIGIT_LETTERS if char.isdigit() else 1 for char in spoken_characters(word.text))
 
 
-def _length(interval: tuple[float, float]) -> float:
-    return interval[1] - interval[0]
-
-
-def _join(intervals: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _join(intervals: list[Interval]) -> list[Interval]:
     """Merge intervals, which are in order, that overlap or nearly touch."""
-    joined: list[tuple[float, float]] = []
+    joined: list[Interval] = []
     for start, end in intervals:
         if joined and start - joined[-1][1] < 2 * MARGIN_S:
             joined[-1] = (joined[-1][0], max(joined[-1][1], end))
@@ -92,7 +190,7 @@ def _credible_end(word: Word) -> float:
     return min(word.end_s, word.start_s + LONGEST_WORD_S + LONGEST_LETTER_S * letters)
 
 
-def _uncovered(span: Span, covered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _uncovered(span: Span, covered: list[Interval]) -> list[Interval]:
     """Return the parts of a span outside the covered intervals, which are in order."""
     gaps, position = [], span.start_s
     for start, end in covered:
@@ -106,64 +204,128 @@ def _uncovered(span: Span, covered: list[tuple[float, float]]) -> list[tuple[flo
     return gaps
 
 
-def insert_repairs(spoken: list[SpokenWord], repairs: list[list[SpokenWord]]) -> list[SpokenWord]:
-    """Insert repaired words among the others; a word stretched over them is shortened."""
-    merged = spoken
-    for repair in repairs:
-        if repair and repair[0].passage.avg_logprob >= SURE_LOGPROB:
-            merged = _insert(merged, repair)
-    return merged
+# What was heard in the parts, woven into the words so far.
 
 
-def _insert(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
-    """Insert what is new in a repair; leave the text unchanged where that is uncertain."""
-    chunk = repair[0].passage.chunk
-    start, end = chunk.start_s + MARGIN_S, chunk.end_s - MARGIN_S
-    inside = [item for item in spoken if start <= _middle(item.word) <= end]
-    if len(inside) > 1:  # one alone may just be stretched over the gap
-        before = [item for item in spoken if _middle(item.word) < start]
-        after = [item for item in spoken if _middle(item.word) > end]
-        return _replace(before, inside, after, repair) or spoken
-    return _fill(spoken, repair)
+def is_heard(words: list[SpokenWord]) -> bool:
+    """Return whether a part was heard well enough for its words to count."""
+    return _likelihood(words) >= LEAST_LOGPROB
 
 
-def _fill(spoken: list[SpokenWord], repair: list[SpokenWord]) -> list[SpokenWord]:
-    """Insert a repair's words into the gap that it was made for."""
-    new = [item for item in repair if not _is_covered(item.word, spoken)]
-    if not new:
-        return spoken
-    start = new[0].word.start_s
-    before = [item for item in spoken if item.word.start_s < start]
-    after = [item for item in spoken if item.word.start_s >= start]
+def is_sure_of(words: list[SpokenWord]) -> bool:
+    """Return whether a part was heard so well that another cut will not do better."""
+    return _likelihood(words) >= SURE_LOGPROB
+
+
+def choose_heard(one: list[SpokenWord], other: list[SpokenWord]) -> list[SpokenWord]:
+    """Return the likelier of two readings of one part."""
+    return max(one, other, key=_likelihood)
+
+
+def _likelihood(words: list[SpokenWord]) -> float:
+    return words[0].passage.avg_logprob if words else float("-inf")
+
+
+def apply_repair(spoken: list[SpokenWord], repair: Repair, heard: list[list[SpokenWord]]) -> list[SpokenWord]:
+    """Return the words with those of a repair corrected by what was heard in its parts.
+
+    Words outside the repair stay. A word inside that was not heard again stays where there is time for
+    it; none is left stretched over a part without words.
+
+    Args:
+        spoken: The words so far, in order.
+        repair: The parts.
+        heard: The words that were recognized in each part.
+    """
+    first, last = repair[0].start_s, repair[-1].end_s
+    before = [item for item in spoken if _middle(item.word) < first]
+    inside = [item for item in spoken if first <= _middle(item.word) <= last]
+    after = [item for item in spoken if _middle(item.word) > last]
+    new = [
+        item
+        for unit, words in zip(repair, heard, strict=True)
+        if is_heard(words)
+        for item in words
+        if unit.has(item.word)
+    ]
     new = _without_neighbours(new, before, after)
-    if not new or _repeats(new, before[-NEIGHBOURS:] + after[:NEIGHBOURS]):
-        return spoken
-    if after and after[0].word.start_s < new[-1].word.start_s:
-        return spoken  # other words are timed inside the gap
-    if before and before[-1].word.end_s > new[0].word.start_s:
-        before[-1] = _moved(before[-1], end_s=new[0].word.start_s)
-    return before + new + after
+    woven = _weave(inside, new) if new else inside
+    silent = [unit for unit in repair if not any(unit.has(item.word) for item in woven)]
+    return _in_order([_clear(item, silent) for item in [*before, *woven, *after]])
 
 
-def _replace(
-    before: list[SpokenWord], inside: list[SpokenWord], after: list[SpokenWord], repair: list[SpokenWord]
-) -> list[SpokenWord] | None:
-    """Replace words by a repair that repeats them among others; None where it does not repeat them."""
-    new = _without_neighbours(repair, before, after)
-    while new and after and _middle(new[-1].word) > after[0].word.start_s:
-        new.pop()  # part of a word at the end of the chunk
-    if len(new) <= len(inside):
-        return None
-    matcher = SequenceMatcher(a=_plain(inside), b=_plain(new), autojunk=False)
-    if sum(block.size for block in matcher.get_matching_blocks()) < SAME_SHARE * len(inside):
-        return None
-    if before:
-        start = before[-1].word.start_s
-        if new[0].word.start_s < start - MARGIN_S:
-            return None
-        new[0] = _moved(new[0], start_s=max(new[0].word.start_s, start))
-        before[-1] = _moved(before[-1], end_s=min(before[-1].word.end_s, new[0].word.start_s))
-    return before + new + after
+def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
+    """Return the new words with what the old ones have better: their text, read with all that is around."""
+    woven: list[SpokenWord] = []
+    matcher = SequenceMatcher(a=_plain(old), b=_plain(new), autojunk=False)
+    for kind, a, a_end, b, b_end in matcher.get_opcodes():
+        if kind == "delete":
+            room_from = new[b - 1].word.end_s if b else old[0].word.start_s
+            room_to = new[b].word.start_s if b < len(new) else old[-1].word.end_s
+            woven += _squeeze(old[a:a_end], room_from, room_to)
+        elif kind == "replace" and a_end - a == b_end - b and _surety(old[a:a_end]) > _surety(new[b:b_end]):
+            woven += [_timed_as(*pair) for pair in zip(old[a:a_end], new[b:b_end], strict=True)]
+        elif kind == "equal":
+            woven.append(new[b])
+            woven += [
+                _timed_as(*pair) for pair in zip(old[a + 1 : a_end - 1], new[b + 1 : b_end - 1], strict=True)
+            ]
+            woven += new[b + 1 : b_end][-1:]
+        else:
+            woven += new[b:b_end]
+    return woven
+
+
+def _squeeze(items: list[SpokenWord], start_s: float, end_s: float) -> list[SpokenWord]:
+    """Return words limited to the time between two others; none where there is too little for them."""
+    limited = [
+        _moved(item, start_s=max(item.word.start_s, start_s), end_s=min(item.word.end_s, end_s))
+        for item in items
+    ]
+    is_room = all(
+        item.word.end_s - item.word.start_s >= FASTEST_LETTER_S * _spoken_length(item.word)
+        for item in limited
+    )
+    return limited if is_room else []
+
+
+def _timed_as(item: SpokenWord, other: SpokenWord) -> SpokenWord:
+    return _moved(item, start_s=other.word.start_s, end_s=other.word.end_s)
+
+
+def _surety(items: list[SpokenWord]) -> float:
+    return sum(item.word.confidence for item in items)
+
+
+def _clear(item: SpokenWord, silent: list[Unit]) -> SpokenWord:
+    """End a word before a part without words, or begin it behind: whichever keeps its middle."""
+    for unit in silent:
+        if unit.start_s < item.word.end_s and item.word.start_s < unit.end_s:
+            is_before = _middle(item.word) < unit.start_s
+            item = _moved(item, **({"end_s": unit.start_s} if is_before else {"start_s": unit.end_s}))
+    return item
+
+
+def _in_order(items: list[SpokenWord]) -> list[SpokenWord]:
+    """Sort words by time; at the edges of a repair, end each where the next one begins, at the latest."""
+    return sorted(items, key=lambda item: item.word.start_s)
+
+
+def _without_neighbours(
+    new: list[SpokenWord], before: list[SpokenWord], after: list[SpokenWord]
+) -> list[SpokenWord]:
+    """Drop a word at either end that the neighbour beside it already is."""
+    if new and before and _is_same(new[0], before[-1]):
+        new = new[1:]
+    if new and after and _is_same(new[-1], after[0]):
+        new = new[:-1]
+    return new
+
+
+def _is_same(one: SpokenWord, other: SpokenWord) -> bool:
+    """Return whether two readings are of one word: alike, and at the same time."""
+    apart_s = max(one.word.start_s, other.word.start_s) - min(one.word.end_s, other.word.end_s)
+    return apart_s < MARGIN_S and _plain([one]) == _plain([other])
 
 
 def _moved(item: SpokenWord, **times: float) -> SpokenWord:
@@ -174,25 +336,5 @@ def _middle(word: Word) -> float:
     return (word.start_s + word.end_s) / 2
 
 
-def _is_covered(word: Word, spoken: list[SpokenWord]) -> bool:
-    """Return whether another word covers the word's middle: margins contain parts of the neighbours."""
-    middle = _middle(word)
-    return any(item.word.start_s <= middle < _credible_end(item.word) for item in spoken)
-
-
-def _without_neighbours(
-    new: list[SpokenWord], before: list[SpokenWord], after: list[SpokenWord]
-) -> list[SpokenWord]:
-    """Drop the words at both ends that the neighbours already have."""
-    texts, left, right = (_plain(items) for items in (new, before[-NEIGHBOURS:], after[:NEIGHBOURS]))
-    first = max(count for count in range(len(new) + 1) if texts[:count] == left[len(left) - count :])
-    last = max(count for count in range(len(new) - first + 1) if texts[len(texts) - count :] == right[:count])
-    return new[first : len(new) - last]
-
-
 def _plain(items: list[SpokenWord]) -> list[str]:
     return [spoken_characters(item.word.text) for item in items]
-
-
-def _repeats(repair: list[SpokenWord], around: list[SpokenWord]) -> bool:
-    return f" {' '.join(_plain(repair))} " in f" {' '.join(_plain(around))} "

@@ -12,6 +12,7 @@ from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, split_words, spoken_characters
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.levels import level_voices
 from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
 
@@ -61,9 +62,12 @@ class Recognizer:
     def encode(self, pieces: list[Piece]) -> Encoded:
         """Read the pieces' sound, and encode it where it was not encoded before."""
         chunks = tuple(piece.chunk for piece in pieces)
-        sounds = tuple(piece.chunk.read(piece.audio) for piece in pieces)
         activities = tuple(
             piece.chunk.sample(speech_probabilities(piece.audio), HOP_S, ACTIVITY_STEP_S) for piece in pieces
+        )
+        sounds = tuple(
+            level_voices(piece.chunk.read(piece.audio), activity, ACTIVITY_STEP_S)
+            for piece, activity in zip(pieces, activities, strict=True)
         )
         rows = [piece.row for piece in pieces]
         if all(row is None for row in rows):

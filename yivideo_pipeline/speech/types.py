@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.settings.languages import ZhScript
 
-MIN_WORDLESS_S = 0.5
-"""Shorter sounds that the voice activity detector takes for speech are often a breath or a click."""
+MIN_WORDLESS_S = 0.8
+"""Shorter sounds that the voice activity detector takes for speech are often a breath or an "um"."""
 
 WordSource = Literal["aligned", "attention", "interpolated"]
 NO_LANGUAGE = "und"
@@ -98,7 +98,7 @@ class Transcript(_ExchangeModel):
 
     @property
     def wordless_spans(self) -> tuple[Span, ...]:
-        """The intervals with speech in which no word was recognized, in order; the shortest ones are left out."""
+        """Where speech was found and no word recognized, in order; the shortest ones are left out."""
         return tuple(
             span
             for span in self.speech_spans

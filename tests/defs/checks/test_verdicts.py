@@ -9,6 +9,7 @@ from yivideo_pipeline.defs.checks.base import Speed, Subject
 from yivideo_pipeline.defs.checks.catalogue import evaluate
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.sections import CheckSettings
+from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.quality import measure_quality
 
@@ -109,6 +110,20 @@ def test_speech_that_no_word_covers_is_reported_with_its_seconds(home):
     result = judge("transcript", "speech_is_covered", subject)
     assert not result.passed
     assert number(result, "missing_s") == pytest.approx(20, abs=0.01)
+
+
+def test_a_span_of_speech_without_a_word_is_reported_with_its_place(home):
+    words = speak("One two three four five six seven eight nine ten.")
+    end_s = words[-1].end_s
+    spans = (Span(start_s=0, end_s=end_s), Span(start_s=end_s + 1, end_s=end_s + 1.9))
+    result = judge(
+        "transcript",
+        "speech_is_covered",
+        words_subject(say(words).model_copy(update={"speech_spans": spans})),
+    )
+    assert not result.passed
+    assert f"{end_s + 1:.1f}-{end_s + 1.9:.1f} s" in str(result.description)
+    assert number(result, "wordless_spans") == 1
 
 
 def test_a_sigh_that_no_word_covers_is_no_fault(home):
