@@ -63,6 +63,7 @@ def test_too_many_wrong_keys_from_one_address_are_refused_with_a_time_and_the_ri
     assert 1 <= int(answers[-1].headers["retry-after"]) <= WRONG_KEYS_S
     assert answers[-1].json()["error"]["kind"] == "wrong_keys"
     assert client.get("/api/v1/model/info", headers={**flood, "X-API-Key": KEY}).status_code == 200
+    assert client.get("/", headers={**flood, "Accept": "text/html"}).status_code == 429, "nor as a browser"
     missing = {"X-Forwarded-For": "192.0.2.3"}
     assert client.get("/api/v1/model/info", headers=missing).status_code == 401, "a missing key is no guess"
 

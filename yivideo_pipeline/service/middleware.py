@@ -62,15 +62,9 @@ class Access:
         throttle: Counts wrong keys.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        service: ServiceSettings,
-        insecure: bool = False,
-        throttle: KeyThrottle | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, service: ServiceSettings, insecure: bool, throttle: KeyThrottle) -> None:
         self._app = app
-        self._throttle = throttle or KeyThrottle()
+        self._throttle = throttle
         self._key = service.api_key.get_secret_value() if service.api_key else None
         # With a key, any host name may lead here; without one, a foreign name is a web page's trick.
         self._hosts = None if self._key or insecure else {*LOOPBACK, service.host}
@@ -93,13 +87,13 @@ class Access:
             return _respond(scope, Refused(*foreign))
         if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._has_key(connection):
             return None
-        if scope.get("method") == "GET" and "text/html" in headers.get("accept", ""):
-            return RedirectResponse("/login", 303)
         client = connection.client
         if client and _given_key(headers) and (wait_s := self._throttle.note_wrong_key(client.host)):
             hint = f"Correct the key; the right one is let in at once, a wrong one in {wait_s} s"
             refused = Refused(429, "wrong_keys", "Too many wrong keys", hint, retry_after_s=wait_s)
             return _respond(scope, refused)
+        if scope.get("method") == "GET" and "text/html" in headers.get("accept", ""):
+            return RedirectResponse("/login", 303)
         hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         return _respond(scope, Refused(401, "no_key", "The key is missing or wrong", hint))
 
