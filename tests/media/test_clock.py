@@ -66,6 +66,13 @@ def test_a_jump_is_a_gap_where_the_picture_jumps_too_or_is_no_witness(seen):
     assert places(runs) == ([0, 110], ["silence"])
 
 
+def test_a_jump_is_no_gap_where_only_without_it_sound_and_picture_end_together():
+    runs = make_runs((0, 10), (31.8, 50))
+    assert places(runs, picture_end_s=60.3) == ([0, 10], ["continued"])
+    assert places(runs, picture_end_s=81.5) == ([0, 31.8], ["silence"])
+    assert places(runs, picture_end_s=30.0) == ([0, 31.8], ["silence"])
+
+
 def test_a_clock_that_starts_again_leaves_no_gap_and_takes_nothing_away():
     runs = make_runs((1000, 600), (0, 600), (605, 60))
     assert places(runs) == ([0, 600, 1205], ["continued", "silence"])

@@ -23,6 +23,7 @@ _LONGEST_CLUSTER_S = 6.0
 """Matroska's muxers begin a cluster every five seconds, whose time moves all in it."""
 _WITNESSED_S = 2.0
 """Shorter jumps are no question for the picture: it is not interleaved more finely than that."""
+_END_TOGETHER_S = 1.0
 _UNSEEN_SILENCE_S = 3600.0
 _MAX_DECLARED_SILENCE_S = 24 * 3600.0
 
@@ -65,11 +66,13 @@ class Evidence:
     Attributes:
         declared_s: How long the file says it is.
         end_s: When it ends, by its header or its picture.
+        picture_end_s: When its picture ends.
         walked_s: How far its picture moves on, jumps not counted.
     """
 
     declared_s: float | None = None
     end_s: float | None = None
+    picture_end_s: float | None = None
     walked_s: float = 0.0
 
     @property
@@ -123,18 +126,20 @@ def place(runs: Sequence[Run], evidence: Evidence) -> Placement:
     """Decide where each run belongs.
 
     A run whose successors return to the clock before it has wrong timestamps, and follows its predecessor.
-    A step forward is missing sound, unless the picture moves on as if there were none, or more silence would
-    be filled in than the file can tell of. A small step back is an overlap; a larger one is a clock that was
-    set anew, and the sound goes on without a gap.
+    A step forward is missing sound, unless the picture moves on or ends as if there were none, or more
+    silence would be filled in than the file can tell of. A small step back is an overlap; a larger one is a
+    clock that was set anew, and the sound goes on without a gap.
     """
     if not runs:
         return Placement()
     offsets = _trusted_offsets(runs)
+    sound_s = runs[-1].start / SAMPLE_RATE_HZ + runs[-1].length_s
     positions, repairs, silence_s, shift_s = [0], [], 0.0, 0.0
     for number, (before, after) in enumerate(pairwise(offsets), 1):
         step_s, run = after - before, runs[number]
         if abs(step_s) > _ROUNDING_S:
-            action = _judge(run, step_s, evidence, silence_s, is_last=after == offsets[-1])
+            rest = _Rest(sound_s + offsets[-1] + shift_s, silence_s, is_last=after == offsets[-1])
+            action = _judge(run, step_s, evidence, rest)
             silence_s += step_s if action == SILENCE else 0.0
             shift_s -= step_s if action == CONTINUED else 0.0
             heard_s = (positions[-1] + runs[number - 1].length) / SAMPLE_RATE_HZ
@@ -209,16 +214,27 @@ def _ignored(runs: Sequence[Run], offsets: Sequence[float], positions: Sequence[
             yield Repair(heard_s, runs[first].offset_s - offsets[first], IGNORED, length_s)
 
 
-def _judge(run: Run, step_s: float, evidence: Evidence, silence_s: float, *, is_last: bool) -> str:
+@dataclass(frozen=True)
+class _Rest:
+    """How far the sound is placed when a step is judged: when it would end, and the silence so far."""
+
+    end_s: float
+    silence_s: float
+    is_last: bool
+
+
+def _judge(run: Run, step_s: float, evidence: Evidence, rest: _Rest) -> str:
     """Return what a step of the trusted clock means."""
     if step_s < 0:
         return OVERLAP if step_s >= -_MAX_OVERLAP_S else CONTINUED
     is_beyond = evidence.end_s is not None and run.stamp_s + run.length_s > evidence.end_s + _LONE_S
-    if is_last and run.length_s <= _LONE_S and is_beyond:
+    if rest.is_last and run.length_s <= _LONE_S and is_beyond:
         return CONTINUED  # no packet after it confirms the last one's timestamp
-    if step_s > _WITNESSED_S and _is_denied(run, step_s):
+    if step_s > _WITNESSED_S and (
+        _is_denied(run, step_s) or _ends_with_picture(rest.end_s - step_s, evidence)
+    ):
         return CONTINUED
-    return SILENCE if silence_s + step_s <= evidence.allowance_s else CONTINUED
+    return SILENCE if rest.silence_s + step_s <= evidence.allowance_s else CONTINUED
 
 
 def _is_denied(run: Run, step_s: float) -> bool:
@@ -228,6 +244,12 @@ def _is_denied(run: Run, step_s: float) -> bool:
         return False
     in_step = abs(run.picture_then_s - expected_s) <= _WITNESSED_S
     return in_step and run.picture_after_s < expected_s + step_s / 2
+
+
+def _ends_with_picture(sound_end_s: float, evidence: Evidence) -> bool:
+    """Return whether the sound ends with the picture if a step is no gap; with it, it would end later."""
+    picture_end_s = evidence.picture_end_s
+    return picture_end_s is not None and abs(sound_end_s - picture_end_s) <= _END_TOGETHER_S
 
 
 class PictureClock:

@@ -271,7 +271,7 @@ class _Reading:
         """Return what the file tells of its clock, beside the sound's timestamps."""
         declared_end_s = None if self._declared_s is None else self.start_s + self._declared_s
         ends = [second for second in (declared_end_s, picture.end_s) if second is not None]
-        return Evidence(self._declared_s, max(ends, default=None), picture.walked_s)
+        return Evidence(self._declared_s, max(ends, default=None), picture.end_s, picture.walked_s)
 
     def corrected_start_s(self, placement: Placement) -> float:
         """Return when the video starts, which a wrong timestamp at the beginning may hide."""
