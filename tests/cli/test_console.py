@@ -1,13 +1,14 @@
 import io
 
 import pytest
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from yivideo_pipeline.cli.console import (
     clock,
     file_size,
     one_line,
     open_console,
+    print_table,
     printable,
     sentences,
     show_path,
@@ -66,3 +67,53 @@ def test_a_pipe_gets_long_lines_whole_and_brackets_as_they_are(monkeypatch):
 
 def test_sizes_have_few_digits():
     assert [file_size(1), file_size(31_400_000), file_size(2_500_000_000)] == ["0.1 MB", "31.4 MB", "2.5 GB"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("TERM", "dumb")  # it gets no colours
+    console = open_console()
+    console.size = ConsoleDimensions(40, 20)
+    return console
+
+
+PATH = "/a/folder whose/name-is-long/and/goes_over/the.end/of/a/line.srt"
+
+
+def test_lines_on_a_terminal_break_between_words_and_never_in_a_path(terminal):
+    terminal.print(f"warning: the file that lies in {PATH} is longer than its video")
+    assert terminal.file.getvalue().splitlines() == [
+        "warning: the file that lies in /a/folder",
+        "whose/name-is-long/and/goes_over/the.end/of/a/line.srt",
+        "is longer than its video",
+    ]
+
+
+def test_a_table_that_fits_is_one(terminal):
+    print_table(("file", "cues"), [("a.mp4", "1"), ("b.mp4", "22")], numbers=["cues"], console=terminal)
+    lines = terminal.file.getvalue().splitlines()
+    assert [line.split() for line in lines[::2]] == [["file", "cues"], ["a.mp4", "1"]]
+    assert lines[2].endswith("   1 ")
+
+
+def test_a_table_too_wide_for_the_terminal_is_a_list_with_its_paths_whole(terminal):
+    path = PATH.replace(" ", "-")
+    print_table(
+        ("file", "cues", "files", ""),
+        [("a.mp4", "1", [path, "/b"], ""), ("b", "2", [], "x")],
+        console=terminal,
+    )
+    assert terminal.file.getvalue().splitlines() == [
+        "a.mp4",
+        "  cues: 1; files:",
+        f"  {path}",
+        "  /b",
+        "b",
+        "  cues: 2; x",
+    ]

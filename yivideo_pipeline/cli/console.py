@@ -3,14 +3,17 @@
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -60,14 +63,41 @@ def print_problem(text: str) -> None:
     open_console(stderr=True).print(f"yivideo: {text}")
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows below their headings; whatever a cell holds is made harmless."""
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str | Sequence[str]]],
+    *,
+    numbers: Collection[str] = (),
+    console: Console | None = None,
+) -> None:
+    """Print rows below their headings; whatever a cell holds is made harmless.
+
+    Where the table is wider than the terminal, each row becomes a paragraph: no cell breaks inside a path.
+
+    Args:
+        headings: Names of the columns.
+        rows: Texts of the cells; a cell may be a list of lines.
+        numbers: The columns of numbers, which are set to the right.
+        console: Where it is printed; by default stdout.
+    """
+    console = console or open_console()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    open_console().print(table)
+        table.add_column(Text(heading), justify="right" if heading in numbers else "left")
+    shown = [[_show_cell(cell) for cell in row] for row in rows]
+    for row in shown:
+        table.add_row(*map(Text, row))
+    if console.measure(table, options=console.options.update_width(_PIPE_WIDTH)).maximum <= console.width:
+        console.print(table)
+        return
+    for first, *others in shown:
+        named = zip(headings[1:], others, strict=True)
+        cells = [f"{heading}: {cell}" if heading else cell for heading, cell in named if cell]
+        console.print(f"{first}\n{break_lines('; '.join(cells), console.width, '  ')}")
+
+
+def _show_cell(cell: str | Sequence[str]) -> str:
+    return "\n".join(map(printable, [cell] if isinstance(cell, str) else cell))
 
 
 def print_json(value: object) -> None:
@@ -86,13 +116,49 @@ def print_json_error(error: YivideoError) -> None:
         print_json({"error": {"kind": error.kind, "message": error.message, "hint": error.hint}})
 
 
+class _WordConsole(Console):
+    """A console on which lines of text break between words; a longer word is left to the terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print text broken into lines, and anything else as rich does."""
+        if len(objects) == 1 and isinstance(objects[0], str | Text):
+            given = objects[0] if isinstance(objects[0], Text) else Text(objects[0])
+            plain = break_lines(given.plain, self.width) if self.is_terminal else given.plain
+            super().print(Text(plain, style=given.style), soft_wrap=True, **options)
+        else:
+            super().print(*objects, **options)
+
+
+def break_lines(text: str, width: int, indent: str = "") -> str:
+    """Break text between its words, so that a path or a long word stays whole and can be copied.
+
+    Args:
+        text: The text.
+        width: Columns of the terminal.
+        indent: What stands before every line.
+    """
+    lines = []
+    for paragraph in text.split("\n"):
+        line = indent
+        for word in re.findall(r" *[^ ]+", paragraph):
+            if line != indent and cell_len(line + word) > width:
+                lines.append(line)
+                line = indent + word.lstrip()
+            else:
+                line += word
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def open_console(*, stderr: bool = False) -> Console:
-    """Return a console that prints text as it is: brackets in a file's name are no markup."""
+    """Return a console that prints text as it is: brackets in a file's name are no markup.
+
+    On a terminal lines break between words, never in a word or a path.
+    """
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
+    return _WordConsole(
         file=stream,
         width=None if stream.isatty() else _PIPE_WIDTH,
-        soft_wrap=True,
         markup=False,
         highlight=False,
         emoji=False,

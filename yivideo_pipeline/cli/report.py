@@ -5,12 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from yivideo_pipeline.cli.console import one_line, printable, sentences, show_path
+from yivideo_pipeline.cli.console import one_line, print_table, sentences, show_path
 from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.plurals import plural
@@ -25,6 +23,7 @@ MODEL_STAGES = {stage.name for stage in STAGES.values() if stage.uses_model}
 UNFORESEEN = SystemFault.kind
 """Kind of an error that no rule classifies; the messages of the others say all there is to know."""
 _NONE = "–"
+_NUMBERS = ("speech s", "× real time", "cues", "readability", "confidence")
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,9 @@ def result_line(outcome: VideoOutcome) -> str:
 
 def print_report(console: Console, outcomes: Sequence[VideoOutcome]) -> None:
     """Print the table of finished videos, then warnings and failures."""
-    done = [one for one in outcomes if one.status == "done"]
-    if done:
-        console.print(_table(done))
+    rows = [_row(one, one.processed) for one in outcomes if one.status == "done" and one.processed]
+    if rows:
+        print_table(("file", "language", *_NUMBERS, "subtitles"), rows, numbers=_NUMBERS, console=console)
     for one in outcomes:
         for line in _notes(one):
             console.print(line)
@@ -133,28 +132,17 @@ def print_report(console: Console, outcomes: Sequence[VideoOutcome]) -> None:
         console.print(f"More about the unforeseen errors is in {show_path(log)}")
 
 
-def _table(outcomes: Sequence[VideoOutcome]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("language")
-    for heading in ("speech s", "× real time", "cues", "readability", "confidence"):
-        table.add_column(heading, justify="right")
-    table.add_column("subtitles", overflow="fold")
-    for one in outcomes:
-        run = one.processed
-        if run is None:
-            continue
-        table.add_row(
-            Text(printable(one.path.name)),
-            run.language or _NONE,
-            _number(run.speech_s, ".1f"),
-            "done before" if one.already_processed else _number(one.rtfx, ".1f"),
-            str(run.cues),
-            _number(run.readability, ".0f"),
-            _number(run.confidence, ".0%"),
-            Text("\n".join(show_path(file) for file in run.files)),
-        )
-    return table
+def _row(outcome: VideoOutcome, run: "Processed") -> list[str | list[str]]:
+    return [
+        outcome.path.name,
+        run.language or _NONE,
+        _number(run.speech_s, ".1f"),
+        "done before" if outcome.already_processed else _number(outcome.rtfx, ".1f"),
+        str(run.cues),
+        _number(run.readability, ".0f"),
+        _number(run.confidence, ".0%"),
+        [show_path(file) for file in run.files],
+    ]
 
 
 def _number(value: float | None, form: str) -> str:
