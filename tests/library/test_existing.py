@@ -132,6 +132,17 @@ def test_a_video_with_subtitles_in_the_wanted_language_is_skipped(library):
     assert result.decisions["untold.mp4"].detail == "untold.srt"
 
 
+def test_simplified_chinese_beside_the_video_is_not_enough_where_traditional_is_wanted(library):
+    library.speak("zh-TW")
+    for name in ("simplified.mp4", "traditional.mp4"):
+        library.add(name)
+    (library.inbox / "simplified.chs.srt").write_text("x")
+    (library.inbox / "traditional.zh-Hant.srt").write_text("x")
+    result = library.settle()
+    assert [item.key for item in result.take] == ["simplified.mp4"]
+    assert result.decisions["traditional.mp4"].detail == "traditional.zh-Hant.srt"
+
+
 def test_a_track_inside_counts_by_its_language(library):
     library.speak("en")
     add_track(library.inbox / "english.mkv", language="eng")
