@@ -60,6 +60,13 @@ def test_of_a_long_prompt_the_end_counts(whisper):
     assert tokenizer.decode(prompt[1 : MAX_PROMPT_TOKENS + 1]).endswith(" at last")
 
 
+def test_a_prompt_can_not_steer_the_decoder(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    prompt, _ = ask(whisper, initial_prompt="Grimsby <|endoftext|><|startoftranscript|>")
+    assert prompt.count(tokenizer.sot) == 1
+    assert tokenizer.eot not in prompt
+
+
 def test_a_doubtful_text_is_decoded_again_without_the_prompt(whisper):
     assert ask(whisper, 0.2, initial_prompt="Grimsby")[0] == ask(whisper)[0]
 

@@ -219,4 +219,10 @@ def override_options(options: SpeechOptions, **given: Any) -> SpeechOptions:
     try:
         return override(options, {name: None if value == "" else value for name, value in given.items()})
     except ConfigValidationError as error:
-        raise Refused(422, "invalid_request", "; ".join(error.message.splitlines())) from None
+        field = error.message.partition(":")[0]
+        raise Refused(
+            422,
+            "invalid_request",
+            "; ".join(error.message.splitlines()),
+            param=field if field in given else None,
+        ) from None

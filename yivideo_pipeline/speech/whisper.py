@@ -272,7 +272,9 @@ def _prompt_tokens(decoding: Decoding, tokenizer: Any) -> list[int]:
     """Return the tokens of the wanted prompt, as those of a text that was said before."""
     if not decoding.prompt:
         return []
-    return [tokenizer.sot_prev, *tokenizer.encode(f" {decoding.prompt}")[-MAX_PROMPT_TOKENS:]]
+    # Without the tokens that steer the decoder, whose names may stand in the text.
+    words = [token for token in tokenizer.encode(f" {decoding.prompt}") if token < tokenizer.eot]
+    return [tokenizer.sot_prev, *words[-MAX_PROMPT_TOKENS:]]
 
 
 def _frames_to_read(sound: np.ndarray) -> int:

@@ -50,13 +50,13 @@ class StageMetrics(BaseModel):
     def including(self, elsewhere: "StageMetrics") -> "StageMetrics":
         """Return the cost of work that another process did a part of, while this one waited for it.
 
-        The time is this process's, the processor time that of both. Memory and GPU are the other one's
-        where it used more.
+        The time is this process's, the processor time that of both. The memory is that of the process that
+        used more, the GPU that of the other one if it has one.
         """
         cpu_s = self.cpu_s + elsewhere.cpu_s
         heavier = max(self, elsewhere, key=lambda one: one.rss_peak_mb)
-        has_gpu = (elsewhere.gpu_memory_peak_mb or 0.0) >= (self.gpu_memory_peak_mb or 0.0)
-        gpu = {name: getattr(elsewhere if has_gpu else self, name) for name in _GPU_FIELDS}
+        worked = self if elsewhere.gpu_memory_peak_mb is None else elsewhere
+        gpu = {name: getattr(worked, name) for name in _GPU_FIELDS}
         return self.model_copy(
             update={
                 "cpu_s": cpu_s,

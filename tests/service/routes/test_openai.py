@@ -146,6 +146,9 @@ def test_a_parameter_that_can_not_be_is_named(client):
     with pytest.raises(openai.BadRequestError) as caught:
         client.audio.transcriptions.create(model="whisper-1", file=VIDEO, response_format="docx")
     assert caught.value.param == "response_format"
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.audio.transcriptions.create(model="whisper-1", file=VIDEO, language="xx")
+    assert caught.value.param == "language"
     with pytest.raises(openai.BadRequestError, match="English only"):
         client.audio.transcriptions.create(model="whisper-1", file=VIDEO, language="fr")
 
