@@ -13,7 +13,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.schedules import NIGHTLY, WEEKLY
 from yivideo_pipeline.defs.ticks import THROWN_AWAY
-from yivideo_pipeline.errors.tree import DiskFull
+from yivideo_pipeline.errors.tree import ConfigError, DiskFull
 from yivideo_pipeline.ledger.database import Base
 from yivideo_pipeline.stages import JOB, VIDEOS
 
@@ -23,10 +23,10 @@ NIGHT = datetime(2026, 11, 22, 23, tzinfo=UTC)
 class Tried:
     """Sensors and schedules as `Test sensor` and `Test schedule` evaluate them: without a tick's number."""
 
-    def __init__(self, pipeline, instance, **changes) -> None:
+    def __init__(self, pipeline, instance, read_settings=None, **changes) -> None:
         self.instance = instance
         self.settings = pipeline.settings.model_copy(update=changes)
-        self.resources = build_resources(self.settings, pipeline.speech)
+        self.resources = build_resources(self.settings, pipeline.speech, read_settings=read_settings)
         self.ledger = self.resources["ledger"]
         self.repository = build_definitions(self.resources).get_repository_def()
 
@@ -43,7 +43,7 @@ class Tried:
             repository_def=self.repository,
             sensor_name=name,
             code_location_origin=job_origin(JOB).repository_origin.code_location_origin,
-            resources=sensor.required_resource_keys and dict(self.repository.get_top_level_resources()),
+            resources=dict(self.repository.get_top_level_resources()),
         ) as context:
             return sensor.evaluate_tick(context)
 
@@ -170,3 +170,13 @@ def test_an_instance_that_is_thrown_away_does_nothing_by_itself(pipeline, tmp_pa
         ):
             assert said.startswith("This instance is thrown away at the end")
         assert tried.rows() == before
+
+
+def test_nothing_is_done_while_the_settings_are_wrong(pipeline, kept):
+    def read():
+        raise ConfigError("config.yml line 3: expected ','", "Correct the YAML there")
+
+    tried = Tried(pipeline, kept, read_settings=read)
+    for said in (tried.sensor("new_videos", number="7").skip_message, tried.schedule(WEEKLY, number="7")):
+        assert said.startswith("Nothing is done while the settings are wrong: config.yml line 3")
+    tried.sensor(SENSOR, number="7")

@@ -101,7 +101,11 @@ def build_condition(launch: Launch, ledger: Ledger) -> Condition:
         return wanted == key and ledger.materializations.of(video)[STAGE].made_at > at
 
     def find(context: ConditionContext) -> Collection[str]:
-        key = _key_now(open_tick(context, launch, ledger).settings)
+        tick = open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            log.warning(tick.skip_message)
+            return set()
+        key = _key_now(tick.settings)
         found = set(ledger.materializations.other_recipes(STAGE, key)) - ledger.failures.quarantined().keys()
         in_vain = {video for video in found if was_made_in_vain(video, key)}
         if in_vain:
@@ -110,6 +114,8 @@ def build_condition(launch: Launch, ledger: Ledger) -> Condition:
 
     def are_few(context: ConditionContext) -> bool:
         tick, count = open_tick(context, launch, ledger), context.candidate_subset.size
+        if isinstance(tick, dg.SkipReason) or not count:
+            return False
         key, most, notices = _key_now(tick.settings), tick.settings.runs.ask_above, tick.settings.notices
         if count > most:
             question = _question(count, key, most, notices.ui_url)

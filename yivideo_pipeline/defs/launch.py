@@ -181,14 +181,18 @@ class Launch(CheckedResource):
 
     def problem_with(self, config: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a launch's configuration beyond its types; None where it may run."""
-        settings, speech = self.source.read(), config.get("speech", {})
+        speech, subtitles = _given(config.get("speech")), _given(config.get("subtitles"))
+        output_dir = config.get("output_dir")
+        if not (speech or subtitles or output_dir is not None):  # a tick's, too
+            return None
         try:
+            settings = self.source.read()
             options = _speech_options(settings, speech)
-            if any(value is not None for value in speech.values()):
+            if speech:
                 self._check_machine(options)
-            _override(settings.subtitles, config.get("subtitles", {}), "subtitles")
-            if not self.writes_anywhere:
-                _require_allowed(config.get("output_dir"), settings)
+            _override(settings.subtitles, subtitles, "subtitles")
+            if output_dir is not None and not self.writes_anywhere:
+                _require_allowed(output_dir, settings)
         except ConfigError as error:
             return str(error)
         return None
@@ -201,6 +205,10 @@ class Launch(CheckedResource):
             raise
         except YivideoError:  # a service is restarting, say: the run finds out
             return
+
+
+def _given(section: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (section or {}).items() if value is not None}
 
 
 def _speech_options(settings: Settings, given: Mapping[str, Any]) -> SpeechOptions:
@@ -220,9 +228,7 @@ def _override(
     return override(base, given, section, name_field=lambda name: names.get(name, name), hint=_HINT)
 
 
-def _require_allowed(output_dir: str | None, settings: Settings) -> None:
-    if output_dir is None:
-        return
+def _require_allowed(output_dir: str, settings: Settings) -> None:
     if "\0" in output_dir or not Path(output_dir).is_absolute():
         raise ConfigValidationError(f"output_dir: {output_dir!r} is not absolute: give the whole path")
     if resolve_inside(Path(output_dir), settings.allowed_folders) is None:

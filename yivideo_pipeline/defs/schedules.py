@@ -11,7 +11,7 @@ from yivideo_pipeline.defs.cache_keys import cache_keys
 from yivideo_pipeline.defs.jobs import daily_report
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.defs.ticks import open_tick, reason_to_rest
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.sections import BackfillSettings
 from yivideo_pipeline.stages import JOB
@@ -68,9 +68,9 @@ def _build_backfill_schedule(
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
     ) -> dg.SkipReason:
-        if resting := reason_to_rest(context.instance):
-            return resting
         tick = open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            return tick
         settings, options = tick.settings, tick.settings.speech.options
         night = ScheduleTick(
             settings.backfills,

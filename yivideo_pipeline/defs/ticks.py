@@ -13,6 +13,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.dagster_internals import is_dry_run
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.settings import Settings
 
@@ -43,24 +44,21 @@ class Tick:
     is_dry: bool
 
 
-def reason_to_rest(instance: dg.DagsterInstance) -> dg.SkipReason | None:
-    """Return why ticks do nothing on an instance that is thrown away when its program ends.
+def open_tick(context: TickContext, launch: Launch, ledger: Ledger) -> Tick | dg.SkipReason:
+    """Return what a tick works with, or why it does nothing.
 
-    It knows of no run so far: its sensors would make every video again, beside those of the real instance.
+    It does nothing while the settings are wrong, nor on an instance that is thrown away when its program
+    ends: that knows of no run so far, and would make every video again beside those of the real instance.
     """
-    if not Path(instance.root_directory).name.startswith(THROWN_AWAY):
-        return None
-    return dg.SkipReason(
-        "This instance is thrown away at the end, so nothing is done by itself: start `yivideo up`, or set"
-        " DAGSTER_HOME to the folder `dagster` in the home folder"
-    )
-
-
-def open_tick(context: TickContext, launch: Launch, ledger: Ledger) -> Tick:
-    """Return what a tick works with.
-
-    Raises:
-        ConfigError: the settings can't be read, or are wrong.
-    """
+    has_folder = not isinstance(context, dg.AutomationContext)
+    if has_folder and Path(context.instance.root_directory).name.startswith(THROWN_AWAY):
+        return dg.SkipReason(
+            "This instance is thrown away at the end, so nothing is done by itself: start `yivideo up`, or"
+            " set DAGSTER_HOME to the folder `dagster` in the home folder"
+        )
+    try:
+        settings = launch.source.read()
+    except ConfigError as error:
+        return dg.SkipReason(f"Nothing is done while the settings are wrong: {error}")
     is_dry = is_dry_run(context)
-    return Tick(launch.source.read(), ledger.copy() if is_dry else ledger, is_dry)
+    return Tick(settings, ledger.copy() if is_dry else ledger, is_dry)

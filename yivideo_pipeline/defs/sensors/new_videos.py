@@ -15,7 +15,7 @@ import dagster as dg
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.runs import UNFINISHED
-from yivideo_pipeline.defs.ticks import open_tick, reason_to_rest
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.files import Stamp
@@ -70,9 +70,9 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
         storage: dg.ResourceParam[Storage],
     ) -> dg.SensorResult | dg.SkipReason:
-        if resting := reason_to_rest(context.instance):
-            return resting
         instance, tick = context.instance, open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            return tick
         watch = open_watch(tick.settings, tick.ledger, storage)
         watch.note_taken(find_submitted(instance, context.cursor))
         scan = watch.scan(limit=_free_slots(instance))

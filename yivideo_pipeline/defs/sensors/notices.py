@@ -6,7 +6,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.runs import failure_of_step, root_of
-from yivideo_pipeline.defs.ticks import open_tick, reason_to_rest
+from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.retry import RetryOptions
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import StageFailure
@@ -52,9 +52,9 @@ def _build_failure_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition
     def tell_run_failures(
         context: dg.RunFailureSensorContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason | None:
-        if resting := reason_to_rest(context.instance):
-            return resting
         tick = open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            return tick
         notices = tick.settings.notices
         if not channels_of(notices):
             return dg.SkipReason(_NO_CHANNEL)
@@ -83,9 +83,9 @@ def _build_quarantine_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinit
     def tell_of_quarantined(
         context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason:
-        if resting := reason_to_rest(context.instance):
-            return resting
         tick = open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            return tick
         notices = tick.settings.notices
         if not channels_of(notices):
             return dg.SkipReason(_NO_CHANNEL)
@@ -111,9 +111,9 @@ def _build_sending_sensor(status: dg.DefaultSensorStatus) -> dg.SensorDefinition
     def send_notices(
         context: dg.SensorEvaluationContext, launch: Launch, ledger: dg.ResourceParam[Ledger]
     ) -> dg.SkipReason:
-        if resting := reason_to_rest(context.instance):
-            return resting
         tick = open_tick(context, launch, ledger)
+        if isinstance(tick, dg.SkipReason):
+            return tick
         channels = channels_of(tick.settings.notices)
         if not channels:
             return dg.SkipReason(_NO_CHANNEL)
