@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import pandas as pd
 import pytest
+from fastapi.routing import APIRoute
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -131,10 +132,13 @@ def test_what_was_reused_is_no_work():
 
 def test_what_has_not_happened_yet_is_zero():
     counters = Counters()
-    counters.expect_requests([("/asr", "POST")])
+    counters.expect_requests([APIRoute("/made", lambda: None, methods=["POST"], status_code=202)])
     figures = figures_of(counters)
     assert value(figures, "yivideo_errors_total", kind="memory") == 0
-    assert value(figures, "yivideo_requests_total", endpoint="/asr", method="POST", status="200") == 0
+    assert (
+        value(figures, "yivideo_requests_total", endpoint="/made", method="POST", status="202") == 0
+    )
+    assert value(figures, "yivideo_request_duration_seconds_count", endpoint="/asr") == 0
     for stage in STAGES:
         assert value(figures, "yivideo_stage_failures_total", stage=stage, kind="disk") == 0
         assert value(figures, "yivideo_stage_duration_seconds_count", stage=stage) == 0

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
@@ -21,7 +22,6 @@ from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
-from yivideo_pipeline.service.performance.operations import REQUESTS
 from yivideo_pipeline.service.review import routes as review
 from yivideo_pipeline.service.routes import asr_webservice, health, model, openai, speech
 from yivideo_pipeline.service.workflows import routes as workflows
@@ -96,7 +96,8 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", static_files, "static")
-    shared.performance.counters.expect_requests((path, "POST") for path in REQUESTS)
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+    shared.performance.counters.expect_requests(routes)
     return app
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from fastapi.routing import APIRoute
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -20,6 +21,7 @@ from yivideo_pipeline.errors.tree import classes_by_kind
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
+from yivideo_pipeline.service.performance.operations import REQUESTS
 from yivideo_pipeline.service.performance.system import MB, count_runs, read_daemons, read_gpu, read_memory
 from yivideo_pipeline.speech.batching import batch_sizes
 from yivideo_pipeline.speech.manager import ModelManager
@@ -96,6 +98,8 @@ class Counters:
         kinds = classes_by_kind()
         for kind in kinds:
             self._errors.labels(kind)
+        for endpoint in REQUESTS:
+            self._request_seconds.labels(endpoint)
         for stage in STAGES:
             self._stage_seconds.labels(stage)
             self._stage_speed.labels(stage)
@@ -103,11 +107,11 @@ class Counters:
             for kind in kinds:
                 self._stage_failures.labels(stage, kind)
 
-    def expect_requests(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Start the counters of these routes, each an endpoint and a method, at 0."""
-        for endpoint, method in routes:
-            self._requests.labels(endpoint, method, "200")
-            self._request_seconds.labels(endpoint)
+    def expect_requests(self, routes: Iterable[APIRoute]) -> None:
+        """Start the counters of these routes at 0, for the status of their success."""
+        for route in routes:
+            for method in route.methods or ():
+                self._requests.labels(route.path, method, str(route.status_code or 200))
 
     def count_request(self, endpoint: str, method: str, status: str, wall_s: float, kind: str | None) -> None:
         """Count a request by its route, never by its path."""
