@@ -28,7 +28,7 @@ from yivideo_pipeline.remote.client import RemoteEngine
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.artifacts import Artifact, Storage, stage_key
+from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
 SMALL_BYTES = 2**20
@@ -330,12 +330,15 @@ class Stage:
         Raises:
             DiskError: it is damaged, and can't be decoded as it was.
         """
-        storage = self.resources.storage
-        if not storage.is_intact(audio, SOUND):
-            self._log.warning(f"The audio of {self.partition_key} is damaged on disk: it is decoded again")
-            with storage.scratch() as folder:
-                stream = StreamInfo.model_validate(audio.document["stream"])
-                decode_sound(self.path, folder / SOUND, stream, self.report_progress)
-                storage.restore(audio, SOUND, folder / SOUND)
+        storage, offset_s = self.resources.storage, audio.document["offset_s"]
         with storage.local_copy(audio, SOUND) as path:
-            yield Audio(path, audio.document["offset_s"])
+            if is_copy(audio, SOUND, path):
+                yield Audio(path, offset_s)
+                return
+        self._log.warning(f"The audio of {self.partition_key} is damaged on disk: it is decoded again")
+        with storage.scratch() as folder:
+            stream = StreamInfo.model_validate(audio.document["stream"])
+            decode_sound(self.path, folder / SOUND, stream, self.report_progress)
+            storage.restore(audio, SOUND, folder / SOUND)
+        with storage.local_copy(audio, SOUND) as path:
+            yield Audio(path, offset_s)

@@ -134,8 +134,8 @@ class Storage:
 
     def is_intact(self, artifact: Artifact, name: str) -> bool:
         """Return whether one of an artifact's files has the content that was stored; reads all of it."""
-        with self.files.local_copy(f"{artifact.folder}/{name}") as path:
-            return path.is_file() and _sha256_of(path) == artifact.files[name]
+        with self.local_copy(artifact, name) as path:
+            return is_copy(artifact, name, path)
 
     def restore(self, artifact: Artifact, name: str, made: Path) -> None:
         """Put a file that was made again in the place of one that is damaged.
@@ -254,6 +254,11 @@ class Storage:
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
         self.files.write(name, _bytes(text))
+
+
+def is_copy(artifact: Artifact, name: str, path: Path) -> bool:
+    """Return whether a local file has the content that was stored as one of an artifact's files."""
+    return path.is_file() and _sha256_of(path) == artifact.files[name]
 
 
 def _artifact_of(manifest: Mapping[str, Any]) -> Artifact | None:
