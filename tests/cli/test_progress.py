@@ -35,6 +35,39 @@ def test_a_stage_that_starts_again_does_not_move_the_bar_back():
     assert eta.fraction == before
 
 
+def test_nothing_is_estimated_before_the_model_has_done_something():
+    clock = Clock()
+    eta = Eta(600, clock)
+    eta.begin(600)
+    clock.now += 2
+    eta.advance("audio", 1.0)
+    clock.now += 20
+    eta.advance("transcript", 0.0)
+    assert (eta.rtfx, eta.remaining_s) == (None, None)
+    assert round(eta.fraction, 2) == 0.05
+
+
+def test_the_bar_moves_on_between_two_reports_and_never_past_the_stage():
+    clock = Clock()
+    eta = Eta(600, clock)
+    eta.begin(600)
+    clock.now += 10
+    eta.advance("transcript", 0.25)
+    seen, left = [], []
+    for _ in range(200):
+        clock.now += 1
+        eta.advance("transcript", 0.25)  # what a model reports while it works on a batch
+        seen.append(eta.fraction)
+        left.append(eta.remaining_s)
+    assert seen[:10] == sorted(set(seen[:10]))
+    assert left[:10] == sorted(set(left[:10]), reverse=True)
+    assert seen[-1] < 0.98
+    eta.advance("transcript", 0.5)
+    assert eta.fraction == seen[-1]
+    eta.advance("transcript", 1.0)
+    assert round(eta.fraction, 2) == 0.98
+
+
 def test_the_rest_takes_as_long_as_the_work_so_far_says():
     clock = Clock()
     eta = Eta(600, clock)

@@ -124,6 +124,15 @@ def test_progress_rises_to_one(tmp_path, speech):
     assert len(reported) > 1
 
 
+def test_progress_moves_while_the_language_is_detected(tmp_path, speech):
+    reported, before_words = [], []
+    setup = EngineSetup(ON_CPU, lambda config, chunks: before_words.append(reported[-1]))
+    setup.engine(tmp_path).transcribe(speech, SpeechOptions(batch_size=1), reported.append)
+    assert before_words[0] == pytest.approx(0.3)
+    assert reported == sorted(reported)
+    assert reported[-1] == pytest.approx(1.0)
+
+
 def test_words_are_reported_in_the_order_of_the_sound_whichever_part_is_done_first(tmp_path, speech):
     later_is_done = threading.Event()
 

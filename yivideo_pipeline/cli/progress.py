@@ -17,6 +17,10 @@ from yivideo_pipeline.plurals import plural
 _SHARES = {"video": 0.01, "audio": 0.04, "transcript": 0.93, "alignment": 0.01, "subtitles": 0.01}
 """Shares of a video's time, measured with base in int8 on two cores and words timed by attention; the
 alignment by wav2vec2 takes more."""
+_BEFORE_SPEECH = _SHARES["video"] + _SHARES["audio"]
+"""What is done before the model works, whose pace says nothing about the rest."""
+_LEFT_OPEN = 0.05
+"""Share of what is left of a stage that the bar leaves open while it moves between two reports."""
 
 
 class Reporter(Protocol):
@@ -89,9 +93,9 @@ class Bars:
         self._finished = 0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, min_width=24)),
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, min_width=28)),
             console=console,
             transient=True,
             expand=True,
@@ -144,7 +148,8 @@ class Bars:
 class Eta:
     """Estimates how much of the work is done, how fast it goes, and how long the rest takes.
 
-    It counts seconds of audio over all videos.
+    It counts seconds of audio over all videos. A model reports after each batch, and that it still works in
+    between: meanwhile the estimate moves on at the pace so far.
 
     Args:
         total_s: Duration of all videos together, as far as it is known.
@@ -162,15 +167,23 @@ class Eta:
     def begin(self, duration_s: float | None) -> None:
         """Start with the next video; None if its duration is not known."""
         self._duration_s = duration_s or 0.0
-        self._started = self._now()
+        self._started = self._reported_at = self._now()
+        self._reported = 0.0
         self.fraction = 0.0
         """Share of this video that is done, 0 to 1."""
 
     def advance(self, stage: str, fraction: float) -> None:
-        """Note how much of a stage of this video is done, 0 to 1."""
-        stages = list(_SHARES)
+        """Note how much of a stage of this video is done, 0 to 1; also where that is as much as before."""
+        now, stages = self._now(), list(_SHARES)
         before = sum(_SHARES[name] for name in stages[: stages.index(stage)])
-        self.fraction = max(self.fraction, before + _SHARES[stage] * fraction)
+        if (reported := before + _SHARES[stage] * fraction) > self._reported:
+            self._reported, self._reported_at = reported, now
+        ahead = 0.0
+        if self._is_pace_known and self._reported_at > self._started:
+            pace = self._reported / (self._reported_at - self._started)
+            left = before + _SHARES[stage] - self._reported
+            ahead = max(0.0, min(pace * (now - self._reported_at), (1 - _LEFT_OPEN) * left))
+        self.fraction = max(self.fraction, self._reported + ahead)
 
     def finish(self, *, worked: bool) -> None:
         """End this video; one that was processed before does not count for the speed."""
@@ -184,7 +197,7 @@ class Eta:
     def rtfx(self) -> float | None:
         """Seconds of audio per second of work on this video; None while that is a guess."""
         spent_s = self._now() - self._started
-        return self.fraction * self._duration_s / spent_s if self.fraction and spent_s > 0 else None
+        return self.fraction * self._duration_s / spent_s if self._is_pace_known and spent_s > 0 else None
 
     @property
     def overall(self) -> float:
@@ -194,11 +207,17 @@ class Eta:
     @property
     def remaining_s(self) -> float | None:
         """Seconds until all is done at the speed so far; None while that is a guess."""
-        worked_s = self._worked_s + self.fraction * self._duration_s
-        spent_s = self._spent_s + (self._now() - self._started if self.fraction else 0.0)
+        worked_s, spent_s = self._worked_s, self._spent_s
+        if self._is_pace_known:
+            worked_s += self.fraction * self._duration_s
+            spent_s += self._now() - self._started
         if worked_s <= 0 or spent_s <= 0:
             return None
         return max(0.0, self._total_s - self._done_s) * spent_s / worked_s
+
+    @property
+    def _is_pace_known(self) -> bool:
+        return self._reported > _BEFORE_SPEECH
 
     @property
     def _done_s(self) -> float:

@@ -106,6 +106,7 @@ class Execution(ABC):
         try:
             self.begin(turn)
             with self.recorder.at_work(stage, self.deaths_allowed()):
+                stage.report_progress(0.0)  # whoever watches sees the stage that runs, not the one before
                 result = self._make(stage)
                 result = self._judge(stage, result)
             metadata = materialization_metadata(result, turn.earlier)
