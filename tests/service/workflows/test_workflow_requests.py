@@ -9,8 +9,9 @@ from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.dagster_client import DagsterClient
-from yivideo_pipeline.service.workflows.requests import STEPS, stages_of
+from yivideo_pipeline.service.workflows.requests import STEPS, WorkflowRequest, plan_launch, stages_of
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]
@@ -51,6 +52,25 @@ def test_the_names_are_the_pipelines_own():
     assert {stage for stages in STEPS.values() for stage in stages} == set(STAGES)
     assert [stages_of([f"yivideo.{stage}"])[-1] for stage in STAGES] == list(STAGES)
     assert videos.name == VIDEOS
+
+
+def speech_of_launch(**whisperx_config):
+    """The part of the run's configuration that comes of a workflow's `whisperx_config`."""
+    request = WorkflowRequest.model_validate(
+        {
+            "video_path": "/talk.mp4",
+            "workflow_config": {"workflow_chain": CHAIN},
+            "output_params": {"whisperx_config": whisperx_config},
+        }
+    )
+    plan = plan_launch(request, SpeechOptions(), SubtitleOptions(), (), lambda options: ())
+    return plan.run_config["resources"]["launch"]["config"]["speech"]
+
+
+def test_what_follows_from_a_workflow_s_options_is_launched_too():
+    assert speech_of_launch(language="zh-TW") == {"language": "zh", "zh_script": "traditional-tw"}
+    assert speech_of_launch(batch_size=8) == {"batch_size": 8}, "also where it is as in the settings"
+    assert speech_of_launch(model_name="owner/model") == {"custom_model": "owner/model"}
 
 
 @pytest.mark.parametrize(

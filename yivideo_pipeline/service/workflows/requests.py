@@ -17,6 +17,7 @@ from yivideo_pipeline.settings.options import (
     SpeechOptions,
     SubtitleFormat,
     SubtitleOptions,
+    differences,
     name_for_launch,
     override,
 )
@@ -123,8 +124,8 @@ def plan_launch(
     if lines or not chosen_subtitles or not chosen_speech:
         raise Refused(422, "config_validation", "\n".join(lines), "Change these values of the request")
     launch: dict[str, Any] = {
-        "speech": name_for_launch(_to_launch_config(chosen_speech, output.whisperx_config)),
-        "subtitles": _to_launch_config(chosen_subtitles, output.subtitles),
+        "speech": name_for_launch(_to_launch_config(chosen_speech, speech, output.whisperx_config)),
+        "subtitles": _to_launch_config(chosen_subtitles, subtitles, output.subtitles),
     }
     if output.output_dir is not None:
         require_output_folder(output.output_dir, allowed_folders)
@@ -192,6 +193,6 @@ def _check(
         return ()
 
 
-def _to_launch_config(options: BaseModel, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given options, validated, as the run's configuration has them."""
-    return options.model_dump(mode="json", include=set(given))
+def _to_launch_config(options: BaseModel, base: BaseModel, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given options, and what follows from them, as the run's configuration has them."""
+    return differences(options, base) | options.model_dump(mode="json", include=set(given))
