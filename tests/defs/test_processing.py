@@ -1,5 +1,6 @@
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from shutil import copyfile
 
@@ -30,15 +31,16 @@ def test_a_video_becomes_subtitles_beside_it(pipeline):
     assert pipeline.speech.loads == 2
 
 
-def test_the_listener_hears_every_stage_to_its_end(pipeline):
+def test_the_listener_hears_every_stage_from_its_beginning_to_its_end(pipeline):
     pipeline.add("talk.mp4")
     pipeline.run()
+    begins = [heard for before, heard in pairwise([("", 0.0), *pipeline.progress]) if heard[0] != before[0]]
+    assert begins == [(stage, 0.0) for stage in STAGES]
     assert [stage for stage, fraction in pipeline.progress if fraction == 1.0 and stage != "video"][-3:] == [
         "transcript",
         "alignment",
         "subtitles",
     ]
-    assert {stage for stage, _ in pipeline.progress} == set(STAGES)
 
 
 def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(pipeline, monkeypatch):
