@@ -86,19 +86,23 @@ def test_a_schedule_that_is_tried_launches_nothing_and_says_what_it_would(pipeli
     assert len(kept.get_backfills()) == 1
 
 
-def test_a_schedule_that_is_tried_asks_nobody(pipeline, kept):
-    runs = pipeline.settings.runs.model_copy(update={"ask_above": 1})
-    tried = Tried(pipeline, kept, runs=runs)
+def test_what_is_only_tried_asks_nobody(pipeline, kept):
     pipeline.instance.dispose()
     pipeline.instance = kept
     pipeline.use_speech(pipeline.speech)
     for name in ("one.mp4", "two.mp4"):
         assert pipeline.run(pipeline.add(name)).success
     pipeline.speech.weights = "fake-2"
+    runs = pipeline.settings.runs.model_copy(update={"ask_above": 1})
+    profile = pipeline.settings.subtitles.model_copy(update={"max_lines": 1})
+    tried = Tried(pipeline, kept, runs=runs, subtitles=profile)
     assert tried.schedule(WEEKLY).startswith("2 videos are stale, more than 1")
-    assert tried.ledger.outbox.waiting("webhook", time.time()) == []
+    tried.sensor(SENSOR)
+    assert tried.ledger.outbox.waiting("mail", time.time()) == []
     tried.schedule(WEEKLY, number="7")
-    assert len(tried.ledger.outbox.waiting("webhook", time.time())) == 1
+    assert len(tried.ledger.outbox.waiting("mail", time.time())) == 1
+    tried.sensor(SENSOR, number="8")
+    assert len(tried.ledger.outbox.waiting("mail", time.time())) == 2
 
 
 def test_the_watch_that_is_tried_remembers_nothing_of_what_it_saw(pipeline, kept):
@@ -140,21 +144,6 @@ def test_a_failed_run_is_not_reported_by_a_sensor_that_is_tried(pipeline, kept):
     assert tried.rows() == before
     tried.sensor("tell_run_failures", number="7", cursor=cursor)
     assert tried.rows() != before
-
-
-def test_the_automation_that_is_tried_asks_nobody(pipeline, kept):
-    runs = pipeline.settings.runs.model_copy(update={"ask_above": 1})
-    pipeline.instance.dispose()
-    pipeline.instance = kept
-    pipeline.use_speech(pipeline.speech)
-    for name in ("one.mp4", "two.mp4"):
-        assert pipeline.run(pipeline.add(name)).success
-    profile = pipeline.settings.subtitles.model_copy(update={"max_lines": 1})
-    tried = Tried(pipeline, kept, runs=runs, subtitles=profile)
-    tried.sensor(SENSOR)
-    assert tried.ledger.outbox.waiting("mail", time.time()) == []
-    tried.sensor(SENSOR, number="7")
-    assert len(tried.ledger.outbox.waiting("mail", time.time())) == 1
 
 
 def test_an_instance_that_is_thrown_away_does_nothing_by_itself(pipeline, tmp_path):

@@ -173,8 +173,3 @@ def test_a_folder_of_the_service_s_roots_is_allowed_as_soon_as_the_settings_name
     service = now[0].service.model_copy(update={"roots": (tmp_path,)})
     now[0] = now[0].model_copy(update={"service": service})
     assert refusal(job, {"output_dir": str(tmp_path)}) == ""
-
-
-def test_the_command_writes_wherever_its_user_says(pipeline, tmp_path):
-    pipeline.add("talk.mp4")
-    assert pipeline.run(output_dir=tmp_path / "out").files[0].parent == tmp_path / "out"
