@@ -108,7 +108,9 @@ def test_a_track_that_is_marked_as_less_than_all_does_not_count(tmp_path, dispos
     assert read_facts(path).subtitles == ()
 
 
-@pytest.mark.parametrize("title", ["Director's Commentary", "Commentaires", "Signs & Songs", "English (Forced)"])
+@pytest.mark.parametrize(
+    "title", ["Director's Commentary", "Commentaires", "Signs & Songs", "English (Forced)"]
+)
 def test_a_track_whose_title_says_that_it_is_less_than_all_does_not_count(tmp_path, title):
     path = add_track(tmp_path / "talk.mkv", language="eng", title=title)
     assert read_facts(path).subtitles == ()

@@ -73,7 +73,8 @@ def test_any_input_can_be_written_in_every_format_and_measured(words: list[Word]
         assert not text.startswith("\ufeff")
         text.encode()
     score = measure_quality(cues, transcript, SubtitleOptions()).score
-    assert 0 <= score <= 100 if cues else score is None
+    assert (score is None) is (not cues)
+    assert score is None or 0 <= score <= 100
 
 
 @given(ordered_words(PUNCTUATED | HAN), OPTIONS)

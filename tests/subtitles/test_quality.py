@@ -55,7 +55,7 @@ def test_a_video_without_speech_has_no_score_and_no_means() -> None:
 def test_each_fault_of_a_cue_is_counted_reported_and_costs_points(field: str, faulty: Cue) -> None:
     quality = measure(faulty, cue("This one is fine.", 8000, 10000))
     assert getattr(quality, field) == 1
-    assert quality.score < 100
+    assert quality.score is not None and quality.score < 100
     assert len(quality.issues) == 1
     assert quality.issues[0].startswith("1 of 2 cues ")
 

@@ -263,7 +263,7 @@ def _cue_table(cues: Sequence[Mapping[str, Any]]) -> str:
 def _readability_table(quality: Mapping[str, Any]) -> str:
     rows = [
         f"| {name.replace('_', ' ')} | {_share(value) if name.endswith('_share') else _number(value)} |"
-        for name, value in ({"readability": quality["score"]} | quality).items()
+        for name, value in {"readability": quality["score"], **quality}.items()
         if not isinstance(value, list | dict) and name != "score"
     ]
     issues = "".join(f"\n- {_plain(issue)}" for issue in quality["issues"])
