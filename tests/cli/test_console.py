@@ -95,6 +95,14 @@ def test_lines_on_a_terminal_break_between_words_and_never_in_a_path(terminal):
     ]
 
 
+def test_a_line_of_columns_goes_on_below_the_last(terminal):
+    terminal.print("ok   memory  22.4 GB of 25.3 GB free, 2 processors, and no GPU")
+    assert terminal.file.getvalue().splitlines() == [
+        "ok   memory  22.4 GB of 25.3 GB free, 2",
+        "             processors, and no GPU",
+    ]
+
+
 def test_a_table_that_fits_is_one(terminal):
     print_table(("file", "cues"), [("a.mp4", "1"), ("b.mp4", "22")], numbers=["cues"], console=terminal)
     lines = terminal.file.getvalue().splitlines()

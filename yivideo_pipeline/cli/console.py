@@ -24,6 +24,7 @@ _PIPE_WIDTH = 10_000
 """Lines to a pipe are neither folded nor cut."""
 _has_answered = False
 """Whether this process has printed its JSON."""
+_COLUMNS = re.compile(r".{0,30} {2,}")
 _JOINERS = "\u200c\u200d"
 
 
@@ -133,17 +134,18 @@ def break_lines(text: str, width: int, indent: str = "") -> str:
     """Break text between its words, so that a path or a long word stays whole and can be copied.
 
     Args:
-        text: The text.
+        text: The text. Where a line begins with columns, two spaces or more apart, it goes on below the last.
         width: Columns of the terminal.
         indent: What stands before every line.
     """
     lines = []
     for paragraph in text.split("\n"):
-        line = indent
+        columns = _COLUMNS.match(paragraph)
+        line, hanging = indent, " " * (columns.end() if columns else 0) + indent
         for word in re.findall(r" *[^ ]+", paragraph):
-            if line != indent and cell_len(line + word) > width:
+            if line.strip() and cell_len(line + word) > width:
                 lines.append(line)
-                line = indent + word.lstrip()
+                line = hanging + word.lstrip()
             else:
                 line += word
         lines.append(line)
