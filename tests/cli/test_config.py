@@ -70,6 +70,19 @@ def test_what_needs_whisperx_is_not_valid_without_it(environment, file, wish):
     assert f"error: {wish.partition(':')[0]}: WhisperX is not installed here" in ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("checks: {skip: [no_such_check]}", "checks.skip: there is no check 'no_such_check'"),
+        ("backfills: {weekly: soon}", "backfills.weekly: 'soon' is no cron expression of five fields"),
+    ],
+)
+def test_what_dagster_would_refuse_is_not_valid(environment, file, text, line):
+    ended = call(environment, "config", "validate", file("a.yml", text))
+    assert ended.returncode == 2
+    assert line in ended.stderr
+
+
 def test_the_file_to_validate_may_be_named_by_the_option_of_the_other_commands(environment, file):
     config = file("a.yml", "speech: {device: cpu, batch_size: 9}\n")
     by_option = call(environment, "config", "validate", "--config", config)

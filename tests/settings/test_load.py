@@ -185,6 +185,13 @@ retry: {strategy: often}
         ("hub: {token_file: 5}", "hub.token_file: 5 is not allowed: must be a path"),
         ("notices: {mail_to: 2026-01-31}", 'notices.mail_to: "2026-01-31" is not allowed: must be a list'),
         ("service: {api_key: short}", "service.api_key: must have at least 16 characters"),
+        ("library: {extensions: [1]}", "library.extensions: 1 is not allowed: must be text"),
+        ("storage: {root: [a]}", 'storage.root: ["a"] is not allowed: must be text'),
+        (
+            "speech: {model_name: ''}",
+            "speech.model_name: no model is named:"
+            " give a name such as base, a folder, or a hub id (owner/name)",
+        ),
         ("storage: {root: ''}", "storage.root: '' is not allowed: must have at least 1 character"),
     ],
 )

@@ -12,8 +12,10 @@ from yivideo_pipeline.cli.console import (
     print_table,
     printable,
 )
+from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.resolve import check_machine, probe_hardware
+from yivideo_pipeline.settings.sections import BackfillSettings, CheckSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import describe_settings, diff_settings
 
@@ -41,6 +43,7 @@ def validate(file: Path | None) -> Exit:
         ConfigError: They are wrong by themselves; one line for each reason.
     """
     settings = load_settings(file)
+    _require_dagsters_consent(settings)
     used = find_config(file, os.environ)
     console = open_console()
     findings = check_machine(settings.speech.options, probe_hardware())
@@ -51,6 +54,30 @@ def validate(file: Path | None) -> Exit:
         return Exit.FAILED
     console.print(f"The settings are valid here: {printable(str(used)) if used else 'no file, the defaults'}")
     return Exit.DONE
+
+
+def _require_dagsters_consent(settings: Settings) -> None:
+    """Check what only Dagster knows: the names of the checks, and the times of the schedules.
+
+    Raises:
+        ConfigValidationError: They are wrong.
+    """
+    if settings.checks == CheckSettings() and settings.backfills == BackfillSettings():
+        return  # Dagster takes a second to import
+    import dagster as dg
+
+    from yivideo_pipeline.defs.checks.catalogue import specs_of
+    from yivideo_pipeline.stages import JOB
+
+    specs_of("audio", settings.checks)
+    for name in ("nightly", "weekly"):
+        cron = getattr(settings.backfills, name)
+        try:
+            dg.ScheduleDefinition(name=name, job_name=JOB, cron_schedule=cron)
+        except dg.DagsterInvalidDefinitionError as error:
+            raise ConfigValidationError(
+                f"backfills.{name}: {cron!r} is no cron expression of five fields: write it as 0 1 * * *"
+            ) from error
 
 
 def diff(old: Path, new: Path, *, as_json: bool) -> Exit:

@@ -1,9 +1,11 @@
 """Says what is allowed where pydantic refuses a value: in words for people, not for Python programmers."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 from yivideo_pipeline.plurals import plural
+
+ErrorT = TypeVar("ErrorT", bound=Mapping[str, Any])
 
 _OBJECT = "must be an object: keys with values"
 _LIST = "must be a list"
@@ -87,6 +89,12 @@ _COUNTED = {
     "bytes_too_long": ("at most", "max_length", "byte", "bytes"),
     "url_too_long": ("at most", "max_length", "character", "characters"),
 }
+
+
+def leave_out_consequences(errors: Sequence[ErrorT]) -> list[ErrorT]:
+    """Return pydantic's errors without those that follow from others: a list is short of its wrong entries."""
+    above = {tuple(error["loc"][:depth]) for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in above]
 
 
 def describe_invalid_value(details: Mapping[str, Any]) -> str:

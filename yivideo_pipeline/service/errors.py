@@ -6,7 +6,7 @@ The outcome of the request in progress is noted here too, for the metering to re
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.invalid_values import describe_invalid_value
+from yivideo_pipeline.errors.invalid_values import describe_invalid_value, leave_out_consequences
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     DiskError,
@@ -218,7 +218,7 @@ def describe_failure(error: BaseException, where: str) -> tuple[int, Problem]:
     return status, problem
 
 
-def describe_invalid_values(errors: Iterable[Mapping[str, Any]], *above: str) -> str:
+def describe_invalid_values(errors: Sequence[Mapping[str, Any]], *above: str) -> str:
     """Return where a request's wrong values stand and what is wrong with each, without the values.
 
     Args:
@@ -226,7 +226,7 @@ def describe_invalid_values(errors: Iterable[Mapping[str, Any]], *above: str) ->
         above: The place of what was validated.
     """
     lines = []
-    for error in errors:
+    for error in leave_out_consequences(errors):
         # JSON that can't be parsed has the character's number as its place.
         location = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
         place = ".".join(map(str, (*above, *location)))

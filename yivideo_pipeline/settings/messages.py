@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
-from yivideo_pipeline.errors.invalid_values import describe_invalid_value
+from yivideo_pipeline.errors.invalid_values import describe_invalid_value, leave_out_consequences
 from yivideo_pipeline.settings.key_paths import KeyPath, find_model, is_secret, list_fields, to_key_path
 
 _ABOUT_THE_WHOLE = {"missing", "too_short", "too_long"}
@@ -35,7 +35,7 @@ def explain(
         name_place: Returns the place where the value at a key path was written; by default the dotted path.
     """
     lines = []
-    for details in error.errors(include_url=False):
+    for details in leave_out_consequences(error.errors(include_url=False)):
         path = to_key_path(model, details["loc"])
         place = name_place(path)
         lines.append(

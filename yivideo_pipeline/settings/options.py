@@ -86,6 +86,8 @@ class NoModelFolder(ValueError):
 def _check_model(name: str) -> str:
     """Return the name of a known model, an existing folder, or a hub id; names take precedence."""
     name = name.strip()
+    if not name:
+        raise ValueError("no model is named: give a name such as base, a folder, or a hub id (owner/name)")
     if name in MODELS:
         return name
     folder = Path(name).expanduser()

@@ -91,9 +91,9 @@ class Settings(Section):
             values = placed.get(section, {})
             if isinstance(values, dict):
                 given = values.get(key, default)
-                if isinstance(default, dict) and not isinstance(given, dict):
-                    continue  # validation refuses it as it was written
                 is_list = isinstance(default, tuple)
+                if not isinstance(given, dict if isinstance(default, dict) else str | Path) and not is_list:
+                    continue  # validation refuses it as it was written
                 placed[section] = {**values, key: _anchor(split_list(given) if is_list else given, home)}
         return placed
 
