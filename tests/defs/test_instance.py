@@ -22,7 +22,7 @@ from yivideo_pipeline.defs.instance import (
     open_instance,
 )
 from yivideo_pipeline.defs.runner import Processor
-from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.stages import JOB, LOCATION
 
@@ -217,3 +217,12 @@ def test_an_instance_with_a_database_that_is_none_is_refused_with_the_way_out(ho
     with pytest.raises(DiskError, match=f"{name} is damaged") as refused:
         open_instance(home)
     assert refused.value.hint.startswith("Move it away")
+
+
+@pytest.mark.parametrize("text", ["storage: [x", "no_such_section: true", "\x00\x01", "just words"])
+def test_a_configuration_that_can_t_be_used_is_named(home, text):
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"Dagster can't use .*dagster\.yaml \(") as refused:
+        open_instance(home)
+    assert refused.value.hint.startswith("Correct it, or delete it")

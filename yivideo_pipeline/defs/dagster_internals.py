@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 from dagster._config import EvaluateValueResult
 from dagster._config.pythonic_config.resource import ConfigurableResourceFactoryResourceDefinition
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
@@ -88,6 +89,10 @@ _OWN_TERMINAL = {
         "class": "NoOpComputeLogManager",
     }
 }
+
+
+WRONG_CONFIGURATION = (CheckError, dg.DagsterError)
+"""What `open_folder` raises where dagster.yaml is YAML, but not of an instance."""
 
 
 def open_folder(folder: Path) -> dg.DagsterInstance:

@@ -6,8 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
-from yivideo_pipeline.defs.dagster_internals import has_code_server, open_folder
+from yivideo_pipeline.defs.dagster_internals import WRONG_CONFIGURATION, has_code_server, open_folder
+from yivideo_pipeline.errors.origin import explain
+from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.instance import require_databases
 from yivideo_pipeline.ledger.workers import is_gone
 from yivideo_pipeline.stages import GPU_POOL
@@ -33,6 +36,7 @@ def open_instance(home: Path) -> dg.DagsterInstance:
     print in this process goes to its terminal, as progress bars must.
 
     Raises:
+        ConfigError: its dagster.yaml can't be read, or is wrong.
         DiskError: a database of it is damaged.
     """
     folder = home / "dagster"
@@ -43,7 +47,13 @@ def open_instance(home: Path) -> dg.DagsterInstance:
         with scratch_folder(home / "tmp") as work:
             (work / config.name).write_bytes(_defaults())
             (work / config.name).replace(config)  # other programs may start now: none may read half
-    return open_folder(folder)
+    try:
+        return open_folder(folder)
+    except (yaml.YAMLError, UnicodeError, *WRONG_CONFIGURATION) as error:
+        raise ConfigError(
+            explain(f"Dagster can't use {config}", error),
+            "Correct it, or delete it: it is written again with the defaults",
+        ) from error
 
 
 def has_older_defaults(home: Path) -> bool:
