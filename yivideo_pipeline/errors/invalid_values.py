@@ -92,7 +92,7 @@ _COUNTED = {
 
 
 def leave_out_consequences(errors: Sequence[ErrorT]) -> list[ErrorT]:
-    """Return pydantic's errors without those that follow from others: a list is short of its wrong entries."""
+    """Return pydantic's errors without those that follow from others, as a list lacks its wrong entries."""
     above = {tuple(error["loc"][:depth]) for error in errors for depth in range(len(error["loc"]))}
     return [error for error in errors if error["type"] != "too_short" or tuple(error["loc"]) not in above]
 
