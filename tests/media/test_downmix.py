@@ -117,5 +117,5 @@ def test_a_rate_at_which_no_speech_can_be_is_refused_before_it_fills_the_disk(tm
     content = bytearray(path.read_bytes())
     content[24:28] = (1).to_bytes(4, "little")
     path.write_bytes(content)
-    with pytest.raises(UnreadableMedia, match="1 samples a second: no speech"):
+    with pytest.raises(UnreadableMedia, match="a rate of 1 Hz: no speech"):
         decode_audio(path, tmp_path / "sound.wav", probe(path).audio_streams[0])

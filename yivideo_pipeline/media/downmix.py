@@ -36,7 +36,7 @@ class Downmix:
     def __init__(self, frame: AudioFrame) -> None:
         if frame.sample_rate < LOWEST_RATE_HZ:
             raise UnreadableMedia(
-                f"The sound has {frame.sample_rate} samples a second: no speech can be in it",
+                f"The sound has a rate of {frame.sample_rate} Hz: no speech can be in it",
                 "Check the file's header",
             )
         try:
