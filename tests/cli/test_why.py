@@ -13,6 +13,7 @@ from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import RunOrigin
+from yivideo_pipeline.stages import STAGES
 
 KEY = "2024/talk.mp4"
 HASH = "c" * 64
@@ -48,7 +49,7 @@ def taken(video, ledger):
 
 
 def made(stage: str, video_hash: str = HASH, **more: Any) -> Materialization:
-    recipe = "1.aaaaaaaaaaaa"
+    recipe = f"{STAGES[stage].code_version}.aaaaaaaaaaaa"
     return Materialization(KEY, stage, "k", recipe, False, video_hash, time.time(), "run-1", False, **more)
 
 
