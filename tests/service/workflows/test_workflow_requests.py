@@ -110,7 +110,7 @@ def test_a_name_with_half_a_character_is_refused_like_any_other(service, inbox):
     body = f'{{"video_path": "{inbox}/talk.mp4", "workflow_config": {{"workflow_chain": ["yivideo.video"]}},'
     body += ' "output_params": {"whisperx_config": {"\\ud800": "\\ud800"}}}'
     asked = service.post("/v1/workflows", content=body, headers={"Content-Type": "application/json"})
-    assert "unable to parse" in problem_of(asked, 422)["message"]
+    assert "must be text in UTF-8" in problem_of(asked, 422)["message"]
 
 
 def test_what_this_machine_can_not_do_is_refused_before_anything_is_loaded(service, inbox):
