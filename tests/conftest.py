@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from yivideo_pipeline.machine.garbage import search_garbage_seldom
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -27,6 +29,8 @@ CORPUS = os.environ.get(CORPUS_VARIABLE)
 
 for name in [name for name in os.environ if name.startswith(SETTINGS) and name != CORPUS_VARIABLE]:
     del os.environ[name]  # the corpus stays named for pytest-xdist's workers
+
+search_garbage_seldom()  # as the command does
 
 # Each process that a test starts would compile the package again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
