@@ -9,7 +9,13 @@ import dagster as dg
 import pytest
 
 from tests.defs.multi_runs import add_videos, failed_rows, failure_of, made, run_again, run_range
-from yivideo_pipeline.errors.tree import DiskFull, MemoryExhausted, ModelLoadError, ServiceUnreachable
+from yivideo_pipeline.errors.tree import (
+    ConfigValidationError,
+    DiskFull,
+    MemoryExhausted,
+    ModelLoadError,
+    ServiceUnreachable,
+)
 
 DIE = """
 import os, sys
@@ -94,10 +100,14 @@ def test_what_is_not_the_videos_fault_never_quarantines_it(pipeline, error):
     assert failures(pipeline).quarantined() == {}
 
 
-def test_neither_does_a_wrong_option_or_a_missing_file(pipeline):
+def test_neither_does_a_wrong_setting_or_a_missing_file(pipeline, monkeypatch):
+    def check(options):
+        raise ConfigValidationError("device: this machine has no GPU")
+
+    monkeypatch.setattr(pipeline.speech, "check", check)
     pipeline.add("talk.mp4")
     for _ in range(4):
-        assert not pipeline.run(speech={"batch_size": 999}).success
+        assert pipeline.run().failure.kind == "config_validation"
         assert not pipeline.run("gone.mp4").success
     assert failures(pipeline).quarantined() == {}
 
