@@ -87,15 +87,17 @@ def test_a_home_that_cannot_be_used_is_reported(environment, tmp_path):
     assert "YIVIDEO_HOME" in complaint(ended)
 
 
-def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(environment, home):
-    """yivideo has no rule for an error in Dagster's own configuration."""
+def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(environment, home, tmp_path):
+    """yivideo has no rule for what a storage of somebody else's raises."""
+    (tmp_path / "foreign_storage.py").write_text("raise RuntimeError('the moon is full')")
     (home / "dagster").mkdir()
-    (home / "dagster" / "dagster.yaml").write_text("no_such_section: true\n")
-    ended = run(environment, "process", SAMPLES, "--output-dir", home / "out")
+    (home / "dagster" / "dagster.yaml").write_text("run_storage: {module: foreign_storage, class: Runs}\n")
+    foreign = {**environment, "PYTHONPATH": str(tmp_path)}
+    ended = run(foreign, "process", SAMPLES, "--output-dir", home / "out")
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
-    assert "dagster.yaml" in ended.stderr
+    assert "the moon is full" in ended.stderr
     assert "logs/yivideo.log" in ended.stderr
     log = (home / "logs" / "yivideo.log").read_text()
     assert "Traceback" in log
-    assert "no_such_section" in log
+    assert "foreign_storage" in log
