@@ -122,6 +122,7 @@ def test_the_track_that_a_launch_asks_for_is_heard_and_named(pipeline):
     assert pipeline.metadata("audio", "talk.mkv")["stream"].value == 1
     missing = pipeline.run("talk.mkv", speech={"audio_track": "jpn"})
     assert missing.failure.message == "There is no audio track in ja"
+    assert pipeline.resources["ledger"].failures.find_quarantined("talk.mkv") is None
     assert missing.failure.hint == "The file has 1 ('Comments'); 2 ('Main')"
 
 

@@ -6,7 +6,7 @@ import pytest
 from av.stream import Disposition
 
 from tests.media.media_files import Sound, tone, write_media
-from yivideo_pipeline.errors.tree import NoAudioStream
+from yivideo_pipeline.errors.tree import ConfigValidationError, NoAudioStream
 from yivideo_pipeline.media.probe import (
     SIDE_FLAGS,
     MediaInfo,
@@ -150,7 +150,7 @@ def test_the_track_that_is_asked_for_is_taken(asked, index):
 
 @pytest.mark.parametrize(("asked", "said"), [("4", "no audio track 4"), ("de", "no audio track in de")])
 def test_a_track_that_is_asked_for_and_missing_is_reported_with_those_that_there_are(asked, said):
-    with pytest.raises(NoAudioStream, match=said) as raised:
+    with pytest.raises(ConfigValidationError, match=said) as raised:
         choose(TRACKS, "auto", asked)
     assert raised.value.hint == (
         "The file has 1 (eng); 2 (jpn, 'Main'); 3 (jpn, flagged as a commentary or description)"

@@ -14,7 +14,7 @@ from av.stream import Disposition, Stream
 from av.video.codeccontext import VideoCodecContext
 from pydantic import BaseModel, ConfigDict
 
-from yivideo_pipeline.errors.tree import NoAudioStream
+from yivideo_pipeline.errors.tree import ConfigValidationError, NoAudioStream
 from yivideo_pipeline.media.container import open_media
 from yivideo_pipeline.media.track_names import is_side_track
 from yivideo_pipeline.settings.languages import normalize_language
@@ -144,7 +144,8 @@ def choose_audio_stream(info: MediaInfo, language: str, track: str = AUTO) -> St
             the track must be; or `auto`.
 
     Raises:
-        NoAudioStream: The file has no sound, or no such track.
+        NoAudioStream: The file has no sound.
+        ConfigValidationError: It has no such track.
     """
     if not info.audio_streams:
         raise NoAudioStream("The file has no audio track", "There is nothing to transcribe in it")
@@ -185,7 +186,8 @@ def _asked_for(tracks: tuple[StreamInfo, ...], track: str) -> Sequence[StreamInf
     if not found:
         names = "; ".join(_name_track(number, stream) for number, stream in enumerate(tracks, 1))
         asked = f"no audio track {track}" if track.isdecimal() else f"no audio track in {track}"
-        raise NoAudioStream(f"There is {asked}", f"The file has {names}")
+        # No fault of the file: it is not quarantined for it.
+        raise ConfigValidationError(f"There is {asked}", f"The file has {names}")
     return found
 
 
