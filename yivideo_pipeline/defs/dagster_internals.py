@@ -63,7 +63,7 @@ tests/cli/up/test_up.py. When it breaks: the command's entry point, found by `im
 def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     """Run Dagster's webserver command behind middleware of ours, which sees every request first.
 
-    Why: the command has no option for it, and lets every web page use its port. Test: tests/cli/up/test_up.py.
+    Why: the command has no option for it, and serves every web page. Test: tests/cli/up/test_up.py.
     When it breaks: `uvicorn.run` of the guarded `create_app_from_workspace_process_context`.
     """
     from dagster_webserver import app, cli
