@@ -6,11 +6,13 @@ import pytest
 
 from tests.speech.make_sound import spoken_words
 from yivideo_pipeline.speech.assemble import SpokenWord
+from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.gap_repair import (
     LEAST_LOGPROB,
     Repair,
     apply_repair,
     choose_heard,
+    find_worthwhile,
     is_sure_of,
     plan_repairs,
 )
@@ -157,6 +159,13 @@ def test_a_part_of_a_long_span_says_nothing_twice():
 
 def test_a_repetition_without_a_pause_is_left_as_it_was_read():
     assert plan([(" ha", at / 4, at / 4 + 0.25) for at in range(12)], (0.0, 3.0)) == []
+
+
+def test_what_the_model_refused_is_read_again_only_where_a_voice_may_be_lost_among_other_sounds():
+    short, long = Chunk(spans((0.0, 1.4), (2.0, 3.4))), Chunk(spans((6.0, 14.0), (20.0, 30.0)))
+    parts = spans((0.0, 1.4), (2.0, 3.4), (6.0, 14.0), (20.0, 30.0))
+    assert find_worthwhile(parts, [short, long]) == parts[2:]
+    assert find_worthwhile(parts[2:3], [long]) == ()
 
 
 def test_the_likelier_of_two_readings_is_chosen():

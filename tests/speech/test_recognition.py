@@ -137,6 +137,26 @@ def test_a_repeated_sentence_is_recognized_twice_each_time(engines, sounds, tmp_
     assert first.count("came home an hour ago") == 2
 
 
+def test_a_softer_voice_is_read_beside_a_loud_one(engines, sounds, tmp_path):
+    sound = sounds["harbour-15s.mp4"].samples
+    loud, soft = sound[: int(3.6 * 16_000)], (sound[9 * 16_000 : 13 * 16_000] / 16).astype(np.int16)
+    audio = join_sounds(tmp_path / "two.wav", loud, silence(0.5), soft, silence(0.5), loud)
+    transcript = engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))
+    greeting = "good morning and welcome to the old town"
+    question = "if you want fresh fish you should come before noon"
+    assert text_of(transcript) == f"{greeting} {question} {greeting}"
+    assert transcript.wordless_spans == transcript.warnings == ()
+
+
+def test_a_sentence_said_many_times_is_heard_as_often(engines, sounds, tmp_path):
+    sentence = sounds["harbour-15s.mp4"].samples[: 2 * 16_000]
+    audio = join_sounds(tmp_path / "many.wav", *[sentence, silence(0.9)] * 6)
+    transcript = engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))
+    assert text_of(transcript) == " ".join(["good morning and welcome"] * 6)
+    starts = [word.start_s for word in transcript.words if plain(word.text) == "good"]
+    assert starts == pytest.approx([0.7 + 2.9 * time for time in range(6)], abs=0.3)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "sound", [silence(12), noise(12), noise(12, 0.01), chord(12)], ids=["silence", "noise", "hiss", "chord"]
@@ -161,20 +181,26 @@ def test_the_model_itself_refuses_what_the_detector_took_for_speech(engines, tmp
 
 
 def test_only_what_is_unsure_is_encoded_with_all_its_silence(engines, sounds, tmp_path, monkeypatch):
-    encode, seen = Whisper.encode, []
+    encode, decode, seen, temperatures = Whisper.encode, Whisper.decode, [], []
 
     def watched(whisper, chunks, *, whole=False):
         seen.extend(whole for chunk in chunks if len(chunk))  # an empty one: the silence that is put behind
         return encode(whisper, chunks, whole=whole)
 
+    def counted(whisper, encoded, decoding, temperature=0.0, **limits):
+        temperatures.append(temperature)
+        return decode(whisper, encoded, decoding, temperature, **limits)
+
     monkeypatch.setattr(Whisper, "encode", watched)
+    monkeypatch.setattr(Whisper, "decode", counted)
     options = SpeechOptions(model_name="tiny.en")
     assert engines["tiny.en"].transcribe(sounds["harbour-15s.mp4"], options).words
     assert seen == [False]
     monkeypatch.setattr("yivideo_pipeline.speech.vad.ONSET", 0.0)
     monkeypatch.setattr("yivideo_pipeline.speech.vad.OFFSET", 0.0)
     assert not engines["tiny.en"].transcribe(write_wav(tmp_path / "a.wav", noise(10)), options).words
-    assert seen[1:3] == [False, True]
+    assert seen[1:] == [False, True]
+    assert temperatures == [0.0, 0.0, 0.0], "sound without speech is not sampled again and again"
 
 
 def test_two_videos_at_once_come_out_as_one_after_the_other(engines, sounds, transcripts):

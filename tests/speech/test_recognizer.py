@@ -6,6 +6,7 @@ from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.recognizer import (
     choose_best,
     is_doubtful,
+    is_invention,
     is_repetitive,
     is_silence,
     is_spoken_repetition,
@@ -59,6 +60,21 @@ def test_a_chunk_is_silence_where_the_model_says_so_and_is_unsure_of_its_text(
     no_speech_prob, avg_logprob, silent
 ):
     assert is_silence(decoded(avg_logprob=avg_logprob, no_speech_prob=no_speech_prob)) is silent
+
+
+@pytest.mark.parametrize(
+    ("text", "avg_logprob", "no_speech_prob", "invented"),
+    [
+        (SENTENCE, -1.2, 0.5, True),
+        (" the boat" * 40, -0.1, 0.5, True),
+        (SENTENCE, -1.2, 0.1, False),
+        (SENTENCE, -0.6, 0.5, False),
+    ],
+)
+def test_a_doubtful_text_is_an_invention_where_the_model_hears_hardly_any_speech(
+    text, avg_logprob, no_speech_prob, invented
+):
+    assert is_invention(decoded(text, avg_logprob, no_speech_prob)) is invented
 
 
 def test_the_surest_attempt_is_chosen_but_no_loop_however_sure():

@@ -13,7 +13,14 @@ from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, w
 from yivideo_pipeline.speech.batching import Batcher, BatchFunction, OnDone
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
-from yivideo_pipeline.speech.gap_repair import apply_repair, choose_heard, is_sure_of, plan_repairs
+from yivideo_pipeline.speech.gap_repair import (
+    apply_repair,
+    choose_heard,
+    find_worthwhile,
+    is_inside,
+    is_sure_of,
+    plan_repairs,
+)
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
@@ -48,18 +55,27 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
     ) -> list[SpokenWord]:
         recognize = Recognize(decoding)
         reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
-        spoken = order_words(self.batcher.map(speech.pieces, recognize, reporter.add))
+        passages = self.batcher.map(speech.pieces, recognize, reporter.add)
+        spoken = order_words(passages)
         # A translation has other words at other times: its gaps need no repair.
         if decoding.task is Task.TRANSCRIBE:
-            spoken = self._repair(spoken, speech, recognize, reporter)
+            refused = [
+                piece.chunk for piece, passage in zip(speech.pieces, passages, strict=True) if not passage
+            ]
+            spoken = self._repair(spoken, speech, refused, recognize, reporter)
         return spoken
 
     def _repair(
-        self, spoken: list[SpokenWord], speech: DetectedSpeech, recognize: "Recognize", reporter: "_Reporter"
+        self,
+        spoken: list[SpokenWord],
+        speech: DetectedSpeech,
+        refused: list[Chunk],
+        recognize: "Recognize",
+        reporter: "_Reporter",
     ) -> list[SpokenWord]:
         """Decode doubtful parts of the speech again, each by itself; in vain or unsure: with another cut."""
         audio = speech.audio
-        repairs = plan_repairs(spoken, speech.spans, audio.duration_s)
+        repairs = plan_repairs(spoken, find_worthwhile(speech.spans, refused), audio.duration_s)
         units = [unit for repair in repairs for unit in repair]
         if not units:
             return spoken
@@ -67,7 +83,11 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         heard = dict(
             zip(units, self._hear(audio, [unit.chunk for unit in units], recognize, reporter), strict=True)
         )
-        unsure = [unit for unit in units if not is_sure_of(heard[unit])]
+        unsure = [
+            unit
+            for unit in units
+            if not is_sure_of(heard[unit]) and not any(is_inside(unit, chunk) for chunk in refused)
+        ]
         closer = self._hear(audio, [unit.closer for unit in unsure], recognize, reporter)
         for unit, words in zip(unsure, closer, strict=True):
             heard[unit] = choose_heard(heard[unit], words)

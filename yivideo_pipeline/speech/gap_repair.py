@@ -59,6 +59,24 @@ Repair = tuple[Unit, ...]
 """Neighbouring parts of the speech, in order, whose words are in doubt."""
 
 
+def find_worthwhile(spans: tuple[Span, ...], refused: list[Chunk]) -> tuple[Span, ...]:
+    """Return the spans without those that are in vain to read again: the model has heard no speech there.
+
+    In a long chunk of several spans a soft voice may be lost among other sounds.
+    """
+    vain: set[Span] = set()
+    for chunk in refused:
+        inside = [span for span in spans if is_inside(span, chunk)]
+        if chunk.duration_s < WINDOW_S / 2 or len(inside) == 1:
+            vain.update(inside)
+    return tuple(span for span in spans if span not in vain)
+
+
+def is_inside(part: Span | Unit, chunk: Chunk) -> bool:
+    """Return whether a part of the sound lies between a chunk's ends."""
+    return chunk.start_s <= (part.start_s + part.end_s) / 2 <= chunk.end_s
+
+
 def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], duration_s: float) -> list[Repair]:
     """Return what to decode again, in order; times on the sound's own clock.
 
@@ -251,7 +269,8 @@ def apply_repair(spoken: list[SpokenWord], repair: Repair, heard: list[list[Spok
     new = _without_neighbours(new, before, after)
     woven = _weave(inside, new) if new else inside
     silent = [unit for unit in repair if not any(unit.has(item.word) for item in woven)]
-    return _in_order([_clear(item, silent) for item in [*before, *woven, *after]])
+    cleared = [_clear(item, silent) for item in [*before, *woven, *after]]
+    return sorted(cleared, key=lambda item: item.word.start_s)
 
 
 def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
@@ -304,11 +323,6 @@ def _clear(item: SpokenWord, silent: list[Unit]) -> SpokenWord:
             is_before = _middle(item.word) < unit.start_s
             item = _moved(item, **({"end_s": unit.start_s} if is_before else {"start_s": unit.end_s}))
     return item
-
-
-def _in_order(items: list[SpokenWord]) -> list[SpokenWord]:
-    """Sort words by time; at the edges of a repair, end each where the next one begins, at the latest."""
-    return sorted(items, key=lambda item: item.word.start_s)
 
 
 def _without_neighbours(

@@ -38,9 +38,11 @@ SAME_WORDS = 0.8
 # except one that compressed 20 times.
 CERTAIN_LOGPROB = -0.2
 MAX_REPEATED_COMPRESSION = 5.0
-# Above it a text that stays doubtful is taken for an invention.
+# Above it a doubtful text is taken for an invention.
 DOUBTFUL_SPEECH_PROB = 0.3
-FALLBACK_TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
+# Whisper goes on to 0.8 and 1.0, whose texts were inventions here. What stays doubtful is read again span by
+# span (`gap_repair`).
+FALLBACK_TEMPERATURES = (0.2, 0.6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,8 @@ class Recognizer:
 
         Whisper distinguishes noise from speech best by the silence around it.
         """
-        decoded = self.whisper.decode(encoded.view, decoding)
+        longest_s = max(chunk.duration_s for chunk in encoded.chunks)
+        decoded = self.whisper.decode(encoded.view, decoding, longest_s=longest_s)
         unsure = [
             row
             for row, (sound, first) in enumerate(zip(encoded.sounds, decoded, strict=True))
@@ -115,7 +118,7 @@ class Recognizer:
         if not unsure:
             return encoded, decoded
         view = self.whisper.encode([encoded.sounds[row] for row in unsure], whole=True)
-        for row, again in zip(unsure, self.whisper.decode(view, decoding), strict=True):
+        for row, again in zip(unsure, self.whisper.decode(view, decoding, longest_s=longest_s), strict=True):
             decoded[row] = again
         rows = self.whisper.on_host(encoded.view)
         rows[unsure] = self.whisper.on_host(view)
@@ -123,17 +126,17 @@ class Recognizer:
 
     def _decode_again(self, encoded: Encoded, row: int, first: Decoded, decoding: Decoding) -> Decoded | None:
         """Decode a doubtful chunk again at rising temperatures; None where it has no speech."""
-        if is_silence(first):
+        if is_silence(first) or is_invention(first):
             return None
         attempts = [first]
         for temperature in FALLBACK_TEMPERATURES:
             if not is_doubtful(attempts[-1]) or is_spoken_repetition(attempts):
                 break
             view = self.whisper.pick(encoded.view, row)
-            attempts += self.whisper.decode(view, decoding, temperature)
-        best = choose_best(attempts, decoding.task)
-        # The last attempt is doubtful only where all are; the best may be a repetition as in a chorus.
-        return None if is_doubtful(attempts[-1]) and best.no_speech_prob > DOUBTFUL_SPEECH_PROB else best
+            attempts += self.whisper.decode(
+                view, decoding, temperature, longest_s=encoded.chunks[row].duration_s
+            )
+        return choose_best(attempts, decoding.task)
 
 
 # Fallback criteria: what is speech, what the decoder invented, and which of several attempts is best.
@@ -159,6 +162,11 @@ def is_sure(decoded: Decoded) -> bool:
 def is_silence(decoded: Decoded) -> bool:
     """Return whether the model itself takes the chunk for silence and is unsure of its text."""
     return decoded.no_speech_prob > NO_SPEECH_PROB and decoded.avg_logprob < MAX_SILENT_LOGPROB
+
+
+def is_invention(decoded: Decoded) -> bool:
+    """Return whether the model does not trust its text, and hears less speech than there is in any noise."""
+    return is_doubtful(decoded) and decoded.no_speech_prob > DOUBTFUL_SPEECH_PROB
 
 
 def is_doubtful(decoded: Decoded) -> bool:

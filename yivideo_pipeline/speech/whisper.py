@@ -24,6 +24,9 @@ Of 16 variants of the corpus's 18 English clips (speed, noise, level, alone and 
 4.06% of the words are wrong with the whole window, 4.14% with 10 s of silence, 4.34% with 5 s.
 """
 MAX_TOKENS = 448  # positions of Whisper's decoder, prompt included
+# Text of a sound: English takes about 6 tokens a second, Thai and Burmese take the most. A loop ends there.
+TOKENS_PER_S = 30
+LEAST_TOKENS = 20
 MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1  # as in Whisper: the rest is for the text
 
 
@@ -146,11 +149,14 @@ class Whisper:
             for pairs in self.model.detect_language(encoded)
         ]
 
-    def decode(self, encoded: Any, decoding: Decoding, temperature: float = 0.0) -> list[Decoded]:
+    def decode(
+        self, encoded: Any, decoding: Decoding, temperature: float = 0.0, *, longest_s: float = WINDOW_S
+    ) -> list[Decoded]:
         """Return the text of each encoded chunk, by beam search, or sampled at a temperature above 0.
 
         The temperature is not below the one that `decoding` asks for. Above it, which is where a text was
-        doubtful, there is no prompt: it may be what has led astray.
+        doubtful, there is no prompt: it may be what has led astray. `longest_s`, the seconds of
+        the longest chunk, limits the length of a text.
         """
         tokenizer = self.tokenizer(decoding)
         said_before = [] if temperature > decoding.temperature else _prompt_tokens(decoding, tokenizer)
@@ -166,7 +172,7 @@ class Whisper:
             [prompt] * encoded.shape[0],
             return_scores=True,
             return_no_speech_prob=True,
-            max_length=MAX_TOKENS,
+            max_length=_max_length(longest_s, len(prompt)),
             **sampling,
         )
         return [self._decoded(result, tokenizer, temperature) for result in results]
@@ -275,6 +281,12 @@ def _prompt_tokens(decoding: Decoding, tokenizer: Any) -> list[int]:
     # Without the tokens that steer the decoder, whose names may stand in the text.
     words = [token for token in tokenizer.encode(f" {decoding.prompt}") if token < tokenizer.eot]
     return [tokenizer.sot_prev, *words[-MAX_PROMPT_TOKENS:]]
+
+
+def _max_length(length_s: float, prompt: int) -> int:
+    """Return CTranslate2's limit for the text of a sound behind a prompt: half of it is for the text."""
+    text = round(LEAST_TOKENS + TOKENS_PER_S * length_s)
+    return min(MAX_TOKENS, max(2 * text, prompt + text))
 
 
 def _frames_to_read(sound: np.ndarray) -> int:
