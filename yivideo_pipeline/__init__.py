@@ -59,7 +59,7 @@ _MODULES = {
     "Word": "speech.types",
     "Cue": "subtitles.cues",
     "build_cues": "subtitles.cues",
-    "PerformanceMetrics": "telemetry.sample",
+    "PerformanceMetrics": "telemetry.measure",
 }
 """Where each name is defined; a test compares it with the imports above."""
 
