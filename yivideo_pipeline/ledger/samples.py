@@ -59,7 +59,7 @@ class Sample(RunColumns, Base, kw_only=True):
     length of the video's sound. `attempts` counts from 1. `warnings` are lines. `kind`, `message` and `hint`
     are the error's.
 
-    A `telemetry.sample.PerformanceMetrics` can be made of it: `timestamp` is `at`, `operation` the stage,
+    A `telemetry.measure.PerformanceMetrics` can be made of it: `timestamp` is `at`, `operation` the stage,
     `duration` is `wall_s`, `memory_usage_mb` `rss_peak_mb`, `cpu_usage_percent` 100 × `cpu_s` / `wall_s`,
     `gpu_memory_usage_mb` `gpu_memory_peak_mb`, `audio_duration` `duration_s`.
     """

@@ -79,7 +79,7 @@ EXPORT_NAMES = {
     "run_id": "run_id",
     "kind": "error",
 }
-"""The exported columns: those of `telemetry.sample.PerformanceMetrics`, and some more."""
+"""The exported columns: those of `telemetry.measure.PerformanceMetrics`, and some more."""
 _ROWS_AT_ONCE = 5000
 _BYTES_AT_ONCE = 1024 * 1024
 
