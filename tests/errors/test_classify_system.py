@@ -89,6 +89,24 @@ def test_host_memory_in_the_words_of_cpp_and_the_kernel(error):
     assert found.device == "host"
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "mkl_malloc: failed to allocate memory",
+        "OpenBLAS error: Memory allocation still failed after 10 retries, giving up.",
+        "OpenBLAS : malloc failed in gemm_driver",
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Available memory of 512 is smaller than requested bytes of 9",
+        "[ONNXRuntimeError] : 1 : FAIL : bad allocation",
+        "Failed to allocate memory for requested buffer of size 4096",
+        "could not create a memory object",
+        "Unable to allocate 1.2 GiB for an array with shape (8, 1500, 512)",
+        "can't start new thread",
+    ],
+)
+def test_host_memory_in_the_words_of_the_libraries(message):
+    assert isinstance(classify(RuntimeError(message)), MemoryExhausted)
+
+
 def write_to_a_full_disk():
     Path("/dev/full").write_text("x")
 

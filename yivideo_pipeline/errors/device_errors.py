@@ -1,7 +1,7 @@
 """Memory, GPU and weights: recognized by message, since CTranslate2 and CUDA raise bare RuntimeErrors.
 
-The messages are those of CTranslate2 4.6 to 4.8, PyTorch 2, ONNX Runtime and CUDA 12's
-`cudaGetErrorString`; the table of them is why this rule has a module to itself.
+The messages are those of CTranslate2 4.6 to 4.8 with MKL, OpenBLAS and oneDNN, numpy, PyTorch 2,
+ONNX Runtime and CUDA 12's `cudaGetErrorString`; the table of them is why this rule has a module to itself.
 """
 
 import errno
@@ -43,7 +43,9 @@ _GPU_MEMORY = _known(
 )
 _HOST_MEMORY = _known(
     r"std::bad_alloc|can(?:'|no)t allocate memory|not enough memory: you tried to allocate"
-    r"|failed to allocate memory for requested buffer|INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+    r"|failed to allocate memory|INTERNAL_ERROR_HOST_ALLOCATION_FAILED|unable to allocate .* for an array"
+    r"|smaller than requested bytes|bad allocation|openblas.*(malloc failed|memory allocation)"
+    r"|could not create a memory|can't start new thread|pthread_create failed",
     MemoryExhausted,
     "The machine's memory is exhausted",
     "Use a smaller batch_size or a smaller model, or stop other programs.",

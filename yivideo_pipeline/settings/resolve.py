@@ -83,8 +83,10 @@ ENCODER_FRAMES = 1500
 TYPICAL_TOKENS = 100
 """Tokens of a chunk of dense speech; the decoder may go to 448 but hardly ever does."""
 
-CPU_RUNTIME_BYTES = 900 * 2**20
-"""Interpreter, libraries and decoded sound of a process that does no more than transcribe."""
+CPU_RUNTIME_BYTES = 600 * 2**20
+"""Interpreter, libraries, decoded sound and the aligner's weights of a process that transcribes."""
+CPU_WORKERS = 2
+"""Chunks that are encoded side by side; more only where more threads are set."""
 CUDA_RUNTIME_BYTES = 600 * 2**20
 """CUDA context and the workspaces of cuBLAS and cuDNN."""
 
@@ -97,8 +99,9 @@ def estimate_memory_bytes(
     Weights, plus a runtime's fixed share, plus for each chunk of the batch what CTranslate2 holds at
     once: the projected keys and values of the cross-attention (shared by the beams), one encoder
     layer's attention scores, and each beam's own keys and values. Activations are float16 under the
-    16-bit types and under int8 on a GPU, float32 on a CPU. Against the memory tables of
-    faster-whisper's readme (large-v2 on a GPU, small on a CPU; batch 1 and 8) it is within 20%.
+    16-bit types and under int8 on a GPU, float32 on a CPU, where the encoder reads one chunk a worker
+    at a time. It is within a quarter of the table of faster-whisper's readme (large-v2 on a GPU) and of
+    our own peaks (base on a CPU; batch 1 and 8).
 
     Returns:
         Bytes, or None for a model that is not in `MODELS` (a folder or a hub id).
@@ -111,9 +114,9 @@ def estimate_memory_bytes(
     scores = facts.heads * ENCODER_FRAMES**2 * activation
     self_attention = 2 * facts.decoder_layers * TYPICAL_TOKENS * facts.width * activation * beam_size
     runtime = CUDA_RUNTIME_BYTES if cuda else CPU_RUNTIME_BYTES
-    return (
-        facts.weight_bytes(compute_type) + runtime + batch_size * (cross_attention + scores + self_attention)
-    )
+    encoding = batch_size if cuda else min(batch_size, CPU_WORKERS)
+    chunks = batch_size * (cross_attention + self_attention) + encoding * scores
+    return facts.weight_bytes(compute_type) + runtime + chunks
 
 
 @dataclass(frozen=True, slots=True)
