@@ -16,7 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import Clip, TimedWord, load_corpus
-from benchmarks.words import CJK, NORMALIZER, TimeErrors, compare_times, normalize
+from benchmarks.words import (
+    CJK,
+    NORMALIZER,
+    Difference,
+    TimeErrors,
+    bootstrap_difference,
+    compare_times,
+    count_errors,
+    normalize,
+)
 
 NEAR_S = 0.1
 
@@ -34,19 +43,26 @@ def main() -> None:
     """Transcribe the corpus in one command, compare, print one row a language."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="base")
-    model = parser.parse_args().model
+    parser.add_argument("--against", type=Path, help="folder of another system's JSON files")
+    parser.add_argument("--keep", type=Path, help="folder for this run's JSON files")
+    given = parser.parse_args()
+    model = given.model
     corpus = os.environ.get("YIVIDEO_SPEECH_CORPUS")
     if not corpus:
         sys.exit("YIVIDEO_SPEECH_CORPUS names no folder with the speech corpus; set it")
-    clips = load_corpus(Path(corpus).resolve())
+    clips = [clip for folder in corpus.split(os.pathsep) for clip in load_corpus(Path(folder).resolve())]
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
     with tempfile.TemporaryDirectory(prefix="yivideo-score-") as temporary:
-        transcribe(clips, Path(temporary), model)
+        folder = given.keep or Path(temporary)
+        transcribe(clips, folder, model)
         for clip in clips:
-            add_clip(tallies[clip.language], clip, Path(temporary))
+            add_clip(tallies[clip.language], clip, folder)
+        difference = compare(clips, folder, given.against) if given.against else None
     console = Console(width=None if os.isatty(1) else 120, highlight=False)
     console.print(f"{len(clips)} clips, model {model}; error rates after: {NORMALIZER}.")
     console.print(render(tallies))
+    if difference:
+        console.print(f"error rate, minus that of {given.against}: {difference}", markup=False)
 
 
 def transcribe(clips: list[Clip], folder: Path, model: str) -> None:
@@ -68,6 +84,21 @@ def add_clip(tally: Tally, clip: Clip, folder: Path) -> None:
         for word in segment["words"]
     ]
     tally.times += compare_times(clip.words, words)
+
+
+def compare(clips: list[Clip], ours: Path, theirs: Path) -> Difference:
+    """Compare two systems' error rates over all clips, of all languages."""
+
+    def count(folder: Path) -> list[tuple[int, int]]:
+        return [count_errors(clip.text, read_text(clip, folder), clip.language) for clip in clips]
+
+    return bootstrap_difference(count(ours), count(theirs))
+
+
+def read_text(clip: Clip, folder: Path) -> str:
+    """Return the text recognized in one clip."""
+    found = next(folder.glob(f"{clip.path.stem}.*json"))
+    return " ".join(segment["text"] for segment in json.loads(found.read_text(encoding="utf-8"))["segments"])
 
 
 def render(tallies: dict[str, Tally]) -> Table:

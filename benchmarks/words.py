@@ -3,10 +3,12 @@
 import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import jiwer
+import numpy as np
 
 from benchmarks.clips import TimedWord
 
@@ -61,3 +63,46 @@ def compare_times(reference: tuple[TimedWord, ...], words: list[TimedWord]) -> T
         tuple(abs(ours.start_s - theirs.start_s) for theirs, ours in pairs),
         tuple(abs(ours.end_s - theirs.end_s) for theirs, ours in pairs),
     )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more of the words one system gets wrong than another, 0 to 1, with a 95% interval."""
+
+    rate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        sure = "" if self.low > 0 or self.high < 0 else ", may be chance"
+        return f"{100 * self.rate:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f}{sure})"
+
+
+def count_errors(reference: str, hypothesis: str, language: str = "en") -> tuple[int, int]:
+    """Return jiwer's errors and the number of reference words; of characters in Chinese and Japanese."""
+    found = jiwer.process_words(normalize(reference, language), normalize(hypothesis, language))
+    return (
+        found.substitutions + found.deletions + found.insertions,
+        found.hits + found.substitutions + found.deletions,
+    )
+
+
+def bootstrap_difference(
+    ours: Sequence[tuple[int, int]], theirs: Sequence[tuple[int, int]], rounds: int = 10_000
+) -> Difference:
+    """Compare two systems on the same clips, resampled clip by clip.
+
+    Method: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
+    ICASSP 2004.
+
+    Args:
+        ours: Errors and reference words of each clip (`count_errors`).
+        theirs: The other system's, in the same order.
+        rounds: Number of samples.
+    """
+    errors = np.array([our[0] - their[0] for our, their in zip(ours, theirs, strict=True)])
+    words = np.array([our[1] for our in ours])
+    drawn = np.random.default_rng(0).integers(0, len(words), (rounds, len(words)))
+    rates = errors[drawn].sum(axis=1) / np.maximum(1, words[drawn].sum(axis=1))
+    low, high = np.quantile(rates, [0.025, 0.975])
+    return Difference(float(errors.sum() / max(1, words.sum())), float(low), float(high))

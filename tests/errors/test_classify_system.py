@@ -95,7 +95,7 @@ def test_host_memory_in_the_words_of_cpp_and_the_kernel(error):
         "mkl_malloc: failed to allocate memory",
         "OpenBLAS error: Memory allocation still failed after 10 retries, giving up.",
         "OpenBLAS : malloc failed in gemm_driver",
-        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Available memory of 512 is smaller than requested bytes of 9",
+        "[ONNXRuntimeError] : 6 : Available memory of 512 is smaller than requested bytes of 9",
         "[ONNXRuntimeError] : 1 : FAIL : bad allocation",
         "Failed to allocate memory for requested buffer of size 4096",
         "could not create a memory object",

@@ -10,7 +10,7 @@ from benchmarks.clips import RATE_HZ, Clip, TimedWord, join_clips, load_samples,
 from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
-from benchmarks.words import compare_times, error_rate, normalize
+from benchmarks.words import bootstrap_difference, compare_times, count_errors, error_rate, normalize
 
 
 def test_written_sound_reads_back_unchanged(tmp_path):
@@ -111,3 +111,18 @@ def test_the_table_has_medians_and_ratios_to_whisperx():
         console.print(render(rows, audio_s=100))
     ours = next(line for line in printed.get().splitlines() if "ours" in line)
     assert ours.replace("│", " ").split() == ["ours", "20.00", "5.0", "1.00", "200", "5.0", "0.40", "0.50"]
+
+
+def test_a_difference_between_two_systems_is_sure_only_where_it_holds_for_resampled_clips():
+    same = bootstrap_difference([(1, 20), (2, 30), (0, 10)], [(1, 20), (2, 30), (0, 10)])
+    assert (same.rate, same.low, same.high) == (0, 0, 0)
+    worse = bootstrap_difference([(5, 20)] * 10, [(1, 20)] * 10)
+    assert worse.low == worse.high == pytest.approx(0.2)
+    mixed = bootstrap_difference([(1, 20), (4, 20), (0, 20)], [(2, 20), (0, 20), (1, 20)])
+    assert mixed.low < 0 < mixed.rate < mixed.high
+    assert "may be chance" in str(mixed)
+
+
+def test_errors_are_counted_in_words_and_in_chinese_in_characters():
+    assert count_errors("One, two three!", "one three four") == (2, 3)
+    assert count_errors("你好吗", "你好", "zh") == (1, 3)
