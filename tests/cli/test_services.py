@@ -12,7 +12,7 @@ from yivideo_pipeline.cli import supervisor, up
 from yivideo_pipeline.cli.console import Exit
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.cli.supervisor import SupervisedProgram
-from yivideo_pipeline.cli.up import Services
+from yivideo_pipeline.cli.up import Programs, Services
 
 LONG = "import time; time.sleep(600)"
 DOOMED = """
@@ -25,7 +25,7 @@ raise SystemExit(3)
 """
 
 
-class StandIns:
+class StandIns(Programs):
     """Programs that answer at once; the doomed one ends, at every start, once all have answered."""
 
     url, service_url = "http://ui", "http://service"

@@ -6,7 +6,6 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-import typer
 
 from tests.cli.command import PROGRAM
 from yivideo_pipeline.cli.app import app
@@ -15,10 +14,14 @@ from yivideo_pipeline.cli.console import Exit
 UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "yivideo.service"
 
 
+class _Unit(ConfigParser):
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr  # systemd's names have capitals
+
+
 @pytest.fixture(scope="module")
 def service() -> dict[str, str]:
-    unit = ConfigParser(interpolation=None, strict=False)
-    unit.optionxform = str
+    unit = _Unit(interpolation=None, strict=False)
     unit.read(UNIT)
     return dict(unit["Service"])
 
@@ -26,7 +29,9 @@ def service() -> dict[str, str]:
 def test_it_starts_the_command_and_asks_it_alone_to_stop(service):
     program, *arguments = service["ExecStart"].split()
     assert Path(program).name == PROGRAM.name
-    assert arguments == ["up"] and "up" in typer.main.get_command(app).commands
+    assert arguments == ["up"] and "up" in {
+        getattr(command.callback, "__name__", "") for command in app.registered_commands
+    }
     assert service["KillMode"] == "mixed", "its programs would end before it otherwise, and be restarted"
     assert service["Restart"] == "on-failure"
     assert service["RestartPreventExitStatus"] == str(int(Exit.USAGE))

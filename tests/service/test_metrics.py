@@ -135,9 +135,7 @@ def test_what_has_not_happened_yet_is_zero():
     counters.expect_requests([APIRoute("/made", lambda: None, methods=["POST"], status_code=202)])
     figures = figures_of(counters)
     assert value(figures, "yivideo_errors_total", kind="memory") == 0
-    assert (
-        value(figures, "yivideo_requests_total", endpoint="/made", method="POST", status="202") == 0
-    )
+    assert value(figures, "yivideo_requests_total", endpoint="/made", method="POST", status="202") == 0
     assert value(figures, "yivideo_request_duration_seconds_count", endpoint="/asr") == 0
     for stage in STAGES:
         assert value(figures, "yivideo_stage_failures_total", stage=stage, kind="disk") == 0
