@@ -36,21 +36,21 @@ class StandIns(Programs):
         self._sign = folder / "sign"
         self._doomed = doomed
 
-    def _start(self, name):
+    def _run(self, name):
         code = DOOMED if name == self._doomed else LONG
         return SupervisedProgram(name, [sys.executable, "-c", code, self._sign], os.environ, self.logs)
 
     def code_server(self):
-        return self._start("code-server")
+        return self._run("code-server")
 
     def webserver(self):
-        return self._start("webserver")
+        return self._run("webserver")
 
     def daemon(self):
-        return self._start("daemon")
+        return self._run("daemon")
 
     def service(self):
-        return self._start("service")
+        return self._run("service")
 
     def close_abandoned_runs(self):
         self.closed += 1

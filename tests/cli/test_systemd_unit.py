@@ -29,9 +29,8 @@ def service() -> dict[str, str]:
 def test_it_starts_the_command_and_asks_it_alone_to_stop(service):
     program, *arguments = service["ExecStart"].split()
     assert Path(program).name == PROGRAM.name
-    assert arguments == ["up"] and "up" in {
-        getattr(command.callback, "__name__", "") for command in app.registered_commands
-    }
+    commands = {getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    assert arguments == ["up"] and "up" in commands
     assert service["KillMode"] == "mixed", "its programs would end before it otherwise, and be restarted"
     assert service["Restart"] == "on-failure"
     assert service["RestartPreventExitStatus"] == str(int(Exit.USAGE))

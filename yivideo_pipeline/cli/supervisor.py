@@ -90,6 +90,7 @@ class SupervisedProgram:
 
     def close(self) -> None:
         """Close the output and the log of a program that has ended."""
+        self._process.poll()  # takes its exit status, which the kernel keeps until somebody does
         self._reader.join(timeout=1.0)
         # A process that the kernel can't end holds the pipe: closing it here would block for ever.
         if self._process.stdout and not self._reader.is_alive():
