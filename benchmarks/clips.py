@@ -74,11 +74,11 @@ def read_sound(path: Path) -> np.ndarray:
     return np.concatenate([frame.to_ndarray()[0] for frame in frames])
 
 
-def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, str]:
+def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, list[str]]:
     """Repeat whole clips, a pause after each, until the target length is reached.
 
     Returns:
-        The sound (int16, 16 kHz mono) and the text of all clips in it.
+        The sound (int16, 16 kHz mono) and the texts of all clips in it, in order.
     """
     sounds = {clip.path: read_sound(clip.path) for clip in clips}
     pause = np.zeros(round(PAUSE_S * RATE_HZ), np.int16)
@@ -91,7 +91,7 @@ def join_clips(clips: list[Clip], target_s: float) -> tuple[np.ndarray, str]:
         parts += [sounds[clip.path], pause]
         texts.append(clip.text)
         length += len(sounds[clip.path]) + len(pause)
-    return np.concatenate(parts), " ".join(texts)
+    return np.concatenate(parts), texts
 
 
 def cut_clips(clips: list[Clip], lengths_s: Iterable[float]) -> list[np.ndarray]:

@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.clips import RATE_HZ, join_clips, load_english, write_flac
 from benchmarks.contenders import BATCH, BEAM, COMPUTE_TYPE, THREADS, WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
-from benchmarks.words import NORMALIZER, error_rate
+from benchmarks.words import NORMALIZER, bootstrap_difference, count_errors_by_clip
 from yivideo_pipeline.speech.weights import find_weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,11 +29,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Row:
-    """A contender's runs and the word error rate of the last; `note` says why there are none."""
+    """A contender's runs, and errors and words of each clip in the last; `note` says why there are none."""
 
     runs: list[Usage] = field(default_factory=list)
-    wer: float | None = None
+    errors: list[tuple[int, int]] = field(default_factory=list)
     note: str = ""
+
+    @property
+    def wer(self) -> float | None:
+        """Word error rate, 0 to 1 and over; None of one that transcribed nothing."""
+        words = sum(count for _, count in self.errors)
+        return sum(count for count, _ in self.errors) / words if words else None
 
     def median(self, figure: str) -> float:
         """Median of one of `Usage`'s figures."""
@@ -44,7 +50,7 @@ def main() -> int:
     """Make the sound, run every contender on it, print the table; returns 1 if a program failed."""
     given = _read_arguments()
     source, clips = load_english()
-    sound, text = join_clips(clips, given.minutes * 60)
+    sound, texts = join_clips(clips, given.minutes * 60)
     audio_s = len(sound) / RATE_HZ
     model_dir = ROOT / "data" / "models"
     weights = find_weights(given.model, model_dir).folder
@@ -55,7 +61,7 @@ def main() -> int:
         write_flac(sound, task.audio)
         for run in range(given.runs):
             for contender in line_up(task, folder / str(run), given.whisperx):
-                run_once(contender, rows.setdefault(contender.name, Row()), folder / "log", text)
+                run_once(contender, rows.setdefault(contender.name, Row()), folder / "log", texts)
     failed = any(row.note for row in rows.values())
     rows.setdefault(WHISPERX, Row(note="not installed: make bench-setup"))
     console = Console(width=None if os.isatty(1) else 140, highlight=False)
@@ -64,11 +70,16 @@ def main() -> int:
     for name, row in rows.items():
         if row.note:
             console.print(f"{name}: {row.note}", markup=False)
-    console.print(f"WER after: {NORMALIZER}.")
+    ours = next(row for row in rows.values() if row.errors or row.note)
+    for name, row in rows.items():
+        if ours.errors and row.errors and row is not ours:
+            difference = bootstrap_difference(ours.errors, row.errors)
+            console.print(f"WER of yivideo, minus that of {name}: {difference}", markup=False)
+    console.print(f"WER after: {NORMALIZER}; intervals of 95% by a paired bootstrap over the clips.")
     return int(failed)
 
 
-def run_once(contender: Contender, row: Row, log: Path, text: str) -> None:
+def run_once(contender: Contender, row: Row, log: Path, texts: list[str]) -> None:
     """Measure one run into its row; a failed run is recorded by its exit code and last line."""
     usage = measure(contender.command, contender.environment, log)
     if usage.exit_code != 0:
@@ -78,7 +89,8 @@ def run_once(contender: Contender, row: Row, log: Path, text: str) -> None:
     row.runs.append(usage)
     if contender.output is not None:
         transcript = json.loads(next(contender.output.glob("*.json")).read_text(encoding="utf-8"))
-        row.wer = error_rate(text, " ".join(segment["text"] for segment in transcript["segments"]))
+        recognized = " ".join(segment["text"] for segment in transcript["segments"])
+        row.errors = count_errors_by_clip(texts, recognized)
 
 
 def render(rows: dict[str, Row], audio_s: float) -> Table:

@@ -10,7 +10,14 @@ from benchmarks.clips import RATE_HZ, Clip, TimedWord, join_clips, load_samples,
 from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
-from benchmarks.words import bootstrap_difference, compare_times, count_errors, error_rate, normalize
+from benchmarks.words import (
+    bootstrap_difference,
+    compare_times,
+    count_errors,
+    count_errors_by_clip,
+    error_rate,
+    normalize,
+)
 
 
 def test_written_sound_reads_back_unchanged(tmp_path):
@@ -23,8 +30,8 @@ def test_clips_are_repeated_whole_with_their_texts_until_the_length_is_reached(t
     clips = [Clip(tmp_path / f"{text}.flac", "en", text) for text in ("one", "two")]
     for clip in clips:
         write_flac(np.ones(RATE_HZ, np.int16), clip.path)
-    sound, text = join_clips(clips, target_s=4)
-    assert text == "one two one"
+    sound, texts = join_clips(clips, target_s=4)
+    assert texts == ["one", "two", "one"]
     assert len(sound) == 3 * 1.5 * RATE_HZ
 
 
@@ -78,7 +85,7 @@ def test_a_transcript_is_scored(tmp_path):
     row = Row()
     segments = json.dumps({"segments": [{"text": " The cat"}, {"text": " sat."}]})
     code = f"import pathlib; pathlib.Path({str(tmp_path / 'out.json')!r}).write_text({segments!r})"
-    run_once(Contender("toy", [sys.executable, "-c", code], tmp_path), row, tmp_path / "log", "the cat sat")
+    run_once(Contender("toy", [sys.executable, "-c", code], tmp_path), row, tmp_path / "log", ["the cat sat"])
     assert row.wer == 0
     assert len(row.runs) == 1
 
@@ -103,8 +110,8 @@ def test_the_whisperx_program_takes_part_only_where_it_is_installed(tmp_path):
 
 def test_the_table_has_medians_and_ratios_to_whisperx():
     rows = {
-        "ours": Row([Usage(10, 1, 100, 0), Usage(30, 1, 300, 0), Usage(20, 1, 200, 0)], wer=0.05),
-        WHISPERX: Row([Usage(50, 1, 400, 0)], wer=0.1),
+        "ours": Row([Usage(10, 1, 100, 0), Usage(30, 1, 300, 0), Usage(20, 1, 200, 0)], errors=[(1, 20)]),
+        WHISPERX: Row([Usage(50, 1, 400, 0)], errors=[(2, 20)]),
     }
     console = Console(width=140)
     with console.capture() as printed:
@@ -126,3 +133,9 @@ def test_a_difference_between_two_systems_is_sure_only_where_it_holds_for_resamp
 def test_errors_are_counted_in_words_and_in_chinese_in_characters():
     assert count_errors("One, two three!", "one three four") == (2, 3)
     assert count_errors("你好吗", "你好", "zh") == (1, 3)
+
+
+def test_errors_in_a_joined_recording_belong_to_their_clips():
+    texts = ["one two three", "four five", "one two three"]
+    assert count_errors_by_clip(texts, "one three four five six one two tree") == [(3, 6), (0, 2)]
+    assert count_errors_by_clip(texts, "one two three four five one two three seven") == [(1, 6), (0, 2)]
