@@ -108,5 +108,14 @@ def _faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
     kind = ["--batch", str(BATCH), "--words"] if batched else []
     output = folder / ("batched" if batched else "sequential")
     speech = ["--compute-type", COMPUTE_TYPE, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
-    script = [sys.executable, "-m", "benchmarks.transcribe", task.audio, output]
+    script = [
+        sys.executable,
+        "-m",
+        "benchmarks.transcribe",
+        task.audio,
+        "--output",
+        output,
+        "--language",
+        "en",
+    ]
     return Contender(name, [*script, "--model", task.weights, *speech], output)

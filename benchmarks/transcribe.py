@@ -1,4 +1,4 @@
-"""faster-whisper as its README shows it, as a separate program for the comparison of `make bench`."""
+"""faster-whisper as its README shows it, as a separate program, for `make bench` and `benchmarks.score`."""
 
 import argparse
 import json
@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Transcribe one file and write the segments as JSON."""
+    """Transcribe files and write the segments of each as JSON."""
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", type=Path)
-    parser.add_argument("output", type=Path, help="folder for transcript.json")
+    parser.add_argument("audio", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the JSON files")
+    parser.add_argument("--language", help="without it, detected for each file")
     parser.add_argument("--model", required=True)
     parser.add_argument("--compute-type", required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -30,13 +31,17 @@ def main() -> None:
         if given.batch
         else model.transcribe
     )
-    segments, _ = transcribe(
-        str(given.audio), language="en", beam_size=given.beam, word_timestamps=given.words, vad_filter=True
-    )
     given.output.mkdir(parents=True)
-    (given.output / "transcript.json").write_text(
-        json.dumps({"segments": [asdict(segment) for segment in segments]})
-    )
+    for audio in given.audio:
+        segments, _ = transcribe(
+            str(audio),
+            language=given.language,
+            beam_size=given.beam,
+            word_timestamps=given.words,
+            vad_filter=True,
+        )
+        text = json.dumps({"segments": [asdict(segment) for segment in segments]})
+        (given.output / f"{audio.stem}.json").write_text(text)
 
 
 if __name__ == "__main__":

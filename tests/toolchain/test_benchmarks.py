@@ -76,7 +76,7 @@ def test_a_failed_program_leaves_its_last_line_and_no_figures(tmp_path):
     failing = Contender(
         "failing", [sys.executable, "-c", "print('first'); raise SystemExit('no such model')"]
     )
-    run_once(failing, row, tmp_path / "log", "")
+    run_once(failing, row, tmp_path / "log", [])
     assert row.note == "exit 1: no such model"
     assert row.runs == []
 
