@@ -43,7 +43,9 @@ class FakeRecognizer:
     def detect_languages(self, pieces: list[Piece]) -> list[tuple[dict[str, float], None]]:
         return [({"en": 1.0}, None)] * len(pieces)
 
-    def recognize(self, pieces: list[Piece], decoding: Decoding) -> list[Passage | None]:
+    def recognize(
+        self, pieces: list[Piece], decoding: Decoding, *, fallback: bool = True
+    ) -> list[Passage | None]:
         return self.recognize_chunks([piece.chunk for piece in pieces])
 
     def recognize_chunks(self, chunks: list[Chunk]) -> list[Passage | None]:

@@ -330,7 +330,7 @@ def test_unload_is_refused_while_the_model_is_leased(
     manager: ModelManager, loader: Loader, pool: ThreadPoolExecutor
 ) -> None:
     lessee = Lessee(pool, manager, TINY).begin()
-    with pytest.raises(ModelBusy, match="1 leases"):
+    with pytest.raises(ModelBusy, match="1 lease,"):
         manager.unload()
     assert lessee.end() == "tiny"
     manager.unload()

@@ -1,9 +1,17 @@
 """The fallback criteria distinguish speech from inventions by the decoder's own figures."""
 
+from typing import cast
+
+import numpy as np
 import pytest
 
-from yivideo_pipeline.settings.options import Task
+from tests.speech.make_sound import write_wav
+from yivideo_pipeline.settings.options import SpeechOptions, Task
+from yivideo_pipeline.speech.align.text import Encoded, TextAligner, WordTimings
+from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.recognizer import (
+    Piece,
+    Recognizer,
     choose_best,
     is_doubtful,
     is_invention,
@@ -12,7 +20,8 @@ from yivideo_pipeline.speech.recognizer import (
     is_spoken_repetition,
     is_sure,
 )
-from yivideo_pipeline.speech.whisper import Decoded
+from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
 
 SENTENCE = " The fishing boats came home an hour ago, and the market is already open."
 
@@ -115,3 +124,41 @@ def test_a_translation_is_not_what_was_said_in_other_letters():
     transcribed = decoded("富士康在印度工厂出现大规模感染", -1.2)
     assert choose_best([loop, fair, transcribed], Task.TRANSLATE) == fair
     assert choose_best([loop, fair, transcribed]) == transcribed
+
+
+class StandIn(Recognizer):
+    """A recognizer whose model is unsure of what it hears, and notes at which temperatures it is asked."""
+
+    def __init__(self) -> None:
+        self.temperatures: list[float] = []
+        super().__init__(cast("Whisper", self), cast("TextAligner", self))
+
+    def encode(self, pieces):
+        chunks = tuple(piece.chunk for piece in pieces)
+        nothing = (np.zeros(0, np.float32),) * len(chunks)
+        return Encoded(chunks, nothing, nothing, view=None)
+
+    def leaves_out_silence(self, _sound):
+        return False
+
+    def pick(self, view, _row):
+        return view
+
+    def decode(self, _view, _decoding, temperature=0.0, **_limits):
+        self.temperatures.append(temperature)
+        return [decoded(avg_logprob=-1.4 + temperature)]
+
+    def align(self, _encoded, texts, _decoding):
+        times = np.tile(np.array([0.0, 1.0]), (len(texts), 1))
+        return [WordTimings((text,), times[:1], np.ones(1), np.ones(1, bool)) for text in texts]
+
+
+@pytest.mark.parametrize(("fallback", "temperatures"), [(True, [0.0, 0.2, 0.6]), (False, [0.0])])
+def test_a_doubtful_part_is_sampled_again_or_dropped(tmp_path, fallback, temperatures):
+    recognizer = StandIn()
+    audio = write_wav(tmp_path / "a.wav", np.zeros(16_000, np.float32))
+    piece = Piece(audio, Chunk((Span(start_s=0.0, end_s=1.0),)))
+    decoding = Decoding.of(SpeechOptions(), "en")
+    (passage,) = recognizer.recognize([piece], decoding, fallback=fallback)
+    assert recognizer.temperatures == temperatures
+    assert (passage is not None) is fallback

@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from yivideo_pipeline.media.audio import Audio
@@ -99,7 +99,8 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         self, audio: Audio, chunks: list[Chunk], recognize: "Recognize", reporter: "_Reporter"
     ) -> list[list[SpokenWord]]:
         """Return the words of each chunk."""
-        passages = self.batcher.map([Piece(audio, chunk) for chunk in chunks], recognize, reporter.wait)
+        once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
+        passages = self.batcher.map([Piece(audio, chunk) for chunk in chunks], once, reporter.wait)
         return [order_words([passage]) for passage in passages]
 
     def _map(
@@ -113,10 +114,12 @@ class Recognize:
     """Batch function: recognizes each piece; requests that decode alike share batches."""
 
     decoding: Decoding
+    fallback: bool = True
+    """Whether doubtful pieces are decoded again at other temperatures; in a repair they are dropped."""
 
     def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passage | None]:
         """Return what was said in each piece; None where nothing was said."""
-        return recognizer.recognize(pieces, self.decoding)
+        return recognizer.recognize(pieces, self.decoding, fallback=self.fallback)
 
 
 @dataclass

@@ -92,10 +92,21 @@ class Recognizer:
         found = self.whisper.detect_languages(view)
         return [(one, rows[index : index + 1]) for index, one in enumerate(found)]
 
-    def recognize(self, pieces: list[Piece], decoding: Decoding) -> list[Passage | None]:
-        """Return what was said in each piece, with word times; None where nothing was said."""
+    def recognize(
+        self, pieces: list[Piece], decoding: Decoding, *, fallback: bool = True
+    ) -> list[Passage | None]:
+        """Return what was said in each piece, with word times; None where nothing was said.
+
+        Args:
+            pieces: Of any sounds.
+            decoding: How they are decoded.
+            fallback: Whether doubtful ones are decoded again at other temperatures, or dropped.
+        """
         encoded, firsts = self._decode(self.encode(pieces), decoding)
-        decoded = [self._decode_again(encoded, row, first, decoding) for row, first in enumerate(firsts)]
+        decoded = [
+            self._decode_again(encoded, row, first, decoding) if fallback or not is_doubtful(first) else None
+            for row, first in enumerate(firsts)
+        ]
         texts = ["" if one is None else one.text for one in decoded]
         timed = self.aligner.align(encoded, texts, decoding)
         return [

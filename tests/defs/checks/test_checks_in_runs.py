@@ -117,10 +117,13 @@ def test_in_a_run_of_several_words_in_disorder_stop_no_neighbour(backwards):
 def test_a_file_that_cannot_be_read_back_is_not_delivered(pipeline):
     pipeline.add("talk.mp4")
     (delivered,) = pipeline.run().files
-    made = pipeline.metadata("subtitles")["artifact"].value
-    (pipeline.settings.home / "artifacts" / made / "subtitles.srt").write_text(
-        "1\n00:00:01,000 --> 00:00:02,000\n"
-    )
+    storage = pipeline.resources["storage"]
+    made = storage.find_latest("talk.mp4", "subtitles")
+    with storage.scratch() as work:
+        # As if this version had written it: what was damaged later is made again.
+        (work / "subtitles.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\n")
+        files = {"subtitles.srt": work / "subtitles.srt"}
+        storage.save(made.video_hash, made.stage, made.key, made.document, files)
     delivered.unlink()
     again = pipeline.run()
     assert again.failure.kind == "check_failed"

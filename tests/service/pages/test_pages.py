@@ -87,7 +87,7 @@ def test_the_library_lists_what_was_processed(client):
     assert len(found) == 5
     talk = found[TALK]
     assert "Done" in talk
-    assert re.search(r"0:1\d en \d+ 20\d\d-", talk), talk
+    assert re.search(r"0:1\d en \d+ \d+% 20\d\d-", talk), talk
     assert "Quarantined" in found[BROKEN]
     assert "breaks off" in found[BROKEN]
     assert "record it again" in found[BROKEN], "it says what to do"

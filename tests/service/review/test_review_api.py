@@ -224,8 +224,8 @@ def test_saving_over_another_version_is_a_conflict(client, pipeline):
         ([(0, 999_000, "a")], "after the end of the video"),
         ([(0, 900, " \n\t")], "no text"),
         ([(0, 900, "a" * 1001)], "1000"),
-        ([(-1, 900, "a")], "greater than or equal"),
-        ([(0, 900.5, "a")], "integer"),
+        ([(-1, 900, "a")], "must be at least 0"),
+        ([(0, 900.5, "a")], "must be a whole number"),
     ],
 )
 def test_invalid_cues_are_refused_and_nothing_is_saved(client, cues, said):
