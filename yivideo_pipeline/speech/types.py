@@ -4,6 +4,9 @@ Times are seconds from the start of the video's presentation (the stream's start
 already added), as floats.
 """
 
+import math
+from bisect import bisect_left
+from itertools import accumulate
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -99,9 +102,12 @@ class Transcript(_ExchangeModel):
     @property
     def wordless_spans(self) -> tuple[Span, ...]:
         """Where speech was found and no word recognized, in order; the shortest ones are left out."""
+        words = sorted(self.words, key=lambda word: word.start_s)
+        starts = [word.start_s for word in words]
+        latest_ends = [-math.inf, *accumulate((word.end_s for word in words), max)]
         return tuple(
             span
             for span in self.speech_spans
             if span.end_s - span.start_s >= MIN_WORDLESS_S
-            and not any(word.start_s < span.end_s and span.start_s < word.end_s for word in self.words)
+            and latest_ends[bisect_left(starts, span.end_s)] <= span.start_s
         )
