@@ -6,6 +6,7 @@ is decoded by itself, as is one on either side, and what is heard there corrects
 Apart from the engine since it works on words alone, without a model.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -124,10 +125,14 @@ def _cut_out(span: Span, doubts: list[Interval], spoken: list[SpokenWord]) -> li
 
 def _doubts(words: list[Word], spans: tuple[Span, ...]) -> Iterator[Interval]:
     """Yield the intervals in which words may be missing, stretched, or repeated by the decoder alone."""
-    covered = [(word.start_s, _credible_end(word)) for word in words]
+    starts = [word.start_s for word in words]
+    longest_s = max((word.end_s - word.start_s for word in words), default=0.0)
     for span in spans:
-        if _is_thin(span, [word for word in words if span.start_s <= _middle(word) <= span.end_s]):
+        # Of ten hours, too, only the words around it are looked at.
+        near = words[bisect_left(starts, span.start_s - longest_s) : bisect_right(starts, span.end_s)]
+        if _is_thin(span, [word for word in near if span.start_s <= _middle(word) <= span.end_s]):
             yield span.start_s, span.end_s
+        covered = [(word.start_s, _credible_end(word)) for word in near]
         yield from (part for part in _uncovered(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S)
     yield from _slow_runs(words)
     for start, end in _repetitions(words):
