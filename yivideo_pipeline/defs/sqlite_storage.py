@@ -15,6 +15,7 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -112,7 +113,7 @@ class _KeptEventLogStorage(SqliteEventLogStorage):
         return engine
 
     def _initialize(self, shard: str) -> None:
-        """Make the tables of a run's log where there are none: as a copy, in 2 ms in place of 150."""
+        """Make the tables of a run's log where there are none: as a copy, in 2 ms in place of 60."""
         log = Path(self.path_for_shard(shard))
         if not log.exists():
             if not self._empty_log.exists():
@@ -178,34 +179,28 @@ class _WalWatchdog(SqliteEventLogStorageWatchdog):
         self._process_log()
 
 
-class _KeptRunStorage(SqliteRunStorage):
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = _open_engine(conn_string)
-        super().__init__(conn_string, inst_data)
+class _OneFile:
+    """Keeps the connection of a storage whose tables are all in one file."""
+
+    _conn_string: str
 
     @contextmanager
     def connect(self) -> Generator[Connection]:
         with self._engine.begin() as connection:
             yield connection
 
+    @cached_property
+    def _engine(self) -> Engine:
+        return _open_engine(self._conn_string)
+
     def dispose(self) -> None:
-        super().dispose()
         self._engine.dispose()
 
 
-class _KeptScheduleStorage(SqliteScheduleStorage):
-    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
-        self._engine = _open_engine(conn_string)
-        super().__init__(conn_string, inst_data)
+class _KeptRunStorage(_OneFile, SqliteRunStorage): ...
 
-    @contextmanager
-    def connect(self) -> Generator[Connection]:
-        with self._engine.begin() as connection:
-            yield connection
 
-    def dispose(self) -> None:
-        super().dispose()
-        self._engine.dispose()
+class _KeptScheduleStorage(_OneFile, SqliteScheduleStorage): ...  # ty: ignore[incompatible-method-override]
 
 
 class KeptSqliteStorage(DagsterSqliteStorage):
