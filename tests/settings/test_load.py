@@ -113,6 +113,33 @@ def test_relative_paths_are_relative_to_home_and_urls_stay(config):
     assert settings.storage.root == "s3://bucket/folder"
 
 
+def test_a_variable_that_ends_in_file_names_a_file_with_the_value(config, tmp_path):
+    secret = tmp_path / "key"
+    secret.write_text("a key of the service\n")
+    settings = load_settings(config("service: {api_key: another key of the file}"), {
+        "YIVIDEO_SERVICE__API_KEY_FILE": str(secret),
+        "YIVIDEO_HUB__TOKEN_FILE": str(secret),
+    })  # fmt: skip
+    assert settings.service.api_key == SecretStr("a key of the service")
+    assert settings.origin("service.api_key") == "YIVIDEO_SERVICE__API_KEY_FILE"
+    assert settings.hub.token_file == secret, "a setting of that name goes first"
+
+
+def test_a_file_with_a_value_is_refused_where_it_says_nothing_or_is_not_alone(config, tmp_path):
+    name, empty, secret = "YIVIDEO_SERVICE__API_KEY_FILE", tmp_path / "empty", tmp_path / "secret"
+    empty.write_text(" \n")
+    secret.write_text("short")
+    assert refusal(config(""), {name: str(tmp_path / "none")}) == [
+        f"{name}: none can't be read (No such file or directory): correct the path or remove it"
+    ]
+    assert refusal(config(""), {name: str(empty)}) == [f"{name}: empty is empty: write the value into it"]
+    assert refusal(config(""), {name: str(secret), name.removesuffix("_FILE"): "a key of the service"}) == [
+        f"{name}: YIVIDEO_SERVICE__API_KEY is set too: keep one of them"
+    ]
+    [line] = refusal(config(""), {name: str(secret)})
+    assert line.startswith(f"{name}: ") and "short" not in line.removeprefix(name)
+
+
 def test_a_variable_adds_a_library_root(config):
     environ = {"YIVIDEO_LIBRARY__ROOTS__FILMS": "/films"}
     settings = load_settings(config("library: {roots: {tv: /tv}}"), environ)

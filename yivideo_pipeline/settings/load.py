@@ -117,7 +117,11 @@ def _read_file(file: Path) -> tuple[Values, list[str]]:
 
 
 def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
-    """Read the environment: variables of other programs first, so that ours replace them."""
+    """Read the environment: variables of other programs first, so that ours replace them.
+
+    A variable whose name goes on with `_FILE` names a file that holds the value: container engines hand
+    secrets over as files, since a process's variables are seen by whoever may inspect the container.
+    """
     values = {
         path: Given(environ[name], name, name) for name, path in SHARED_VARIABLES.items() if environ.get(name)
     }
@@ -130,13 +134,37 @@ def _read_environment(environ: Mapping[str, str]) -> tuple[Values, list[str]]:
             if name.startswith(roots)
             else known.get(name)
         )
+        setting = name.removesuffix("_FILE")
         if path is not None:
             values[path] = Given(environ[name], name, name)
+        elif setting in known and environ.get(setting):
+            problems.append(f"{name}: {setting} is set too: keep one of them")
+        elif setting in known:
+            try:
+                values[known[setting]] = Given(_read_value(Path(environ[name])), name, name)
+            except ValueError as error:
+                problems.append(f"{name}: {error}")
         elif name not in OTHER_VARIABLES:
             problems.append(
                 f"{name}: is not a known setting{did_you_mean(name, known)}: correct or remove it"
             )
     return values, problems
+
+
+def _read_value(file: Path) -> str:
+    """Return what a file holds, without the line's end.
+
+    Raises:
+        ValueError: It can't be read, or holds nothing; the message does not show what it holds.
+    """
+    try:
+        value = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ValueError(f"{file} can't be read ({reason}): correct the path or remove it") from error
+    if not value:
+        raise ValueError(f"{file} is empty: write the value into it")
+    return value
 
 
 def _decide_script(values: Values) -> tuple[Values, list[str]]:
