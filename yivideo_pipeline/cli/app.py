@@ -125,6 +125,12 @@ def up(
             parser=_read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
         ),
     ] = None,
+    publish_ui: Annotated[
+        bool,
+        typer.Option(
+            "--publish-ui", help="Let the UI, which has no login, listen on all interfaces; for containers"
+        ),
+    ] = False,
     config: ConfigFile = None,
 ) -> None:
     """Start Dagster's UI, daemon and code location, and the service.
@@ -133,7 +139,7 @@ def up(
     """
     from yivideo_pipeline.cli.up import run_services
 
-    raise typer.Exit(run_services(port, service_port, config))
+    raise typer.Exit(run_services(port, service_port, config, publish_ui=publish_ui))
 
 
 @app.command()

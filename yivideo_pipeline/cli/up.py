@@ -91,12 +91,15 @@ def _describe(running: RunningUi | None) -> str:
 
 
 HOST = "127.0.0.1"
+ANY_HOST = "0.0.0.0"
 START_TIMEOUT_S = 120.0
 _CHECK_S = 0.5
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_services(port: int, service_port: int | None, config: Path | None) -> Exit:
+def run_services(
+    port: int, service_port: int | None, config: Path | None, *, publish_ui: bool = False
+) -> Exit:
     """Start Dagster and the service and keep them running until the user stops them.
 
     A program that ends is restarted. All stop when one of Dagster's ends while they start, or again and
@@ -106,6 +109,8 @@ def run_services(port: int, service_port: int | None, config: Path | None) -> Ex
         port: Port of the UI, which answers this machine only.
         service_port: In place of service.port.
         config: Settings file.
+        publish_ui: Whether the UI listens on all interfaces, as it must where a container's port is published
+            on this machine. It still answers no request that names another host.
 
     Raises:
         WrongUsage: A port is taken, or the home folder is in use by another `yivideo up`.
@@ -131,12 +136,13 @@ def run_services(port: int, service_port: int | None, config: Path | None) -> Ex
         if leftovers:
             console.print(f"Ended processes that a killed yivideo up had left running: {leftovers}")
         ledger_of(settings.home)  # migrates it, or refuses a newer program's, before anything is started
-        require_free_port(HOST, port)
+        ui_host = ANY_HOST if publish_ui else HOST
+        require_free_port(ui_host, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
         console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
-        services = Services(Programs(settings, config, port, Path(folder)), stop, console)
+        services = Services(Programs(settings, config, (ui_host, port), Path(folder)), stop, console)
         try:
             return services.run()
         finally:
@@ -154,16 +160,16 @@ class Programs:
     Args:
         settings: They name the home folder and the address of the service.
         config: Settings file, which the code location and the service read too.
-        port: Port of the UI.
+        ui: Address and port that the UI listens on.
         folder: A temporary folder for the code server's socket.
     """
 
-    def __init__(self, settings: Settings, config: Path | None, port: int, folder: Path) -> None:
-        self.url = url_of(port)
+    def __init__(self, settings: Settings, config: Path | None, ui: tuple[str, int], folder: Path) -> None:
+        self.url = url_of(ui[1])
         self.service_url = address_of(settings.service)
         self.logs = settings.home / "logs"
         self._home = settings.home
-        self._port = port
+        self._ui = ui
         self._socket = folder / "code.sock"
         self._environment = _environment(settings, config) | self._addresses(settings)
         # Like `workspace.yaml` of the checkout, but with one code server for both the UI and the daemon.
@@ -186,7 +192,8 @@ class Programs:
 
     def webserver(self) -> SupervisedProgram:
         """Start the UI."""
-        where = ["--host", HOST, "--port", str(self._port), "--workspace", str(self._workspace)]
+        host, port = self._ui
+        where = ["--host", host, "--port", str(port), "--workspace", str(self._workspace)]
         return self._start("webserver", "yivideo_pipeline.cli.webserver", *where)
 
     def daemon(self) -> SupervisedProgram:
