@@ -20,6 +20,7 @@ from yivideo_pipeline.machine.garbage import search_garbage_seldom
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.postgres import PostgresServer
     from yivideo_pipeline.speech.weights import Weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,3 +114,12 @@ def browser() -> Generator["Browser"]:
 
     with run_chromium() as chromium:
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator["PostgresServer"]:
+    """A PostgreSQL server of its own; without Debian's postgresql the test is skipped."""
+    from tests.postgres import run_postgres
+
+    with run_postgres() as server:
+        yield server

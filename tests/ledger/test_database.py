@@ -17,7 +17,7 @@ from sqlalchemy import Engine, Float, String, inspect, text
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger import database, migrations, open_ledger
-from yivideo_pipeline.ledger.database import FILE, SCHEMA_VERSION, Base
+from yivideo_pipeline.ledger.database import FILE, SCHEMA_VERSION, Base, version_table_of
 from yivideo_pipeline.ledger.videos import known_videos
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.artifacts import Storage
@@ -57,7 +57,8 @@ def differences(engine: Engine) -> list:
         )
 
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": is_other})
+        options = {"compare_type": is_other, "version_table": version_table_of(connection)}
+        context = MigrationContext.configure(connection, opts=options)
         return compare_metadata(context, Base.metadata)
 
 

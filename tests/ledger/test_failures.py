@@ -75,8 +75,8 @@ def test_any_key_can_be_kept(ledger):
     assert ledger.failures.release([key]) == [key]
 
 
-def test_another_process_sees_what_was_noted(ledger, home):
+def test_another_process_sees_what_was_noted(ledger, home, database):
     fail(ledger, "a.mp4", "run1")
-    other = open_ledger(home)
+    other = open_ledger(home, database)
     assert other.failures.streak("a.mp4") == 1
     other.engine.dispose()

@@ -32,8 +32,8 @@ def test_a_cleared_flag_is_gone_and_others_stay(flags):
     assert flags.get("library.gone") == other
 
 
-def test_another_process_sees_it(flags, home):
+def test_another_process_sees_it(flags, home, database):
     flags.set("backfills.paused", "ann")
-    other = open_ledger(home)
+    other = open_ledger(home, database)
     assert other.flags.get("backfills.paused")
     other.engine.dispose()

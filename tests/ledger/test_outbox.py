@@ -59,14 +59,14 @@ def test_other_trouble_is_not_held_back(outbox):
     assert outbox.post(trouble(fingerprint="talk.mp4:memory"), DAY_S)
 
 
-def test_of_many_at_once_one_alone_posts(home):
+def test_of_many_at_once_one_alone_posts(home, database):
     def post(_: int) -> bool:
-        ledger = open_ledger(home)
+        ledger = open_ledger(home, database)
         posted = ledger.outbox.post(trouble(), DAY_S)
         ledger.engine.dispose()
         return posted
 
-    open_ledger(home).engine.dispose()
+    open_ledger(home, database).engine.dispose()
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(post, range(32))) == 1
 

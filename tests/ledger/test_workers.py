@@ -12,20 +12,23 @@ RUN, OTHER = RunOrigin("run1", "root1"), RunOrigin("run2", "root2")
 AT_WORK = """
 import sys, time
 from pathlib import Path
+from pydantic import SecretStr
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.samples import RunOrigin
 
 run = RunOrigin("run1", "root1", job="process_video", trigger="cli", run_model="base")
-open_ledger(Path(sys.argv[1])).workers.begin(sys.argv[2], "transcript", run)
+url = SecretStr(sys.argv[3]) if sys.argv[3:] else None
+open_ledger(Path(sys.argv[1]), url).workers.begin(sys.argv[2], "transcript", run)
 print("working", flush=True)
 time.sleep(600)
 """
 
 
 @pytest.fixture
-def other_worker(home):
+def other_worker(home, database):
     """A process that is at work on a.mp4."""
     command = [sys.executable, "-c", AT_WORK, str(home), "a.mp4"]
+    command += [database.get_secret_value()] if database else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "working\n"

@@ -1,4 +1,4 @@
-"""The ledger: what is known of each video's file, work and failures, in one database under the home folder.
+"""The ledger: what is known of each video's file, work and failures, in one database.
 
 Dagster remembers runs and materializations; the ledger remembers what Dagster has no place for. Nobody loses
 subtitles by deleting it: files are scanned anew, and finished work is found by its content.
@@ -7,6 +7,7 @@ subtitles by deleting it: files are scanned anew, and finished work is found by 
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from yivideo_pipeline.ledger.callbacks import CallbackLedger
@@ -90,12 +91,17 @@ class Ledger:
         return CallbackLedger(self.engine)
 
 
-def open_ledger(home: Path) -> Ledger:
+def open_ledger(home: Path, url: SecretStr | None = None) -> Ledger:
     """Open the ledger of a home folder, for any number of threads and processes; see `open_database`.
+
+    Args:
+        home: The home folder.
+        url: The address of the PostgreSQL database that holds it; None: a file in the home folder.
 
     Raises:
         ConfigError: a newer version of the program made it.
         DiskError: it is damaged.
+        ServiceUnreachable: PostgreSQL does not answer.
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
-    return Ledger(open_database(home))
+    return Ledger(open_database(home, url))

@@ -6,16 +6,20 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from pydantic import SecretStr
 from sqlalchemy import (
     Connection,
+    Dialect,
     Engine,
     Float,
     QueuePool,
     StaticPool,
     Table,
     Text,
+    TypeDecorator,
     create_engine,
     event,
+    insert,
     inspect,
     select,
     text,
@@ -23,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
+from yivideo_pipeline.ledger.postgres import describe, open_pool, take_turn
 from yivideo_pipeline.machine.databases import find_damage
 
 FILE = "library.db"
@@ -30,28 +35,58 @@ PATIENCE_S = 30
 """Several processes write: each waits so long for the others."""
 SCHEMA_VERSION = 4
 """Number of the last file in `migrations/versions`; raised together with a new one."""
-VERSION_TABLE = "alembic_version"
+_VERSION_TABLES = {"sqlite": "alembic_version", "postgresql": "yivideo_version"}
+"""In PostgreSQL the ledger shares the database with Dagster, whose version is in `alembic_version`."""
+
+
+class _PostgresText(TypeDecorator[str]):
+    """A text without the character of code 0, which PostgreSQL refuses: messages of libraries may have it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 class Base(MappedAsDataclass, DeclarativeBase):
     """A table, and its rows as dataclasses; what a query returns stays usable when its session is closed."""
 
-    type_annotation_map = {str: Text, float: Float}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's
+        str: Text().with_variant(_PostgresText(), "postgresql"),
+        float: Float,
+    }
 
 
 RowT = TypeVar("RowT", bound=Base)
 
 
-def open_database(home: Path) -> Engine:
-    """Open the database under the home folder, for any number of threads and processes.
+def open_database(home: Path, url: SecretStr | None = None) -> Engine:
+    """Open the ledger's database, for any number of threads and processes.
 
-    It is made on first use, and brought to this version's tables where an older version made it.
+    Its tables are made on first use, and brought to this version's where an older version made them.
+
+    Args:
+        home: The home folder, in which the database is a file of SQLite's.
+        url: The address of a PostgreSQL database in place of that file.
 
     Raises:
-        ConfigError: a newer version of the program made it.
-        DiskError: it is damaged.
+        ConfigError: a newer version of the program made it, or PostgreSQL's driver is missing.
+        DiskError: the file is damaged.
+        ServiceUnreachable: PostgreSQL does not answer.
         sqlalchemy.exc.OperationalError: the folder can't be written.
     """
+    engine = _open_file(home) if url is None else open_pool(url)
+    with engine.connect() as connection:
+        version = read_version(connection)
+    if version != SCHEMA_VERSION:
+        with engine.connect() as connection:
+            _bring_up_to_date(connection, str(home / FILE) if url is None else describe(url))
+            connection.commit()
+    return engine
+
+
+def _open_file(home: Path) -> Engine:
     home.mkdir(parents=True, exist_ok=True)
     require_intact(home)
     # One connection stays open: to close the last one copies SQLite's log into the file, in 3 ms.
@@ -63,12 +98,6 @@ def open_database(home: Path) -> Engine:
         max_overflow=-1,
     )
     event.listen(engine, "connect", _prepare)
-    with engine.connect() as connection:
-        version = _read_version(connection)
-    if version != SCHEMA_VERSION:
-        with engine.connect() as connection:
-            _bring_up_to_date(connection, home)
-            connection.commit()
     return engine
 
 
@@ -94,8 +123,15 @@ def copy_database(engine: Engine) -> Engine:
     """Return a copy of the database in memory, which lasts as long as the engine."""
     copy = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
     with engine.connect() as source, copy.connect() as target:
-        connections = source.connection.driver_connection, target.connection.driver_connection
-        cast(sqlite3.Connection, connections[0]).backup(cast(sqlite3.Connection, connections[1]))
+        if source.dialect.name == "sqlite":
+            connections = source.connection.driver_connection, target.connection.driver_connection
+            cast(sqlite3.Connection, connections[0]).backup(cast(sqlite3.Connection, connections[1]))
+        else:
+            create_tables(target)
+            for table in Base.metadata.sorted_tables:
+                for rows in source.execution_options(yield_per=1000).execute(select(table)).partitions():
+                    target.execute(insert(table), [row._asdict() for row in rows])
+            target.commit()
     return copy
 
 
@@ -106,26 +142,39 @@ def _prepare(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _read_version(connection: Connection) -> int | None:
+def read_version(connection: Connection) -> int | None:
     """Return the version of the tables; None where there are none, 1 where they are older than versions."""
-    tables = inspect(connection).get_table_names()
-    if VERSION_TABLE in tables:
-        return int(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) or 1)
-    return 1 if tables else None
+    tables, version_table = inspect(connection).get_table_names(), version_table_of(connection)
+    if version_table in tables:
+        return int(connection.scalar(text(f"SELECT version_num FROM {version_table}")) or 1)
+    return 1 if tables and connection.dialect.name == "sqlite" else None
 
 
-def _bring_up_to_date(connection: Connection, home: Path) -> None:
-    """Make or migrate all tables in one transaction, which the caller commits."""
-    # Takes the lock at once: of two processes that open the same home, the second finds the work done.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    version = _read_version(connection)
+def version_table_of(connection: Connection) -> str:
+    """Return the table in which Alembic keeps the ledger's version."""
+    return _VERSION_TABLES[connection.dialect.name]
+
+
+def create_tables(connection: Connection) -> None:
+    """Make all tables, as of this version, in the connection's transaction."""
+    Base.metadata.create_all(connection)
+    table = version_table_of(connection)
+    connection.exec_driver_sql(f"CREATE TABLE {table} (version_num VARCHAR(32) PRIMARY KEY)")
+    connection.exec_driver_sql(f"INSERT INTO {table} VALUES ('{SCHEMA_VERSION}')")
+
+
+def _bring_up_to_date(connection: Connection, name: str) -> None:
+    """Make or migrate all tables of a database in one transaction, which the caller commits."""
+    # Of two processes that open the same database, the second waits here and finds the work done.
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    take_turn(connection, "tables")
+    version = read_version(connection)
     if version is None:
-        Base.metadata.create_all(connection)
-        connection.exec_driver_sql(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) PRIMARY KEY)")
-        connection.exec_driver_sql(f"INSERT INTO {VERSION_TABLE} VALUES ('{SCHEMA_VERSION}')")
+        create_tables(connection)
     elif version > SCHEMA_VERSION:
         raise ConfigError(
-            f"A newer yivideo wrote {home / FILE} (schema version {version}, this one knows up to "
+            f"A newer yivideo wrote {name} (schema version {version}, this one knows up to "
             f"{SCHEMA_VERSION}): install that one again, or set YIVIDEO_HOME to another folder"
         )
     elif version < SCHEMA_VERSION:

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import Severity
 from yivideo_pipeline.ledger.database import Base, insert_missing, table_of, upsert
+from yivideo_pipeline.ledger.postgres import take_turn
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,8 @@ class Outbox:
         )
         hold_back = update(table_of(Notice)).where(Notice.id == recent)
         with self._engine.begin() as connection:
-            # The update comes first: it takes the lock, so that of two processes one alone posts.
+            take_turn(connection, f"notice {notice.fingerprint}")
+            # The update comes first: it takes SQLite's lock, so that of two processes one alone posts.
             if connection.execute(hold_back.values(held_back=Notice.held_back + 1)).rowcount:
                 return False
             body = (*notice.body, *_held_back_before(connection, notice.fingerprint))

@@ -9,10 +9,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Index, Select, UniqueConstraint, delete, insert, select
+from sqlalchemy import Connection, Engine, Index, Select, UniqueConstraint, delete, insert, select
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, table_of, values_of
+from yivideo_pipeline.ledger.postgres import take_turn
 
 Columns = dict[str, list[Any]]
 """A table by columns; all have the same length. True and false may be 1 and 0."""
@@ -102,6 +103,12 @@ class Sample(RunColumns, Base, kw_only=True):
     hint: Mapped[str | None] = mapped_column(default=None)
 
 
+def record_in_turn(connection: Connection, samples: Collection[Sample]) -> None:
+    """Keep samples; their numbers become visible in order, so that no reader goes past one not yet there."""
+    take_turn(connection, Sample.__tablename__)
+    insert_missing(connection, samples)
+
+
 class SampleLedger:
     """The samples of all stages."""
 
@@ -111,7 +118,7 @@ class SampleLedger:
     def record(self, *samples: Sample) -> None:
         """Keep samples; one of the same run, stage, video and success that is there stays as it is."""
         with self._engine.begin() as connection:
-            insert_missing(connection, samples)
+            record_in_turn(connection, samples)
 
     def failed_runs(self, run_ids: Collection[str]) -> set[str]:
         """Return those of some runs in which a stage failed."""
@@ -190,6 +197,7 @@ class RequestLedger:
         """Keep a sample."""
         wanted = insert(table_of(RequestSample)).returning(RequestSample.id)
         with self._engine.begin() as connection:
+            take_turn(connection, RequestSample.__tablename__)  # as `record_in_turn` does
             number = connection.execute(wanted, values_of(sample)).scalar_one()
             connection.execute(delete(RequestSample).where(RequestSample.id <= number - KEPT))
 

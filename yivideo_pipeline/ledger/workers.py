@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
-from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample
+from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample, record_in_turn
 
 
 class AtWork(RunColumns, Base, kw_only=True):
@@ -129,7 +129,7 @@ def _bury_dead(connection: Connection) -> None:
         if connection.execute(gone).rowcount:
             now = time.time()
             insert_missing(connection, [Death(entry.key, entry.stage, entry.root_id, now)])
-            insert_missing(connection, [_failed_sample(entry, now)])
+            record_in_turn(connection, [_failed_sample(entry, now)])
 
 
 def _failed_sample(entry: AtWork, at: float) -> Sample:

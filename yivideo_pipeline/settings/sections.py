@@ -4,6 +4,7 @@ import re
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -28,6 +29,7 @@ IGNORED = ("**/@eaDir/**", "**/#recycle/**", "**/$RECYCLE.BIN/**", "**/lost+foun
 """Folders that NAS systems and desktops add: thumbnails, waste baskets."""
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg2")
 _WINDOW = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -35,6 +37,37 @@ def _check_url(url: str | None) -> str | None:
     if url is not None and not url.startswith(("http://", "https://")):
         raise ValueError(f"{url!r} is not an address: write it as http://127.0.0.1:8788")
     return url.rstrip("/") if url else url
+
+
+def _check_database(url: SecretStr) -> SecretStr:
+    """Return an address of a database with its driver; what is wrong with it is said without showing it.
+
+    The driver is Dagster's; without it SQLAlchemy would look for another.
+    """
+    scheme, _, rest = url.get_secret_value().strip().partition("://")
+    try:
+        parts = urlsplit(f"postgresql://{rest}")
+        is_address = scheme in _POSTGRES and parts.path.strip("/") and (parts.port or 1) > 0
+    except ValueError:  # the port is no number
+        is_address = False
+    if not is_address:
+        raise ValueError(
+            "is no address of a PostgreSQL database: write postgresql://, user:password, @host:5432, /name,"
+            " with %40 for an @ in the password and %2F for a /"
+        )
+    return SecretStr(f"postgresql+psycopg2://{rest}")
+
+
+def _read_secret(file: Path, setting: str, what: str) -> SecretStr:
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{setting} {file} can't be read ({error})", "Correct the path or remove it"
+        ) from error
+    if not secret:
+        raise ConfigError(f"{setting} {file} is empty", f"Write {what} into it")
+    return SecretStr(secret)
 
 
 def _check_folder(path: Path) -> Path:
@@ -55,6 +88,7 @@ def _check_zone(name: str | None) -> str | None:
 Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 Folder = Annotated[Path, AfterValidator(_check_folder)]
 Url = Annotated[str, AfterValidator(_check_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database)]
 
 
 class Section(BaseModel):
@@ -103,9 +137,30 @@ class LibrarySettings(Section):
 
 
 class StorageSettings(Section):
-    """Where results are kept."""
+    """Where results and records are kept."""
 
     root: str = Field(min_length=1, description="Folder or fsspec URL (s3://bucket/folder) of the artifacts")
+    database_url: DatabaseUrl | None = Field(
+        None,
+        description="PostgreSQL for ledger and Dagster (postgresql://user:password@host/name); null: SQLite",
+    )
+    database_url_file: Path | None = Field(
+        None, description="File that holds the address, used if database_url is unset"
+    )
+
+    def read_database_url(self) -> SecretStr | None:
+        """Return the database's address, from the setting or from its file; None: SQLite in the home folder.
+
+        Raises:
+            ConfigError: The file can't be read, is empty, or holds no address of a PostgreSQL database.
+        """
+        if self.database_url is not None or self.database_url_file is None:
+            return self.database_url
+        url = _read_secret(self.database_url_file, "storage.database_url_file", "the address")
+        try:
+            return _check_database(url)
+        except ValueError as error:
+            raise ConfigError(f"storage.database_url_file {self.database_url_file}: {error}") from None
 
 
 class CacheSettings(Section):
@@ -135,15 +190,7 @@ class HubSettings(Section):
         """
         if self.token is not None or self.token_file is None:
             return self.token
-        try:
-            token = self.token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"hub.token_file {self.token_file} can't be read ({error})", "Correct the path or remove it"
-            ) from error
-        if not token:
-            raise ConfigError(f"hub.token_file {self.token_file} is empty", "Write the token into it")
-        return SecretStr(token)
+        return _read_secret(self.token_file, "hub.token_file", "the token")
 
 
 class RetrySettings(Section):

@@ -85,6 +85,7 @@ class Settings(Section):
             ("cache", "hf_home"): None,
             ("cache", "transformers_cache"): None,
             ("hub", "token_file"): None,
+            ("storage", "database_url_file"): None,
             ("service", "roots"): (),
         }
         for (section, key), default in defaults.items():

@@ -2,5 +2,8 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"])
+from yivideo_pipeline.ledger.database import version_table_of
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, version_table=version_table_of(connection))
 context.run_migrations()

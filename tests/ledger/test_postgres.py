@@ -1,0 +1,110 @@
+"""The ledger in PostgreSQL: made once, migrated by the same files, copied for dry runs."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+
+from tests.ledger.test_database import differences
+from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
+from yivideo_pipeline.ledger.files import FileRecord
+from yivideo_pipeline.ledger.postgres import MOST, open_pool
+from yivideo_pipeline.ledger.samples import Sample
+
+
+@pytest.fixture
+def url(postgres):
+    return postgres.make_database()
+
+
+def sample(key: str) -> Sample:
+    return Sample(run_id="run", root_id="run", stage="audio", key=key, success=True, at=1.0)
+
+
+def test_of_many_that_open_an_empty_database_one_makes_the_tables(tmp_path, url):
+    def open_another(_: int) -> int | None:
+        engine = create_engine(url.get_secret_value())  # as another process would have
+        with engine.connect() as connection:
+            version = read_version(connection)
+        engine.dispose()
+        open_database(tmp_path, url)
+        return version
+
+    with ThreadPoolExecutor(MOST - 1) as pool:
+        assert set(pool.map(open_another, range(12))) <= {None, SCHEMA_VERSION}
+    assert differences(open_pool(url)) == []
+    assert list(tmp_path.iterdir()) == [], "nothing of it lies in the home folder"
+
+
+def test_an_older_version_is_migrated_by_the_same_files(tmp_path, url):
+    engine = open_database(tmp_path, url)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE service_requests DROP COLUMN cpu_s"))
+        connection.execute(text("ALTER TABLE samples DROP COLUMN confidence"))
+        connection.execute(text("UPDATE yivideo_version SET version_num = '2'"))
+    assert differences(open_database(tmp_path, url)) == []
+    with engine.connect() as connection:
+        assert read_version(connection) == SCHEMA_VERSION
+
+
+def test_a_newer_programs_ledger_is_refused_by_host_and_name_alone(tmp_path, url):
+    with open_database(tmp_path, url).begin() as connection:
+        connection.execute(text("UPDATE yivideo_version SET version_num = '99'"))
+    with pytest.raises(ConfigError, match=r"newer yivideo wrote 127\.0\.0\.1:\d+/home\d+ \(.* version 99"):
+        open_database(tmp_path, url)
+
+
+def test_a_database_that_can_not_be_used_is_told_in_one_line_without_the_password(tmp_path, postgres):
+    for wrong in (
+        postgres.address("postgres", password="other/secret"),
+        postgres.address("postgres", port=9),
+        SecretStr("postgresql+psycopg2://yivideo:geheim@no-such-host.invalid/home"),
+    ):
+        with pytest.raises(ServiceUnreachable) as refused:
+            open_database(tmp_path, wrong)
+        line = str(refused.value)
+        assert "can't be used" in line
+        assert "correct storage.database_url" in line
+        assert "\n" not in line
+        assert not {"geheim", "secret"} & set(line.replace("/", " ").split())
+
+
+def test_the_next_statement_after_a_restart_of_the_server_is_answered(tmp_path, postgres, url):
+    ledger = open_ledger(tmp_path, url)
+    ledger.flags.set("backfills.paused", "ann")
+    postgres.stop()
+    postgres.start()
+    assert ledger.flags.get("backfills.paused").value == "ann"
+
+
+def test_a_dry_run_writes_to_a_copy(tmp_path, url):
+    ledger = open_ledger(tmp_path, url)
+    ledger.files.write([FileRecord("talk.mp4", "inbox", 2**40, 1, first_seen=1.5, steady_since=2.5)])
+    ledger.samples.record(sample("talk.mp4"))
+    copy = ledger.copy()
+    assert copy.files.read() == ledger.files.read()
+    assert copy.samples.samples() == ledger.samples.samples()
+    copy.files.forget(["talk.mp4"])
+    assert set(ledger.files.read()) == {"talk.mp4"}
+
+
+def test_samples_become_visible_in_the_order_of_their_numbers(tmp_path, url):
+    ledger = open_ledger(tmp_path, url)
+
+    def record(number: int) -> list[int]:
+        ledger.samples.record(sample(f"{number}.mp4"))
+        return ledger.samples.added()["id"]
+
+    with ThreadPoolExecutor(MOST) as pool:
+        seen = list(pool.map(record, range(60)))
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in seen), "a reader went past none"
+
+
+def test_a_message_may_hold_what_postgres_refuses(tmp_path, url):
+    ledger = open_ledger(tmp_path, url)
+    ledger.samples.record(replace(sample("a.mp4"), message="broken \0 header"))
+    assert ledger.samples.samples()["message"] == ["broken \ufffd header"]
