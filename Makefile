@@ -64,15 +64,16 @@ score: install ## word error rate and word times on the corpus that YIVIDEO_SPEE
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml
 # What deploy/Dockerfile installs.
-IMAGE = --extra s3 --extra gcs --extra azure
+IMAGE = --extra postgres --extra s3 --extra gcs --extra azure
 
 lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versions
 	$(LOCK) --extra weights --output-file requirements/runtime.txt
-	$(LOCK) --extra weights --extra s3 --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --extra weights --extra postgres --extra s3 --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(LOCK) --extra weights $(IMAGE) --constraints requirements/runtime.txt --output-file requirements/image-cpu.txt
 	$(LOCK) --extra weights $(IMAGE) --extra cuda --constraints requirements/image-cpu.txt \
 		--output-file requirements/image-cuda.txt
-	$(LOCK) --extra weights --extra s3 --extra whisperx --group dev --group bench --output-file requirements/whisperx.txt
+	$(LOCK) --extra weights --extra postgres --extra s3 --extra whisperx --group dev --group bench \
+		--output-file requirements/whisperx.txt
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 		--custom-compile-command "make lock" $(LOCK_ARGS) --group pyproject.toml:uv --output-file requirements/uv.txt
 
