@@ -18,6 +18,7 @@ from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile
 from yivideo_pipeline.speech.align.letters import PROFILES, UNMEASURED, LetterAligner
 from yivideo_pipeline.speech.align.phrases import PHRASE_PROFILES, PhraseAligner
 from yivideo_pipeline.speech.align.text import TextAligner
+from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder, can_use_torch
 from yivideo_pipeline.speech.engine import ResidentEngine, SpeechEngine
 from yivideo_pipeline.speech.faster_whisper import FasterWhisperEngine
 from yivideo_pipeline.speech.manager import ModelManager
@@ -157,14 +158,14 @@ class LocalSpeech:
 
 def _load_recognizer(weights: Weights, model_dir: Path, config: DeviceConfig) -> Recognizer:
     with _loading(weights):
-        folder, aligner_of = _choose_attention(weights, model_dir)
+        folder, aligner_of = choose_attention(weights, model_dir, config.device)
         whisper = load_whisper(folder, config)
         return Recognizer(whisper, aligner_of(whisper))
 
 
 def _load_whisperx(weights: Weights, model_dir: Path, config: DeviceConfig) -> WhisperXModel:
     with _loading(weights):
-        folder, aligner_of = _choose_attention(weights, model_dir)
+        folder, aligner_of = choose_attention(weights, model_dir, config.device)
         pipeline = load_pipeline(folder, config)
         whisper = Whisper(pipeline.model.model, folder)
         return WhisperXModel(pipeline, Recognizer(whisper, aligner_of(whisper)))
@@ -184,12 +185,15 @@ def _loading(weights: Weights) -> Generator[None]:
         ) from error
 
 
-def _choose_attention(weights: Weights, model_dir: Path) -> tuple[Path, Callable[[Whisper], TextAligner]]:
+def choose_attention(
+    weights: Weights, model_dir: Path, device: str
+) -> tuple[Path, Callable[[Whisper], TextAligner]]:
     """Return the folder to load for the best known use of a model's attention, and the aligner for it."""
     profile = PHRASE_PROFILES.get(weights.model_name)
-    if profile:
+    open_decoder = _decoder_on(device) if profile else None
+    if profile and open_decoder:
         try:
-            decoder = Decoder(weights.folder / "model.bin")
+            decoder = open_decoder(weights.folder / "model.bin")
         except UnknownModelFile as error:
             log.warning("%s; words are timed by the less exact letter aligner", error)
         else:
@@ -197,6 +201,17 @@ def _choose_attention(weights: Weights, model_dir: Path) -> tuple[Path, Callable
     letters = PROFILES.get(weights.model_name, UNMEASURED)
     folder = alignment_view(weights, list(letters.heads), model_dir) if letters.heads else weights.folder
     return folder, lambda whisper: LetterAligner(whisper, letters.lag_s)
+
+
+def _decoder_on(device: str) -> Callable[[Path], Decoder | TorchDecoder] | None:
+    """Return what computes the attention maps beside a model on a device; None where it would hold it up.
+
+    A GPU recognizes a window in less time than numpy needs to align it. Without torch CTranslate2 aligns
+    there, less exactly (docs/gpu.md).
+    """
+    if device == "cpu":
+        return Decoder
+    return TorchDecoder if can_use_torch() else None
 
 
 def _token_of(settings: Settings) -> str | None:

@@ -71,16 +71,13 @@ class Recognizer:
             level_voices(piece.chunk.read(piece.audio), activity, ACTIVITY_STEP_S)
             for piece, activity in zip(pieces, activities, strict=True)
         )
-        rows = [piece.row for piece in pieces]
-        if all(row is None for row in rows):
-            view = self.whisper.encode(list(sounds))
+        fresh = [sound for piece, sound in zip(pieces, sounds, strict=True) if piece.row is None]
+        if len(fresh) == len(pieces):
+            view = self.whisper.encode(fresh)
         else:
-            view = self.whisper.stack(
-                [
-                    self.whisper.on_host(self.whisper.encode([sound])) if row is None else row
-                    for row, sound in zip(rows, sounds, strict=True)
-                ]
-            )
+            encoded = iter(self.whisper.on_host(self.whisper.encode(fresh)) if fresh else ())
+            rows = [next(encoded)[np.newaxis] if piece.row is None else piece.row for piece in pieces]
+            view = self.whisper.stack(rows)
         return Encoded(chunks, sounds, activities, view)
 
     def detect_languages(self, pieces: list[Piece]) -> list[tuple[dict[str, float], np.ndarray | None]]:

@@ -252,8 +252,14 @@ class Whisper:
         return self.on_host(self.encode([np.zeros(0, np.float32)], whole=True))
 
     def on_host(self, view: Any) -> np.ndarray:
-        """Return a CTranslate2 view as an array in host memory."""
-        return np.array(view if self.device == "cpu" else view.to_device(_cpu()))
+        """Return a CTranslate2 view as an array in host memory; numpy knows no bfloat16."""
+        if self.device == "cpu":
+            return np.array(view)
+        import ctranslate2
+
+        on_host = view.to_device(ctranslate2.Device.cpu)
+        is_known = on_host.dtype != ctranslate2.DataType.bfloat16
+        return np.array(on_host if is_known else on_host.to(ctranslate2.DataType.float32))
 
 
 def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
@@ -293,9 +299,3 @@ def _frames_to_read(sound: np.ndarray) -> int:
     """Mel frames (10 ms) of a sound with the silence after it that the encoder reads."""
     length_s = len(sound) / SAMPLE_RATE_HZ + TRAILING_SILENCE_S
     return 2 * math.ceil(length_s * ENCODER_FRAMES_PER_S)
-
-
-def _cpu() -> Any:
-    import ctranslate2
-
-    return ctranslate2.Device.cpu

@@ -27,6 +27,7 @@ from yivideo_pipeline.speech.align.text import (
     text_tokens,
     word_confidences,
 )
+from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Decoding, Whisper
 
 FRAME_S = 0.01
@@ -101,7 +102,7 @@ class PhraseAligner:
         profile: The heads to read.
     """
 
-    def __init__(self, whisper: Whisper, decoder: Decoder, profile: PhraseProfile) -> None:
+    def __init__(self, whisper: Whisper, decoder: Decoder | TorchDecoder, profile: PhraseProfile) -> None:
         self._whisper = whisper
         self._decoder = decoder
         self._profile = profile
