@@ -5,6 +5,7 @@ from yivideo_pipeline.settings.languages import (
     ZhScript,
     find_language,
     find_zh_script,
+    language_names,
     normalize_language,
 )
 
@@ -34,6 +35,7 @@ def test_every_language_of_whisper_is_found_by_its_iso_639_2_codes():
         tag = Language.get(code)
         forms = {tag.to_alpha3(variant) for variant in "TB"}
         assert {find_language(form) for form in forms} == {code}
+        assert forms <= {*language_names()}
 
 
 @pytest.mark.parametrize(

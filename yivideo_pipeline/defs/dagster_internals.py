@@ -43,10 +43,8 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._grpc.client import DagsterGrpcClient
 from dagster._utils.cached_method import cached_method
 from sqlalchemy import case, func, select
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from yivideo_pipeline.defs.partitions import videos
@@ -67,6 +65,7 @@ def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     When it breaks: `uvicorn.run` of the guarded `create_app_from_workspace_process_context`.
     """
     from dagster_webserver import app, cli
+    from starlette.middleware import Middleware
 
     class GuardedWebserver(app.DagsterWebserver):
         def build_middleware(self) -> list[Middleware]:
@@ -115,6 +114,8 @@ def code_server_answers(socket: Path) -> bool:
     Why: there is no public client. Test: tests/cli/up/test_up.py. When it breaks: `dagster api
     grpc-health-check --socket`, which takes a second for its imports.
     """
+    from dagster._grpc.client import DagsterGrpcClient
+
     try:
         DagsterGrpcClient(socket=str(socket)).ping("")
     except DagsterUserCodeUnreachableError:

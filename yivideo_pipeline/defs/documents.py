@@ -8,15 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from yivideo_pipeline.media.decode import decode_audio
-from yivideo_pipeline.media.images import peaks
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.speech.vad import speech_spans
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
-from yivideo_pipeline.subtitles.writers import render
 
 OUTLINE_BINS = 480
 SHOWN_REPAIRS = 50
@@ -33,6 +29,11 @@ def decode_sound(
     `speech_spans` are in seconds on the video's clock. `silence_s` stands for missing sound, `clock_repairs`
     say what was done about wrong timestamps, `channels` which of the channels are heard.
     """
+    # Not needed where the sound was decoded before: numpy takes 80 ms to import.
+    from yivideo_pipeline.media.decode import decode_audio
+    from yivideo_pipeline.media.images import peaks
+    from yivideo_pipeline.speech.vad import speech_spans
+
     decoded = decode_audio(source, target, stream, on_progress)
     sound = decoded.audio
     spans = speech_spans(sound)
@@ -82,6 +83,8 @@ def render_subtitles(
         folder: Where the files go.
         end_s: When the video ends; no cue is shown after it.
     """
+    from yivideo_pipeline.subtitles.writers import render
+
     cues = build_cues(transcript, options, end_s)
     for kind in options.formats:
         text = render(cues, transcript, kind, title)

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
@@ -30,19 +30,24 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, inspect, text
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
+from yivideo_pipeline.settings.database import VARIABLE, find_database
+
 RUNS_KEPT_OPEN = 8
 """Event logs of as many runs stay open in a process; a webserver reads thousands over the weeks."""
 
 
 class VideoInstance(dg.DagsterInstance):
-    """Dagster's instance with `KeptSqliteStorage` where dagster.yaml names no other storage."""
+    """Dagster's instance with our storage where dagster.yaml names no other one.
+
+    It is PostgreSQL where `storage.database_url` is set, else SQLite.
+    """
 
     @classmethod
     def config_schema(cls) -> Mapping[str, Any]:
@@ -57,6 +62,9 @@ class VideoInstance(dg.DagsterInstance):
         if storage is None:
             raise dg.DagsterInvariantViolationError("Dagster has no default storage")
         ours = ConfigurableClassData(__name__, KeptSqliteStorage.__name__, storage.config_yaml)
+        if find_database(Path(base_dir).parent):
+            url = f"postgres_url: {{env: {VARIABLE}}}\n"
+            ours = ConfigurableClassData(f"{__package__}.postgres_storage", "PooledPostgresStorage", url)
         return {**defaults, "storage": ours}
 
     def dispose(self) -> None:
@@ -64,6 +72,11 @@ class VideoInstance(dg.DagsterInstance):
         super().dispose()
         if self._schedule_storage is not None:
             self._schedule_storage.dispose()
+
+
+def in_files(instance: dg.DagsterInstance) -> bool:
+    """Return whether an instance keeps its runs in SQLite's files."""
+    return isinstance(instance.run_storage, SqliteRunStorage)
 
 
 def _open_engine(url: str) -> Engine:
@@ -203,6 +216,20 @@ class _KeptRunStorage(_OneFile, SqliteRunStorage): ...
 class _KeptScheduleStorage(_OneFile, SqliteScheduleStorage): ...  # ty: ignore[incompatible-method-override]
 
 
+_KeptT = TypeVar("_KeptT", _KeptRunStorage, _KeptScheduleStorage)
+
+
+def _open_storage(kind: type[_KeptT], folder: Path, name: str) -> _KeptT:
+    """Open a storage of one file, whose tables Dagster makes where there are none.
+
+    Dagster itself first reads all migrations, to see whether there are any tables: 25 ms for each storage.
+    """
+    kept = kind(create_db_conn_string(str(folder), name))
+    if not ((folder / f"{name}.db").exists() and _has_tables(kept._engine)):
+        kind.from_local(str(folder)).dispose()  # ty: ignore[invalid-argument-type]
+    return kept
+
+
 class KeptSqliteStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage whose files stay open between statements; the files are the same.
 
@@ -214,9 +241,9 @@ class KeptSqliteStorage(DagsterSqliteStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self.base_dir = base_dir
         folder = Path(base_dir)
-        self._run_storage = _KeptRunStorage.from_local(str(folder / "history"))
+        self._run_storage = _open_storage(_KeptRunStorage, folder / "history", "runs")
         self._event_log_storage = _KeptEventLogStorage(str(folder / "history" / "runs"))
-        self._schedule_storage = _KeptScheduleStorage.from_local(str(folder / "schedules"))
+        self._schedule_storage = _open_storage(_KeptScheduleStorage, folder / "schedules", "schedules")
         self._inst_data = inst_data
         DagsterStorage.__init__(self)  # not its own, which would open Dagster's three storages
 

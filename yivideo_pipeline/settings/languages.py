@@ -37,6 +37,26 @@ _CODES_BY_NAME = {name: code for code, name in LANGUAGES.items()} | {
 }  # fmt: skip
 _WHISPER_CODES = {"jv": "jw", "fil": "tl", "nb": "no"}
 """Whisper's codes where they are not those of BCP 47."""
+_CODES_BY_ALPHA3 = {
+    "afr": "af", "amh": "am", "ara": "ar", "asm": "as", "aze": "az", "bak": "ba", "bel": "be",
+    "bul": "bg", "ben": "bn", "bod": "bo", "tib": "bo", "bre": "br", "bos": "bs", "cat": "ca",
+    "ces": "cs", "cze": "cs", "cym": "cy", "wel": "cy", "dan": "da", "deu": "de", "ger": "de",
+    "ell": "el", "gre": "el", "eng": "en", "spa": "es", "est": "et", "baq": "eu", "eus": "eu",
+    "fas": "fa", "per": "fa", "fin": "fi", "fao": "fo", "fra": "fr", "fre": "fr", "glg": "gl",
+    "guj": "gu", "hau": "ha", "heb": "he", "hin": "hi", "hrv": "hr", "hat": "ht", "hun": "hu",
+    "arm": "hy", "hye": "hy", "ind": "id", "ice": "is", "isl": "is", "ita": "it", "jpn": "ja",
+    "jav": "jw", "geo": "ka", "kat": "ka", "kaz": "kk", "khm": "km", "kan": "kn", "kor": "ko",
+    "lat": "la", "ltz": "lb", "lin": "ln", "lao": "lo", "lit": "lt", "lav": "lv", "mlg": "mg",
+    "mao": "mi", "mri": "mi", "mac": "mk", "mkd": "mk", "mal": "ml", "mon": "mn", "mar": "mr",
+    "may": "ms", "msa": "ms", "mlt": "mt", "bur": "my", "mya": "my", "nep": "ne", "dut": "nl",
+    "nld": "nl", "nno": "nn", "nob": "no", "nor": "no", "oci": "oc", "pan": "pa", "pol": "pl", "pus": "ps",
+    "por": "pt", "ron": "ro", "rum": "ro", "rus": "ru", "san": "sa", "snd": "sd", "sin": "si",
+    "slk": "sk", "slo": "sk", "slv": "sl", "sna": "sn", "som": "so", "alb": "sq", "sqi": "sq",
+    "srp": "sr", "sun": "su", "swe": "sv", "swa": "sw", "tam": "ta", "tel": "te", "tgk": "tg",
+    "tha": "th", "tuk": "tk", "tgl": "tl", "tur": "tr", "tat": "tt", "ukr": "uk", "urd": "ur", "uzb": "uz",
+    "vie": "vi", "yid": "yi", "yor": "yo", "chi": "zh", "zho": "zh",
+}  # fmt: skip
+"""Whisper's codes by those of ISO 639-2 and -3, where they differ; a test compares them with langcodes."""
 _CHINESE_LABELS = {"chs": "zh-hans", "zhs": "zh-hans", "cht": "zh-hant", "zht": "zh-hant"}
 """Labels of Chinese subtitles that stand in for codes, as Windows has them."""
 
@@ -79,7 +99,7 @@ def find_language(name: str) -> str | None:
     wanted = name.strip().lower()
     if wanted in LANGUAGES:
         return wanted
-    return _CODES_BY_NAME.get(wanted) or _find_code(wanted)
+    return _CODES_BY_NAME.get(wanted) or _CODES_BY_ALPHA3.get(wanted) or _find_code(wanted)
 
 
 def find_zh_script(name: str) -> ZhScript | None:
@@ -99,13 +119,9 @@ def language_names() -> list[str]:
 
     `find_language` knows more: any tag of a language with its region.
     """
-    from langcodes import Language
-
-    codes = [code for code in LANGUAGES if code not in _WHISPER_CODES.values()] + list(_WHISPER_CODES)
-    longer = {Language.get(code).to_alpha3(variant) for code in codes for variant in "TB"}
     tags = {f"{language}-{part}" for language in CHINESE for part in _CHINESE_TAGS}
-    known = {*LANGUAGES, *_CODES_BY_NAME, *_WHISPER_CODES, *longer, *tags}
-    return sorted(filter(find_language, known), key=lambda name: (len(name), name))
+    known = {*LANGUAGES, *_CODES_BY_NAME, *_WHISPER_CODES, *_CODES_BY_ALPHA3, *tags}
+    return sorted(known, key=lambda name: (len(name), name))
 
 
 def normalize_language(code: str) -> str:

@@ -49,7 +49,10 @@ def make_subtitles(transcript: Transcript | None = None, **files: bytes) -> Subj
     }
     written |= {f"subtitles.{kind}": data for kind, data in files.items()}
     return Subject(
-        {"quality": measure_quality(cues, spoken, OPTIONS).model_dump(mode="json")},
+        {
+            "quality": measure_quality(cues, spoken, OPTIONS).model_dump(mode="json"),
+            "cues": [[cue.start_ms, cue.end_ms, cue.text] for cue in cues],
+        },
         video=make_info(),
         audio=make_audio(),
         transcript=spoken,

@@ -1,6 +1,7 @@
 """Written subtitles are read back by other means; what was changed in a file is found."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_every_format_reads_back_as_it_was_written(home, transcript):
     result = judge(make_subtitles(transcript))
     assert result.passed, result.description
     assert result.metadata["files"].value == len(OPTIONS.formats)
+
+
+def test_cues_that_an_older_version_did_not_note_are_built_again(home):
+    subject = make_subtitles()
+    noted = [cue.text for cue in subject.cues]
+    older = replace(subject, document={"quality": subject.document["quality"]})
+    assert judge(older).passed
+    assert [cue.text for cue in older.cues] == noted
 
 
 @pytest.mark.parametrize("kind", CUES)
