@@ -13,12 +13,15 @@ WHISPERX = "whisperx --no_align"
 
 @dataclass(frozen=True)
 class Task:
-    """The input of every contender: the sound, the model's name and folder, the folder of all models."""
+    """The input of every contender: sound, model and folder of all models; device, precision, batch."""
 
     audio: Path
     model_name: str
     weights: Path
     model_dir: Path
+    device: str = "cpu"
+    compute_type: str = COMPUTE_TYPE
+    batch: int = BATCH
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ def settings_of(task: Task, home: Path) -> dict[str, str]:
         "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
         "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
         "YIVIDEO_SPEECH__LANGUAGE": "en",
-        "YIVIDEO_SPEECH__DEVICE": "cpu",
-        "YIVIDEO_SPEECH__COMPUTE_TYPE": COMPUTE_TYPE,
+        "YIVIDEO_SPEECH__DEVICE": task.device,
+        "YIVIDEO_SPEECH__COMPUTE_TYPE": task.compute_type,
         "YIVIDEO_SPEECH__BEAM_SIZE": str(BEAM),
-        "YIVIDEO_SPEECH__BATCH_SIZE": str(BATCH),
+        "YIVIDEO_SPEECH__BATCH_SIZE": str(task.batch),
         "YIVIDEO_SPEECH__FASTER_WHISPER_THREADS": str(THREADS),
     }
 
@@ -68,14 +71,14 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
         else []
     )
     return [
-        *_yivideo(task, folder),
+        *yivideo(task, folder),
         *installed,
-        _faster_whisper(task, folder, batched=False),
-        _faster_whisper(task, folder, batched=True),
+        faster_whisper(task, folder, batched=False),
+        faster_whisper(task, folder, batched=True),
     ]
 
 
-def _yivideo(task: Task, folder: Path) -> list[Contender]:
+def yivideo(task: Task, folder: Path) -> list[Contender]:
     """Return the whole command, the same again with nothing to do, and its start alone."""
     program = Path(sys.executable).with_name("yivideo")
     output = folder / "yivideo"
@@ -94,20 +97,21 @@ def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) ->
     The VAD is pyannote's, since its weights are in WhisperX's package. `ffmpeg`, which the program
     starts, is looked for beside it first: `make bench-setup` puts one there.
     """
-    sizes = ["--beam_size", str(BEAM), "--batch_size", str(BATCH), "--threads", str(THREADS)]
-    speech = ["--language", "en", "--device", "cpu", "--compute_type", COMPUTE_TYPE, *sizes]
+    sizes = ["--beam_size", str(BEAM), "--batch_size", str(task.batch), "--threads", str(THREADS)]
+    speech = ["--language", "en", "--device", task.device, "--compute_type", task.compute_type, *sizes]
     kind = ["--no_align", "--vad_method", "pyannote", "--output_format", "json", "--output_dir", output]
     path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
     command = [program, *sounds, "--model", task.weights, *speech, *kind]
     return Contender(WHISPERX, command, output, {"PATH": path})
 
 
-def _faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
+def faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
     """Return faster-whisper: one window after the other, or batched with its own word times."""
     name = "faster-whisper batched, words timed" if batched else "faster-whisper sequential"
-    kind = ["--batch", str(BATCH), "--words"] if batched else []
+    kind = ["--batch", str(task.batch), "--words"] if batched else []
     output = folder / ("batched" if batched else "sequential")
-    speech = ["--compute-type", COMPUTE_TYPE, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
+    device = ["--device", task.device, "--compute-type", task.compute_type]
+    speech = [*device, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
     script = [
         sys.executable,
         "-m",

@@ -45,18 +45,18 @@ def run_program(
 
 
 @contextmanager
-def run_service(model: str, home: Path) -> Generator[tuple[str, int]]:
+def run_service(model: str | Task, home: Path) -> Generator[tuple[str, int]]:
     """Run `yivideo serve` with a model's weights until the block ends.
 
     Args:
-        model: Its name; the weights must be in data/models.
+        model: Its name, for the CPU with weights that must be in data/models; or a task, for its device.
         home: The service's home folder; sounds to be asked for belong into its inbox.
 
     Yields:
         The service's address and its process.
     """
     port = free_port()
-    task = Task(home, model, find_weights(model, MODELS).folder, MODELS)
+    task = model if isinstance(model, Task) else Task(home, model, find_weights(model, MODELS).folder, MODELS)
     url, environment = f"http://127.0.0.1:{port}", environment_of(settings_of(task, home))
     with run_program(["serve", "--port", str(port)], environment, f"{url}/health", home / "log") as program:
         yield url, program.pid

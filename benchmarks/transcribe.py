@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for the JSON files")
     parser.add_argument("--language", help="without it, detected for each file")
     parser.add_argument("--model", required=True)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--compute-type", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--beam", type=int, required=True)
@@ -24,7 +25,7 @@ def main() -> None:
     given = parser.parse_args()
 
     model = WhisperModel(
-        given.model, device="cpu", compute_type=given.compute_type, cpu_threads=given.threads
+        given.model, device=given.device, compute_type=given.compute_type, cpu_threads=given.threads
     )
     transcribe = (
         partial(BatchedInferencePipeline(model).transcribe, batch_size=given.batch)
