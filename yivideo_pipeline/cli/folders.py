@@ -9,6 +9,7 @@ from yivideo_pipeline.cli.console import file_size, printable
 from yivideo_pipeline.errors.tree import DiskError, DiskFull
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.machine.host import read_disk
+from yivideo_pipeline.settings.settings import Settings
 
 LEAST_FREE_BYTES = 2**20
 """Room for subtitles, records and the like."""
@@ -23,15 +24,16 @@ def require_home(home: Path) -> None:
     require_writable(home, "Set YIVIDEO_HOME to a folder that you may write")
 
 
-def ledger_of(home: Path) -> Ledger:
-    """Open the ledger of a home folder; it is made on first use.
+def ledger_of(settings: Settings) -> Ledger:
+    """Open the ledger that the settings name; it is made on first use.
 
     Raises:
         ConfigError: A newer version of the program made it.
-        DiskError: The folder can't be written, which is needed to read the ledger too.
+        DiskError: The home folder can't be written, which is needed to read the ledger too.
+        ServiceUnreachable: Its database does not answer.
     """
-    require_home(home)
-    return open_ledger(home)
+    require_home(settings.home)
+    return open_ledger(settings.home, settings.storage.read_database_url())
 
 
 def require_writable(folder: Path, advice: str) -> None:

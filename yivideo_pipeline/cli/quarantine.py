@@ -29,7 +29,7 @@ def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
         ConfigError: The settings can't be read.
     """
     settings = load_settings(config)
-    quarantined = list(ledger_of(settings.home).failures.quarantined().values())
+    quarantined = list(ledger_of(settings).failures.quarantined().values())
     if as_json:
         print_json([quarantined_as_json(one) for one in quarantined])
     elif not quarantined:
@@ -55,7 +55,7 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
     if everything == bool(names):
         raise WrongUsage("It is not clear which videos to release", "Name them, or give --all")
     settings = load_settings(config)
-    ledger = ledger_of(settings.home)
+    ledger = ledger_of(settings)
     quarantined = ledger.failures.quarantined()
     keys = list(quarantined) if everything else _keys_of(names, quarantined, settings.library.roots)
     released = ledger.failures.release(keys)

@@ -11,6 +11,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_p
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
+from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.sections import ServiceSettings
 from yivideo_pipeline.settings.settings import Settings
@@ -49,7 +50,8 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         settings = load_settings(config)
         open_log(settings.home)
         apply_environment(settings)
-        ledger_of(settings.home)  # a newer program's home is refused before anything is loaded
+        publish_database(settings.storage.read_database_url())
+        ledger_of(settings)  # a newer program's home is refused before anything is loaded
         require_free_port(settings.service.host, settings.service.port)
         return _run(_build_server(settings, config, insecure), settings.service, stop)
 

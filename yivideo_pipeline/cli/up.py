@@ -26,6 +26,7 @@ from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
+from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import LOCATION
@@ -125,6 +126,7 @@ def run_services(
     require_safe(settings.service, insecure=False)
     open_log(settings.home)
     apply_environment(settings)
+    publish_database(settings.storage.read_database_url())
     console = open_console()
     hurry = threading.Event()
     with (
@@ -135,7 +137,7 @@ def run_services(
         leftovers = end_leftovers(settings.home)
         if leftovers:
             console.print(f"Ended processes that a killed yivideo up had left running: {leftovers}")
-        ledger_of(settings.home)  # migrates it, or refuses a newer program's, before anything is started
+        ledger_of(settings)  # migrates it, or refuses a newer program's, before anything is started
         ui_host = ANY_HOST if publish_ui else HOST
         require_free_port(ui_host, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
@@ -168,7 +170,7 @@ class Programs:
         self.url = url_of(ui[1])
         self.service_url = address_of(settings.service)
         self.logs = settings.home / "logs"
-        self._home = settings.home
+        self._home, self._database = settings.home, settings.storage.read_database_url()
         self._ui = ui
         self._socket = folder / "code.sock"
         self._environment = _environment(settings, config) | self._addresses(settings)
@@ -206,7 +208,7 @@ class Programs:
         """Close the runs whose process is gone, while no code server runs; returns how many there were."""
         from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
 
-        with open_instance(self._home) as instance:
+        with open_instance(self._home, self._database) as instance:
             return len(close_abandoned_runs(instance, alone=True))
 
     def code_server_answers(self) -> bool:
@@ -257,7 +259,7 @@ def _prepare_instance(settings: Settings, console: Console) -> None:
     """Write the instance's configuration where it is missing, and limit how many steps use a model."""
     from yivideo_pipeline.defs.instance import SERVED, has_older_defaults, limit_models, open_instance
 
-    with open_instance(settings.home) as instance:
+    with open_instance(settings.home, settings.storage.read_database_url()) as instance:
         limit_models(instance, SERVED if _uses_service(settings) else settings.runs.gpu_slots)
     if has_older_defaults(settings.home):
         file = show_path(settings.home / "dagster" / "dagster.yaml")

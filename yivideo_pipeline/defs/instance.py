@@ -7,12 +7,16 @@ from pathlib import Path
 
 import dagster as dg
 import yaml
+from pydantic import SecretStr
 
 from yivideo_pipeline.defs.dagster_internals import WRONG_CONFIGURATION, has_code_server, open_folder
+from yivideo_pipeline.defs.sqlite_storage import in_files
 from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.instance import require_databases
+from yivideo_pipeline.ledger.postgres import open_pool
 from yivideo_pipeline.ledger.workers import is_gone
+from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.file_store import scratch_folder
 
@@ -29,31 +33,47 @@ _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dag
 _GONE = "The process that ran it is gone: it was killed, or the machine went down"
 
 
-def open_instance(home: Path) -> dg.DagsterInstance:
+def open_instance(home: Path, database: SecretStr | None = None) -> dg.DagsterInstance:
     """Open the persistent instance under the home folder, created on first use.
 
     The webserver and daemon of `yivideo up` use the same one, so that they show what ran here. What steps
     print in this process goes to its terminal, as progress bars must.
 
+    Args:
+        home: The home folder.
+        database: The address of the PostgreSQL database that its storage is in; None: SQLite.
+
     Raises:
-        ConfigError: its dagster.yaml can't be read, or is wrong.
+        ConfigError: its dagster.yaml can't be read, is wrong, or does not know of PostgreSQL.
         DiskError: a database of it is damaged.
+        ServiceUnreachable: PostgreSQL does not answer.
     """
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
-    require_databases(folder)
+    publish_database(database)
+    if database:
+        open_pool(database)  # what is wrong with it is said in one line
+    else:
+        require_databases(folder)
     config = folder / "dagster.yaml"
     if not config.exists():
         with scratch_folder(home / "tmp") as work:
             (work / config.name).write_bytes(_defaults())
             (work / config.name).replace(config)  # other programs may start now: none may read half
     try:
-        return open_folder(folder)
+        instance = open_folder(folder)
     except (yaml.YAMLError, UnicodeError, *WRONG_CONFIGURATION) as error:
         raise ConfigError(
             explain(f"Dagster can't use {config}", error),
             "Correct it, or delete it: it is written again with the defaults",
         ) from error
+    if database and in_files(instance):
+        instance.dispose()
+        raise ConfigError(
+            f"{config} keeps runs in SQLite, though storage.database_url is set",
+            "Delete it, and it is written again with the defaults; or give it a `storage:` of your own",
+        )
+    return instance
 
 
 def has_older_defaults(home: Path) -> bool:

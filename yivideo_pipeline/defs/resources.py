@@ -68,7 +68,7 @@ def build_resources(
             listener=listener or Listener(),
             writes_anywhere=writes_anywhere,
         ),
-        "ledger": open_ledger(settings.home),
+        "ledger": open_ledger(settings.home, settings.storage.read_database_url()),
         "library": Library(settings.library.roots),
         "storage": Storage(settings.storage.root, settings.home / "tmp"),
     }

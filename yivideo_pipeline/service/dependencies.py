@@ -162,7 +162,7 @@ class ServiceState:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of the home folder, opened at its first use."""
-        return open_ledger(self.settings.home)
+        return open_ledger(self.settings.home, self.settings.storage.read_database_url())
 
     @cached_property
     def performance(self) -> PerformanceMonitor:

@@ -1,0 +1,74 @@
+"""Dagster's PostgreSQL storage on the one pool of connections that a process has, which the ledger uses too.
+
+dagster-postgres opens a connection for each statement, 4 ms of processor time on both sides, and keeps three
+in the webserver, for which it sets a time limit: with pgbouncer in transaction mode that limit would hold for
+whoever gets the server's connection next. Tables and statements stay Dagster's own.
+
+Why private names: the pool of a storage can't be chosen. `dagster.yaml` names `VideoInstance`, which names
+this class where `storage.database_url` is set; tests: tests/defs/test_postgres_storage.py. When it breaks:
+`storage: {postgres: {postgres_url: {env: YIVIDEO_STORAGE__DATABASE_URL}}}` in dagster.yaml.
+"""
+
+from typing import Any, Self
+
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_postgres.run_storage import PostgresRunStorage
+from dagster_postgres.schedule_storage import PostgresScheduleStorage
+from pydantic import SecretStr
+from sqlalchemy import Engine, inspect
+
+from yivideo_pipeline.ledger.postgres import open_pool
+
+_MAIN_TABLES = {"runs", "event_logs", "jobs"}
+"""One of each storage; Dagster makes all tables of a storage where this one is missing."""
+
+
+class _Pooled:  # before Dagster's class, whose method it replaces
+    """A storage on a pool that is not its own."""
+
+    _engine: Engine
+
+    def optimize_for_webserver(self, statement_timeout: int, pool_recycle: int, max_overflow: int) -> None:
+        """Leave the pool as it is."""
+
+
+class _PooledRunStorage(_Pooled, PostgresRunStorage): ...
+
+
+class _PooledEventLogStorage(_Pooled, PostgresEventLogStorage): ...  # ty: ignore[incompatible-method-override]
+
+
+class _PooledScheduleStorage(_Pooled, PostgresScheduleStorage): ...
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """Dagster's PostgreSQL storage on the process's pool; the tables are the same.
+
+    Args:
+        url: The database's address.
+        inst_data: How the storage was configured, as Dagster hands it over.
+
+    Raises:
+        ServiceUnreachable: The database does not answer.
+    """
+
+    def __init__(self, url: SecretStr, inst_data: ConfigurableClassData | None = None) -> None:
+        pool = open_pool(url)
+        self.postgres_url = url.get_secret_value()
+        self.should_autocreate_tables = not _MAIN_TABLES.issubset(inspect(pool).get_table_names())
+        self._inst_data = inst_data
+        given = (self.postgres_url, self.should_autocreate_tables)
+        self._run_storage = _PooledRunStorage(*given)
+        self._event_log_storage = _PooledEventLogStorage(*given)
+        self._schedule_storage = _PooledScheduleStorage(*given)
+        for storage in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            storage._engine = pool.execution_options(isolation_level="AUTOCOMMIT")
+        DagsterStorage.__init__(self)  # not its own, which would open Dagster's three storages
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        """Open the storage as the instance configures it."""
+        return cls(SecretStr(config_value["postgres_url"]), inst_data)
