@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.whisper import MAX_PROMPT_TOKENS, Decoding, Whisper
+from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.whisper import MAX_PROMPT_TOKENS, Decoding, Whisper, load_whisper
 
 ENCODED = np.zeros((2, 1500, 8), np.float32)
 
@@ -27,17 +28,21 @@ class Asked:
 
 
 @pytest.fixture
-def whisper(tiny_weights) -> Whisper:
-    return Whisper(Asked(), tiny_weights.folder)
+def whisper(tiny_weights, monkeypatch) -> Whisper:
+    asked = Whisper(Asked(), tiny_weights.folder)
+    asked.silence = ENCODED[:1]
+    monkeypatch.setattr(asked, "_open_seeded", lambda *_: asked.model)
+    return asked
 
 
 def ask(whisper: Whisper, at: float = 0.0, **options: Any) -> tuple[list[int], dict[str, Any]]:
     """The prompt and the options of one call; every chunk has the same prompt."""
     decoding = Decoding.of(SpeechOptions(model_name="tiny.en", language="en", **options), "en")
+    whisper.model.calls.clear()
     whisper.decode(ENCODED, decoding, at)
-    (prompt, *others), asked = whisper.model.calls[-1]
-    assert others == [prompt]
-    return prompt, asked
+    prompts = [prompt for call, _ in whisper.model.calls for prompt in call]
+    assert prompts == [prompts[0]] * len(ENCODED)
+    return prompts[0], whisper.model.calls[-1][1]
 
 
 def test_without_a_prompt_the_decoder_starts_with_its_start(whisper):
@@ -80,3 +85,17 @@ def test_at_no_temperature_the_likeliest_words_are_searched_for(whisper):
     asked = ask(whisper, beam_size=3)[1]
     assert asked["beam_size"] == 3
     assert "sampling_temperature" not in asked
+
+
+@pytest.mark.model
+def test_a_window_is_sampled_alike_whatever_was_sampled_before(tiny_weights):
+    def sample(view: Any) -> str:
+        return model.decode(view, Decoding("en"), 0.6, longest_s=1.0)[0].text
+
+    model = load_whisper(tiny_weights.folder, DeviceConfig("cpu", "int8", batch_size=1, threads=1))
+    one, other = (
+        model.encode([np.random.default_rng(seed).normal(0, 0.1, 16_000).astype(np.float32)])
+        for seed in (1, 2)
+    )
+    first, between, again = sample(one), sample(other), sample(one)
+    assert first == again != between

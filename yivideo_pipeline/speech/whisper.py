@@ -1,8 +1,9 @@
 """A loaded Whisper model on CTranslate2: from sound to encoder output, text and alignments."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
 from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.sampling import open_seeded, seed_of
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
 MEL_FRAMES = 3000
@@ -71,14 +73,17 @@ class Whisper:
     Args:
         model: A loaded `ctranslate2.models.Whisper`.
         folder: The folder it was loaded from, for its tokenizer.
+        threads: OpenMP threads of each call, where windows are sampled.
     """
 
-    def __init__(self, model: Any, folder: Path) -> None:
+    def __init__(self, model: Any, folder: Path, threads: int = 1) -> None:
         import ctranslate2
         import tokenizers
 
         self.model = model
         self.device: str = model.device
+        self._folder = folder
+        self._threads = threads
         self._view = ctranslate2.StorageView
         self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizers: dict[tuple[str, Task], Any] = {}
@@ -154,7 +159,8 @@ class Whisper:
     ) -> list[Decoded]:
         """Return the text of each encoded chunk, by beam search, or sampled at a temperature above 0.
 
-        The temperature is not below the one that `decoding` asks for. Above it, which is where a text was
+        The same window is sampled alike each time, on a CPU. The temperature is not below the one that
+        `decoding` asks for. Above it, which is where a text was
         doubtful, there is no prompt: it may be what has led astray. `longest_s`, the seconds of
         the longest chunk, limits the length of a text.
         """
@@ -162,20 +168,43 @@ class Whisper:
         said_before = [] if temperature > decoding.temperature else _prompt_tokens(decoding, tokenizer)
         temperature = max(temperature, decoding.temperature)
         prompt = [*said_before, *tokenizer.sot_sequence, tokenizer.no_timestamps]
-        sampling = (
-            {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
-            if temperature
-            else {"beam_size": decoding.beam_size}
-        )
-        results = self.model.generate(
+        generate = partial(self._generate, prompt=prompt, max_length=_max_length(longest_s, len(prompt)))
+        if not temperature:
+            results = generate(self.model, encoded, beam_size=decoding.beam_size)
+        else:
+            sample = partial(
+                generate, beam_size=1, num_hypotheses=5, sampling_topk=0, sampling_temperature=temperature
+            )
+            samplers = self._samplers(encoded, prompt, temperature)
+            results = [result for model, view in samplers for result in sample(model, view)]
+        return [self._decoded(result, tokenizer, temperature) for result in results]
+
+    def _generate(self, model: Any, encoded: Any, *, prompt: list[int], **options: Any) -> list[Any]:
+        return model.generate(
             encoded,
             [prompt] * encoded.shape[0],
             return_scores=True,
             return_no_speech_prob=True,
-            max_length=_max_length(longest_s, len(prompt)),
-            **sampling,
+            **options,
         )
-        return [self._decoded(result, tokenizer, temperature) for result in results]
+
+    def _samplers(self, encoded: Any, prompt: list[int], temperature: float) -> Iterator[tuple[Any, Any]]:
+        """Yield the models to sample with, and the windows that each samples.
+
+        On a CPU each window has its own seed; on a GPU there is no memory for another model, and a window's
+        logits depend on its neighbours in the batch anyway.
+        """
+        if self.device == "cuda":
+            yield self.model, encoded
+            return
+        rows, silence = self.on_host(encoded), self._view.from_array(self.silence)
+        for row in range(len(rows)):
+            one = np.ascontiguousarray(rows[row : row + 1])
+            seed = seed_of(one, temperature)
+            yield self._open_seeded(seed, silence, prompt), self._view.from_array(one)
+
+    def _open_seeded(self, seed: int, silence: Any, prompt: list[int]) -> Any:
+        return open_seeded(self._folder, self.model.compute_type, self._threads, seed, silence, prompt)
 
     def _decoded(self, result: Any, tokenizer: Any, temperature: float) -> Decoded:
         tokens = tuple(token for token in result.sequences_ids[0] if token < tokenizer.eot)
@@ -277,7 +306,7 @@ def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
         inter_threads=config.workers,
         intra_threads=config.threads_per_worker,
     )
-    return Whisper(model, folder)
+    return Whisper(model, folder, config.threads_per_worker)
 
 
 def _prompt_tokens(decoding: Decoding, tokenizer: Any) -> list[int]:
