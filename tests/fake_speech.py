@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 
 REVISION = "fake-1"
@@ -27,13 +29,14 @@ VOCABULARY = {
 class FakeEngine:
     """Recognizes a word every 0.5 s, from the first to the last loud sample."""
 
-    def __init__(self, options: SpeechOptions) -> None:
+    def __init__(self, options: SpeechOptions, revision: str = REVISION) -> None:
         self._options = options
+        self._revision = revision
 
     def describe(self) -> EngineInfo:
         return EngineInfo(
             model=self._options.model_name,
-            revision=REVISION,
+            revision=self._revision,
             device="cpu",
             compute_type="int8",
             batch_size=self._options.batch_size,
@@ -84,17 +87,26 @@ class FakeEngine:
 
 @dataclass
 class FakeSpeech:
-    """A speech resource; `fail_with` holds errors that the next engines raise, one each."""
+    """A speech resource; `fail_with` holds errors that the next engines raise, one each.
+
+    `auto` is the model that `auto` means here.
+    """
 
     fail_with: list[BaseException] = field(default_factory=list)
     loads: int = 0
     weights: str = REVISION
+    auto: str = "base"
+
+    def choose(self, options: SpeechOptions) -> ModelChoice:
+        if options.model_name != AUTO_MODEL:
+            return ModelChoice(options)
+        return ModelChoice(options.model_copy(update={"model_name": self.auto}), "chosen for the test")
 
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
         return ()
 
     def revision(self, options: SpeechOptions) -> str:
-        return f"{options.model_name}-{self.weights}"
+        return f"{self.choose(options).options.model_name}-{self.weights}"
 
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         return Aligner.WAV2VEC2 if transcript.words else Aligner.ATTENTION
@@ -104,7 +116,7 @@ class FakeSpeech:
         self.loads += 1
         if self.fail_with:
             raise self.fail_with.pop(0)
-        yield FakeEngine(options)
+        yield FakeEngine(self.choose(options).options, self.revision(options))
 
 
 def _words(audio: Audio, language: str) -> Iterator[Word]:

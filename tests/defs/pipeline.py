@@ -36,6 +36,15 @@ class Pipeline:
         self.resources = build_resources(self.settings, speech, listener, writes_anywhere=True)
         self.processor = Processor(self.instance, self.resources)
 
+    def name_model(self, name: str) -> None:
+        """Have the settings name a model, which they leave to `auto` by default."""
+        speech = self.settings.speech
+        options = speech.options.model_copy(update={"model_name": name})
+        self.settings = self.settings.model_copy(
+            update={"speech": speech.model_copy(update={"options": options})}
+        )
+        self.use_speech(self.speech)
+
     @cached_property
     def job(self) -> dg.JobDefinition:
         """The job of one video, or of a range of them."""

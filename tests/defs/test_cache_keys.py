@@ -3,7 +3,7 @@
 import pytest
 
 from tests.defs.multi_runs import add_videos, run_range
-from yivideo_pipeline.defs.cache_keys import cache_keys
+from yivideo_pipeline.defs.cache_keys import cache_keys, weights_asked
 from yivideo_pipeline.settings.options import Device, SubtitleOptions, override
 from yivideo_pipeline.stages import STAGES
 
@@ -23,7 +23,9 @@ def changed(pipeline, settings) -> list[str]:
 
 
 def now(pipeline) -> dict[str, str]:
-    return keys_of(pipeline.settings, pipeline.speech.revision(pipeline.settings.speech.options))
+    return keys_of(
+        pipeline.settings, weights_asked(pipeline.settings.speech.options, pipeline.speech.revision)
+    )
 
 
 @pytest.mark.parametrize(

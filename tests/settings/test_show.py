@@ -34,7 +34,7 @@ def test_changes_name_the_field_both_values_and_whether_a_reload_is_needed(load)
     new = load("speech: {model_name: small, batch_size: 2}\nsubtitles: {formats: [srt, vtt]}")
     changes = [(c.field, c.old, c.new, c.needs_reload) for c in diff_settings(old, new)]
     assert changes == [
-        ("speech.model_name", "base", "small", True),
+        ("speech.model_name", "auto", "small", True),
         ("speech.batch_size", "8", "2", False),
         ("subtitles.formats", "srt", "srt, vtt", False),
     ]

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from getpass import getuser
@@ -32,15 +33,17 @@ from yivideo_pipeline.defs.backfills.selection import (
     select_videos,
 )
 from yivideo_pipeline.defs.backfills.tick import PAUSED
-from yivideo_pipeline.defs.cache_keys import cache_keys
+from yivideo_pipeline.defs.cache_keys import current_keys
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.errors.tree import ModelLoadError
+from yivideo_pipeline.errors.tree import ModelLoadError, YivideoError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.stages import stages_from
 
@@ -84,14 +87,12 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     """
     wanted = request.filter()
     settings = load_settings(request.config)
-    ledger = ledger_of(settings.home)
+    ledger = ledger_of(settings)
     console = open_console(stderr=request.as_json)
-    with open_instance(settings.home) as instance:
+    with open_instance(settings.home, settings.storage.read_database_url()) as instance:
         library = Library(settings.library.roots)
         selection = select_videos(instance, ledger, library, _cache_keys(settings, wanted), wanted)
-        estimate = Estimator(ledger.materializations, selection.registered, settings.speech.options).total(
-            selection.videos
-        )
+        estimate = estimator_of(settings, ledger, selection).total(selection.videos)
         print_plan(console, selection, estimate)
         launched: list[LaunchedBackfill] = []
         if selection.videos and not request.dry_run and _is_confirmed(request):
@@ -106,8 +107,8 @@ def launch_backfill(request: BackfillRequest) -> Exit:
 def pause_schedules(config: Path | None) -> Exit:
     """Keep the schedules from launching backfills, and cancel those of theirs that have not begun."""
     settings = load_settings(config)
-    ledger_of(settings.home).flags.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
-    with open_instance(settings.home) as instance:
+    ledger_of(settings).flags.set(PAUSED, f"{getuser()}@{socket.gethostname()}")
+    with open_instance(settings.home, settings.storage.read_database_url()) as instance:
         canceled = withdraw_scheduled(instance)
     open_console().print(
         "Paused: no schedule launches a backfill until `yivideo backfill --resume`."
@@ -119,7 +120,7 @@ def pause_schedules(config: Path | None) -> Exit:
 
 def resume_schedules(config: Path | None) -> Exit:
     """Let the schedules launch backfills again."""
-    was_paused = ledger_of(load_settings(config).home).flags.clear(PAUSED)
+    was_paused = ledger_of(load_settings(config)).flags.clear(PAUSED)
     open_console().print(
         "The schedules launch backfills again, at their next times."
         if was_paused
@@ -154,15 +155,25 @@ def parse_since(text: str) -> float:
         ) from None
 
 
-def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, str]:
-    """Return the cache keys of today's code and settings, as far as nothing has to be downloaded for them."""
+def estimator_of(settings: Settings, ledger: Ledger, selection: Selection) -> Estimator:
+    """Return what estimates the work on videos by the model that the settings mean."""
+    options = settings.speech.options
+    with suppress(YivideoError):  # a service that is required does not answer: its model is not known
+        options = choose_speech(settings).choose(options).options
+    return Estimator(ledger.materializations, selection.registered, options)
+
+
+def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, tuple[str, ...]]:
+    """Return the cache keys that are up to date, as far as nothing has to be downloaded for them."""
     if not wanted.wants(BackfillReason.STALE):
         return {}
     options = settings.speech.options
     offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        return cache_keys(options, settings.subtitles, LocalSpeech(offline).revision(options))
+        return current_keys(options, settings.subtitles, LocalSpeech(offline).revision(options))
     except ModelLoadError as error:
+        if options.model_name == AUTO_MODEL:
+            return current_keys(options, settings.subtitles, None)
         if BackfillReason.STALE in wanted.reasons:
             raise ModelLoadError(
                 f"Which videos are stale is not known without the weights of {options.model_name}",

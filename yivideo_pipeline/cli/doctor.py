@@ -30,11 +30,13 @@ from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
 from yivideo_pipeline.machine.host import read_disk
 from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_hardware
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import weights_status
 from yivideo_pipeline.storage.artifacts import Storage
 
@@ -100,24 +102,30 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
     def hardware() -> Hardware:
         return probe_hardware()
 
+    @cache
+    def choice() -> ModelChoice:
+        return choose_speech(settings).choose(settings.speech.options)
+
     def apply() -> list[CheckFinding]:
         apply_environment(settings)
         return []
 
-    speech = settings.speech.options
-    disks = [settings.home, settings.cache.model_dir]
+    speech, url = settings.speech.options, settings.speech.service_url
+    models = settings.cache.model_dir
+    disks = [settings.home, models]
     if "://" not in settings.storage.root:
         disks.append(Path(settings.storage.root))
     return [
         ("CTranslate2", lambda: check_ctranslate2(hardware())),
         ("torch", check_torch),
         ("GPU", lambda: check_gpu(hardware(), speech)),
-        ("memory", lambda: check_memory(hardware(), speech)),
-        ("disk", partial(check_disks, disks)),
         ("caches", apply),
+        ("model", lambda: check_model(choice(), url)),
+        ("memory", lambda: check_memory(hardware(), choice().options)),
+        ("disk", partial(check_disks, disks)),
         ("folders", partial(check_folders, settings)),
         ("HF token", partial(check_token, settings.hub)),
-        ("weights", partial(check_weights, speech.model_name, settings.cache.model_dir, settings.hub)),
+        ("weights", lambda: check_weights(choice().options.model_name, models, settings.hub)),
         ("ledger", partial(check_ledger, settings.home)),
         ("Dagster", partial(check_instance, settings.home)),
     ]
@@ -314,6 +322,17 @@ def check_folders(settings: Settings) -> Iterable[CheckFinding]:
             yield CheckFinding("library", "ok", f"{root} can be written")
         except DiskError as error:
             yield CheckFinding("library", "warning", error.message, error.hint)
+
+
+def check_model(choice: ModelChoice, service_url: str | None) -> Iterable[CheckFinding]:
+    """Name the model that the settings mean, and why where they leave it to `auto`.
+
+    Args:
+        choice: Of the service, where there is one that answers, since runs work with its model.
+        service_url: Its address.
+    """
+    where = f"; runs use the one of {service_url} while it answers" if service_url else ""
+    yield CheckFinding("model", "ok", f"{choice.sentence}{where}")
 
 
 def check_weights(model_name: str, model_dir: Path, hub: HubSettings) -> Iterable[CheckFinding]:

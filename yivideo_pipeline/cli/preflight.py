@@ -25,9 +25,9 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.remote.client import RemoteSpeech
 from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.loading import LocalSpeech
-from yivideo_pipeline.speech.weights import WeightsStatus
+from yivideo_pipeline.speech.model_choice import ModelChoice
+from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -117,13 +117,14 @@ class ProcessPlan:
     """What will be done.
 
     `blocked` gives, by a video or its folder, the reason why it can't be processed; `warnings` are lines for
-    the user.
+    the user; `model` is the one that will be used.
     """
 
     videos: tuple[PlannedVideo, ...]
     blocked: dict[Path, YivideoError]
     weights: WeightsStatus
     warnings: tuple[str, ...]
+    model: ModelChoice
 
     @property
     def duration_s(self) -> float:
@@ -144,9 +145,10 @@ def plan_videos(
     Raises:
         YivideoError: Something would stop the work; its hint says what to do about it.
     """
-    warnings = speech.check(speech_options)
-    weights = _require_weights(speech, speech_options)
-    ledger_of(settings.home)
+    model = speech.choose(speech_options)
+    warnings = speech.check(model.options)
+    weights = _require_weights(speech, model.options)
+    ledger_of(settings)
     if output_dir:
         require_writable(output_dir, "Give another folder with --output-dir")
         blocked = {}
@@ -165,11 +167,11 @@ def plan_videos(
     needs = [
         SpaceNeed(folder, 0, "subtitles and records") for folder in (settings.home, output_dir) if folder
     ]
-    if weights.state == "fetchable" and (model := MODELS.get(speech_options.model_name)):
-        needs.append(SpaceNeed(model_dir, model.weight_bytes("float16"), "the weights"))
+    if weights.state == "fetchable" and (size := download_bytes(model.options.model_name)):
+        needs.append(SpaceNeed(model_dir, size, "the weights"))
     possible = [video for video in videos if video.path not in blocked]
     blocked |= _require_space_for_audio(possible, audio_dir, storage, needs)
-    return ProcessPlan(videos, blocked, weights, warnings)
+    return ProcessPlan(videos, blocked, weights, warnings, model)
 
 
 def _override(base: OptionsT, given: Mapping[str, Any], problems: list[str]) -> OptionsT:

@@ -121,7 +121,7 @@ class _Session:
         ]
         left = list(self.plan.videos)
         with (
-            open_instance(self.settings.home) as instance,
+            open_instance(self.settings.home, self.settings.storage.read_database_url()) as instance,
             choose_reporter(self.messages, self.plan, live=self.live) as reporter,
         ):
             limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
@@ -180,11 +180,14 @@ def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _S
         messages.print(f"warning: {one_line(warning)}")
     if live:
         messages.print(f"Videos: {len(plan.videos)}, audio: {clock(plan.duration_s)}")
+    if plan.model.reason:
+        messages.print(f"Model: {plan.model.sentence}")
     if plan.weights.state != "present":
-        messages.print(f"Fetching the weights of model {options.speech.model_name}, {plan.weights.reason}")
-        bar, advance = weights_bar(messages, options.speech.model_name, live=live)
+        name = plan.model.options.model_name
+        messages.print(f"Fetching the weights of model {name}, {plan.weights.reason}")
+        bar, advance = weights_bar(messages, name, live=live)
         with bar:  # the first video's bar would stand still meanwhile
-            _fetch_weights(options.speech.model_name, settings.cache.model_dir, settings.hub, advance)
+            _fetch_weights(name, settings.cache.model_dir, settings.hub, advance)
     return _Session(settings, options, found, plan, speech, ahead, output_dir, messages, live)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ from yivideo_pipeline.library.outcome import Explanation
 from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
 
@@ -93,7 +95,7 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
             f"{printable(str(path))} is a folder",
             "Name a file in it; `yivideo process` makes subtitles for a whole folder",
         )
-    ledger = ledger_of(settings.home)
+    ledger = ledger_of(settings)
     storage = Storage(settings.storage.root, settings.home / "tmp")
     explanation = open_watch(settings, ledger, storage).explain(path)
     account = account_of(key_of(path, settings.library.roots), ledger, settings)
@@ -126,34 +128,37 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
 def _stages(made: Mapping[str, Materialization], settings: Settings) -> tuple[StageAccount, ...]:
     if not made:
         return ()
-    from yivideo_pipeline.defs.cache_keys import cache_keys
+    from yivideo_pipeline.defs.cache_keys import current_keys
 
-    revision = _revision(settings.speech.options.model_name, settings.cache.model_dir)
-    now = cache_keys(settings.speech.options, settings.subtitles, revision or "")
+    options, subtitles = settings.speech.options, settings.subtitles
+    now = current_keys(options, subtitles, None)
+    transcript = made.get("transcript")
+    if transcript and transcript.recipe not in now.get("transcript", ()):  # finding the weights takes a while
+        now = current_keys(options, subtitles, _revision(options, settings.cache.model_dir))
     content = made["video"].video_hash if "video" in made else None
-    accounts = []
-    for stage, recipe in now.items():
-        if stage in made:
-            # The key of the transcript depends on the weights, which may not be here.
-            known = None if stage == "transcript" and revision is None else recipe
-            accounts.append(StageAccount(made[stage], _why_stale(made[stage], known, content)))
-    return tuple(accounts)
+    return tuple(
+        StageAccount(made[stage], _why_stale(made[stage], now.get(stage, ()), content))
+        for stage in STAGES
+        if stage in made
+    )
 
 
-def _why_stale(made: Materialization, recipe: str | None, content: str | None) -> str | None:
+def _why_stale(made: Materialization, recipes: Sequence[str], content: str | None) -> str | None:
     if content and made.video_hash != content:
         return "the video was changed since"
-    if recipe is None or made.recipe == recipe:
+    if not recipes or made.recipe in recipes:
         return None
-    if made.recipe.partition(".")[0] != recipe.partition(".")[0]:
+    if made.recipe.partition(".")[0] != recipes[0].partition(".")[0]:
         return "the program makes something else of it now"
     return None if made.chosen else "the settings have changed since"
 
 
-def _revision(model_name: str, model_dir: Path) -> str | None:
+def _revision(options: SpeechOptions, model_dir: Path) -> str | None:
     """Return the revision of a model's weights; None where they are not on this machine."""
+    from yivideo_pipeline.speech.model_choice import ModelChooser
     from yivideo_pipeline.speech.weights import find_weights, weights_status
 
+    model_name = ModelChooser(model_dir, offline=True).choose(options).options.model_name
     if weights_status(model_name, model_dir, offline=True).state != "present":
         return None
     return find_weights(model_name, model_dir, offline=True).revision

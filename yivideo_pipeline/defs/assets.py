@@ -3,6 +3,7 @@
 `stage_asset` adds what all have in common: partitions, checks, retries, and runs of many videos at once.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import dagster as dg
@@ -19,7 +20,6 @@ from yivideo_pipeline.defs.metadata import (
 )
 from yivideo_pipeline.defs.stage import SOUND, Stage, StageResult, StageWork
 from yivideo_pipeline.defs.stage_asset import stage_asset
-from yivideo_pipeline.media.images import poster_jpeg
 from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, describe_tracks, probe
 from yivideo_pipeline.settings.options import Aligner
 from yivideo_pipeline.settings.sections import CheckSettings
@@ -43,6 +43,8 @@ def video(stage: Stage) -> StageResult:
     digest = content_hash(stage.path, stage.report_progress)
     with stage.work(digest, {"video": digest}) as work:
         if work.is_due:
+            from yivideo_pipeline.media.images import poster_jpeg
+
             (work.folder / "poster.jpg").write_bytes(poster_jpeg(stage.path) or b"")
             work.save(info.model_dump(mode="json"), files=["poster.jpg"])
     poster = stage.resources.storage.read(work.artifact, "poster.jpg")
@@ -73,12 +75,15 @@ def audio(stage: Stage) -> StageResult:
 @stage_asset(kinds={"whisper", "python"}, domain="speech")
 def transcript(stage: Stage) -> StageResult:
     """The spoken words, their language and the model's confidence; words are timed by its attention."""
-    sound, options = stage.input("audio"), stage.speech_options
-    with stage.work(sound.video_hash, {"audio": sound.content}) as work:
+    sound = stage.input("audio")
+    inputs = {"audio": sound.content}
+    choice, decides = stage.choose_model(inputs)
+    with stage.work(sound.video_hash, inputs, decides) as work:
         if work.is_due:
-            with stage.decoded(sound) as decoded, stage.engine(options) as engine:
-                words = engine.transcribe(decoded, options, stage.report_progress)
-                work.save(words.model_dump(mode="json"), engine=engine.describe())
+            with stage.decoded(sound) as decoded, stage.engine(choice.options) as engine:
+                words = engine.transcribe(decoded, choice.options, stage.report_progress)
+                made_by = replace(engine.describe(), chosen=choice.reason)
+                work.save(words.model_dump(mode="json"), engine=made_by)
     words = Transcript.model_validate(work.document)
     subject = Subject(
         work.document,

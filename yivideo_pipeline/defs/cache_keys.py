@@ -6,10 +6,11 @@ the settings now, the stage would make something else today: the ledger calls it
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, differences
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json
 
@@ -29,6 +30,38 @@ def cache_keys(speech: SpeechOptions, subtitles: SubtitleOptions, revision: str)
     return {stage: cache_key(stage, deciding_options(stage, speech, subtitles, revision)) for stage in STAGES}
 
 
+def current_keys(
+    speech: SpeechOptions, subtitles: SubtitleOptions, revision: str | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the cache keys by which each stage is up to date; a stage whose keys are unknown is left out.
+
+    Where the settings leave the model to `auto`, a transcript is up to date if `auto` chose its model then,
+    whatever it would choose now; or if the same one was named, as `base` was by default in earlier versions.
+
+    Args:
+        speech: Options of recognition and alignment.
+        subtitles: Options of the subtitles.
+        revision: Of the weights that `speech` names, or that `auto` means now; None where it is not known.
+    """
+    weights = [AUTO_MODEL] if speech.model_name == AUTO_MODEL else []
+    if revision is not None:
+        weights.append(revision)
+    by_weights = [cache_keys(speech, subtitles, one) for one in weights or [""]]
+    keys = {stage: tuple(dict.fromkeys(one[stage] for one in by_weights)) for stage in STAGES}
+    if not weights:
+        del keys["transcript"]
+    return keys
+
+
+def weights_asked(speech: SpeechOptions, find_revision: Callable[[SpeechOptions], str]) -> str:
+    """Return the weights that a transcript is asked for with: their revision, or `auto`.
+
+    A video that has a transcript is thus not stale because another machine, or a later day, chooses another
+    model for it.
+    """
+    return AUTO_MODEL if speech.model_name == AUTO_MODEL else find_revision(speech)
+
+
 def cache_key(stage: str, options: Mapping[str, Any]) -> str:
     """Return the key of a stage's code and deciding options: `<code version>.<12 hexadecimal characters>`."""
     digest = hashlib.sha256(canonical_json(dict(options)).encode("utf-8")).hexdigest()
@@ -44,7 +77,8 @@ def deciding_options(
         stage: The stage's name.
         speech: Options of recognition and alignment.
         subtitles: Options of the subtitles.
-        revision: Of the weights that `speech` names; it decides the transcript alone.
+        revision: Of the weights that `speech` names; it decides the transcript alone. As the ledger has it,
+            `auto` counts as it was asked for: see `weights_asked`.
     """
     match stage:
         case "audio":  # it may choose another of the video's streams

@@ -30,8 +30,9 @@ from yivideo_pipeline.settings.options import (
     override,
 )
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.settings.whisper_models import MODELS
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL, MODELS
 from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.partition_keys import resolve_inside
 
@@ -47,7 +48,7 @@ def _choices(name: str, values: Iterable[str]) -> type[StrEnum]:
 
 
 _LISTED = {
-    "model_name": _choices("known_model", MODELS),
+    "model_name": _choices("known_model", (AUTO_MODEL, *MODELS)),
     "language": _choices("known_language", ("auto", *language_names())),
 }
 """Enumerations of the options that are plain text elsewhere."""
@@ -115,6 +116,10 @@ class SettingsSource:
 class SpeechResource(Protocol):
     """The speech models, wherever they run."""
 
+    def choose(self, options: SpeechOptions) -> ModelChoice:
+        """Return the options with the model that `auto` means where the models run; others as they are."""
+        ...
+
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
         """Return warnings about the options, before anything is loaded.
 
@@ -178,6 +183,13 @@ class Launch(CheckedResource):
     def subtitle_options(self) -> SubtitleOptions:
         """Return the options of the subtitles."""
         return _override(self.settings.subtitles, self.subtitles.model_dump(mode="json"), "subtitles")
+
+    def chosen(self, options: SpeechOptions) -> SpeechOptions:
+        """Return the options with the model that `auto` means, as long as that can be found out."""
+        try:
+            return self.models.choose(options).options
+        except YivideoError:  # a service is restarting, say
+            return options
 
     def problem_with(self, config: Mapping[str, Any]) -> str | None:
         """Return what is wrong with a launch's configuration beyond its types; None where it may run."""

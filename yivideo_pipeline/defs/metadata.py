@@ -176,6 +176,7 @@ def _cost(result: StageResult) -> Metadata:
         "gpu_memory_peak_mb": metrics.gpu_memory_peak_mb,
         "gpu_utilization_mean_pct": metrics.gpu_utilization_mean_pct,
         "model": made_by.get("model"),
+        "model_choice": made_by.get("chosen") or None,
         "compute_type": made_by.get("compute_type"),
         "device": made_by.get("device"),
         "batch_size": made_by.get("batch_size"),

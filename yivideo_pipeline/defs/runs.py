@@ -78,7 +78,7 @@ def tag_run(context: dg.AssetExecutionContext, launch: Launch) -> None:
         return
     tags = {
         WORKER_TAG: worker_of_this_process(),
-        MODEL_TAG: launch.speech_options().model_name,
+        MODEL_TAG: launch.chosen(launch.speech_options()).model_name,
         TRIGGER_TAG: trigger_of(run),
     }
     if run.tags.get(FRESH_PROCESS_TAG) == "true":

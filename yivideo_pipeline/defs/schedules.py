@@ -7,7 +7,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.selection import BackfillReason
 from yivideo_pipeline.defs.backfills.tick import ScheduleTick
-from yivideo_pipeline.defs.cache_keys import cache_keys
+from yivideo_pipeline.defs.cache_keys import current_keys
 from yivideo_pipeline.defs.jobs import daily_report
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.resources import Library
@@ -76,7 +76,7 @@ def _build_backfill_schedule(
             settings.backfills,
             settings.runs,
             settings.notices,
-            options,
+            launch.chosen(options),
             context.instance,
             tick.ledger,
             Library(settings.library.roots),
@@ -85,8 +85,8 @@ def _build_backfill_schedule(
             is_dry=tick.is_dry,
         )
 
-        def keys_now() -> Mapping[str, str]:
-            return cache_keys(options, settings.subtitles, launch.models.revision(options))
+        def keys_now() -> Mapping[str, tuple[str, ...]]:
+            return current_keys(options, settings.subtitles, launch.models.revision(options))
 
         # No run request, but a backfill that the tick launches by itself: the reason says what came of it.
         return dg.SkipReason(

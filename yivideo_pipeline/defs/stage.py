@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options
+from yivideo_pipeline.defs.cache_keys import cache_key, deciding_options, weights_asked
 from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.defs.documents import decode_sound
 from yivideo_pipeline.defs.launch import Launch, SpeechResource
@@ -26,7 +26,9 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import StreamInfo
 from yivideo_pipeline.remote.client import RemoteEngine
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
@@ -265,8 +267,29 @@ class Stage:
     @cached_property
     def deciding_options(self) -> dict[str, Any]:
         """The options that decide the result, as the launch asks for them."""
-        speech = self.speech_options
-        revision = self.resources.speech.revision(speech) if self.name == "transcript" else ""
+        speech, find_revision = self.speech_options, self.resources.speech.revision
+        return self._decided_by(
+            speech, weights_asked(speech, find_revision) if self.name == "transcript" else ""
+        )
+
+    def choose_model(self, inputs: Mapping[str, str]) -> tuple[ModelChoice, dict[str, Any]]:
+        """Return the model of the transcript, and with its weights all that decides the result.
+
+        A video that has a transcript keeps the model that `auto` chose for it, whatever it would choose now.
+
+        Args:
+            inputs: Content hash of each input, by name.
+        """
+        asked, made = self.speech_options, self.find("transcript")
+        if asked.model_name == AUTO_MODEL and made is not None and made.made_by.get("chosen"):
+            kept = asked.model_copy(update={"model_name": made.made_by["model"]})
+            decides = self._decided_by(kept, made.made_by["revision"])
+            if made.key == stage_key(self.name, STAGES[self.name].code_version, inputs, decides):
+                return ModelChoice(kept, made.made_by["chosen"]), decides
+        choice = self.resources.speech.choose(asked)
+        return choice, self._decided_by(choice.options, self.resources.speech.revision(choice.options))
+
+    def _decided_by(self, speech: SpeechOptions, revision: str) -> dict[str, Any]:
         return deciding_options(self.name, speech, self.subtitle_options, revision)
 
     def cache_key(self) -> str:

@@ -56,17 +56,21 @@ class MaterializationLedger:
             found = session.scalars(select(Materialization).where(Materialization.key == key))
             return {one.stage: one for one in found}
 
-    def other_recipes(self, stage: str, recipe: str) -> list[str]:
-        """Return the videos that a stage made by another recipe than this one, sorted.
+    def other_recipes(self, stage: str, *recipes: str) -> list[str]:
+        """Return the videos that a stage made by another recipe than these, sorted.
 
         What the user chose differs from the settings by intention: such a video is among them only where the
-        code of the stage is another, which is what stands before the recipe's dot.
+        code of the stage is another, which is what stands before a recipe's dot.
+
+        Args:
+            stage: The stage's name.
+            recipes: One or several, all of the same code.
         """
-        code = f"{recipe.partition('.')[0]}."
+        code = f"{recipes[0].partition('.')[0]}."
         other_code = ~Materialization.recipe.startswith(code, autoescape=True)
         found = select(Materialization.key).where(
             Materialization.stage == stage,
-            Materialization.recipe != recipe,
+            Materialization.recipe.not_in(recipes),
             or_(~Materialization.chosen, other_code),
         )
         with self._engine.connect() as connection:

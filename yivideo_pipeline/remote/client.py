@@ -31,8 +31,10 @@ from yivideo_pipeline.remote.protocol import (
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.sections import LOOPBACK
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, SpeechEngine
 from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.telemetry.measure import StageMetrics
@@ -225,6 +227,18 @@ class RemoteSpeech:
         settings.home.joinpath("locks").mkdir(parents=True, exist_ok=True)
         self._model_lock = FileLock(settings.home / "locks" / "model.lock")
         self._local = local
+
+    def choose(self, options: SpeechOptions) -> ModelChoice:
+        """Return the options with the model that `auto` means where the models run.
+
+        The service is asked each time: where it has stopped since, this process decides for itself.
+        """
+        if options.model_name != AUTO_MODEL:
+            return ModelChoice(options)
+        if not self._is_alive():
+            return self._local.choose(options)
+        there = self._service.describe(options)
+        return ModelChoice(options.model_copy(update={"model_name": there.model_name}), there.reason)
 
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
         """Return warnings about the options where the models run; see `SpeechResource.check`."""

@@ -45,11 +45,17 @@ class DescribeCall(_WireModel):
 
 
 class OptionsDescription(_WireModel):
-    """Options resolved at the service: warnings, the weights' revision, the aligner."""
+    """Options resolved at the service: warnings, the weights' revision, the aligner.
+
+    `model_name` is the model that `auto` means there, and `reason` why; both are empty where the options
+    name one.
+    """
 
     warnings: tuple[str, ...]
     revision: str
     aligner: str | None
+    model_name: str = ""
+    reason: str = ""
 
 
 class WaitingEvent(_WireModel):

@@ -74,7 +74,9 @@ class ModelHost:
             self._load,
             options=lambda: self._settings.speech.options,
             idle_unload_s=settings.service.idle_unload_s,
+            choose=lambda options: self.local.choose(options),
         )
+        self._local = LocalSpeech(settings, self.manager)
 
     @property
     def settings(self) -> Settings:
@@ -93,8 +95,8 @@ class ModelHost:
 
     @property
     def local(self) -> LocalSpeech:
-        """What is known of options before a model is loaded."""
-        return LocalSpeech(self._settings, self.manager)
+        """What is known of options before a model is loaded; a reload alone changes what `auto` means."""
+        return self._local
 
     def reload(self, force: bool = False) -> Reload:
         """Read the settings again; requests in progress finish with the old ones.
@@ -128,7 +130,7 @@ class ModelHost:
             new = load_settings(self._config, {**os.environ, "YIVIDEO_HOME": str(old.home)})
         changes += [change for change in diff_settings(old, new) if change.field != "home"]
         new = _keep_fixed(old, new)
-        options, speech = new.speech.options, LocalSpeech(new)
+        options, speech = new.speech.options, LocalSpeech(new, self.manager)
         warnings = speech.check(options)
         is_other_model = any(change.needs_reload for change in changes)
         if is_other_model:
@@ -139,7 +141,7 @@ class ModelHost:
         # The manager compares options by itself; it does not see these reasons to load again.
         renew = force or self._is_smaller() or old.cache.model_dir != new.cache.model_dir
         self._rejected = None  # before the settings: a reader never sees new ones beside an old rejection
-        self._settings = new
+        self._settings, self._local = new, speech
         if renew:
             self.manager.renew()
         self.manager.unload_after(new.service.idle_unload_s)

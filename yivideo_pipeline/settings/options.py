@@ -30,7 +30,7 @@ from yivideo_pipeline.settings.languages import (
     normalize_language,
 )
 from yivideo_pipeline.settings.messages import did_you_mean, explain
-from yivideo_pipeline.settings.whisper_models import MODELS
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL, MODELS
 
 
 class Device(StrEnum):
@@ -84,11 +84,11 @@ class NoModelFolder(ValueError):
 
 
 def _check_model(name: str) -> str:
-    """Return the name of a known model, an existing folder, or a hub id; names take precedence."""
+    """Return `auto`, a known model, an existing folder, or a hub id; names take precedence."""
     name = name.strip()
     if not name:
         raise ValueError("no model is named: give a name such as base, a folder, or a hub id (owner/name)")
-    if name in MODELS:
+    if name in MODELS or name == AUTO_MODEL:
         return name
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -98,8 +98,8 @@ def _check_model(name: str) -> str:
     if "/" in name or name.startswith((".", "~")):
         raise NoModelFolder(name)
     raise ValueError(
-        f"{name!r} is not a known model{did_you_mean(name, MODELS)}: choose one of {', '.join(MODELS)},"
-        " a folder, or a hub id (owner/name)"
+        f"{name!r} is not a known model{did_you_mean(name, (*MODELS, AUTO_MODEL))}: choose one of"
+        f" {', '.join(MODELS)}, {AUTO_MODEL}, a folder, or a hub id (owner/name)"
     )
 
 
@@ -148,7 +148,7 @@ class SpeechOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: Annotated[str, AfterValidator(_check_model)] = Field(
-        "base", description="Model name, folder, or hub id (owner/name)"
+        AUTO_MODEL, description="Model name, folder, or hub id (owner/name); auto: the best for the machine"
     )
     language: Annotated[str, BeforeValidator(_check_language)] = Field(
         "auto", description="Spoken language as a code such as zh, zh-TW, en or eng; auto detects it"
@@ -287,7 +287,7 @@ CUSTOM_MODEL = "custom_model"
 def name_for_launch(speech: Mapping[str, Any]) -> dict[str, Any]:
     """Return speech options as a launch of Dagster has them, where `model_name` is one of the known names."""
     values = dict(speech)
-    if values.get("model_name", "base") not in MODELS:
+    if values.get("model_name", AUTO_MODEL) not in (*MODELS, AUTO_MODEL):
         values[CUSTOM_MODEL] = values.pop("model_name")
     return values
 

@@ -222,6 +222,17 @@ class ResolvedOptions:
         return tuple(str(finding) for finding in self.findings if finding.level == "warning")
 
 
+def device_of(options: SpeechOptions, hardware: Hardware) -> Literal["cpu", "cuda"]:
+    """Return where the options run; a GPU that is asked for counts also where none can be used."""
+    return _choose_device(options, hardware, [])
+
+
+def budget_of(options: SpeechOptions, hardware: Hardware) -> tuple[MemoryBudget, ComputeType]:
+    """Return the memory budget of the options where they run, and the compute type that they run in."""
+    device = device_of(options, hardware)
+    return MemoryBudget(options, hardware, device), _choose_compute_type(options, hardware, device, [])
+
+
 def check_machine(options: SpeechOptions, hardware: Hardware) -> list[OptionFinding]:
     """Return what is wrong or unusual about the options on this machine, errors first."""
     findings = _plan(options, hardware).findings

@@ -33,6 +33,11 @@ class ModelFacts:
         """Bytes of the weights in memory once converted to a compute type."""
         return self.parameters * _WEIGHT_BYTES[compute_type]
 
+    @property
+    def download_bytes(self) -> int:
+        """Bytes of the weights at the hub, which has them in float16."""
+        return self.weight_bytes("float16")
+
 
 # parameters, encoder layers, decoder layers, width, heads
 _TINY = (37_800_000, 4, 4, 384, 6)
@@ -92,3 +97,6 @@ _ALL = (
 )
 
 MODELS: dict[str, ModelFacts] = {facts.name: facts for facts in _ALL}
+
+AUTO_MODEL = "auto"
+"""Stands for the best of these models that a machine can use; `speech.model_choice` decides which."""

@@ -22,7 +22,8 @@ OnWords = Callable[[Sequence[Word]], None]
 class EngineInfo:
     """What an engine runs and where.
 
-    `steps` has one line for each fallback to a smaller configuration, in order.
+    `steps` has one line for each fallback to a smaller configuration, in order; `chosen` is why `auto` meant
+    this model, empty where the options named it.
     """
 
     model: str
@@ -33,6 +34,7 @@ class EngineInfo:
     threads: int
     backend: str
     steps: tuple[str, ...] = ()
+    chosen: str = ""
 
 
 class SpeechEngine(Protocol):

@@ -22,6 +22,7 @@ from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder, can_use_to
 from yivideo_pipeline.speech.engine import ResidentEngine, SpeechEngine
 from yivideo_pipeline.speech.faster_whisper import FasterWhisperEngine
 from yivideo_pipeline.speech.manager import ModelManager
+from yivideo_pipeline.speech.model_choice import ModelChoice, ModelChooser
 from yivideo_pipeline.speech.recognizer import Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
 from yivideo_pipeline.speech.types import Transcript
@@ -52,6 +53,7 @@ def load_engine(
     Raises:
         YivideoError: the options can't work here, or the weights can't be had or loaded.
     """
+    options = ModelChooser(model_dir, token=token, offline=offline).choose(options).options
     resolved = resolve(options, probe_hardware())
     for warning in resolved.warnings:
         log.warning(warning)
@@ -94,7 +96,9 @@ def shared_manager(
     with _managers_lock:
         if key not in _managers:
             load = partial(load_engine, model_dir=settings.cache.model_dir, token=token, offline=offline)
-            _managers[key] = ModelManager(load, default_options or (lambda: settings.speech.options))
+            chooser = ModelChooser(settings.cache.model_dir, token=token, offline=offline)
+            default = default_options or (lambda: settings.speech.options)
+            _managers[key] = ModelManager(load, default, choose=chooser.choose)
         return _managers[key]
 
 
@@ -112,6 +116,11 @@ class LocalSpeech:
         self._token = _token_of(settings)
         self._offline = settings.hub.offline
         self._manager = manager
+        self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
+
+    def choose(self, options: SpeechOptions) -> ModelChoice:
+        """Return the options with the model that `auto` means here; the answer stays the same."""
+        return self._chooser.choose(options)
 
     def check(self, options: SpeechOptions) -> tuple[str, ...]:
         """Return warnings about the options on this machine.
@@ -119,17 +128,17 @@ class LocalSpeech:
         Raises:
             ConfigValidationError: they can't work here.
         """
-        return resolve(options, capacity_of(probe_hardware())).warnings
+        return resolve(self.choose(options).options, capacity_of(probe_hardware())).warnings
 
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights; fetches them where they are missing."""
-        return find_weights(
-            options.model_name, self._model_dir, token=self._token, offline=self._offline
-        ).revision
+        name = self.choose(options).options.model_name
+        return find_weights(name, self._model_dir, token=self._token, offline=self._offline).revision
 
     def weights(self, options: SpeechOptions) -> WeightsStatus:
         """Return whether the weights are present or can be fetched, without fetching them."""
-        return weights_status(options.model_name, self._model_dir, token=self._token, offline=self._offline)
+        name = self.choose(options).options.model_name
+        return weights_status(name, self._model_dir, token=self._token, offline=self._offline)
 
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         """Return the aligner of the words here: `auto` depends on the device and the present weights."""
@@ -148,7 +157,7 @@ class LocalSpeech:
         self, options: SpeechOptions, background: bool = False, note: str | None = None
     ) -> AbstractContextManager[SpeechEngine]:
         """Lend the engine; see `ModelManager.lease`. `background` has no effect in this process."""
-        return self.manager.lease(options, note)
+        return self.manager.lease(self.choose(options).options, note)
 
     @cached_property
     def manager(self) -> ModelManager:

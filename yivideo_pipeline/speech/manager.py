@@ -20,6 +20,7 @@ from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
 from yivideo_pipeline.speech.contract import ModelBundle, bundle_models
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.leases import Leases
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.runtime import free_memory
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.usage import Clock, ModelHealth, ModelUsage, UsageRecorder
@@ -47,6 +48,7 @@ class ModelManager:
         options: Returns the options of leases that name none.
         idle_unload_s: Seconds without a lease after which the model is unloaded; None keeps it.
         clock: Measures the times of `usage`.
+        choose: Returns options with the model that `auto` means in them; by default they stay as they are.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class ModelManager:
         options: Callable[[], SpeechOptions] = SpeechOptions,
         idle_unload_s: float | None = None,
         clock: Clock = time.monotonic,
+        choose: Callable[[SpeechOptions], ModelChoice] = ModelChoice,
     ) -> None:
         self._load = load
         self._options = options
+        self._choose = choose
         self._leases: Leases[_Loaded] = Leases()
         self._renewals = 0
         self._record = UsageRecorder(clock)
@@ -82,7 +86,8 @@ class ModelManager:
                 lease loads again.
         """
         holder = threading.get_ident()
-        leased = LeasedEngine(self._take(options or self._options(), holder), self._record, note)
+        choice = self._choose(options or self._options())
+        leased = LeasedEngine(self._take(choice.options, holder), self._record, note, choice.reason)
         try:
             with self._record.leasing():
                 yield leased
@@ -94,7 +99,7 @@ class ModelManager:
     @contextmanager
     def get_models(self, options: SpeechOptions | None = None) -> Generator[ModelBundle]:
         """Lend the models under the names of the owner's contract; otherwise as `lease` does."""
-        chosen = options or self._options()
+        chosen = self._choose(options or self._options()).options
         with self.lease(chosen) as engine:
             yield bundle_models(engine, chosen)
 
@@ -235,15 +240,18 @@ class LeasedEngine:
     weights would stay in memory while the next model is loaded.
     """
 
-    def __init__(self, engine: ResidentEngine, record: UsageRecorder, note: str | None = None) -> None:
+    def __init__(
+        self, engine: ResidentEngine, record: UsageRecorder, note: str | None = None, chosen: str = ""
+    ) -> None:
         self._engine: ResidentEngine | None = engine
         self._record = record
-        self._note = note
+        self._notes = (note,) if note else ()
+        self._chosen = chosen
 
     def describe(self) -> EngineInfo:
         """See `SpeechEngine.describe`; the lease's note comes before the engine's own steps."""
         info = self._use().describe()
-        return replace(info, steps=(self._note, *info.steps)) if self._note else info
+        return replace(info, steps=(*self._notes, *info.steps), chosen=self._chosen)
 
     def transcribe(
         self,

@@ -46,12 +46,19 @@ class Weights:
 class WeightsStatus:
     """Whether a model could be loaded now; `reason` says where its weights are, or why they are missing.
 
-    `may_pass` tells that they are missing because a server does not answer.
+    `may_pass` tells that they are missing because a server does not answer; `download_bytes` is the size of
+    those that must be downloaded first, as far as it is known.
     """
 
     state: Literal["present", "fetchable", "missing"]
     reason: str
     may_pass: bool = False
+    download_bytes: int = 0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether they can be had without a download."""
+        return self.state == "present" or (self.state == "fetchable" and not self.download_bytes)
 
 
 def find_weights(
@@ -101,9 +108,21 @@ def weights_status(
         return WeightsStatus("fetchable", f"from the installed packages {' and '.join(packaged.packages)}")
     problem = ModelLoadError(_OFFLINE) if offline else weight_sources.find_problem(_hub_id(model_name), token)
     if problem is None:
-        return WeightsStatus("fetchable", f"from the Hugging Face hub, {_hub_id(model_name)}")
+        source, size = f"from the Hugging Face hub, {_hub_id(model_name)}", download_bytes(model_name)
+        told = f"{source} ({show_size(size)})" if size else source
+        return WeightsStatus("fetchable", told, download_bytes=size)
     hint = f"; or install {packaged.requirement}" if packaged else ""
     return WeightsStatus("missing", str(problem).rstrip(".") + hint, isinstance(problem, ServiceUnreachable))
+
+
+def download_bytes(model_name: str) -> int:
+    """Return the size of a model's weights at the hub; 0 where it is not known."""
+    return MODELS[model_name].download_bytes if model_name in MODELS else 0
+
+
+def show_size(count: int) -> str:
+    """Return a size of weights or memory for people."""
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Path) -> Path:
@@ -205,6 +224,13 @@ def _fetch(
         return _join(model_name, packaged, parts, model_dir, progress)
     if offline:
         raise ModelLoadError(_OFFLINE, "Set hub.offline to false, or model_name to the model's folder.")
+    size = download_bytes(model_name)
+    log.warning(
+        "Downloading the weights of model %s%s from the Hugging Face hub into %s",
+        model_name,
+        f", {show_size(size)}," if size else "",
+        model_dir,
+    )
     folder = weight_sources.download(_hub_id(model_name), model_dir, token, progress)
     _require_complete(folder, model_name)
     return Weights(folder, folder.name, model_name)

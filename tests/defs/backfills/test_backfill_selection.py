@@ -11,7 +11,7 @@ from yivideo_pipeline.defs.backfills.selection import (
     LeftOut,
     select_videos,
 )
-from yivideo_pipeline.defs.cache_keys import cache_keys
+from yivideo_pipeline.defs.cache_keys import current_keys
 from yivideo_pipeline.errors.tree import ModelLoadError
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
@@ -26,7 +26,7 @@ def chosen(pipeline):
         settings = pipeline.settings
         options = settings.speech.options.model_copy(update=speech or {})
         profile = settings.subtitles.model_copy(update=subtitles or {})
-        now = cache_keys(options, profile, pipeline.speech.revision(options))
+        now = current_keys(options, profile, pipeline.speech.revision(options))
         ledger, library = pipeline.resources["ledger"], pipeline.resources["library"]
         return select_videos(pipeline.instance, ledger, library, now, selected_by)
 
@@ -79,7 +79,8 @@ def test_a_stale_video_begins_with_the_first_stage_that_would_make_something_els
     assert text.stages == ("transcript", "alignment", "subtitles")
 
 
-def test_new_weights_make_a_video_stale(pipeline, chosen):
+def test_new_weights_of_a_named_model_make_a_video_stale(pipeline, chosen):
+    pipeline.name_model("base")
     pipeline.add("talk.mp4")
     pipeline.run()
     pipeline.speech.weights = "fake-2"

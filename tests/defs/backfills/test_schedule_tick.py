@@ -89,6 +89,8 @@ def test_a_night_launches_one_backfill_and_says_which(kept):
 
 
 def test_a_week_launches_what_is_stale(kept):
+    kept.name_model("base")
+    kept.processor = Processor(kept.instance, kept.resources)
     kept.add("talk.mp4")
     kept.run()
     assert evaluate(kept, WEEKLY) == "Nothing to do: none of 1 video is stale"

@@ -117,7 +117,7 @@ def select_videos(
     instance: dg.DagsterInstance,
     ledger: Ledger,
     library: Library,
-    keys_now: Mapping[str, str],
+    keys_now: Mapping[str, tuple[str, ...]],
     wanted: BackfillFilter,
 ) -> Selection:
     """Select the videos that fit a filter.
@@ -126,7 +126,7 @@ def select_videos(
         instance: Knows what was made, what failed and what is under way.
         ledger: Knows by which cache key, and what is quarantined.
         library: Where the files are.
-        keys_now: Cache keys of the stages as the settings are now, in their order; a stage without one is
+        keys_now: Cache keys by which the stages are up to date, in their order; a stage without one is
             never stale.
         wanted: The filter.
     """
@@ -154,11 +154,11 @@ def _candidate(key: str, state: LibraryState, stale: Mapping[str, str]) -> Candi
     return Candidate(key, BackfillReason.ASKED, FIRST_STAGE)
 
 
-def _first_stale(ledger: Ledger, keys_now: Mapping[str, str]) -> dict[str, str]:
+def _first_stale(ledger: Ledger, keys_now: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Return the first stage of each video that would make something else today."""
     first: dict[str, str] = {}
-    for stage, key_now in keys_now.items():
-        for key in ledger.materializations.other_recipes(stage, key_now):
+    for stage, current in keys_now.items():
+        for key in ledger.materializations.other_recipes(stage, *current):
             first.setdefault(key, stage)
     return first
 

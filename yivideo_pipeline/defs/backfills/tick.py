@@ -60,14 +60,14 @@ class ScheduleTick:
         self,
         schedule: str,
         reasons: frozenset[BackfillReason],
-        keys_now: Callable[[], Mapping[str, str]] = dict,
+        keys_now: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
     ) -> str:
         """Launch a backfill, if the tick may and there is something to do; return what came of it.
 
         Args:
             schedule: Its name; the backfill's id and title begin with the first word of it.
             reasons: For which videos are chosen.
-            keys_now: Returns the cache keys of the settings now; called only where they matter.
+            keys_now: Returns the cache keys that are up to date; called only where they matter.
         """
         if obstacle := self._obstacle():
             return obstacle

@@ -232,7 +232,7 @@ def _insights(
     alerts = shared.performance.alerts.active()
     trend = trend_of(operations, window) if window.start else None
     health, reasons = health_of(summary, alerts, trend)
-    options = shared.settings.speech.options
+    options = shared.models.local.choose(shared.settings.speech.options).options
     situation = Situation(summary, chosen, options, system.gpu, system.disks, system.daemons or [])
     return Insights(
         overall_health=health,

@@ -41,7 +41,7 @@ class ModelInfo(BaseModel):
     """The loaded model and where it runs; null while nothing is loaded.
 
     `steps` are the ways in which the model was made smaller when memory ran out; `configured` are the options
-    of the settings.
+    of the settings, `choice` is the model that they mean here and why, where they leave it to `auto`.
     """
 
     loaded: bool
@@ -60,6 +60,7 @@ class ModelInfo(BaseModel):
     memory: ServiceMemory
     idle_unload_s: float | None
     configured: SpeechOptions
+    choice: str | None
     refused_config: RejectedSettings | None
 
 
@@ -111,6 +112,7 @@ class UsageResponse(BaseModel):
 def info(shared: Shared) -> ModelInfo:
     """Return which model is loaded, where it runs, how many use it, and the options of the settings."""
     manager, settings = shared.models.manager, shared.settings
+    choice = shared.models.local.choose(settings.speech.options)
     health, engine, rejected = manager.health_check(), manager.info(), shared.models.rejected_config
     return ModelInfo(
         loaded=engine is not None,
@@ -122,6 +124,7 @@ def info(shared: Shared) -> ModelInfo:
         memory=_memory(),
         idle_unload_s=settings.service.idle_unload_s,
         configured=settings.speech.options,
+        choice=choice.sentence if choice.reason else None,
         refused_config=RejectedSettings(at=rejected.at, lines=rejected.lines) if rejected else None,
     )
 

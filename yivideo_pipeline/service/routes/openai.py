@@ -84,7 +84,7 @@ def _resolve_model(name: str, shared: ServiceState) -> str:
     """
     configured = shared.settings.speech.options.model_name
     if name in (*ALIASES, _shown_name(configured)):
-        return configured
+        return configured  # `auto` stays: language and task of the request decide, too
     if name in MODELS and _is_here(name, shared):
         return name
     raise Refused(
@@ -97,7 +97,7 @@ def _resolve_model(name: str, shared: ServiceState) -> str:
 
 
 def _available_models(shared: ServiceState) -> Iterator[str]:
-    configured = shared.settings.speech.options.model_name
+    configured = shared.models.local.choose(shared.settings.speech.options).options.model_name
     if loaded := shared.models.manager.info():
         yield _shown_name(loaded.model)
     if _is_here(configured, shared):

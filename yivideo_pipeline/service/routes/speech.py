@@ -36,15 +36,18 @@ Call = Annotated[UploadFile, File(description="The call as JSON, as the route wi
 Upload = Annotated[UploadFile, File(description="The audio")]
 
 
-@router.post("/describe")
+@router.post("/describe", response_model_exclude_defaults=True)
 def describe(call: DescribeCall, shared: Shared) -> OptionsDescription:
-    """Return what options mean here: warnings, the weights' revision, and the aligner of the words."""
+    """Return what options mean here: warnings, the weights' revision, the aligner, the model of `auto`."""
     _require_model(call.options, shared, "body.options.model_name")
     local = shared.models.local
+    choice = local.choose(call.options)
     return OptionsDescription(
-        warnings=local.check(call.options),
-        revision=local.revision(call.options),
-        aligner=local.aligner_of(call.options, call.language) if call.language else None,
+        warnings=local.check(choice.options),
+        revision=local.revision(choice.options),
+        aligner=local.aligner_of(choice.options, call.language) if call.language else None,
+        model_name=choice.options.model_name if choice.reason else "",
+        reason=choice.reason,
     )
 
 
@@ -111,7 +114,8 @@ def _require_model(options: SpeechOptions, shared: ServiceState, field: str) -> 
     )
     status = shared.models.local.weights(options)
     if status.state == "missing":
-        message = f"The service has no weights of the model {options.model_name}: {status.reason}"
+        name = shared.models.local.choose(options).options.model_name
+        message = f"The service has no weights of the model {name}: {status.reason}"
         if status.may_pass:  # the run's own error for it, which is retried
             raise ServiceUnreachable(message, "Try again once the hub can be reached")
         raise Refused(404, "model_load", message, "GET /v1/models lists those that it has")
