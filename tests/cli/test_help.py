@@ -10,6 +10,7 @@ COMMANDS = [
     ("up",),
     ("serve",),
     ("doctor",),
+    ("backup",),
     ("notify",),
     ("backfill",),
     ("why",),

@@ -175,6 +175,19 @@ def doctor(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", hidden=True)], config: ConfigFile = None
+) -> None:
+    """Copy the home folder to DIR, also while everything runs.
+
+    The next backup to the same DIR copies only what has changed. The copy can be used as a home folder.
+    """
+    from yivideo_pipeline.cli.backup import back_up
+
+    raise typer.Exit(back_up(folder, config))
+
+
+@app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a test notice by each channel of the settings."""
     from yivideo_pipeline.cli.notify import send_test_notice
