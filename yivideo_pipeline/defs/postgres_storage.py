@@ -56,7 +56,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """
 
     def __init__(self, url: SecretStr, inst_data: ConfigurableClassData | None = None) -> None:
-        pool = open_pool(url)
+        pool = open_pool(url, patient=True)
         self.postgres_url = url.get_secret_value()
         self.should_autocreate_tables = not _MAIN_TABLES.issubset(inspect(pool).get_table_names())
         self._inst_data = inst_data

@@ -3,15 +3,20 @@
 A host has a dozen processes, and a server some hundred connections: so a process keeps one and opens a few
 more for moments. All works through pgbouncer in transaction mode, where the next transaction may have another
 connection of the server's: nothing is set for a session, and locks end with their transaction.
+
+A server that has answered once is waited for when it does not any more: it is being started again.
 """
 
+import re
 import zlib
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, create_engine, func, make_url, select
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
@@ -19,13 +24,21 @@ from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 KEPT, MOST = 1, 8
 """Connections that a process keeps, and the most that it has at once; further threads wait for their turn."""
 CONNECT_TIMEOUT_S = 10
+PATIENCE_S = 20
+"""How long a server is waited for."""
+_REFUSED = re.compile("authentication failed|does not exist|no pg_hba.conf entry|invalid dsn")
+"""What a server says that is there, and will say again."""
 _HINT = "Start it, or correct storage.database_url"
 
 
-def open_pool(url: SecretStr) -> Engine:
+def open_pool(url: SecretStr, *, patient: bool = False) -> Engine:
     """Return the engine of a database: the same for all in this process that name it.
 
     A connection is tried before it is lent, so that a restart of the server is not noticed by the next user.
+
+    Args:
+        url: The database's address.
+        patient: Whether to wait for a server that was never seen: another program has seen it.
 
     Raises:
         ConfigError: The extra `postgres` is not installed, or the address has unknown parts.
@@ -37,7 +50,8 @@ def open_pool(url: SecretStr) -> Engine:
             "pip install 'yivideo-pipeline[postgres]'",
         )
     try:
-        engine = _pool(url.get_secret_value())
+        engine, connector = _pool(url.get_secret_value())
+        connector.is_patient |= patient
         with engine.connect():
             return engine
     except ArgumentError as error:
@@ -65,12 +79,47 @@ def take_turn(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(name.encode()))))
 
 
+class _Connector:
+    """Connects to a server, and waits for one that is being started."""
+
+    def __init__(self) -> None:
+        self.is_patient = False
+
+    def __call__(self, dialect: Dialect, _record: Any, given: Any, named: Any) -> Any:
+        """Return a connection that has answered: behind pgbouncer the server may still be missing."""
+        attempts = Retrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=stop_after_delay(PATIENCE_S),
+            wait=wait_random_exponential(0.1, max=2),
+            reraise=True,
+        )
+        connection = attempts(self._connect, dialect, given, named)
+        self.is_patient = True
+        return connection
+
+    def _may_pass(self, error: BaseException) -> bool:
+        is_known = not isinstance(error, Exception) or _REFUSED.search(str(error))
+        return self.is_patient and not is_known
+
+    def _connect(self, dialect: Dialect, given: Any, named: Any) -> Any:
+        connection = dialect.connect(*given, **named)
+        try:
+            dialect.do_ping(connection)
+        except Exception:
+            connection.close()
+            raise
+        return connection
+
+
 @cache
-def _pool(url: str) -> Engine:
-    return create_engine(
+def _pool(url: str) -> tuple[Engine, _Connector]:
+    engine = create_engine(
         url,
         pool_size=KEPT,
         max_overflow=MOST - KEPT,
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "yivideo"},
     )
+    connector = _Connector()
+    event.listen(engine, "do_connect", connector)
+    return engine, connector
