@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
@@ -50,6 +51,7 @@ class FakeEngine:
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         if progress:
             progress(0.5)

@@ -11,6 +11,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.contract import from_whisperx, to_whisperx
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.manager import ModelManager
@@ -34,6 +35,7 @@ class RecordingEngine(FakeEngine):
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         self.samples.append(np.array(audio.samples))
         self.options.append(options)

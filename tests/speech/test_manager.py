@@ -27,6 +27,7 @@ from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import Device, SpeechOptions
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.engine import OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
@@ -520,6 +521,7 @@ class BrokenEngine(FakeEngine):
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         raise self.error
 

@@ -18,9 +18,11 @@ from yivideo_pipeline.remote.protocol import (
     AlignCall,
     DescribeCall,
     FailedEvent,
+    KeptEvent,
     OptionsDescription,
     ProgressEvent,
     ResultEvent,
+    ResumedEvent,
     SharedAudio,
     SpeechEvent,
     TranscribeCall,
@@ -32,6 +34,7 @@ from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.sections import LOOPBACK
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, SpeechEngine
 from yivideo_pipeline.speech.loading import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
@@ -159,17 +162,22 @@ class RemoteEngine:
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
-        """Recognize what was said; see `SpeechEngine.transcribe`."""
-        call = TranscribeCall(options=options, background=self._background)
-        return self._work("/v1/speech/transcribe", call, audio, progress, on_words)
+        """Recognize what was said; see `SpeechEngine.transcribe`.
+
+        The checkpoint stays on this side, so that it outlives the service, too.
+        """
+        finished = None if checkpoint is None else dict(checkpoint.load())
+        call = TranscribeCall(options=options, background=self._background, finished=finished)
+        return self._work("/v1/speech/transcribe", call, audio, progress, on_words, checkpoint)
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
         """Give each word its final time; see `SpeechEngine.align`."""
         call = AlignCall(options=options, background=self._background, transcript=transcript)
-        return self._work("/v1/speech/align", call, audio, progress, None)
+        return self._work("/v1/speech/align", call, audio, progress)
 
     def _work(
         self,
@@ -177,7 +185,8 @@ class RemoteEngine:
         call: TranscribeCall,
         audio: Audio,
         progress: Progress | None,
-        on_words: OnWords | None,
+        on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         fraction = 0.0
         for event in self._service.work(path, call, audio, progress):
@@ -189,6 +198,10 @@ class RemoteEngine:
                 raise error_of(event.kind, event.message, event.hint)
             if isinstance(event, WordsEvent) and on_words:
                 on_words(event.words)
+            if isinstance(event, KeptEvent) and checkpoint:
+                checkpoint.save(event.entries)
+            if isinstance(event, ResumedEvent) and checkpoint:
+                checkpoint.note_resumed(event.sound_s)
             fraction = event.fraction if isinstance(event, ProgressEvent) else fraction
             if progress:
                 progress(fraction)

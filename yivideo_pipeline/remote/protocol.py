@@ -1,6 +1,6 @@
 """The protocol between runs and the service: calls as JSON, answers as lines of JSON."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -29,6 +29,9 @@ class TranscribeCall(_WireModel):
     offset_s: float = Field(0.0, description="Of an uploaded sound: when it starts")
     options: SpeechOptions = SpeechOptions()
     background: bool = Field(False, description="Whether all other requests have priority")
+    finished: dict[str, Any] | None = Field(
+        None, description="Parts that `kept` events of an earlier call had; null: no such events are wanted"
+    )
 
 
 class AlignCall(TranscribeCall):
@@ -78,6 +81,20 @@ class WordsEvent(_WireModel):
     words: tuple[Word, ...]
 
 
+class ResumedEvent(_WireModel):
+    """How many seconds of the sound the call's finished parts are."""
+
+    event: Literal["resumed"] = "resumed"
+    sound_s: float
+
+
+class KeptEvent(_WireModel):
+    """Finished parts, JSON values by name: who sends them with another call need not wait for them again."""
+
+    event: Literal["kept"] = "kept"
+    entries: dict[str, Any]
+
+
 class ResultEvent(_WireModel):
     """The end of successful work: the transcript, the engine that made it, and what it cost the service."""
 
@@ -98,7 +115,8 @@ class FailedEvent(_WireModel):
 
 
 SpeechEvent = Annotated[
-    WaitingEvent | ProgressEvent | WordsEvent | ResultEvent | FailedEvent, Field(discriminator="event")
+    WaitingEvent | ProgressEvent | WordsEvent | ResumedEvent | KeptEvent | ResultEvent | FailedEvent,
+    Field(discriminator="event"),
 ]
 event_adapter: TypeAdapter[SpeechEvent] = TypeAdapter(SpeechEvent)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.types import Transcript, Word
 
 Progress = Callable[[float], None]
@@ -50,8 +51,16 @@ class SpeechEngine(Protocol):
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         """Recognize what was said; each word already has a time from the model's own attention.
+
+        Args:
+            audio: The sound.
+            options: How to recognize it.
+            progress: Receives the share that is done; begins with what the checkpoint has.
+            on_words: Receives the words as they are recognized.
+            checkpoint: Keeps the finished parts; those that it has already are not recognized again.
 
         Raises:
             YivideoError: of the tree in `errors.tree`; memory exhaustion only after every smaller

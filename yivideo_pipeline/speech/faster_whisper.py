@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
 from yivideo_pipeline.speech.batching import Batcher, BatchFunction, OnDone
+from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.gap_repair import (
@@ -50,20 +50,59 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         speech: DetectedSpeech,
         options: SpeechOptions,
         decoding: Decoding,
+        finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
     ) -> list[SpokenWord]:
         recognize = Recognize(decoding)
         reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
-        passages = self.batcher.map(speech.pieces, recognize, reporter.add)
+
+        def resume(pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
+            reporter.add(pieces, passages)
+            finished.note_resumed(reporter.done_s / reporter.total_s)
+
+        passages = self._recognize_once(speech.pieces, recognize, finished, reporter.add, resume)
         spoken = order_words(passages)
         # A translation has other words at other times: its gaps need no repair.
         if decoding.task is Task.TRANSCRIBE:
             refused = [
                 piece.chunk for piece, passage in zip(speech.pieces, passages, strict=True) if not passage
             ]
-            spoken = self._repair(spoken, speech, refused, recognize, reporter)
+            spoken = self._repair(spoken, speech, refused, recognize, finished, reporter)
         return spoken
+
+    def _recognize_once(
+        self,
+        pieces: Sequence[Piece],
+        recognize: "Recognize",
+        finished: Finished,
+        on_done: OnDone,
+        on_restored: OnDone,
+    ) -> list[Passage | None]:
+        """Return what was said in each piece; what is finished is only read, what gets finished is kept.
+
+        Args:
+            pieces: The pieces.
+            recognize: How they are recognized.
+            finished: The finished parts.
+            on_done: See `Batcher.map`.
+            on_restored: Receives those that were finished before, once and before all others.
+        """
+        kept = finished.passages(recognize.kind, [piece.chunk for piece in pieces])
+        results: dict[Piece, Passage | None] = {
+            piece: next(iter(kept[piece.chunk]), None) for piece in pieces if piece.chunk in kept
+        }
+        if results:
+            on_restored(list(results), list(results.values()))
+        rest = [piece for piece in pieces if piece not in results]
+
+        def keep(done: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
+            chunks, some = [piece.chunk for piece in done], [[one] if one else [] for one in passages]
+            finished.keep_passages(recognize.kind, chunks, some)
+            on_done(done, passages)
+
+        results.update(zip(rest, self.batcher.map(rest, recognize, keep), strict=True))
+        return [results[piece] for piece in pieces]
 
     def _repair(
         self,
@@ -71,6 +110,7 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         speech: DetectedSpeech,
         refused: list[Chunk],
         recognize: "Recognize",
+        finished: Finished,
         reporter: "_Reporter",
     ) -> list[SpokenWord]:
         """Decode doubtful parts of the speech again, each by itself; in vain or unsure: with another cut."""
@@ -80,28 +120,25 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         if not units:
             return spoken
         log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
-        heard = dict(
-            zip(units, self._hear(audio, [unit.chunk for unit in units], recognize, reporter), strict=True)
-        )
+        once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
+
+        def hear(chunks: list[Chunk]) -> list[list[SpokenWord]]:
+            pieces = [Piece(audio, chunk) for chunk in chunks]
+            passages = self._recognize_once(pieces, once, finished, reporter.wait, reporter.wait)
+            return [order_words([passage]) for passage in passages]
+
+        heard = dict(zip(units, hear([unit.chunk for unit in units]), strict=True))
         unsure = [
             unit
             for unit in units
             if not is_sure_of(heard[unit]) and not any(is_inside(unit, chunk) for chunk in refused)
         ]
-        closer = self._hear(audio, [unit.closer for unit in unsure], recognize, reporter)
+        closer = hear([unit.closer for unit in unsure])
         for unit, words in zip(unsure, closer, strict=True):
             heard[unit] = choose_heard(heard[unit], words)
         for repair in repairs:
             spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
         return spoken
-
-    def _hear(
-        self, audio: Audio, chunks: list[Chunk], recognize: "Recognize", reporter: "_Reporter"
-    ) -> list[list[SpokenWord]]:
-        """Return the words of each chunk."""
-        once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
-        passages = self.batcher.map([Piece(audio, chunk) for chunk in chunks], once, reporter.wait)
-        return [order_words([passage]) for passage in passages]
 
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
@@ -125,6 +162,11 @@ class Recognize:
     decoding: Decoding
     fallback: bool = True
     """Whether doubtful pieces are decoded again at other temperatures; in a repair they are dropped."""
+
+    @property
+    def kind(self) -> str:
+        """The name under which finished pieces are kept."""
+        return "window" if self.fallback else "part"
 
     def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passage | None]:
         """Return what was said in each piece; None where nothing was said."""

@@ -17,6 +17,7 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import SpokenWord, assemble_transcript, empty_transcript
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
+from yivideo_pipeline.speech.checkpoint import Checkpoint, Finished
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
@@ -107,27 +108,22 @@ class LocalEngine(ABC, Generic[Model]):
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         """Recognize what was said; see `SpeechEngine.transcribe`."""
         self._batch_size = options.batch_size
         weights = {"model": self._model, "revision": self._revision}
+        finished = Finished(checkpoint, audio)
+        finished.restore_speech()
         speech = find_speech(audio)
         if not speech.pieces:
             reason = NO_SPEECH if audio.duration_s else NO_SOUND
             return empty_transcript(audio, options, speech.spans, reason, **weights)
         language, probability = options.language, 1.0
         if language == "auto":
-            sample = choose_sample(speech.pieces)
-            detection, progress = _share_progress(progress, sample, speech.pieces)
-            found = self._map(sample, DetectLanguages(), detection)
-            language, probability = choose_language(
-                [piece.chunk for piece in sample], [one for one, _ in found]
-            )
-            # The sample is encoded now, and need not be encoded again.
-            rows = {piece: row for piece, (_, row) in zip(sample, found, strict=True)}
-            pieces = tuple(replace(piece, row=rows.get(piece)) for piece in speech.pieces)
-            speech = replace(speech, pieces=pieces)
-        spoken = self._recognize(speech, options, Decoding.of(options, language), progress, on_words)
+            language, probability, speech, progress = self._choose_language(speech, finished, progress)
+        decoding = Decoding.of(options, language)
+        spoken = self._recognize(speech, options, decoding, finished, progress, on_words)
         if not spoken:
             return empty_transcript(audio, options, speech.spans, NO_WORDS, **weights)
         return assemble_transcript(audio, options, speech.spans, spoken, (language, probability), **weights)
@@ -154,6 +150,29 @@ class LocalEngine(ABC, Generic[Model]):
         found = self._map(sample, DetectLanguages(), count)
         return choose_language([piece.chunk for piece in sample], [one for one, _ in found])
 
+    def _choose_language(
+        self, speech: DetectedSpeech, finished: Finished, progress: Progress | None
+    ) -> tuple[str, float, DetectedSpeech, Progress | None]:
+        """Return the language, its probability, the speech as encoded so far, and what reports next."""
+        sample = choose_sample(speech.pieces)
+        known = {piece: finished.languages(piece.chunk) for piece in sample}
+        unknown = [piece for piece in sample if known[piece] is None]
+        detection, progress = _share_progress(progress, unknown, speech.pieces)
+
+        def keep(pieces: Sequence[Piece], found: Sequence[Detected]) -> None:
+            finished.keep_languages([piece.chunk for piece in pieces], [one for one, _ in found])
+            if detection:
+                detection(pieces, found)
+
+        found = dict(zip(unknown, self._map(unknown, DetectLanguages(), keep), strict=True))
+        rated = [known[piece] or found[piece][0] for piece in sample]
+        language, probability = choose_language([piece.chunk for piece in sample], rated)
+        # The sample is encoded now, and need not be encoded again.
+        pieces = tuple(
+            replace(piece, row=found[piece][1]) if piece in found else piece for piece in speech.pieces
+        )
+        return language, probability, replace(speech, pieces=pieces), progress
+
     @abstractmethod
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
@@ -166,6 +185,7 @@ class LocalEngine(ABC, Generic[Model]):
         speech: DetectedSpeech,
         options: SpeechOptions,
         decoding: Decoding,
+        finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
     ) -> list[SpokenWord]:
@@ -186,8 +206,8 @@ def _share_progress(
 
     The detection encodes the sample, which the recognition then need not do: its share of the work.
     """
-    if progress is None:
-        return None, None
+    if progress is None or not sample:
+        return None, progress
     report, done_s = progress, 0.0
     sample_s, total_s = (sum(piece.chunk.duration_s for piece in some) for some in (sample, pieces))
     share = ENCODER_SHARE * sample_s / total_s

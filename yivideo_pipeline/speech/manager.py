@@ -17,6 +17,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
 from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
+from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.contract import ModelBundle, bundle_models
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.leases import Leases
@@ -259,6 +260,7 @@ class LeasedEngine:
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
         """See `SpeechEngine.transcribe`.
 
@@ -267,7 +269,7 @@ class LeasedEngine:
         """
         _check_batch(options.batch_size, self._use().describe())
         with self._record.attempt():
-            transcript = self._use().transcribe(audio, options, progress, on_words)
+            transcript = self._use().transcribe(audio, options, progress, on_words, checkpoint)
         self._record.add_audio(audio.duration_s)
         return transcript
 

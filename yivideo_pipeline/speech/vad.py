@@ -42,15 +42,30 @@ def speech_probabilities(audio: Audio) -> np.ndarray:
     The last sounds are cached by the identity of the file, not by its name: one stage draws the
     probabilities, the next one uses them for recognition, and the file may be moved in between.
     """
-    status = audio.path.stat()
-    identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    identity = _identity(audio)
     with _cache_lock:
         if identity not in _cache:
-            while len(_cache) >= CACHED_SOUNDS:
-                _cache.pop(next(iter(_cache)))
             blocks = list(_probability_blocks(audio))
-            _cache[identity] = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+            _put(identity, np.concatenate(blocks) if blocks else np.zeros(0, np.float32))
         return _cache[identity]
+
+
+def remember_probabilities(audio: Audio, probabilities: np.ndarray) -> None:
+    """Have `speech_probabilities` return what it returned for this sound in another process."""
+    with _cache_lock:
+        _put(_identity(audio), probabilities)
+
+
+def _identity(audio: Audio) -> tuple[int, ...]:
+    status = audio.path.stat()
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _put(identity: tuple[int, ...], probabilities: np.ndarray) -> None:
+    """Cache the probabilities of a sound; the caller holds the lock."""
+    while len(_cache) >= CACHED_SOUNDS:
+        _cache.pop(next(iter(_cache)))
+    _cache[identity] = probabilities
 
 
 def _probability_blocks(audio: Audio) -> Iterator[np.ndarray]:

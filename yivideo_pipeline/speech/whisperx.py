@@ -18,6 +18,7 @@ from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.text import Encoded
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
+from yivideo_pipeline.speech.checkpoint import Checkpoint, Finished
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
@@ -53,21 +54,25 @@ class WhisperXEngine(LocalEngine["WhisperXModel"]):
         options: SpeechOptions,
         progress: Progress | None = None,
         on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> Transcript:
-        """Recognize what was said; see `SpeechEngine.transcribe`."""
+        """Recognize what was said; see `SpeechEngine.transcribe`. A part that is finished is a block."""
         with self._lock, quiet_libraries():
-            return super().transcribe(audio, options, progress, on_words)
+            return super().transcribe(audio, options, progress, on_words, checkpoint)
 
     def _recognize(
         self,
         speech: DetectedSpeech,
         options: SpeechOptions,
         decoding: Decoding,
+        finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
     ) -> list[SpokenWord]:
         blocks = plan_blocks([piece.chunk for piece in speech.pieces])
         total_s = sum(block.duration_s for block in blocks)
+        kept = finished.passages("block", [block.chunk for block in blocks])
+        finished.note_resumed(sum(block.duration_s for block in blocks if block.chunk in kept) / total_s)
         passages: list[Passage] = []
         done_s = 0.0
         for block in blocks:
@@ -82,7 +87,10 @@ class WhisperXEngine(LocalEngine["WhisperXModel"]):
                 batch_size = self._adapt(config).batch_size
                 return model.transcribe(speech.audio, block, decoding, batch_size, report)
 
-            found = self._runtime.run(recognize)
+            found = kept.get(block.chunk)
+            if found is None:
+                found = self._runtime.run(recognize)
+                finished.keep_passages("block", [block.chunk], [found])
             if on_words:
                 on_words(words_on_video(found, speech.audio, options, decoding.language))
             passages += found
@@ -113,6 +121,11 @@ class AudioBlock:
     """
 
     pieces: tuple[Span, ...]
+
+    @property
+    def chunk(self) -> Chunk:
+        """Its pieces alone."""
+        return Chunk(self.pieces)
 
     @property
     def start_s(self) -> float:

@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock
 from upath import UPath
 
 _LOCK = ".in-use"
+_PART = ".part"
 
 
 @contextmanager
@@ -100,6 +102,43 @@ class FileStore:
         except FileNotFoundError:
             return None
 
+    def read_folder(self, name: str) -> dict[str, bytes]:
+        """Return the bytes of every file in a folder, by name; none where there is no such folder."""
+        if self.folder:
+            read = {path.name: self.read(f"{name}/{path.name}") for path in (self.folder / name).glob("*")}
+            return {child: data for child, data in read.items() if data is not None}
+        fs, paths = self._find(name)
+        # All at once: one after the other, each would wait for the network.
+        found = fs.cat(paths, on_error="omit") if paths else {}
+        return {path.rpartition("/")[2]: data for path, data in found.items()}
+
+    def folders(self, name: str) -> dict[str, float]:
+        """Return the folders in a folder, and when something was last put there (seconds of the epoch)."""
+        if self.folder:
+            paths = (self.folder / name).glob("*")
+            return {path.name: path.stat().st_mtime for path in paths if path.is_dir()}
+        fs, paths = self._find(name)
+        written: dict[str, float] = {}
+        for path in paths:
+            child = path.removeprefix(f"{(self.root / name).path}/").partition("/")[0]
+            written[child] = max(written.get(child, 0.0), fs.modified(path).timestamp())
+        return written
+
+    def remove_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it, if there is one."""
+        if self.folder:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            return
+        fs, paths = self._find(name)
+        if paths:
+            fs.rm(paths)
+
+    def _find(self, name: str) -> tuple[Any, list[str]]:
+        """Return the remote file system, and the whole files below a folder as it names them."""
+        path, fs = (self.root / name).path, self.root.fs
+        fs.invalidate_cache(path)
+        return fs, [found for found in fs.find(path) if not found.endswith(_PART)]
+
     def write(self, name: str, data: bytes) -> None:
         """Write a whole file, replacing one of the same name."""
         with self.scratch() as work:
@@ -115,7 +154,7 @@ class FileStore:
             source.replace(target)
             return
         remote = self.root / name
-        part = remote.with_name(f"{uuid4().hex}.part")
+        part = remote.with_name(f"{uuid4().hex}{_PART}")
         remote.parent.mkdir(parents=True, exist_ok=True)
         remote.fs.put_file(str(source), part.path)
         remote.fs.mv(part.path, remote.path)

@@ -1,8 +1,9 @@
 """`/v1/speech`: the speech models for Dagster's runs, whose client is `remote.client`."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
@@ -13,9 +14,11 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote.protocol import (
     AlignCall,
     DescribeCall,
+    KeptEvent,
     OptionsDescription,
     ProgressEvent,
     ResultEvent,
+    ResumedEvent,
     TranscribeCall,
     WordsEvent,
 )
@@ -128,9 +131,27 @@ def _transcription(call: TranscribeCall) -> SpeechWork:
             call.options,
             lambda fraction: emit(ProgressEvent(fraction=fraction)),
             lambda words: emit(WordsEvent(words=tuple(words))),
+            None if call.finished is None else _RunsCheckpoint(call.finished, emit),
         )
 
     return work
+
+
+@dataclass(frozen=True)
+class _RunsCheckpoint:
+    """The checkpoint of a run that asks: it has sent what is finished, and receives what gets finished."""
+
+    finished: dict[str, Any]
+    emit: Emit
+
+    def load(self) -> dict[str, Any]:
+        return self.finished
+
+    def save(self, entries: Mapping[str, Any]) -> None:
+        self.emit(KeptEvent(entries=dict(entries)))
+
+    def note_resumed(self, sound_s: float) -> None:
+        self.emit(ResumedEvent(sound_s=sound_s))
 
 
 def _alignment(call: AlignCall) -> SpeechWork:
