@@ -38,7 +38,9 @@ def quarantine(library, key, path):
 
 def test_a_file_is_taken_when_it_stood_still_for_the_set_time(library):
     library.add("talk.mp4")
-    assert library.scan().decisions["talk.mp4"].reason is Reason.SETTLING
+    first = library.scan()
+    assert first.decisions["talk.mp4"].reason is Reason.SETTLING
+    assert first.settled_in_s == 5.0
     assert library.scan(4.9).decisions["talk.mp4"].reason is Reason.SETTLING
     result = library.scan(0.1)
     assert result.take[0].path == library.inbox / "talk.mp4"

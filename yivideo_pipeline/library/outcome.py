@@ -81,6 +81,8 @@ class ScanResult:
         changes: Those decisions that differ from the last scan's.
         counts: How many files and folders each reason holds for, those skipped by name included.
         alerts: Problems that the user should look at.
+        settled_in_s: Seconds until the first of the files that may still be written has stood still for long
+            enough; None where there is none.
     """
 
     take: tuple[LibraryItem, ...]
@@ -89,6 +91,7 @@ class ScanResult:
     changes: Mapping[str, Decision]
     counts: Mapping[Reason, int]
     alerts: tuple[WatchAlert, ...]
+    settled_in_s: float | None = None
 
     def count(self, action: Action) -> int:
         """Return the number of files with an action."""

@@ -209,6 +209,9 @@ class Watch:
                 held[survey.missing[key][0], decision] += 1
         for root, trouble in survey.troubles.items():
             held[root, trouble] += 0
+        settling = [
+            records[key].steady_since for key, one in decisions.items() if one.reason is Reason.SETTLING
+        ]
         return ScanResult(
             take=tuple(items["take"] + items["take_again"]),
             retire=tuple(items["retire"]),
@@ -216,6 +219,7 @@ class Watch:
             changes=changes,
             counts=+counts,
             alerts=tuple(WatchAlert(root, decision, number) for (root, decision), number in held.items()),
+            settled_in_s=min(settling) + self._policy.library.settle_s - survey.now if settling else None,
         )
 
     def _item(self, survey: Survey, record: FileRecord, decision: Decision) -> LibraryItem:

@@ -121,7 +121,7 @@ class LibrarySettings(Section):
 
     roots: dict[str, Path] = Field(min_length=1, description="Folders with videos, by a name of your choice")
     extensions: Names = Field(VIDEO_EXTENSIONS, min_length=1, description="File name endings of videos")
-    poll_s: int = Field(10, ge=5, le=86_400, description="Seconds between two scans of the roots")
+    poll_s: int = Field(5, ge=5, le=86_400, description="Seconds between two scans of the roots")
     settle_s: float = Field(
         5.0, ge=0, le=86_400, description="Seconds for which a file's size and time must not change first"
     )

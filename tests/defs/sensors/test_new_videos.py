@@ -69,6 +69,22 @@ def test_a_new_video_becomes_a_partition_and_a_run_behind_those_of_users(library
     assert (run.tags["yivideo/trigger"], run.tags["dagster/priority"]) == ("sensor", "-1")
 
 
+def test_a_tick_waits_for_a_file_that_is_about_to_have_stood_still(library, monkeypatch):
+    monkeypatch.setenv("YIVIDEO_LIBRARY__SETTLE_S", "0.05")
+    library.add("talk.mp4")
+    library.tick()
+    assert library.runs == ["talk.mp4"]
+
+
+def test_a_large_library_is_not_scanned_at_every_tick(library, monkeypatch):
+    monkeypatch.setattr(new_videos, "LIGHT_SCAN_S", 0.0)
+    monkeypatch.setattr(new_videos, "SCAN_SHARE", 1e-9)
+    library.tick()
+    library.add("talk.mp4")
+    assert library.tick() == "The library is large: one of the next ticks scans it"
+    assert library.runs == []
+
+
 def test_what_was_submitted_is_known_and_not_submitted_again(library):
     library.add("a.mp4", "b.mp4")
     library.tick()

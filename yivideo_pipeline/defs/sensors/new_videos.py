@@ -7,6 +7,7 @@ the same run key.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -35,6 +36,12 @@ AT_ONCE = 50
 daemon takes a quarter of a second to submit a run, so a tick ends within 15 s."""
 LINES = 100
 """The most files that a tick logs one by one; of more it logs only their number for each reason."""
+PATIENCE_S = 1.0
+"""A tick waits so long for a file that is about to have stood still: the next tick may be 5 s away."""
+LIGHT_SCAN_S = 0.25
+"""Processor time of a scan of some 8,000 videos; a library that takes more is not scanned at every tick."""
+SCAN_SHARE = 0.1
+"""What the scans of such a library may take of a core."""
 RUN_KEY_TAG = "dagster/run_key"
 
 _ACTIONS: dict[Action, str] = {
@@ -55,11 +62,13 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
     Args:
         poll_s: Seconds between two ticks.
     """
+    rest_until = 0.0
 
     @dg.sensor(
         name=NAME,
         job_name=JOB,
-        minimum_interval_seconds=poll_s,
+        # Dagster looks every 5 s whether a tick is due. It must not find that a millisecond is missing.
+        minimum_interval_seconds=poll_s - 1,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Scans the library's roots and makes subtitles for each new or changed video."
         " Each tick logs what is done with which file, and why; so does `yivideo why FILE`",
@@ -70,16 +79,27 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         ledger: dg.ResourceParam[Ledger],
         storage: dg.ResourceParam[Storage],
     ) -> dg.SensorResult | dg.SkipReason:
+        nonlocal rest_until
         instance, tick = context.instance, open_tick(context, launch, ledger)
         if isinstance(tick, dg.SkipReason):
             return tick
+        if time.monotonic() < rest_until and not tick.is_dry:
+            return dg.SkipReason("The library is large: one of the next ticks scans it")
+        began_s = time.thread_time()
         watch = open_watch(tick.settings, tick.ledger, storage)
         watch.note_taken(find_submitted(instance, context.cursor))
         scan = watch.scan(limit=_free_slots(instance))
-        for line in describe_changes(scan):
+        lines = [*describe_changes(scan)]
+        if not scan.take and scan.settled_in_s is not None and scan.settled_in_s <= PATIENCE_S:
+            time.sleep(max(0.0, scan.settled_in_s))
+            scan = watch.scan(limit=_free_slots(instance))
+            lines += describe_changes(scan)
+        for line in lines:
             context.log.info(line)
         for alert in scan.alerts:
             tick.ledger.outbox.post(_notice(alert), tick.settings.notices.repeat_after_h * 3600)
+        cost_s = time.thread_time() - began_s
+        rest_until = time.monotonic() + (cost_s / SCAN_SHARE if cost_s > LIGHT_SCAN_S else 0.0)
         return _result(scan, _retire(watch, scan, instance))
 
     return new_videos
