@@ -81,18 +81,22 @@ def transcript(stage: Stage) -> StageResult:
     with stage.work(sound.video_hash, inputs, decides) as work:
         if work.is_due:
             with stage.decoded(sound) as decoded, stage.engine(choice.options) as engine:
-                words = engine.transcribe(decoded, choice.options, stage.report_progress)
+                words = engine.transcribe(
+                    decoded, choice.options, stage.report_progress, checkpoint=work.checkpoint
+                )
                 made_by = replace(engine.describe(), chosen=choice.reason)
                 work.save(words.model_dump(mode="json"), engine=made_by)
     words = Transcript.model_validate(work.document)
+    new_s = words.duration_s - work.checkpoint.resumed_s
     subject = Subject(
         work.document,
         audio=sound.document,
         transcript=words,
         options=stage.subtitle_options,
-        speed=_speed(stage, work, words.duration_s),
+        speed=_speed(stage, work, new_s),
     )
-    return work.result(transcript_metadata(words), subject, audio_s=words.duration_s)
+    metadata = transcript_metadata(words, work.checkpoint.resumed_s)
+    return work.result(metadata, subject, audio_s=new_s)
 
 
 @stage_asset(kinds={"whisper", "python"}, domain="speech")
@@ -160,7 +164,7 @@ def build_assets(checks: CheckSettings, group_size: int) -> list[dg.AssetsDefini
 
 
 def _speed(stage: Stage, work: StageWork, audio_s: float) -> Speed:
-    if work.reused:
+    if work.reused or work.checkpoint.resumed_s:  # a part of the work says little of the speed
         return Speed(None)
     made_by = work.artifact.made_by
     usual = stage.resources.ledger.materializations.speeds(

@@ -102,8 +102,13 @@ def audio_metadata(document: Mapping[str, Any], stream: StreamInfo, tracks: str 
     }
 
 
-def transcript_metadata(transcript: Transcript) -> Metadata:
-    """Return language, counts, and the text with the words marked that the model is unsure of."""
+def transcript_metadata(transcript: Transcript, resumed_s: float = 0.0) -> Metadata:
+    """Return language, counts, and the text with the words marked that the model is unsure of.
+
+    Args:
+        transcript: The transcript.
+        resumed_s: Seconds of its sound that an earlier run had recognized before it was killed.
+    """
     words = transcript.words
     return {
         "text": dg.MetadataValue.md(_marked_text(transcript)),
@@ -119,6 +124,7 @@ def transcript_metadata(transcript: Transcript) -> Metadata:
         "low_confidence_words": sum(word.confidence < LOW_CONFIDENCE for word in words),
         "empty_reason": transcript.empty_reason,
         "revision": transcript.revision,
+        "resumed_s": resumed_s,
         **_warnings(transcript.warnings),
     }
 

@@ -31,6 +31,7 @@ from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
+from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
 SMALL_BYTES = 2**20
@@ -101,9 +102,14 @@ class StageWork:
         storage: Keeps the result.
         place: The content hash of the video, the stage's name and its key.
         stack: Ends with the work.
+
+    Attributes:
+        checkpoint: Keeps parts of the result until it is saved.
+        reused: Whether the result was made before.
     """
 
     def __init__(self, storage: Storage, place: tuple[str, str, str], stack: ExitStack) -> None:
+        self.checkpoint = StoredCheckpoint(storage.files, "-".join(place))
         self._storage = storage
         self._place = place
         self._stack = stack
@@ -162,6 +168,7 @@ class StageWork:
         paths = {name: self.folder / name for name in files}
         made_by = {} if engine is None else asdict(engine)
         self._artifact = self._storage.save(*self._place, document, paths, made_by)
+        self.checkpoint.remove()
 
     def end(self, metrics: StageMetrics) -> None:
         """Note the cost of the work."""
