@@ -11,6 +11,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, DiskFull
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import differences
 from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus
 
 EXTENSIONS = (".mp4", ".mkv", ".wav")
@@ -145,6 +146,9 @@ class NoModel(LocalSpeech):
 
     def __init__(self):
         pass
+
+    def choose(self, options):
+        return ModelChoice(options)
 
     def check(self, options):
         return ()
