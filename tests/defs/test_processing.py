@@ -48,8 +48,8 @@ def test_whoever_looks_meanwhile_sees_how_far_a_stage_is(pipeline, monkeypatch):
     seen, at_work = [], pipeline.resources["ledger"].workers.at_work
     transcribe = FakeEngine.transcribe
 
-    def watched(engine, audio, options, progress):
-        transcript = transcribe(engine, audio, options, progress)
+    def watched(engine, audio, options, progress, **rest):
+        transcript = transcribe(engine, audio, options, progress, **rest)
         seen.append(at_work("talk.mp4"))
         return transcript
 
