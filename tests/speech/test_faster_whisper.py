@@ -199,6 +199,19 @@ def test_memory_that_runs_out_halves_the_batch_then_the_precision_then_leaves_th
     assert [record.getMessage() for record in caplog.records] == list(info.steps)
 
 
+def test_a_call_with_a_larger_batch_than_the_model_was_loaded_with_halves_its_own(tmp_path):
+    loaded = DeviceConfig("cuda", "float16", batch_size=1, threads=2)
+    setup = EngineSetup(loaded, run_out(GPU_FULL, lambda config, chunks: len(chunks) > 3))
+    engine = setup.engine(tmp_path)
+    engine.transcribe(write_wav(tmp_path / "a.wav", silence(0)), SpeechOptions(batch_size=16))
+    assert len(recognize(engine)) == len(CHUNKS)
+    assert engine.describe().steps == (
+        "memory ran out with cuda, float16, batch 16; going on with cuda, float16, batch 8",
+        "memory ran out with cuda, float16, batch 8; going on with cuda, float16, batch 4",
+        "memory ran out with cuda, float16, batch 4; going on with cuda, float16, batch 2",
+    )
+
+
 def test_a_smaller_batch_uses_the_model_that_is_loaded(tmp_path):
     setup = EngineSetup(ON_GPU, run_out(GPU_FULL, lambda config, chunks: len(chunks) > 1))
     engine = setup.engine(tmp_path)

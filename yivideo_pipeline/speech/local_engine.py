@@ -85,7 +85,7 @@ class LocalEngine(ABC, Generic[Model]):
         self._revision = revision
         self._aligners = aligners
         self._batch_size = config.batch_size  # of the latest call
-        self._runtime = ModelRuntime(config, load, smaller_config)
+        self._runtime = ModelRuntime(config, load, smaller_config, self._adapt)
         self._runtime.current()
 
     def describe(self) -> EngineInfo:

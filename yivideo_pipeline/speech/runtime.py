@@ -113,14 +113,20 @@ class ModelRuntime(Generic[ConfigT, Model]):
         config: The configuration to begin with.
         load: Loads the model for a configuration.
         smaller: Returns the next smaller configuration, None when there is none.
+        adapt: Returns the configuration that a call really runs with, such as another batch size.
     """
 
     def __init__(
-        self, config: ConfigT, load: Callable[[ConfigT], Model], smaller: Callable[[ConfigT], ConfigT | None]
+        self,
+        config: ConfigT,
+        load: Callable[[ConfigT], Model],
+        smaller: Callable[[ConfigT], ConfigT | None],
+        adapt: Callable[[ConfigT], ConfigT] = lambda config: config,
     ) -> None:
         self._config = config
         self._load = load
         self._smaller = smaller
+        self._adapt = adapt
         self._lock = threading.RLock()
         self._model: Model | None = None
         self._steps: tuple[str, ...] = ()
@@ -186,10 +192,11 @@ class ModelRuntime(Generic[ConfigT, Model]):
         with self._lock:
             if used != self._config:
                 return
-            smaller = self._smaller(used)
+            failed = self._adapt(used)
+            smaller = self._smaller(failed)
             if smaller is None:
                 raise known
-            line = f"memory ran out with {used}; going on with {smaller}"
+            line = f"memory ran out with {failed}; going on with {smaller}"
             log.warning(line)
             self._steps += (line,)
             if smaller.loaded_as != used.loaded_as:
