@@ -181,7 +181,7 @@ def test_the_reason_tells_what_keeps_a_better_model_away():
     )
     assert choose(host(16), online("base")).sentence == "base, chosen for a CPU with 16.0 GB of memory"
     assert choose(host(1.5), offline("base")).reason.endswith(
-        "(nothing else is on this machine, and nothing can be downloaded)"
+        "(base wants 2.0 GB, but no other model can be had)"
     )
 
 

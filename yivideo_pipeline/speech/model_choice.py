@@ -85,12 +85,12 @@ def choose_model(options: SpeechOptions, hardware: Hardware, find_status: FindSt
         fitting = [name for name in rung.models if machine.has_room(name, rung.reserve_bytes)]
         if found := weights.first_of(fitting):
             return machine.choose(found, passed_over or weights.preferred(found, fitting))
-        passed_over = passed_over or (weights.problem(fitting) if fitting else machine.need_of(rung))
+        passed_over = passed_over or (weights.problem(fitting) if fitting else machine.need_of(rung.models[0]))
     every = [name for rung in machine.rungs for name in rung.models]
     here = [name for name in every if weights.is_here(name)]
     # What is here may do without the reserve; if not, checking the options tells how much is missing.
     if tight := next(filter(machine.has_room, here), min(here, key=_parameters, default=None)):
-        return machine.choose(tight, "nothing else is on this machine, and nothing can be downloaded")
+        return machine.choose(tight, f"{machine.need_of(tight)}, but no other model can be had")
     return machine.choose(next(filter(machine.has_room, every), min(every, key=_parameters)), passed_over)
 
 
@@ -150,11 +150,11 @@ class _Machine:
         )
         return budget.fits(compute_type)
 
-    def need_of(self, rung: Rung) -> str:
-        """Return how much memory a rung wants, reserve included."""
-        budget, compute_type = budget_of(self._name(rung.models[0]), self._capacity)
-        needed = budget.estimate(compute_type) or 0
-        return f"{rung.models[0]} wants {show_size(needed + rung.reserve_bytes)}"
+    def need_of(self, name: str) -> str:
+        """Return how much memory a model wants, reserve included."""
+        budget, compute_type = budget_of(self._name(name), self._capacity)
+        reserve = next(rung.reserve_bytes for rung in self.rungs if name in rung.models)
+        return f"{name} wants {show_size((budget.estimate(compute_type) or 0) + reserve)}"
 
     def choose(self, name: str, because: str) -> ModelChoice:
         """Return a model as the choice."""
@@ -187,7 +187,8 @@ class _Reach:
 
     def problem(self, names: Sequence[str]) -> str:
         """Return why none of the models can be had."""
-        return f"{names[0]} can't be had: {self._ask(names[0]).reason.rstrip('.')}"
+        reason = self._ask(names[0]).reason.rstrip(".")
+        return f"{names[0]} can't be had: {reason[:1].lower()}{reason[1:]}"
 
     def _ask(self, name: str) -> WeightsStatus:
         if self._unreachable:

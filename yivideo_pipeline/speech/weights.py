@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 REVISION_FILE = "revision.txt"
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")
-_OFFLINE = "They are not on this machine, and downloads are switched off (hub.offline)"
+_OFFLINE = "Its weights are not on this machine, and downloads are switched off (hub.offline)"
 
 
 @dataclass(frozen=True, slots=True)
