@@ -1,6 +1,7 @@
 """The ledger's database: the base of its tables, how it is opened, and the statements that need a dialect."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
-from yivideo_pipeline.ledger.postgres import describe, open_pool, take_turn
+from yivideo_pipeline.ledger.postgres import continue_numbers, describe, open_pool, take_turn
 from yivideo_pipeline.machine.databases import find_damage
 
 FILE = "library.db"
@@ -128,11 +129,22 @@ def copy_database(engine: Engine) -> Engine:
             cast(sqlite3.Connection, connections[0]).backup(cast(sqlite3.Connection, connections[1]))
         else:
             create_tables(target)
-            for table in Base.metadata.sorted_tables:
-                for rows in source.execution_options(yield_per=1000).execute(select(table)).partitions():
-                    target.execute(insert(table), [row._asdict() for row in rows])
+            copy_rows(source, target)
             target.commit()
     return copy
+
+
+def copy_rows(source: Connection, target: Connection) -> Counter[str]:
+    """Copy all rows into another database's empty tables, in the caller's transactions; returns how many."""
+    copied: Counter[str] = Counter()
+    for table in Base.metadata.sorted_tables:
+        found = source.execution_options(yield_per=1000).execute(select(table))
+        for rows in found.partitions():
+            target.execute(insert(table), [row._asdict() for row in rows])
+            copied[table.name] += len(rows)
+    if target.dialect.name == "postgresql":
+        continue_numbers(target, Base.metadata.sorted_tables)
+    return copied
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -9,12 +9,13 @@ A server that has answered once is waited for when it does not any more: it is b
 
 import re
 import zlib
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -77,6 +78,16 @@ def take_turn(connection: Connection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(name.encode()))))
+
+
+def continue_numbers(connection: Connection, tables: Iterable[Table]) -> None:
+    """Let the numbers that PostgreSQL gives go on after those of rows that were copied."""
+    for table in tables:
+        column = table.autoincrement_column
+        if column is not None:
+            last = select(func.coalesce(func.max(column), 0) + 1).scalar_subquery()
+            sequence = func.pg_get_serial_sequence(table.name, column.name)
+            connection.execute(select(func.setval(sequence, last, False)))
 
 
 class _Connector:

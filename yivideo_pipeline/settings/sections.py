@@ -39,7 +39,7 @@ def _check_url(url: str | None) -> str | None:
     return url.rstrip("/") if url else url
 
 
-def _check_database(url: SecretStr) -> SecretStr:
+def check_database(url: SecretStr) -> SecretStr:
     """Return an address of a database with its driver; what is wrong with it is said without showing it.
 
     The driver is Dagster's; without it SQLAlchemy would look for another.
@@ -88,7 +88,7 @@ def _check_zone(name: str | None) -> str | None:
 Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
 Folder = Annotated[Path, AfterValidator(_check_folder)]
 Url = Annotated[str, AfterValidator(_check_url)]
-DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(check_database)]
 
 
 class Section(BaseModel):
@@ -158,7 +158,7 @@ class StorageSettings(Section):
             return self.database_url
         url = _read_secret(self.database_url_file, "storage.database_url_file", "the address")
         try:
-            return _check_database(url)
+            return check_database(url)
         except ValueError as error:
             raise ConfigError(f"storage.database_url_file {self.database_url_file}: {error}") from None
 
