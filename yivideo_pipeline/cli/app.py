@@ -188,6 +188,22 @@ def backup(
 
 
 @app.command()
+def migrate(
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Empty PostgreSQL database; else storage.database_url")
+    ] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Move ledger and Dagster's history into PostgreSQL.
+
+    All of it is moved or nothing; the files stay as they are.
+    """
+    from yivideo_pipeline.cli.migrate import migrate as run
+
+    raise typer.Exit(run(to, config))
+
+
+@app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a test notice by each channel of the settings."""
     from yivideo_pipeline.cli.notify import send_test_notice
