@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from yivideo_pipeline.machine.gpu import Gpu
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.settings.resolve import Hardware, check_machine
+from yivideo_pipeline.settings.resolve import Hardware, check_machine, estimate_memory_bytes
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import model_choice
 from yivideo_pipeline.speech.model_choice import ModelChoice, ModelChooser, choose_model
-from yivideo_pipeline.speech.weights import WeightsStatus
+from yivideo_pipeline.speech.weights import WeightsStatus, show_size
 
 GB = 10**9
 GIB = 2**30
@@ -221,3 +222,37 @@ def test_a_process_decides_once_whatever_else_a_call_asks_for(tmp_path, probed):
     again = chooser.choose(SpeechOptions(initial_prompt="Yivideo", temperature=0.5))
     assert again.options == SpeechOptions(model_name="base", initial_prompt="Yivideo", temperature=0.5)
     assert again.reason == first.reason
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The rows of the table below a heading of docs/models.md."""
+    lines = DOCS.read_text(encoding="utf-8").partition(f"## {heading}")[2].partition("\n## ")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][
+        2:
+    ]
+
+
+def test_the_documented_machines_get_the_documented_models():
+    rows = rows_of("Which model for which machine")
+    assert len(rows) == 10
+    for machine, transcribed, translated in rows:
+        device, size = machine.split(", ")
+        hardware = {"GPU": gpu, "CPU": host}[device](float(size.removesuffix(" GB")))
+        found = [model(hardware, online(), task=task) for task in ("transcribe", "translate")]
+        assert found == [transcribed, translated], machine
+
+
+def test_the_documented_needs_are_those_of_the_estimate():
+    rows = rows_of("What each model needs")
+    assert {row[0] for row in rows} == {name for rung in model_choice.ON_CUDA for name in rung.models}
+    for name, *needs in rows:
+        on_gpu = estimate_memory_bytes(name, "float16", 8, cuda=True)
+        on_cpu = estimate_memory_bytes(name, "int8", 8)
+        assert on_gpu and on_cpu
+        assert needs == [
+            show_size(MODELS[name].download_bytes),
+            *(f"{n / GB:.1f} GB" for n in (on_gpu, on_cpu)),
+        ]

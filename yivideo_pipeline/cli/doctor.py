@@ -30,13 +30,13 @@ from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
 from yivideo_pipeline.machine.host import read_disk
 from yivideo_pipeline.plurals import plural
-from yivideo_pipeline.remote.client import choose_speech
+from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, find_config, load_settings
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_hardware
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.model_choice import ModelChoice
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import weights_status
 from yivideo_pipeline.storage.artifacts import Storage
 
@@ -103,15 +103,17 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         return probe_hardware()
 
     @cache
-    def choice() -> ModelChoice:
-        return choose_speech(settings).choose(settings.speech.options)
+    def local() -> LocalSpeech:
+        return LocalSpeech(settings)
+
+    def model() -> SpeechOptions:
+        return local().choose(speech).options
 
     def apply() -> list[CheckFinding]:
         apply_environment(settings)
         return []
 
-    speech, url = settings.speech.options, settings.speech.service_url
-    models = settings.cache.model_dir
+    speech, models = settings.speech.options, settings.cache.model_dir
     disks = [settings.home, models]
     if "://" not in settings.storage.root:
         disks.append(Path(settings.storage.root))
@@ -120,12 +122,12 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         ("torch", check_torch),
         ("GPU", lambda: check_gpu(hardware(), speech)),
         ("caches", apply),
-        ("model", lambda: check_model(choice(), url)),
-        ("memory", lambda: check_memory(hardware(), choice().options)),
+        ("model", lambda: check_model(speech, local(), choose_speech(settings))),
+        ("memory", lambda: check_memory(hardware(), model())),
         ("disk", partial(check_disks, disks)),
         ("folders", partial(check_folders, settings)),
         ("HF token", partial(check_token, settings.hub)),
-        ("weights", lambda: check_weights(choice().options.model_name, models, settings.hub)),
+        ("weights", lambda: check_weights(model().model_name, models, settings.hub)),
         ("ledger", partial(check_ledger, settings.home)),
         ("Dagster", partial(check_instance, settings.home)),
     ]
@@ -301,7 +303,7 @@ def check_folders(settings: Settings) -> Iterable[CheckFinding]:
     own = {"home": settings.home, "storage": storage.folder, "models": settings.cache.model_dir}
     for name, folder in own.items():
         if folder is None:
-            storage.exists("manifest.json")  # a remote root: this raises an error where it does not answer
+            storage.require_reachable()
             yield CheckFinding(name, "ok", f"{settings.storage.root} answers")
             continue
         try:
@@ -324,15 +326,20 @@ def check_folders(settings: Settings) -> Iterable[CheckFinding]:
             yield CheckFinding("library", "warning", error.message, error.hint)
 
 
-def check_model(choice: ModelChoice, service_url: str | None) -> Iterable[CheckFinding]:
+def check_model(
+    options: SpeechOptions, local: LocalSpeech, used: LocalSpeech | RemoteSpeech
+) -> Iterable[CheckFinding]:
     """Name the model that the settings mean, and why where they leave it to `auto`.
 
     Args:
-        choice: Of the service, where there is one that answers, since runs work with its model.
-        service_url: Its address.
+        options: The settings' options.
+        local: The models of this machine.
+        used: Those that runs use: of the service, while it answers.
     """
-    where = f"; runs use the one of {service_url} while it answers" if service_url else ""
-    yield CheckFinding("model", "ok", f"{choice.sentence}{where}")
+    here, there = local.choose(options), used.choose(options)
+    yield CheckFinding("model", "ok", here.sentence)
+    if there != here:
+        yield CheckFinding("model", "ok", f"of the service, which runs use: {there.sentence}")
 
 
 def check_weights(model_name: str, model_dir: Path, hub: HubSettings) -> Iterable[CheckFinding]:
