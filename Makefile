@@ -7,7 +7,7 @@ SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help pictures install install-whisperx test test-whisperx lint demo dev bench bench-load bench-orchestration bench-service \
-	bench-setup score lock clean
+	bench-gpu bench-setup score lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ bench-load: install ## load the service with 32 clients for two minutes (BENCH_A
 
 bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
 	@$(BIN)/python -m benchmarks.service_runs $(BENCH_ARGS)
+
+# A machine without a network has .tools/gpu in place of .venv: scripts/gpu_parts.py unpacks it there.
+bench-gpu: $(if $(wildcard .tools/gpu/bin/python),,install) ## measure on an NVIDIA GPU, on the CPU if there is none (docs/gpu.md)
+	@$(or $(wildcard .tools/gpu/bin/python),$(BIN)/python) -m benchmarks.gpu $(BENCH_ARGS)
 
 bench-setup: ## the whisperx program for `make bench`, in .tools/whisperx (about 9 GB)
 	$(PYTHON) scripts/bootstrap.py whisperx

@@ -85,7 +85,7 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as temporary:
         home = Path(temporary)
-        source, clips = _make_clips(home / "inbox")
+        source, clips = make_clips(home / "inbox")
         with run_service(given.model, home) as (url, pid):
             before = load_line()
             met, wall_s = Met(), 0.0
@@ -156,7 +156,8 @@ def _percentiles(seconds: list[float]) -> str:
     return f"{p50:.3f} / {p99:.3f} / {most:.3f} s"
 
 
-def _make_clips(folder: Path) -> tuple[str, list[Clip]]:
+def make_clips(folder: Path) -> tuple[str, list[Clip]]:
+    """Write clips of 5 to 15 s into a folder; returns the source of their speech, and them."""
     folder.mkdir(parents=True)
     source, recorded = load_english()
     clips = []
