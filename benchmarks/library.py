@@ -20,7 +20,7 @@ from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.files import FileRecord, RootRecord
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 FOLDER = 200  # videos in one folder

@@ -10,7 +10,7 @@ from yivideo_pipeline.cli.preflight import ProcessOptions, find_videos, plan_vid
 from yivideo_pipeline.errors.tree import ConfigValidationError, DiskFull
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import differences
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus
 

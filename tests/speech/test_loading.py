@@ -12,7 +12,8 @@ from yivideo_pipeline.machine.gpu import Gpu
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
 from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
-from yivideo_pipeline.speech.loading import LocalSpeech, shared_manager
+from yivideo_pipeline.speech.loading import shared_manager
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 
 

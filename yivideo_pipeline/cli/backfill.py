@@ -44,7 +44,7 @@ from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.stages import stages_from
 
 if TYPE_CHECKING:

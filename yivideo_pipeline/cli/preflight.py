@@ -25,7 +25,7 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.remote.client import RemoteSpeech
 from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes
 from yivideo_pipeline.storage.artifacts import Storage

@@ -33,7 +33,7 @@ from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import differences
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 
 if TYPE_CHECKING:

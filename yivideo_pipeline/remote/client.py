@@ -36,7 +36,7 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, SpeechEngine
-from yivideo_pipeline.speech.loading import LocalSpeech
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import WeightsStatus

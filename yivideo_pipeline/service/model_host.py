@@ -19,7 +19,8 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import SettingChange, diff_settings
 from yivideo_pipeline.speech.engine import ResidentEngine
-from yivideo_pipeline.speech.loading import LocalSpeech, load_engine
+from yivideo_pipeline.speech.loading import load_engine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 
 log = logging.getLogger(__name__)

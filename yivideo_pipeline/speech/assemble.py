@@ -1,7 +1,7 @@
 """From recognized chunks to a transcript: words on one clock, sentences, the wanted Chinese script."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
@@ -19,7 +19,6 @@ from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript
 MIN_WORD_S = 0.02
 SENTENCE_PAUSE_S = 1.5  # a longer pause ends a segment without a full stop
 MAX_SEGMENT_S = 30.0
-MAX_PLACES = 5  # in a warning
 _SENTENCE_END = re.compile(r"[.?!。？！…][\"'”’)\]」』）】》]*$")
 _ABBREVIATION = re.compile(
     r"(?:^|\s)(?:(?:[A-Za-z]\.)*[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|etc|No|Vol|Fig|Sgt|Gen|Col)\.$"
@@ -79,17 +78,8 @@ def assemble_transcript(
             "empty_reason": None,
         }
     )
-    warnings = () if options.task is Task.TRANSLATE else tuple(warn_of_wordless(transcript.wordless_spans))
+    warnings = () if options.task is Task.TRANSLATE else transcript.wordless_warnings
     return transcript.model_copy(update={"warnings": warnings})
-
-
-def warn_of_wordless(spans: Sequence[Span]) -> Iterator[str]:
-    """Yield a line for the user where speech has no words."""
-    if spans:
-        total_s = sum(span.end_s - span.start_s for span in spans)
-        places = ", ".join(f"{span.start_s:.1f}-{span.end_s:.1f} s" for span in spans[:MAX_PLACES])
-        more = ", ..." if len(spans) > MAX_PLACES else ""
-        yield f"{total_s:.1f} s of what sounds like speech have no words: {places}{more}"
 
 
 def empty_transcript(

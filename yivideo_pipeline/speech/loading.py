@@ -3,36 +3,29 @@
 import logging
 import threading
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property, partial
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ModelLoadError, SystemFault
-from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.resolve import probe_hardware, resolve
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.align.aligners import Aligners, choose_aligner
+from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile
 from yivideo_pipeline.speech.align.letters import PROFILES, UNMEASURED, LetterAligner
 from yivideo_pipeline.speech.align.phrases import PHRASE_PROFILES, PhraseAligner
 from yivideo_pipeline.speech.align.text import TextAligner
 from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder, can_use_torch
-from yivideo_pipeline.speech.engine import ResidentEngine, SpeechEngine
+from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.faster_whisper import FasterWhisperEngine
 from yivideo_pipeline.speech.manager import ModelManager
-from yivideo_pipeline.speech.model_choice import ModelChoice, ModelChooser
+from yivideo_pipeline.speech.model_choice import ModelChooser
 from yivideo_pipeline.speech.recognizer import Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
-from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.speech.weights import (
-    Weights,
-    WeightsStatus,
-    alignment_view,
-    find_weights,
-    weights_status,
-)
+from yivideo_pipeline.speech.weights import Weights, alignment_view, find_weights, token_of
 from yivideo_pipeline.speech.whisper import Whisper, load_whisper
 from yivideo_pipeline.speech.whisperx import WhisperXEngine, WhisperXModel, load_pipeline
 
@@ -91,7 +84,7 @@ def shared_manager(
         default_options: Returns the options of leases that name none, by default the settings'; those of the
             first call stay.
     """
-    token, offline = _token_of(settings), settings.hub.offline
+    token, offline = token_of(settings.hub), settings.hub.offline
     key = (settings.cache.model_dir, token, offline)
     with _managers_lock:
         if key not in _managers:
@@ -100,69 +93,6 @@ def shared_manager(
             default = default_options or (lambda: settings.speech.options)
             _managers[key] = ModelManager(load, default, choose=chooser.choose)
         return _managers[key]
-
-
-class LocalSpeech:
-    """The speech models of this process: one manager loads a model once for a run over many videos.
-
-    Args:
-        settings: Name the folder of weights, the hub, and the default options.
-        manager: Holds the model; by default the one that this process shares.
-    """
-
-    def __init__(self, settings: Settings, manager: ModelManager | None = None) -> None:
-        self._settings = settings
-        self._model_dir = settings.cache.model_dir
-        self._token = _token_of(settings)
-        self._offline = settings.hub.offline
-        self._manager = manager
-        self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
-
-    def choose(self, options: SpeechOptions) -> ModelChoice:
-        """Return the options with the model that `auto` means here; the answer stays the same."""
-        return self._chooser.choose(options)
-
-    def check(self, options: SpeechOptions) -> tuple[str, ...]:
-        """Return warnings about the options on this machine.
-
-        Raises:
-            ConfigValidationError: they can't work here.
-        """
-        return resolve(self.choose(options).options, capacity_of(probe_hardware())).warnings
-
-    def revision(self, options: SpeechOptions) -> str:
-        """Return the revision of the weights; fetches them where they are missing."""
-        name = self.choose(options).options.model_name
-        return find_weights(name, self._model_dir, token=self._token, offline=self._offline).revision
-
-    def weights(self, options: SpeechOptions) -> WeightsStatus:
-        """Return whether the weights are present or can be fetched, without fetching them."""
-        name = self.choose(options).options.model_name
-        return weights_status(name, self._model_dir, token=self._token, offline=self._offline)
-
-    def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
-        """Return the aligner of the words here: `auto` depends on the device and the present weights."""
-        return self.aligner_of(options, transcript.language) if transcript.words else Aligner.ATTENTION
-
-    def aligner_of(self, options: SpeechOptions, language: str) -> Aligner:
-        """Return the aligner of a language here."""
-        device = resolve(options, capacity_of(probe_hardware())).device
-        return Aligner(
-            choose_aligner(
-                options, language, device, self._model_dir, token=self._token, offline=self._offline
-            )
-        )
-
-    def engine(
-        self, options: SpeechOptions, background: bool = False, note: str | None = None
-    ) -> AbstractContextManager[SpeechEngine]:
-        """Lend the engine; see `ModelManager.lease`. `background` has no effect in this process."""
-        return self.manager.lease(self.choose(options).options, note)
-
-    @cached_property
-    def manager(self) -> ModelManager:
-        """The manager that holds the model."""
-        return self._manager or shared_manager(self._settings)
 
 
 def _load_recognizer(weights: Weights, model_dir: Path, config: DeviceConfig) -> Recognizer:
@@ -221,8 +151,3 @@ def _decoder_on(device: str) -> Callable[[Path], Decoder | TorchDecoder] | None:
     if device == "cpu":
         return Decoder
     return TorchDecoder if can_use_torch() else None
-
-
-def _token_of(settings: Settings) -> str | None:
-    token = settings.hub.read_token()
-    return token.get_secret_value() if token else None

@@ -15,6 +15,8 @@ from yivideo_pipeline.settings.languages import ZhScript
 
 MIN_WORDLESS_S = 0.8
 """Shorter sounds that the voice activity detector takes for speech are often a breath or an "um"."""
+MAX_PLACES = 5
+"""How many spans without words a warning names."""
 
 WordSource = Literal["aligned", "attention", "interpolated"]
 NO_LANGUAGE = "und"
@@ -111,3 +113,14 @@ class Transcript(_ExchangeModel):
             if span.end_s - span.start_s >= MIN_WORDLESS_S
             and latest_ends[bisect_left(starts, span.end_s)] <= span.start_s
         )
+
+    @property
+    def wordless_warnings(self) -> tuple[str, ...]:
+        """A line for the user where speech has no words; none where it has."""
+        spans = self.wordless_spans
+        if not spans:
+            return ()
+        total_s = sum(span.end_s - span.start_s for span in spans)
+        places = ", ".join(f"{span.start_s:.1f}-{span.end_s:.1f} s" for span in spans[:MAX_PLACES])
+        more = ", ..." if len(spans) > MAX_PLACES else ""
+        return (f"{total_s:.1f} s of what sounds like speech have no words: {places}{more}",)

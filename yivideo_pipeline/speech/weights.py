@@ -18,6 +18,7 @@ from filelock import FileLock
 
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable
+from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import Progress
@@ -59,6 +60,16 @@ class WeightsStatus:
     def is_here(self) -> bool:
         """Whether they can be had without a download."""
         return self.state == "present" or (self.state == "fetchable" and not self.download_bytes)
+
+
+def token_of(hub: HubSettings) -> str | None:
+    """Return the token for private or gated models, None where the settings give none.
+
+    Raises:
+        ConfigError: its file can't be read.
+    """
+    token = hub.read_token()
+    return token.get_secret_value() if token else None
 
 
 def find_weights(

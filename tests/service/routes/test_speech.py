@@ -27,7 +27,8 @@ from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.engine import EngineInfo
-from yivideo_pipeline.speech.loading import LocalSpeech, load_engine
+from yivideo_pipeline.speech.loading import load_engine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 pytestmark = pytest.mark.model
 

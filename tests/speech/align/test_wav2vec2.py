@@ -15,7 +15,8 @@ import pytest
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, write_wav
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
-from yivideo_pipeline.speech.align.aligners import Aligners, choose_aligner
+from yivideo_pipeline.speech.align.aligners import Aligners
+from yivideo_pipeline.speech.align.choice import choose_aligner
 from yivideo_pipeline.speech.align.wav2vec2 import Wav2Vec2Aligner, group_slices, plan_slices
 from yivideo_pipeline.speech.align.wav2vec2_model import (
     FRAME_S,

@@ -10,7 +10,6 @@ import dagster as dg
 from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.sections import CheckSettings
-from yivideo_pipeline.speech.assemble import warn_of_wordless
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.quality import measure_quality
 
@@ -72,7 +71,7 @@ def _speech_is_covered(subject: Subject, settings: CheckSettings) -> Verdict:
         "least": least,
         "wordless_spans": len(transcript.wordless_spans),
     }
-    if transcript.words and (lines := tuple(warn_of_wordless(transcript.wordless_spans))):
+    if transcript.words and (lines := transcript.wordless_warnings):
         return Verdict(False, f"{lines[0]}: a larger model may recognize them", figures)
     if share >= least or missing_s < LEAST_SPEECH_S:
         return Verdict(True, f"Words cover {share:.0%} of the speech", figures)

@@ -1,58 +1,15 @@
-"""Chooses the aligner that gives words their final times, and runs it."""
+"""Runs the aligner that gives words their final times."""
 
-import logging
 import threading
 from pathlib import Path
-from typing import Literal
 
 from yivideo_pipeline.media.audio import Audio
-from yivideo_pipeline.settings.options import Aligner, SpeechOptions, Task
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.align.choice import choose_aligner
 from yivideo_pipeline.speech.align.wav2vec2 import Wav2Vec2Aligner
-from yivideo_pipeline.speech.align.wav2vec2_model import explain_missing, load_acoustic_model, wav2vec2_status
+from yivideo_pipeline.speech.align.wav2vec2_model import load_acoustic_model
 from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.types import Transcript
-
-log = logging.getLogger(__name__)
-
-AlignerName = Literal["attention", "wav2vec2"]
-
-
-def choose_aligner(
-    options: SpeechOptions,
-    language: str,
-    device: str,
-    model_dir: Path,
-    *,
-    token: str | None = None,
-    offline: bool = False,
-) -> AlignerName:
-    """Resolve the aligner option for a language and a device; imports no torch, takes 2 s at most.
-
-    `auto` is wav2vec2 on a GPU where its weights are present or can be fetched, else attention. The words
-    of a translation are not in the sound, so they always have attention's times.
-
-    Args:
-        options: The aligner option and the task.
-        language: Whisper's code of the spoken language.
-        device: `cpu` or `cuda`.
-        model_dir: Folder of all weights.
-        token: Hugging Face token for private or gated models.
-        offline: Never ask a network.
-
-    Raises:
-        ModelLoadError: wav2vec2 is set and its weights can't be had.
-        ServiceUnreachable: likewise, since a server does not answer.
-    """
-    wanted = Aligner.ATTENTION if options.task is Task.TRANSLATE else options.aligner
-    if wanted is Aligner.ATTENTION or (wanted is Aligner.AUTO and device == "cpu"):
-        return "attention"
-    status = wav2vec2_status(language, model_dir, token=token, offline=offline)
-    if status.state != "missing":
-        return "wav2vec2"
-    if wanted is Aligner.WAV2VEC2:
-        raise explain_missing(status)
-    log.info("Words keep the times of Whisper's attention: %s", status.reason)
-    return "attention"
 
 
 class Aligners:

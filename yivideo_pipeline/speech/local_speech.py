@@ -1,0 +1,85 @@
+"""The speech models of this process, with all that can be known of them before one is loaded.
+
+Where all has been made before, no model is needed: what loads one is imported when it is, with numpy 0.15 s.
+"""
+
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from yivideo_pipeline.settings.options import Aligner, SpeechOptions
+from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
+from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.speech.align.choice import choose_aligner
+from yivideo_pipeline.speech.engine import SpeechEngine
+from yivideo_pipeline.speech.model_choice import ModelChoice, ModelChooser
+from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.weights import WeightsStatus, find_weights, token_of, weights_status
+
+if TYPE_CHECKING:
+    from yivideo_pipeline.speech.manager import ModelManager
+
+
+class LocalSpeech:
+    """The speech models of this process: one manager loads a model once for a run over many videos.
+
+    Args:
+        settings: Name the folder of weights, the hub, and the default options.
+        manager: Holds the model; by default the one that this process shares.
+    """
+
+    def __init__(self, settings: Settings, manager: "ModelManager | None" = None) -> None:
+        self._settings = settings
+        self._model_dir = settings.cache.model_dir
+        self._token = token_of(settings.hub)
+        self._offline = settings.hub.offline
+        self._manager = manager
+        self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
+
+    def choose(self, options: SpeechOptions) -> ModelChoice:
+        """Return the options with the model that `auto` means here; the answer stays the same."""
+        return self._chooser.choose(options)
+
+    def check(self, options: SpeechOptions) -> tuple[str, ...]:
+        """Return warnings about the options on this machine.
+
+        Raises:
+            ConfigValidationError: they can't work here.
+        """
+        return resolve(self.choose(options).options, capacity_of(probe_hardware())).warnings
+
+    def revision(self, options: SpeechOptions) -> str:
+        """Return the revision of the weights; fetches them where they are missing."""
+        name = self.choose(options).options.model_name
+        return find_weights(name, self._model_dir, token=self._token, offline=self._offline).revision
+
+    def weights(self, options: SpeechOptions) -> WeightsStatus:
+        """Return whether the weights are present or can be fetched, without fetching them."""
+        name = self.choose(options).options.model_name
+        return weights_status(name, self._model_dir, token=self._token, offline=self._offline)
+
+    def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
+        """Return the aligner of the words here: `auto` depends on the device and the present weights."""
+        return self.aligner_of(options, transcript.language) if transcript.words else Aligner.ATTENTION
+
+    def aligner_of(self, options: SpeechOptions, language: str) -> Aligner:
+        """Return the aligner of a language here."""
+        device = resolve(options, capacity_of(probe_hardware())).device
+        return Aligner(
+            choose_aligner(
+                options, language, device, self._model_dir, token=self._token, offline=self._offline
+            )
+        )
+
+    def engine(
+        self, options: SpeechOptions, background: bool = False, note: str | None = None
+    ) -> AbstractContextManager[SpeechEngine]:
+        """Lend the engine; see `ModelManager.lease`. `background` has no effect in this process."""
+        return self.manager.lease(self.choose(options).options, note)
+
+    @cached_property
+    def manager(self) -> "ModelManager":
+        """The manager that holds the model."""
+        from yivideo_pipeline.speech.loading import shared_manager
+
+        return self._manager or shared_manager(self._settings)
