@@ -20,6 +20,7 @@ from yivideo_pipeline.machine.garbage import search_garbage_seldom
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.object_storage import Bucket, ObjectStorage
     from tests.postgres import PostgresServer
     from yivideo_pipeline.speech.weights import Weights
 
@@ -123,3 +124,22 @@ def postgres() -> Generator["PostgresServer"]:
 
     with run_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def object_storage() -> Generator["ObjectStorage"]:
+    """An S3 server on a socket of its own."""
+    pytest.importorskip("moto", reason="the S3 server of the tests is not installed: make install")
+    from tests.object_storage import run_object_storage
+
+    with run_object_storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+def bucket(object_storage: "ObjectStorage") -> Generator["Bucket"]:
+    """An empty bucket that this process finds by the environment."""
+    from tests.object_storage import make_bucket
+
+    with make_bucket(object_storage) as made:
+        yield made

@@ -226,14 +226,40 @@ _TRANSPORT_ERRORS = {
     "http.IncompleteRead",
     "aiohttp.ClientConnectionError",
     "botocore.HTTPClientError",
+    "botocore.ConnectionError",
+    "azure.ServiceRequestError",
+    "azure.ServiceResponseError",
+    "google.TransportError",
 }
-_STATUS_ERRORS = {"httpx.HTTPStatusError", "httpx2.HTTPStatusError", "requests.HTTPError", "urllib.HTTPError"}
-_ERRNOS = {errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
+_STATUS_ERRORS = {
+    "httpx.HTTPStatusError",
+    "httpx2.HTTPStatusError",
+    "requests.HTTPError",
+    "urllib.HTTPError",
+    "gcsfs.HttpError",
+}
+# s3fs says "busy" of a bucket that is asked too often.
+_ERRNOS = {
+    errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.EBUSY
+}  # fmt: skip
+_NO_CREDENTIALS = {
+    "botocore.NoCredentialsError",
+    "botocore.PartialCredentialsError",
+    "botocore.ProfileNotFound",
+    "google.DefaultCredentialsError",
+    "azure.ClientAuthenticationError",
+}
 
 
 def network_error(error: BaseException) -> YivideoError | None:
     """Return the error for a service that can't be reached, or that answers with an error."""
     names = class_names(error)
+    if names & _NO_CREDENTIALS:
+        return ConfigError(
+            explain("The object storage's credentials are missing or wrong", error),
+            "Give them as the provider's own programs take them, such as AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY.",
+        )
     if names & _STATUS_ERRORS:
         return _refused_by_service(error)
     if (

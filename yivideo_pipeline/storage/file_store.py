@@ -16,6 +16,9 @@ from uuid import uuid4
 from filelock import FileLock
 from upath import UPath
 
+from yivideo_pipeline.errors.tree import ConfigError
+from yivideo_pipeline.storage.remote_paths import DRIVERS, kind_of, open_place
+
 _LOCK = ".in-use"
 _PART = ".part"
 
@@ -58,21 +61,43 @@ class FileStore:
     """Files by name under a local folder or any fsspec URL.
 
     Args:
-        root: A folder, or a URL such as `s3://bucket/yivideo`.
+        root: A folder, or a URL such as `s3://bucket/yivideo`, whose bucket exists.
         work_dir: Local folder for work in progress where the root is remote; under a local root it is
             the root's own `tmp`, since only a rename within one file system is atomic.
+
+    Raises:
+        ConfigError: There is no driver for the URL.
     """
 
     def __init__(self, root: str | Path, work_dir: Path | None = None) -> None:
-        self.root = UPath(root)
+        self.root = open_place(root)
         self.folder: Path | None = None
         """The root as a local folder; None where it is remote."""
-        if self.root.protocol in ("", "file", "local"):
+        if not kind_of(root):
             self.folder = Path(self.root.path).absolute()
             work_dir = self.folder / "tmp"
         if work_dir is None:
             raise ValueError(f"{root} is remote: a local folder for work in progress is needed")
         self._work_dir = work_dir
+
+    def require_reachable(self) -> None:
+        """Ask object storage whether the root's bucket exists; elsewhere nothing.
+
+        Raises:
+            ConfigError: It does not.
+            Exception: The driver's own, where the storage does not answer; `classify` knows them.
+        """
+        if self.root.protocol not in DRIVERS:
+            return
+        try:
+            self.root.fs.info(self.root.path.partition("/")[0])
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+        except PermissionError:
+            pass  # a key for the objects alone need not see the bucket
+
+    def _no_bucket(self) -> ConfigError:
+        return ConfigError(f"There is no bucket for {self.root}", "Create it, or correct storage.root")
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Lend an empty local folder for work in progress; it is removed afterwards."""
@@ -153,12 +178,21 @@ class FileStore:
             _flush(source)
             source.replace(target)
             return
-        remote = self.root / name
-        part = remote.with_name(f"{uuid4().hex}{_PART}")
-        remote.parent.mkdir(parents=True, exist_ok=True)
-        remote.fs.put_file(str(source), part.path)
-        remote.fs.mv(part.path, remote.path)
+        self._upload(self.root / name, source)
         source.unlink()
+
+    def _upload(self, target: UPath, source: Path) -> None:
+        """Upload a file; a large one goes in parts, and either way nothing is there until all of it is."""
+        if self.root.protocol not in DRIVERS:  # it may show a file while that is written
+            part = target.with_name(f"{uuid4().hex}{_PART}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.fs.put_file(str(source), part.path)
+            target.fs.mv(part.path, target.path)
+            return
+        try:
+            target.fs.put_file(str(source), target.path)
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
 
     @contextmanager
     def local_copy(self, name: str) -> Generator[Path]:
