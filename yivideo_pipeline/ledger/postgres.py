@@ -7,6 +7,7 @@ connection of the server's: nothing is set for a session, and locks end with the
 A server that has answered once is waited for when it does not any more: it is being started again.
 """
 
+import os
 import re
 import zlib
 from collections.abc import Iterable
@@ -124,6 +125,9 @@ class _Connector:
 
 @cache
 def _pool(url: str) -> tuple[Engine, _Connector]:
+    # Dagster takes the time of a row from the server, and takes it for UTC. Only this variable sets the zone
+    # when a connection is made, which pgbouncer then sees to.
+    os.environ["PGTZ"] = "UTC"
     engine = create_engine(
         url,
         pool_size=KEPT,
