@@ -4,6 +4,7 @@ A client that goes away ends its job.
 """
 
 import asyncio
+import hashlib
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -25,6 +26,9 @@ from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import Refused, describe_failure
 from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.speech.engine import ResidentEngine
+from yivideo_pipeline.stages import STAGES
+from yivideo_pipeline.storage.artifacts import Storage, stage_key
+from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 
 log = logging.getLogger(__name__)
 
@@ -195,19 +199,36 @@ async def start_speech_job(
     return job
 
 
-def transcribe(options: SpeechOptions, needs_times: bool) -> SpeechWork:
-    """Return the work that transcribes audio; it aligns the words only where their times are shown."""
+def transcribe(shared: ServiceState, options: SpeechOptions, needs_times: bool) -> SpeechWork:
+    """Return the work that transcribes audio; it aligns the words only where their times are shown.
+
+    A client that comes back after its connection or this service broke off gets the rest done.
+    """
 
     def work(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
         def on_progress(fraction: float) -> None:
             emit(ProgressEvent(fraction=fraction))
 
+        checkpoint = _open_checkpoint(shared.storage, engine, audio, options)
         transcript = engine.transcribe(
-            audio, options, on_progress, lambda words: emit(WordsEvent(words=tuple(words)))
+            audio, options, on_progress, lambda words: emit(WordsEvent(words=tuple(words))), checkpoint
         )
-        return engine.align(audio, transcript, options, on_progress) if needs_times else transcript
+        timed = engine.align(audio, transcript, options, on_progress) if needs_times else transcript
+        checkpoint.remove()
+        return timed
 
     return work
+
+
+def _open_checkpoint(
+    storage: Storage, engine: ResidentEngine, audio: Audio, options: SpeechOptions
+) -> StoredCheckpoint:
+    """Return the checkpoint of a sound that nobody has a name for: equal sounds and options share it."""
+    with audio.path.open("rb") as file:
+        sound = hashlib.file_digest(file, "sha256").hexdigest()
+    decides = {**options.model_dump(mode="json"), "weights": engine.describe().revision}
+    key = stage_key("request", STAGES["transcript"].code_version, {"sound": sound}, decides)
+    return StoredCheckpoint(storage.files, f"request-{key}")
 
 
 def override_options(options: SpeechOptions, **given: Any) -> SpeechOptions:

@@ -155,8 +155,8 @@ class LocalEngine(ABC, Generic[Model]):
     ) -> tuple[str, float, DetectedSpeech, Progress | None]:
         """Return the language, its probability, the speech as encoded so far, and what reports next."""
         sample = choose_sample(speech.pieces)
-        known = {piece: finished.languages(piece.chunk) for piece in sample}
-        unknown = [piece for piece in sample if known[piece] is None]
+        rated = {piece: kept for piece in sample if (kept := finished.languages(piece.chunk))}
+        unknown = [piece for piece in sample if piece not in rated]
         detection, progress = _share_progress(progress, unknown, speech.pieces)
 
         def keep(pieces: Sequence[Piece], found: Sequence[Detected]) -> None:
@@ -165,12 +165,13 @@ class LocalEngine(ABC, Generic[Model]):
                 detection(pieces, found)
 
         found = dict(zip(unknown, self._map(unknown, DetectLanguages(), keep), strict=True))
-        rated = [known[piece] or found[piece][0] for piece in sample]
-        language, probability = choose_language([piece.chunk for piece in sample], rated)
-        # The sample is encoded now, and need not be encoded again.
-        pieces = tuple(
-            replace(piece, row=found[piece][1]) if piece in found else piece for piece in speech.pieces
+        rated |= {piece: one for piece, (one, _) in found.items()}
+        language, probability = choose_language(
+            [piece.chunk for piece in sample], [rated[piece] for piece in sample]
         )
+        # The sample is encoded now, and need not be encoded again.
+        rows = {piece: row for piece, (_, row) in found.items()}
+        pieces = tuple(replace(piece, row=rows.get(piece)) for piece in speech.pieces)
         return language, probability, replace(speech, pieces=pieces), progress
 
     @abstractmethod

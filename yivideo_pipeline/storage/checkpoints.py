@@ -3,7 +3,7 @@
     checkpoints/<what decides the transcript>/<random name>.json      one file for each part that is finished
 
 A part is a line with the SHA-256 of what follows, and JSON: what is torn or damaged counts as not done.
-Nothing here fails a transcript, which can be made without.
+A part that can't be kept fails no transcript.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class StoredCheckpoint:
         try:
             self._files.write(f"{self._folder}/{uuid4().hex}.json", _digest(body) + b"\n" + body)
             self._is_used = True
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - told; every storage has errors of its own
             self._is_refused = True
             log.warning("No checkpoints can be kept in %s: %s", self._files.root, error)
 

@@ -97,7 +97,7 @@ async def recognize(
     options = override_options(
         shared.settings.speech.options, task=task, language=language, initial_prompt=initial_prompt
     )
-    work = transcribe(options, needs_times=output is not AsrOutput.TXT)
+    work = transcribe(shared, options, needs_times=output is not AsrOutput.TXT)
     job = await start_speech_job(shared, request, audio_file, options, work, is_pcm=not encode)
     transcript = await job.result(request)
     assert isinstance(transcript, Transcript)

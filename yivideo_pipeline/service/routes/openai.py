@@ -252,7 +252,7 @@ async def _transcribe(
     granularities: list[Granularity],
 ) -> Response:
     format = form.response_format
-    work = transcribe(options, needs_times=format not in (OpenAIFormat.JSON, OpenAIFormat.TEXT))
+    work = transcribe(shared, options, needs_times=format not in (OpenAIFormat.JSON, OpenAIFormat.TEXT))
     job = await start_speech_job(shared, request, form.file, options, work)
     transcript = await job.result(request)
     assert isinstance(transcript, Transcript)
@@ -297,7 +297,7 @@ def _json(body: BaseModel) -> JSONResponse:
 async def _stream(
     shared: ServiceState, request: Request, file: UploadFile, options: SpeechOptions
 ) -> StreamingResponse:
-    work = transcribe(options, needs_times=False)
+    work = transcribe(shared, options, needs_times=False)
 
     def work_one_by_one(engine: ResidentEngine, audio: Audio, emit: Emit) -> BaseModel:
         with one_by_one():
