@@ -4,13 +4,12 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -24,7 +23,9 @@ from yivideo_pipeline.cli.console import (
     printable,
     sentences,
 )
+from yivideo_pipeline.cli.findings import Check, CheckFinding
 from yivideo_pipeline.cli.folders import require_writable
+from yivideo_pipeline.cli.record_checks import list_record_checks
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.machine.gpu import NvmlFailed, open_nvml, read_driver_version
@@ -46,22 +47,6 @@ CUBLAS, CUDNN = "libcublas.so.12", "libcudnn.so.9"
 SCARCE_BYTES = 2 * 10**9
 FULL_BYTES = 10**8
 _STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red"}
-
-Level = Literal["ok", "warning", "failure"]
-
-
-@dataclass(frozen=True)
-class CheckFinding:
-    """One line of the report: what was checked, what was found, what to do about it."""
-
-    name: str
-    level: Level
-    message: str
-    advice: str = ""
-
-
-Check = Callable[[], Iterable[CheckFinding]]
-"""Checks one thing; an error that it raises counts as a failure."""
 
 
 def examine(config: Path | None, *, as_json: bool) -> Exit:
@@ -128,8 +113,7 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         ("folders", partial(check_folders, settings)),
         ("HF token", partial(check_token, settings.hub)),
         ("weights", lambda: check_weights(model().model_name, models, settings.hub)),
-        ("ledger", partial(check_ledger, settings.home)),
-        ("Dagster", partial(check_instance, settings.home)),
+        *list_record_checks(settings),
     ]
 
 
@@ -361,30 +345,3 @@ def check_token(hub: HubSettings) -> Iterable[CheckFinding]:
     """Check whether there is a Hugging Face token; it is never shown."""
     token = hub.read_token()
     yield CheckFinding("HF token", "ok", "yes" if token else "no; only private and gated models need one")
-
-
-def check_ledger(home: Path) -> Iterable[CheckFinding]:
-    """Check that the ledger can be read, all of it."""
-    from yivideo_pipeline.ledger.database import FILE, require_intact
-
-    require_intact(home, everywhere=True)
-    file = home / FILE
-    yield CheckFinding("ledger", "ok", f"{file} can be read" if file.is_file() else "there is none yet")
-
-
-def check_instance(home: Path) -> Iterable[CheckFinding]:
-    """Check that Dagster's instance opens and has the schema of the installed version."""
-    from yivideo_pipeline.defs.instance import open_instance
-    from yivideo_pipeline.history.instance import require_databases
-
-    require_databases(home / "dagster", everywhere=True)
-    with open_instance(home) as instance:
-        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
-        versions = [storage.alembic_version() for storage in storages if storage]
-    schemas = sorted({str(found[0]) for found in versions if found})
-    text = f"{version('dagster')}, instance in {home / 'dagster'}, schema {', '.join(schemas)}"
-    if any(found and found[0] != found[1] for found in versions):
-        advice = f"DAGSTER_HOME={home / 'dagster'} dagster instance migrate"
-        yield CheckFinding("Dagster", "failure", f"{text} is not this version's", advice)
-    else:
-        yield CheckFinding("Dagster", "ok", text)
