@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -17,9 +18,9 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import SpokenWord, assemble_transcript, empty_transcript
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
-from yivideo_pipeline.speech.checkpoint import Checkpoint, Finished
+from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
-from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
+from yivideo_pipeline.speech.engine import Checkpoint, EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Span, Transcript
@@ -29,6 +30,7 @@ from yivideo_pipeline.speech.whisper import Decoding
 Model = TypeVar("Model")
 
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
+SURE_LANGUAGE = 0.9  # of half a sample: all the others would have to be of one other language
 ENCODER_SHARE = 0.3
 """Share of a chunk's time that the encoder takes, about: base in int8 on two cores."""
 
@@ -153,24 +155,26 @@ class LocalEngine(ABC, Generic[Model]):
     def _choose_language(
         self, speech: DetectedSpeech, finished: Finished, progress: Progress | None
     ) -> tuple[str, float, DetectedSpeech, Progress | None]:
-        """Return the language, its probability, the speech as encoded so far, and what reports next."""
+        """Return the language, its probability, the speech as encoded so far, and what reports next.
+
+        Of a whole sample every other window is heard first: mostly that is enough, and so little of what was
+        encoded would be lost with the process.
+        """
         sample = choose_sample(speech.pieces)
         rated = {piece: kept for piece in sample if (kept := finished.languages(piece.chunk))}
-        unknown = [piece for piece in sample if piece not in rated]
-        detection, progress = _share_progress(progress, unknown, speech.pieces)
-
-        def keep(pieces: Sequence[Piece], found: Sequence[Detected]) -> None:
-            finished.keep_languages([piece.chunk for piece in pieces], [one for one, _ in found])
-            if detection:
-                detection(pieces, found)
-
-        found = dict(zip(unknown, self._map(unknown, DetectLanguages(), keep), strict=True))
-        rated |= {piece: one for piece, (one, _) in found.items()}
-        language, probability = choose_language(
-            [piece.chunk for piece in sample], [rated[piece] for piece in sample]
-        )
-        # The sample is encoded now, and need not be encoded again.
-        rows = {piece: row for piece, (_, row) in found.items()}
+        rows: dict[Piece, np.ndarray | None] = {}
+        language, probability = NO_LANGUAGE, 0.0
+        for heard in (sample[::2], sample) if len(sample) == LANGUAGE_SAMPLE else (sample,):
+            unknown = [piece for piece in heard if piece not in rated]
+            detection, progress = _share_progress(progress, unknown, speech.pieces)
+            keep = partial(_keep_languages, finished, detection)
+            for piece, (one, row) in zip(unknown, self._map(unknown, DetectLanguages(), keep), strict=True):
+                rated[piece], rows[piece] = one, row
+            chunks = [piece.chunk for piece in heard]
+            language, probability = choose_language(chunks, [rated[piece] for piece in heard])
+            if probability >= SURE_LANGUAGE:
+                break
+        # What is encoded now need not be encoded again.
         pieces = tuple(replace(piece, row=rows.get(piece)) for piece in speech.pieces)
         return language, probability, replace(speech, pieces=pieces), progress
 
@@ -198,6 +202,14 @@ class LocalEngine(ABC, Generic[Model]):
 
 
 # The spoken language, judged by speech from all over the video rather than its first 30 seconds.
+
+
+def _keep_languages(
+    finished: Finished, report: OnDone | None, pieces: Sequence[Piece], found: Sequence[Detected]
+) -> None:
+    finished.keep_languages([piece.chunk for piece in pieces], [one for one, _ in found])
+    if report:
+        report(pieces, found)
 
 
 def _share_progress(
