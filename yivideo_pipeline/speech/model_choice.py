@@ -85,7 +85,9 @@ def choose_model(options: SpeechOptions, hardware: Hardware, find_status: FindSt
         fitting = [name for name in rung.models if machine.has_room(name, rung.reserve_bytes)]
         if found := weights.first_of(fitting):
             return machine.choose(found, passed_over or weights.preferred(found, fitting))
-        passed_over = passed_over or (weights.problem(fitting) if fitting else machine.need_of(rung.models[0]))
+        passed_over = passed_over or (
+            weights.problem(fitting) if fitting else machine.need_of(rung.models[0])
+        )
     every = [name for rung in machine.rungs for name in rung.models]
     here = [name for name in every if weights.is_here(name)]
     # What is here may do without the reserve; if not, checking the options tells how much is missing.
