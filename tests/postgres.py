@@ -61,7 +61,7 @@ class PostgresServer:
     def start(self) -> None:
         # Nothing of it is kept, so that the disk is not waited for.
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        options += " -c full_page_writes=off -c shared_buffers=16MB"
+        options += " -c full_page_writes=off -c shared_buffers=16MB -c timezone=Asia/Shanghai"
         self._run("pg_ctl", "-D", self._data, "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from tests.ledger.test_database import differences
+from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
@@ -37,6 +39,8 @@ def test_of_many_that_open_an_empty_database_one_makes_the_tables(tmp_path, url)
     with ThreadPoolExecutor(MOST - 1) as pool:
         assert set(pool.map(open_another, range(12))) <= {None, SCHEMA_VERSION}
     assert differences(open_pool(url)) == []
+    with open_pool(url).connect() as connection:
+        assert connection.scalar(text("SHOW timezone")) == "UTC", "whatever the server's is"
     assert list(tmp_path.iterdir()) == [], "nothing of it lies in the home folder"
 
 
@@ -76,9 +80,14 @@ def test_a_database_that_can_not_be_used_is_told_in_one_line_without_the_passwor
 def test_the_next_statement_after_a_restart_of_the_server_is_answered(tmp_path, postgres, url):
     ledger = open_ledger(tmp_path, url)
     ledger.flags.set("backfills.paused", "ann")
+    cut_off = ledger.engine.connect()
     postgres.stop()
+    with pytest.raises(OperationalError) as cut:
+        cut_off.execute(text("SELECT 1"))
+    assert (classify(cut.value).kind, classify(cut.value).retryable) == ("service", True)
     postgres.start()
     assert ledger.flags.get("backfills.paused").value == "ann"
+    cut_off.close()
 
 
 def test_a_dry_run_writes_to_a_copy(tmp_path, url):

@@ -14,7 +14,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,7 @@ def _event_files(folder: Path) -> Iterable[Path]:
 
 
 @contextmanager
-def _open(file: Path) -> Iterator[Connection]:
+def _open(file: Path) -> Generator[Connection]:
     engine = create_engine(f"sqlite:///{file}")
     try:
         with engine.connect() as connection:

@@ -231,6 +231,7 @@ _TRANSPORT_ERRORS = {
     "azure.ServiceResponseError",
     "google.TransportError",
 }
+_DATABASE_ERRORS = {"psycopg2.OperationalError", "psycopg2.InterfaceError", "sqlalchemy.TimeoutError"}
 _STATUS_ERRORS = {
     "httpx.HTTPStatusError",
     "httpx2.HTTPStatusError",
@@ -262,6 +263,10 @@ def network_error(error: BaseException) -> YivideoError | None:
         )
     if names & _STATUS_ERRORS:
         return _refused_by_service(error)
+    if names & _DATABASE_ERRORS:
+        return ServiceUnreachable(
+            explain("The database does not answer", error), "Check that it runs: work is tried again."
+        )
     if (
         names & _TRANSPORT_ERRORS
         or isinstance(error, (ConnectionError, socket.gaierror))

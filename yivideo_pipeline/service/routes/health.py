@@ -1,7 +1,6 @@
 """Whether the service is alive and ready, and its Prometheus metrics."""
 
 import time
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Response
@@ -9,11 +8,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
-from yivideo_pipeline.errors.tree import DiskError
+from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.history.instance import require_databases
 from yivideo_pipeline.ledger.database import require_intact
+from yivideo_pipeline.ledger.postgres import open_pool
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.metrics import Gauges
+from yivideo_pipeline.settings.settings import Settings
 
 router = APIRouter(tags=["health"])
 
@@ -47,11 +48,12 @@ async def health(shared: Shared) -> HealthResponse:
 def ready(shared: Shared, response: Response) -> ReadinessResponse:
     """Report whether the service accepts work.
 
-    It does not while all slots are taken, after the model has failed, or where a database is damaged.
+    It does not while all slots are taken, after the model has failed, or where a database is damaged or does
+    not answer.
     """
     model, admission = shared.models.manager.health_check(), shared.admission
     is_full = admission.taken >= admission.slots
-    reason = _find_damage(shared.settings.home)
+    reason = _find_damage(shared.settings)
     if not model.healthy:
         reason = "the last load or call failed"
     elif is_full:
@@ -68,11 +70,15 @@ def ready(shared: Shared, response: Response) -> ReadinessResponse:
     )
 
 
-def _find_damage(home: Path) -> str | None:
+def _find_damage(settings: Settings) -> str | None:
+    home, url = settings.home, settings.storage.read_database_url()
     try:
-        require_intact(home)
-        require_databases(home / "dagster")
-    except DiskError as error:
+        if url:
+            open_pool(url)
+        else:
+            require_intact(home)
+            require_databases(home / "dagster")
+    except SystemFault as error:
         return str(error)
     return None
 
