@@ -8,7 +8,7 @@ What the engine finds there it does not do again (ADR 17).
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.engine import Checkpoint
 from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.speech.vad import HOP, remember_probabilities, speech_probabilities
 
@@ -25,22 +26,6 @@ SHORTEST_S = 60.0
 """A sound up to this length is done again as a whole."""
 _FORMAT = "1"  # of the entries; in their names, so that those of another version are not found
 _SPEECH = f"{_FORMAT} speech"
-
-
-class Checkpoint(Protocol):
-    """The kept parts of one transcript, JSON values by name; those of one sound, model and set of options."""
-
-    def load(self) -> Mapping[str, Any]:
-        """Return all that was kept."""
-        ...
-
-    def save(self, entries: Mapping[str, Any]) -> None:
-        """Keep more."""
-        ...
-
-    def note_resumed(self, sound_s: float) -> None:
-        """Note how many seconds of the sound had been recognized before."""
-        ...
 
 
 class Finished:
@@ -84,10 +69,14 @@ class Finished:
             kind: How they were recognized; each kind is kept for itself.
             chunks: The chunks.
         """
-        found = {chunk: self._entries.get(_name(kind, chunk)) for chunk in chunks}
-        return {
-            chunk: [_read_passage(one) for one in kept] for chunk, kept in found.items() if kept is not None
-        }
+        found: dict[Chunk, list[Passage]] = {}
+        for chunk in chunks:
+            if (kept := self._entries.get(_name(kind, chunk))) is not None:
+                try:
+                    found[chunk] = [_read_passage(one) for one in kept]
+                except (KeyError, TypeError, ValueError) as error:  # ValidationError is a ValueError
+                    log.warning("a kept part of the transcript can't be read and is made again: %r", error)
+        return found
 
     def keep_passages(
         self, kind: str, chunks: Sequence[Chunk], passages: Sequence[Sequence[Passage]]

@@ -1,0 +1,135 @@
+"""A transcript goes on where another process was killed: the engine does again only what was not kept."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.speech.make_sound import decode_speech
+from tests.speech.test_faster_whisper import EngineSetup
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech import vad
+from yivideo_pipeline.speech.align.text import WordTimings
+from yivideo_pipeline.speech.assemble import Passage
+from yivideo_pipeline.speech.checkpoint import Finished
+from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.types import Span
+
+ONE_WORKER = DeviceConfig("cpu", "int8", batch_size=1, threads=1)
+OPTIONS = SpeechOptions(batch_size=1)
+
+
+class Killed(BaseException):
+    """In place of a kill."""
+
+
+@dataclass
+class Kept:
+    """A checkpoint in memory, as JSON; its process dies once it has kept so many windows."""
+
+    dies_after: float = float("inf")
+    entries: dict[str, str] = field(default_factory=dict)
+    resumed_s: float = 0.0
+
+    def load(self) -> dict[str, Any]:
+        return {name: json.loads(text) for name, text in self.entries.items()}
+
+    def save(self, entries: Mapping[str, Any]) -> None:
+        self.entries |= {name: json.dumps(value) for name, value in entries.items()}
+        if sum("window" in name for name in self.entries) >= self.dies_after:
+            raise Killed
+
+    def note_resumed(self, sound_s: float) -> None:
+        self.resumed_s = sound_s
+
+
+@pytest.fixture
+def speech(tmp_path) -> Audio:
+    """Two minutes of speech: four windows."""
+    minute = decode_speech("lighthouse-60s.mkv", tmp_path).samples
+    return write_wav(tmp_path / "long.wav", np.concatenate([minute, minute]))
+
+
+@pytest.fixture
+def killed(tmp_path, speech) -> Kept:
+    """What is kept of a transcript whose process was killed after two windows."""
+    checkpoint = Kept(dies_after=2)
+    with pytest.raises(Killed):
+        EngineSetup(ONE_WORKER).engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=checkpoint)
+    checkpoint.dies_after = float("inf")
+    return checkpoint
+
+
+def test_what_was_finished_is_not_done_again_and_the_result_is_the_same(tmp_path, speech, killed):
+    whole, rest = EngineSetup(ONE_WORKER), EngineSetup(ONE_WORKER)
+    undisturbed = whole.engine(tmp_path).transcribe(speech, OPTIONS)
+    shares, words = [], []
+    resumed = rest.engine(tmp_path).transcribe(speech, OPTIONS, shares.append, words.extend, killed)
+    assert resumed == undisturbed
+    assert len(rest.done) == len(whole.done) - 2
+    share = 1 - sum(chunk.duration_s for chunk in rest.done) / sum(chunk.duration_s for chunk in whole.done)
+    assert killed.resumed_s == pytest.approx(share * speech.duration_s)
+    assert shares[0] == pytest.approx(share)
+    assert [word.text for word in words] == [word.text for word in undisturbed.words], "old ones too"
+
+
+def test_a_finished_transcript_needs_only_to_be_put_together(tmp_path, speech):
+    checkpoint, again = Kept(), EngineSetup(ONE_WORKER)
+    undisturbed = EngineSetup(ONE_WORKER).engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=checkpoint)
+    assert again.engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=checkpoint) == undisturbed
+    assert (again.done, checkpoint.resumed_s) == ([], pytest.approx(speech.duration_s))
+
+
+def test_neither_voices_nor_the_language_are_searched_for_again(tmp_path, speech, killed, monkeypatch):
+    def fail(*_):
+        raise AssertionError("done before")
+
+    engine = EngineSetup(ONE_WORKER).engine(tmp_path)
+    monkeypatch.setattr(vad, "_cache", {})
+    monkeypatch.setattr(vad, "_probability_blocks", fail)
+    monkeypatch.setattr("tests.speech.test_faster_whisper.FakeRecognizer.detect_languages", fail)
+    assert engine.transcribe(speech, OPTIONS, checkpoint=killed).language == "en"
+
+
+def test_parts_of_other_windows_are_not_used(tmp_path, speech, killed):
+    killed.entries = {name.replace("-", "9-"): text for name, text in killed.entries.items()}
+    setup = EngineSetup(ONE_WORKER)
+    setup.engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=killed)
+    assert (len(setup.done), killed.resumed_s) == (4, 0)
+
+
+def test_parts_that_can_not_be_read_are_made_again(tmp_path, speech, killed):
+    killed.entries = {
+        name: '[{"words": 1}]' if "window" in name else text for name, text in killed.entries.items()
+    }
+    setup = EngineSetup(ONE_WORKER)
+    setup.engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=killed)
+    assert (len(setup.done), killed.resumed_s) == (4, 0)
+
+
+def test_a_sound_of_a_minute_leaves_no_checkpoint(tmp_path):
+    minute = decode_speech("lighthouse-60s.mkv", tmp_path).samples[: 60 * SAMPLE_RATE_HZ]
+    speech, checkpoint = write_wav(tmp_path / "short.wav", minute), Kept()
+    EngineSetup(ONE_WORKER).engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=checkpoint)
+    assert checkpoint.entries == {}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_passage_is_read_to_the_last_bit(speech, kind):
+    checkpoint, values = Kept(), np.random.default_rng(1).random((3, 2)).astype(kind)
+    chunk = Chunk((Span(start_s=0.1, end_s=1 / 3), Span(start_s=2.0, end_s=3.3)))
+    timed = WordTimings((" a", "é", "\ud800"), values, values[:, 0] / 3, np.array([True, False, True]))
+    passage = Passage(chunk, timed, -1 / 3, 1e-9)
+    Finished(checkpoint, speech).keep_passages("window", [chunk], [[passage]])
+    (read,) = Finished(checkpoint, speech).passages("window", [chunk])[chunk]
+    assert (read.chunk, read.avg_logprob, read.no_speech_prob) == (chunk, -1 / 3, 1e-9)
+    assert read.timed.words == timed.words
+    for name in ("times", "confidences", "timed"):
+        before, after = getattr(timed, name), getattr(read.timed, name)
+        assert before.dtype == after.dtype
+        assert before.tobytes() == after.tobytes()
