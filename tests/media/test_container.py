@@ -253,7 +253,7 @@ def test_a_socket_is_called_a_socket(tmp_path):
 @pytest.mark.parametrize("name", ["/dev/zero", "/dev/null"])
 def test_an_endless_device_is_refused(name):
     with pytest.raises(UnreadableMedia, match="This is a device, not a file"):
-        probe(container.Path(name))
+        probe(Path(name))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_file_that_the_system_does_not_let_us_open_is_a_disk_error(tmp_path, m
         raise fault
 
     # Root may read everything, so the system itself can't be made to refuse here.
-    monkeypatch.setattr(container.Path, "open", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DiskError):
         probe(path)
 

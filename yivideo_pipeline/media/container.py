@@ -1,4 +1,4 @@
-"""Opens one media file and nothing else, whatever the file says.
+"""Opens one media file, or one object of object storage, and nothing else, whatever the file says.
 
 A playlist renamed `.mp4` must not make us read another file or call a server. There are four locks, each
 sufficient by itself: libavformat gets bytes but no name, so that no name is read as a protocol or a pattern;
@@ -10,7 +10,6 @@ import errno
 import stat
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 import av
@@ -24,6 +23,7 @@ from yivideo_pipeline.errors.tree import (
     UnreadableMedia,
 )
 from yivideo_pipeline.media.ending import missing_bytes_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, open_bytes
 
 _DEMUXERS = (
     "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi,flv,live_flv,kux,asf,mpegts,mpeg,mpegvideo,ogg,mxf,gxf,nut,rm,"
@@ -74,11 +74,12 @@ class _Bytes:
         try:
             return self._file.read(size)
         except OSError as error:
-            raise DiskError(f"Reading fails: {error.strerror}", "Check the disk or network share") from error
+            reason = error.strerror or error
+            raise DiskError(f"Reading fails: {reason}", "Check the disk or network share") from error
 
 
 @contextmanager
-def open_media(path: Path) -> Generator[InputContainer]:
+def open_media(path: AnyPath) -> Generator[InputContainer]:
     """Open a media file for reading; no other file and no socket is ever opened.
 
     Raises:
@@ -104,18 +105,19 @@ def open_media(path: Path) -> Generator[InputContainer]:
 
 
 @contextmanager
-def _open_regular(path: Path) -> Generator[BinaryIO]:
-    """Open a non-empty regular file, unbuffered; a pipe or device could block or never end."""
+def _open_regular(path: AnyPath) -> Generator[BinaryIO]:
+    """Open a non-empty regular file or object, unbuffered; a pipe or device could block or never end."""
     try:
         found = path.stat()
         require_regular(found.st_mode)
-        file = path.open("rb", buffering=0)
+        file = open_bytes(path, buffering=0)
     except FileNotFoundError as error:
         raise UnreadableMedia("There is no such file", "Check the path") from error
     except PermissionError as error:
         raise DiskError("The file may not be read", "Grant read permission on it and its folder") from error
     except OSError as error:
-        raise DiskError(f"The file can't be opened: {error.strerror}", "Check path and disk") from error
+        reason = error.strerror or error
+        raise DiskError(f"The file can't be opened: {reason}", "Check path and disk") from error
     with file:
         if found.st_size == 0:
             raise UnreadableMedia("The file is empty", "Copy or download it again")

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
+from upath import UPath
 
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
@@ -44,9 +45,10 @@ from yivideo_pipeline.media.probe import (
     probe,
 )
 from yivideo_pipeline.media.sound_writer import SoundWriter, move_apart
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
-AudioInput = np.ndarray | str | PathLike[str]
-"""Mono 16 kHz samples, floats in -1..1, shape (n,); or the path of an audio or video file."""
+AudioInput = np.ndarray | str | PathLike[str] | UPath
+"""Mono 16 kHz samples, floats in -1..1, shape (n,); or the path or URL of an audio or video file."""
 
 _WRITE_BUFFER_BYTES = 1024 * 1024
 _MAX_FAILED_READS_IN_A_ROW = 1000
@@ -91,7 +93,7 @@ class DecodedAudio:
 
 
 def decode_audio(
-    source: Path, target: Path, stream: StreamInfo, progress: Callable[[float], None] | None = None
+    source: AnyPath, target: Path, stream: StreamInfo, progress: Callable[[float], None] | None = None
 ) -> DecodedAudio:
     """Decode one audio stream to a 16 kHz mono 16-bit WAV file, in time with the picture.
 
@@ -152,7 +154,7 @@ def open_sound(
         if isinstance(source, np.ndarray):
             yield DecodedAudio(write_wav(target, _to_int16(source)), ())
         else:
-            path = Path(source)
+            path = to_path(source)
             yield decode_audio(path, target, choose_audio_stream(probe(path), language, audio_track))
 
 
@@ -174,7 +176,7 @@ class _Reading:
     video's own.
     """
 
-    def __init__(self, container: InputContainer, stream: StreamInfo, source: Path) -> None:
+    def __init__(self, container: InputContainer, stream: StreamInfo, source: AnyPath) -> None:
         self._container = container
         self._source = source
         self._track = container.streams[stream.index]

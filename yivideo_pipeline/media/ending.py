@@ -5,8 +5,9 @@ libavformat shortens the duration of many files to what is there, so that half a
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
+
+from yivideo_pipeline.storage.remote_paths import AnyPath, open_bytes
 
 _MAX_CHUNKS = 10_000
 _UNKNOWN_32 = 0x7FFF_0000
@@ -26,13 +27,13 @@ _ID3_HEADER_BYTES = 10
 _MP3_PROBED = 4096
 
 
-def missing_bytes(path: Path) -> int:
+def missing_bytes(path: AnyPath) -> int:
     """Return how many bytes a file should have beyond its end, at least; 0 where nothing tells.
 
     Raises:
         OSError: It can't be read.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         return missing_bytes_of(file)
 
 
@@ -59,13 +60,13 @@ def missing_bytes_of(file: BinaryIO) -> int:
     return missing if missing > _TOLERATED_BYTES else 0
 
 
-def declares_frames(path: Path) -> bool:
+def declares_frames(path: AnyPath) -> bool:
     """Return whether an MP3 file says in its first frame how many there are.
 
     Raises:
         OSError: It can't be read.
     """
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         head = _read(file, 0, _ID3_HEADER_BYTES)
         start = 0
         if head[:3] == b"ID3":

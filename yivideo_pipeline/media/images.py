@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -13,6 +12,7 @@ from av.video.stream import VideoStream
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.container import open_media
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _POSTER_POSITIONS = (0.1, 0.3, 0.5, 0.0)
 _MIN_MEAN_LUMA = 32
@@ -20,7 +20,7 @@ _MAX_PACKETS_TO_A_FRAME = 300
 _BLOCK_SAMPLES = 1 << 20
 
 
-def poster_jpeg(path: Path, width: int = 320) -> bytes | None:
+def poster_jpeg(path: AnyPath, width: int = 320) -> bytes | None:
     """Return a frame at about a tenth of the video, or later if that is black, as a JPEG.
 
     Args:

@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Literal
 
 import av
@@ -18,6 +17,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, NoAudioStream
 from yivideo_pipeline.media.container import open_media
 from yivideo_pipeline.media.track_names import is_side_track
 from yivideo_pipeline.settings.languages import normalize_language
+from yivideo_pipeline.storage.remote_paths import AnyPath, open_bytes
 
 StreamKind = Literal["video", "audio", "subtitle", "data"]
 
@@ -100,7 +100,7 @@ class MediaInfo(BaseModel):
         return next((stream for stream in self.streams if stream.kind == "video"), None)
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(path: AnyPath) -> MediaInfo:
     """Read a file's headers, and a few seconds of it where they leave questions open.
 
     Raises:
@@ -199,7 +199,7 @@ def _name_track(number: int, stream: StreamInfo) -> str:
     return f"{number} ({shown})" if shown else str(number)
 
 
-def content_hash(path: Path, progress: Callable[[float], None] | None = None) -> str:
+def content_hash(path: AnyPath, progress: Callable[[float], None] | None = None) -> str:
     """Return the SHA-256 of the whole file, as hexadecimal digits: the identity of a video's content.
 
     A sample of it would not do: two recordings may differ in one minute only.
@@ -212,7 +212,7 @@ def content_hash(path: Path, progress: Callable[[float], None] | None = None) ->
         OSError: The file can't be read.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         size = path.stat().st_size
         while chunk := file.read(_HASH_CHUNK_BYTES):
             digest.update(chunk)

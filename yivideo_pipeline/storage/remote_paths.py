@@ -4,12 +4,18 @@ Credentials come from where the provider's own programs look for them (environme
 role), never from the settings. Nothing that was listed is kept: other machines write to the same bucket.
 """
 
+from os import PathLike
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from upath import UPath
 
 from yivideo_pipeline.errors.tree import ConfigError
 
+AnyPath = Path | UPath
+"""A path of this machine, or an object's."""
+BLOCK_BYTES = 4 * 1024 * 1024
+"""An object is read by ranges of about this size: a probe takes a few of them."""
 DRIVERS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 """Kinds of object storage, and the extra of this package that has the driver."""
 
@@ -41,3 +47,28 @@ def kind_of(url: str | Path) -> str:
     """Return the scheme of a URL; empty for a folder of this machine, also as `file://`."""
     scheme, colon, _ = str(url).partition("://")
     return scheme if colon and scheme not in ("file", "local") else ""
+
+
+def to_path(name: str | PathLike[str] | UPath) -> AnyPath:
+    """Return the path that a name stands for: an object's where it is a URL.
+
+    Raises:
+        ConfigError: No driver for this kind of URL is installed, or there is none.
+    """
+    if isinstance(name, UPath):
+        return name
+    return open_place(str(name)) if kind_of(str(name)) else Path(name)
+
+
+def open_bytes(path: AnyPath, buffering: int = -1) -> BinaryIO:
+    """Open a file or an object for reading; of an object ranges are fetched as they are read.
+
+    Reading fails where the object was replaced since it was opened.
+
+    Args:
+        path: What is opened.
+        buffering: Of a file, as of Python's `open`.
+    """
+    if isinstance(path, Path):
+        return path.open("rb", buffering)
+    return cast(BinaryIO, path.fs.open(path.path, "rb", block_size=BLOCK_BYTES, cache_type="readahead"))
