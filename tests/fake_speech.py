@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
-from yivideo_pipeline.speech.checkpoint import Checkpoint
-from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress
+from yivideo_pipeline.speech.engine import Checkpoint, EngineInfo, OnWords, Progress
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Segment, Span, Transcript, Word
 

@@ -11,9 +11,8 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, UnreadableMedia
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import probe
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.contract import from_whisperx, to_whisperx
-from yivideo_pipeline.speech.engine import OnWords, Progress
+from yivideo_pipeline.speech.engine import Checkpoint, OnWords, Progress
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 

@@ -27,8 +27,7 @@ from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.options import Device, SpeechOptions
-from yivideo_pipeline.speech.checkpoint import Checkpoint
-from yivideo_pipeline.speech.engine import OnWords, Progress, ResidentEngine
+from yivideo_pipeline.speech.engine import Checkpoint, OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Transcript

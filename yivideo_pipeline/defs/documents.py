@@ -13,6 +13,7 @@ from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
+from yivideo_pipeline.subtitles.writers import render
 
 OUTLINE_BINS = 480
 SHOWN_REPAIRS = 50
@@ -83,8 +84,6 @@ def render_subtitles(
         folder: Where the files go.
         end_s: When the video ends; no cue is shown after it.
     """
-    from yivideo_pipeline.subtitles.writers import render
-
     cues = build_cues(transcript, options, end_s)
     for kind in options.formats:
         text = render(cues, transcript, kind, title)

@@ -6,10 +6,9 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 from filelock import FileLock
 
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
@@ -34,13 +33,15 @@ from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.sections import LOOPBACK
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
-from yivideo_pipeline.speech.checkpoint import Checkpoint
-from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, SpeechEngine
+from yivideo_pipeline.speech.engine import Checkpoint, EngineInfo, OnWords, Progress, SpeechEngine
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.telemetry.measure import StageMetrics
+
+if TYPE_CHECKING:
+    import httpx  # imported when a service is called
 
 CONNECT_S = 5.0
 SILENCE_S = 60.0
@@ -66,8 +67,10 @@ class ServiceClient:
         """Whether the service runs on this machine, so that it can read a file by its path."""
         return urlsplit(self.url).hostname in LOOPBACK
 
-    def open(self) -> httpx.Client:
+    def open(self) -> "httpx.Client":
         """Return an open HTTP client; the caller closes it."""
+        import httpx
+
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
         # The environment's proxy must not stand between a run and its service.
@@ -75,6 +78,8 @@ class ServiceClient:
 
     def answers(self) -> bool:
         """Return whether the service is alive."""
+        import httpx
+
         try:
             with self.open() as client:
                 return client.get("/health", timeout=CONNECT_S).status_code == 200
@@ -95,6 +100,8 @@ class ServiceClient:
 
     @contextmanager
     def _reached(self) -> Generator[None]:
+        import httpx
+
         try:
             yield
         except httpx.HTTPError as error:
@@ -307,8 +314,8 @@ class RemoteSpeech:
 
 @contextmanager
 def _send(
-    client: httpx.Client, path: str, call: TranscribeCall, audio: Audio, by_path: bool
-) -> Generator[httpx.Response]:
+    client: "httpx.Client", path: str, call: TranscribeCall, audio: Audio, by_path: bool
+) -> Generator["httpx.Response"]:
     if by_path:
         sound = SharedAudio(path=str(audio.path.resolve()), offset_s=audio.offset_s)
         body = call.model_copy(update={"sound": sound}).model_dump_json()
@@ -334,7 +341,7 @@ def _wait(seconds: float, progress: Progress | None) -> None:
             progress(0.0)  # may end the wait
 
 
-def _problem(answer: httpx.Response) -> dict[str, Any]:
+def _problem(answer: "httpx.Response") -> dict[str, Any]:
     try:
         found = answer.json()["error"]
     except (json.JSONDecodeError, KeyError, TypeError):
@@ -342,7 +349,7 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _raise_refusal(answer: httpx.Response) -> None:
+def _raise_refusal(answer: "httpx.Response") -> None:
     if answer.status_code == 200:
         return
     problem = _problem(answer)

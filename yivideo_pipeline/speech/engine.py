@@ -1,12 +1,11 @@
 """The contract that every speech engine keeps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.types import Transcript, Word
 
 Progress = Callable[[float], None]
@@ -17,6 +16,22 @@ An exception that it raises ends the work.
 
 OnWords = Callable[[Sequence[Word]], None]
 """Receives the words of each part of the sound, in order, as soon as all earlier parts are recognized."""
+
+
+class Checkpoint(Protocol):
+    """The kept parts of one transcript, JSON values by name; those of one sound, model and set of options."""
+
+    def load(self) -> Mapping[str, Any]:
+        """Return all that was kept."""
+        ...
+
+    def save(self, entries: Mapping[str, Any]) -> None:
+        """Keep more."""
+        ...
+
+    def note_resumed(self, sound_s: float) -> None:
+        """Note how many seconds of the sound had been recognized before."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import LOAD_FIELDS, SpeechOptions
 from yivideo_pipeline.settings.resolve import MAX_CPU_BATCH
-from yivideo_pipeline.speech.checkpoint import Checkpoint
 from yivideo_pipeline.speech.contract import ModelBundle, bundle_models
-from yivideo_pipeline.speech.engine import EngineInfo, OnWords, Progress, ResidentEngine
+from yivideo_pipeline.speech.engine import Checkpoint, EngineInfo, OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.leases import Leases
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.runtime import free_memory

@@ -18,9 +18,9 @@ from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.text import Encoded
 from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
-from yivideo_pipeline.speech.checkpoint import Checkpoint, Finished
+from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.engine import OnWords, Progress
+from yivideo_pipeline.speech.engine import Checkpoint, OnWords, Progress
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer, is_silence
 from yivideo_pipeline.speech.runtime import DeviceConfig, quiet_libraries

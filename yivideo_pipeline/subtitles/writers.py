@@ -30,7 +30,6 @@ from pysubs2.formats.webvtt import WebVTTFormat
 from pysubs2.time import ms_to_times
 
 from yivideo_pipeline.settings.options import SubtitleFormat
-from yivideo_pipeline.speech.contract import to_whisperx
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.breaks import ends_sentence
 from yivideo_pipeline.subtitles.cues import Cue
@@ -236,6 +235,8 @@ def _clock(ms: int) -> str:
 
 def render_json(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
     """Return the transcript as JSON in WhisperX's shape (`speech.contract.to_whisperx`)."""
+    from yivideo_pipeline.speech.contract import to_whisperx  # it imports what decodes sound
+
     return json.dumps(to_whisperx(transcript), ensure_ascii=False) + "\n"
 
 
