@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import av
 import numpy as np
