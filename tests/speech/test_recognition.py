@@ -1,6 +1,8 @@
 """Real Whisper models on real sound: what was said, when, and nothing where nobody speaks."""
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, noise, silence
+from tests.waiting import wait_for
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.text import spoken_characters
@@ -18,6 +21,8 @@ from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.whisper import Whisper
+from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
+from yivideo_pipeline.storage.file_store import FileStore
 
 pytestmark = pytest.mark.model
 NAMES = ("harbour-15s.mp4", "lighthouse-60s.mkv")
@@ -223,3 +228,36 @@ def test_attentions_times_are_final_on_a_processor(engines, sounds, transcripts)
     aligned = engines["base"].align(sounds["harbour-15s.mp4"], transcript, SpeechOptions(), reported.append)
     assert aligned.words == transcript.words
     assert aligned.aligner == "attention"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from yivideo_pipeline.media.audio import Audio
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech.loading import load_engine
+from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
+from yivideo_pipeline.storage.file_store import FileStore
+options = SpeechOptions(model_name="tiny.en")
+models, sound, storage = map(Path, sys.argv[1:])
+checkpoint = StoredCheckpoint(FileStore(storage), "a")
+load_engine(options, models, offline=True).transcribe(Audio(sound), options, checkpoint=checkpoint)
+"""
+
+
+def test_a_transcript_goes_on_in_another_process_after_kill_9_and_is_the_same(
+    engines, sounds, model_dir, tmp_path
+):
+    def is_one_window_kept() -> bool:
+        return any("window" in name for name in StoredCheckpoint(files, "a").load())
+
+    options, files = SpeechOptions(model_name="tiny.en"), FileStore(tmp_path / "storage")
+    sound = join_sounds(tmp_path / "a.wav", *(sounds[name].samples for name in reversed(NAMES)))
+    command = [sys.executable, "-c", KILLED, str(model_dir), str(sound.path), str(tmp_path / "storage")]
+    with subprocess.Popen(command) as process:
+        wait_for(is_one_window_kept, 0.05)
+        process.kill()
+    checkpoint = StoredCheckpoint(files, "a")
+    resumed = engines["tiny.en"].transcribe(sound, options, checkpoint=checkpoint)
+    assert 0 < checkpoint.resumed_s < sound.duration_s
+    assert resumed.model_dump_json() == engines["tiny.en"].transcribe(sound, options).model_dump_json()
