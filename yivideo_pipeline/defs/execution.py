@@ -46,7 +46,12 @@ from yivideo_pipeline.stages import LAST_STAGE, stages_before
 MakeStage = Callable[[Stage], StageResult]
 """Does a stage for one video."""
 StepEvent = (
-    dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.MaterializeResult | dg.Output
+    dg.AssetMaterialization
+    | dg.AssetObservation
+    | dg.AssetCheckEvaluation
+    | dg.AssetCheckResult
+    | dg.MaterializeResult
+    | dg.Output
 )
 RELEASE_HINT = "It is quarantined now: once the cause is removed, `yivideo quarantine release` releases it"
 
@@ -230,14 +235,14 @@ class SingleRun(Execution):
         raise request from cause
 
     def materialize(self, turn: Turn, result: StageResult, metadata: Metadata) -> Iterator[StepEvent]:
-        """Yield Dagster's result of the step."""
+        """Yield Dagster's result of the step, and those of its checks.
+
+        Of results inside the step's, Dagster looks up the materialization twice.
+        """
         if self.stage_name == "transcript":
             tag_language(self.context, result.artifact.document["language"])
-        yield dg.MaterializeResult(
-            metadata=metadata,
-            data_version=dg.DataVersion(result.data_version),
-            check_results=result.checks,
-        )
+        yield dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(result.data_version))
+        yield from result.checks
 
     def fail(self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception) -> NoReturn:
         """Raise the failure of the step."""

@@ -9,8 +9,8 @@ How checks of partitioned assets behave on Dagster 1.13.27 (1.13.29 is the same)
 - Without it, the UI shows the last result of a check, whichever video that was about. So every result
   begins with its video's name; and the materialization of each video carries a table of its results
   (`check_metadata`), which is the place to look for the latest state of one video.
-- In a run of one video, `MaterializeResult(check_results=…)` is all it takes: it points to the video's
-  own materialization.
+- In a run of one video, an `AssetCheckResult` after the `MaterializeResult` is all it takes: it points to
+  the video's own materialization.
 - In a run of several, an evaluation is logged for each video with its partition key (`evaluations`);
   `assetCheckExecutions(partition: …)` of the GraphQL API finds them. Dagster plans one more for the run
   as a whole, and its step fails unless there is an output for each check: `conclude`.
