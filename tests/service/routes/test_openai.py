@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from tests.service.server import KEY, SAMPLES, Server, wait_until
+from tests.speech.make_sound import decode_speech, join_sounds
 
 pytestmark = pytest.mark.model
 
@@ -105,6 +106,22 @@ def test_who_stops_listening_to_a_stream_ends_the_work(server):
             next(answer.iter_lines())
         wait_until(lambda: other.get("/health/ready").json()["places_taken"] == 0)
     assert not list((server.home / "tmp").glob("work-*"))
+
+
+def test_a_client_that_comes_back_gets_the_rest_done(server, client, tmp_path):
+    film, letter = (
+        decode_speech(name, tmp_path).samples for name in ("lighthouse-60s.mkv", "harbour-15s.mp4")
+    )
+    long = join_sounds(tmp_path / "long.wav", film, letter).path
+    kept = server.home / "artifacts" / "checkpoints"
+    with client.audio.transcriptions.create(model="whisper-1", file=long, stream=True) as stream:
+        next(event for event in stream if event.type == "transcript.text.delta")
+    with server.client() as other:
+        wait_until(lambda: other.get("/health/ready").json()["places_taken"] == 0)
+    assert len(list(kept.glob("request-*"))) == 1
+    assert len(plain(client.audio.transcriptions.create(model="whisper-1", file=long).text)) > 100
+    assert re.search(r"going on: \d+ of 7\d s were recognized before", server.read_log())
+    assert not list(kept.glob("*"))
 
 
 def test_what_english_alone_knows_is_translated_as_it_is(client, text):

@@ -10,6 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.service.server import KEY, SAMPLES, Server, free_port, wait_until
+from tests.speech.make_sound import decode_speech, join_sounds
+from tests.speech.test_checkpoint import Kept, Killed
 from yivideo_pipeline.errors.tree import (
     ConfigError,
     ModelLoadError,
@@ -121,6 +123,21 @@ def test_who_stops_listening_frees_the_slot(server, sound):
         RemoteEngine(ServiceClient(server.url)).transcribe(sound, OPTIONS, stop)
     with server.client() as client:
         wait_until(lambda: client.get("/health/ready").json()["places_taken"] == 0)
+
+
+def test_a_run_that_was_killed_goes_on_at_the_service_with_what_it_had_received(server, sound, tmp_path):
+    minute = decode_speech("lighthouse-60s.mkv", tmp_path)
+    long = join_sounds(tmp_path / "long.wav", sound.samples, minute.samples)
+    engine, checkpoint = RemoteEngine(ServiceClient(server.url)), Kept(dies_after=1)
+    with pytest.raises(Killed):
+        engine.transcribe(long, OPTIONS, checkpoint=checkpoint)
+    checkpoint.dies_after = float("inf")
+    resumed = engine.transcribe(long, OPTIONS, checkpoint=checkpoint)
+    assert 0 < checkpoint.resumed_s < long.duration_s
+    assert engine.transcribe(long, OPTIONS, checkpoint=checkpoint) == resumed, (
+        "all of it from what was received"
+    )
+    assert checkpoint.resumed_s == pytest.approx(long.duration_s)
 
 
 def test_a_full_service_is_waited_for(one_slot_server, sound, here):
