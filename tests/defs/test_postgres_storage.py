@@ -1,0 +1,81 @@
+"""Dagster's history in PostgreSQL: on the process's own pool, by no secret in its configuration."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import dagster as dg
+import pytest
+from dagster._serdes import serialize_value
+
+from tests.postgres import PASSWORD
+from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.errors.tree import ConfigError
+from yivideo_pipeline.history.instance import find_instance, read_queue
+from yivideo_pipeline.ledger import Ledger, open_ledger
+from yivideo_pipeline.ledger import postgres as pools
+
+CONNECTIONS = 20
+"""What a host may have open at the server, by pgbouncer."""
+
+
+@dg.job
+def nothing(): ...
+
+
+@pytest.fixture
+def url(postgres):
+    return postgres.make_database()
+
+
+def test_a_run_finds_the_database_by_a_reference_without_the_password(home, url):
+    with open_instance(home, url) as instance:
+        reference = instance.get_ref()
+        with dg.DagsterInstance.from_ref(reference) as worker:
+            run_id = nothing.execute_in_process(instance=worker).run_id
+        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.SUCCESS
+        assert [event.message for event in instance.all_logs(run_id)][-1].startswith("Finished execution")
+        assert PASSWORD.split("/")[0] not in serialize_value(reference)
+    assert not list(home.rglob("*.db")), "nothing of it lies in files"
+
+
+def test_dagsters_own_programs_and_the_service_find_the_database_by_the_settings(home, url, monkeypatch):
+    with open_instance(home, url) as instance:
+        run_id = nothing.execute_in_process(instance=instance).run_id
+    monkeypatch.delenv("YIVIDEO_STORAGE__DATABASE_URL")
+    (home / "config.yml").write_text("storage: {database_url_file: secret}\n")
+    (home / "secret").write_text(url.get_secret_value())
+    found = find_instance(home)
+    assert found is not None
+    with found:
+        assert [run.run_id for run in found.get_runs()] == [run_id]
+        assert read_queue(found).queued == 0
+
+
+def test_a_configuration_that_keeps_runs_in_files_is_refused(home, url):
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with pytest.raises(ConfigError, match="keeps runs in SQLite"):
+        open_instance(home, url)
+
+
+def test_many_processes_need_few_connections_through_pgbouncer(home, postgres, url):
+    database = url.get_secret_value().rpartition("/")[2]
+    counted = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+    with postgres.bouncer(CONNECTIONS) as port:
+        through = postgres.address(database, port)
+        open_ledger(home, through)
+        # As many pools as a busy host has processes, each with all its connections in use.
+        ledgers = [Ledger(pools._pool.__wrapped__(through.get_secret_value())[0]) for _ in range(6)]
+
+        def work(number: int) -> int:
+            ledger = ledgers[number % len(ledgers)]
+            ledger.flags.set("number", str(number))
+            ledger.workers.bury_dead()
+            return postgres.query("postgres", counted)[0][0] if number % 10 == 0 else 0
+
+        with open_instance(home, through) as instance, ThreadPoolExecutor(6 * pools.MOST) as pool:
+            most = max(pool.map(work, range(180)))
+            run_id = nothing.execute_in_process(instance=instance).run_id
+            assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.SUCCESS
+        assert 1 < most <= CONNECTIONS
+        for ledger in ledgers:
+            ledger.engine.dispose()
