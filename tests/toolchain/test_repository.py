@@ -43,6 +43,14 @@ def test_every_locked_package_carries_a_hash():
         assert [entry for entry in entries if not entry.endswith("\\")] == [], lock.name
 
 
+def test_no_python_gets_another_major_version_of_a_library_than_the_tests_ran_with():
+    for lock in _committed("requirements/*.txt"):
+        majors: dict[str, set[str]] = {}
+        for name, major in re.findall(r"^([a-z0-9-]+)==(\d+)", lock.read_text(), re.MULTILINE):
+            majors.setdefault(name, set()).add(major)
+        assert {name: found for name, found in majors.items() if len(found) > 1} == {}, lock
+
+
 def test_every_declared_dependency_is_locked():
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = declared["project"]
