@@ -26,6 +26,7 @@ def test_torch_finds_the_attention_and_the_probabilities_that_numpy_finds(tiny_w
                 ForcedSequence(short, (whole.part(100, 160), tail.part(60)), 60),
             ],
             HEADS,
+            with_output=True,
         )
         found.append((maps, output, decoder.probabilities(output, [*long[1:], 1, *short[1:], 1])))
     (maps, output, probabilities), (torch_maps, torch_output, torch_probabilities) = found

@@ -28,16 +28,29 @@ class UnknownModelFile(Exception):
 
 @dataclass(frozen=True)
 class CrossAttentionCache:
-    """Keys and values of one encoder output: for each layer two arrays of shape (heads, frames, 64)."""
+    """Keys and values of one encoder output: for each layer two arrays of shape (heads, frames, 64).
+
+    Each frame stands for `weight` frames that are much like it.
+    """
 
     keys: tuple[np.ndarray, ...]
     values: tuple[np.ndarray, ...]
+    weight: int = 1
 
     def part(self, first: int, last: int | None = None) -> "CrossAttentionCache":
         """Return frames first..last, as a view."""
         return CrossAttentionCache(
             tuple(key[:, first:last] for key in self.keys),
             tuple(value[:, first:last] for value in self.values),
+            self.weight,
+        )
+
+    def thin(self, step: int) -> "CrossAttentionCache":
+        """Return one frame of every `step`, which stands for all of them."""
+        return CrossAttentionCache(
+            tuple(np.ascontiguousarray(key[:, ::step]) for key in self.keys),
+            tuple(np.ascontiguousarray(value[:, ::step]) for value in self.values),
+            step * self.weight,
         )
 
 
@@ -60,10 +73,15 @@ class Decoder:
         UnknownModelFile: the file is of an unknown version or quantized.
     """
 
+    # One frame of encoded silence may stand for so many: a quarter less time for word times that differ
+    # by 0.5 ms from those with all of them (ADR 16).
+    silence_step = 8
+
     def __init__(self, model_file: Path) -> None:
         tensors = read_tensors(model_file, "decoder/")
         self._heads = int(tensors["num_heads"])
-        self._embeddings = tensors["embeddings/weight"]
+        # Unpacked once: for each window that took longer than all products with them.
+        self._embeddings = tensors["embeddings/weight"].astype(np.float32)
         # Weights are stored transposed, as they are used: float32, contiguous.
         self._weights = {
             name: np.ascontiguousarray(tensor.astype(np.float32).T)
@@ -85,37 +103,43 @@ class Decoder:
         return CrossAttentionCache(tuple(keys), tuple(values))
 
     def attend(
-        self, sequences: list[ForcedSequence], heads: list[Head]
+        self, sequences: list[ForcedSequence], heads: list[Head], *, with_output: bool
     ) -> tuple[list[AttentionMaps], np.ndarray]:
         """Decode several given texts at once; operations on single tokens run on all texts together.
 
         Args:
             sequences: Texts of at most `max_tokens` tokens, each with its own encoder output.
             heads: (layer, head) pairs whose attention is returned.
+            with_output: Whether the decoder's output is wanted too; then the heads must reach its last layer.
 
         Returns:
             For each sequence the heads' attention, shape (tokens, frames), normalized over those
-            frames; and the decoder's output for all tokens, shape (all tokens, d), right only where
-            the heads reach up to the last layer.
+            frames; and the decoder's output for all tokens, shape (all tokens, d), if it is wanted.
         """
         ends = np.cumsum([len(sequence.tokens) for sequence in sequences])
         rows = [slice(end - len(sequence.tokens), end) for end, sequence in zip(ends, sequences, strict=True)]
         positions = self._weights["position_encodings/encodings"].T
         hidden = np.concatenate(
-            [
-                self._embeddings[one.tokens].astype(np.float32) + positions[: len(one.tokens)]
-                for one in sequences
-            ]
+            [self._embeddings[one.tokens] + positions[: len(one.tokens)] for one in sequences]
         )
         maps: list[AttentionMaps] = [{} for _ in sequences]
-        for layer in range(max(layer for layer, _ in heads) + 1):
+        last = max(layer for layer, _ in heads)
+        for layer in range(last + 1):
             name = f"layer_{layer}"
-            wanted = [head for head in heads if head[0] == layer]
             hidden = hidden + self._attend_text(hidden, rows, f"{name}/self_attention")
             query = self._project(hidden, f"{name}/attention/layer_norm", f"{name}/attention/linear_0")
+            scores = [
+                self._score_sound(self._by_head(query[row]), sequence, layer)
+                for row, sequence in zip(rows, sequences, strict=True)
+            ]
+            for head in (head for head in heads if head[0] == layer):
+                for found, score, sequence in zip(maps, scores, sequences, strict=True):
+                    found[head] = _softmax(score[head[1], :, : sequence.frames].copy())
+            if layer == last and not with_output:
+                break
             attended = [
-                self._attend_sound(self._by_head(query[row]), sequence, layer, wanted, found)
-                for row, sequence, found in zip(rows, sequences, maps, strict=True)
+                _attend_sound(score, sequence, layer)
+                for score, sequence in zip(scores, sequences, strict=True)
             ]
             hidden = hidden + self._linear(np.concatenate(attended), f"{name}/attention/linear_2")
             inner = _gelu(self._project(hidden, f"{name}/ffn/layer_norm", f"{name}/ffn/linear_0"))
@@ -125,13 +149,13 @@ class Decoder:
     def probabilities(self, output: np.ndarray, tokens: list[int]) -> np.ndarray:
         """Return the probability of each token at its row of the decoder's output, shape (n,)."""
         normalized = self._normalize(output, "layer_norm")
-        own = np.einsum("nd,nd->n", normalized, self._embeddings[tokens].astype(np.float32))
+        own = np.einsum("nd,nd->n", normalized, self._embeddings[tokens])
         # Relative to the token's own logit: where another token is far likelier the sum may become
         # infinite, and the probability 0.
         total = np.zeros(len(tokens), np.float32)
         with np.errstate(over="ignore"):
             for start in range(0, len(self._embeddings), VOCABULARY_BLOCK):
-                block = self._embeddings[start : start + VOCABULARY_BLOCK].astype(np.float32)
+                block = self._embeddings[start : start + VOCABULARY_BLOCK]
                 logits = normalized @ block.T - own[:, np.newaxis]
                 total += np.exp(logits, out=logits).sum(axis=1)
         return 1 / total
@@ -147,28 +171,14 @@ class Decoder:
             attended.append(_merge(_softmax(scores) @ value))
         return self._linear(np.concatenate(attended), f"{name}/linear_1")
 
-    def _attend_sound(
-        self,
-        query: np.ndarray,
-        sequence: ForcedSequence,
-        layer: int,
-        wanted: list[Head],
-        found: AttentionMaps,
-    ) -> np.ndarray:
-        """Compute a layer's cross-attention for one text, shape (tokens, d); fills `found`."""
-        scores = np.concatenate(
-            [query @ part.keys[layer].transpose(0, 2, 1) for part in sequence.parts], axis=-1
-        )
-        scores *= self._scale
-        for head in wanted:
-            found[head] = _softmax(scores[head[1], :, : sequence.frames].copy())
-        weights = _softmax(scores)
-        start, total = 0, np.float32(0)
-        for part in sequence.parts:
-            values = part.values[layer]
-            total = total + weights[:, :, start : start + values.shape[1]] @ values
-            start += values.shape[1]
-        return _merge(np.asarray(total))
+    def _score_sound(self, query: np.ndarray, sequence: ForcedSequence, layer: int) -> np.ndarray:
+        """Return a layer's cross-attention for one text before its softmax, shape (heads, tokens, frames)."""
+        query = query * self._scale
+        parts = [
+            query @ part.keys[layer].transpose(0, 2, 1) + np.float32(np.log(part.weight))
+            for part in sequence.parts
+        ]
+        return np.concatenate(parts, axis=-1)
 
     def _project(self, x: np.ndarray, norm: str, linear: str) -> np.ndarray:
         return self._linear(self._normalize(x, norm), linear)
@@ -184,6 +194,17 @@ class Decoder:
     def _by_head(self, x: np.ndarray) -> np.ndarray:
         """Reshape (n, d) to (heads, n, d / heads)."""
         return x.reshape(len(x), self._heads, -1).transpose(1, 0, 2)
+
+
+def _attend_sound(scores: np.ndarray, sequence: ForcedSequence, layer: int) -> np.ndarray:
+    """Compute a layer's cross-attention for one text from its scores, shape (tokens, d)."""
+    weights = _softmax(scores)
+    start, total = 0, np.float32(0)
+    for part in sequence.parts:
+        values = part.values[layer]
+        total = total + weights[:, :, start : start + values.shape[1]] @ values
+        start += values.shape[1]
+    return _merge(np.asarray(total))
 
 
 def _merge(x: np.ndarray) -> np.ndarray:

@@ -108,7 +108,8 @@ class PhraseAligner:
         self._profile = profile
         # Batches run side by side, each in its thread: more threads in one product only compete.
         ThreadpoolController().limit(limits=1, user_api="blas")
-        self._silence = decoder.cache_encoded(whisper.silence[0])
+        silence = decoder.cache_encoded(whisper.silence[0])
+        self._silence = silence.thin(decoder.silence_step) if decoder.silence_step > 1 else silence
         self._no_output = np.zeros((0, whisper.silence.shape[2]), np.float32)
 
     def align(self, encoded: Encoded, texts: list[str], decoding: Decoding) -> list[WordTimings]:
@@ -167,7 +168,7 @@ class PhraseAligner:
             ForcedSequence([*prompt, *row, tokenizer.eot], (window.cache,), window.frames)
             for row in ([tokens] if own_tokens == tokens else [tokens, own_tokens])
         ]
-        maps, output = self._decoder.attend(sequences, list(self._profile.pieces))
+        maps, output = self._decoder.attend(sequences, list(self._profile.pieces), with_output=True)
         rows = _predicting_rows(prompt, tokens)
         scores = _score(maps[0], self._profile.pieces, rows, lambda attention: 10 * attention)
         times = np.full((len(words), 2), np.nan)
@@ -192,13 +193,14 @@ class PhraseAligner:
             low, high = _phrase_frames(rough, first, last, window.frames)
             if not 0 < len(tokens) <= self._decoder.max_tokens - PROMPT_ROOM or high - low < 2:
                 continue
-            parts = (window.cache.part(low, high), self._silence.part(high - low))
+            tail = self._silence.part((high - low) // self._decoder.silence_step)
             phrases.append((first, last, low, high, tokens, bounds))
+            parts = (window.cache.part(low, high), tail)
             sequences.append(ForcedSequence([*prompt, *tokens, tokenizer.eot], parts, high - low))
         exact = rough.copy()
         if not sequences:
             return exact
-        maps, _ = self._decoder.attend(sequences, list(self._profile.letters))
+        maps, _ = self._decoder.attend(sequences, list(self._profile.letters), with_output=False)
         for (first, last, low, high, tokens, bounds), found in zip(phrases, maps, strict=True):
             scores = _score(found, self._profile.letters, _predicting_rows(prompt, tokens), _rate_letter)
             times = find_word_times(scores, window.silence[2 * low : 2 * high], bounds)

@@ -40,6 +40,8 @@ class TorchDecoder:
         UnknownModelFile: the file is of an unknown version or quantized.
     """
 
+    silence_step = 1  # as sequences must be equally long, and attention costs little here
+
     def __init__(self, model_file: Path, device: str = "cuda") -> None:
         import torch
 
@@ -71,7 +73,7 @@ class TorchDecoder:
             )
 
     def attend(
-        self, sequences: list[ForcedSequence], heads: list[Head]
+        self, sequences: list[ForcedSequence], heads: list[Head], *, with_output: bool
     ) -> tuple[list[AttentionMaps], np.ndarray]:
         """Decode several given texts at once; see `Decoder.attend`.
 
@@ -86,7 +88,8 @@ class TorchDecoder:
             tokens = torch.tensor(padded, device=self._device)
             positions = self._weights["position_encodings/encodings"][: max(lengths)]
             hidden = self._embeddings[tokens].float() + positions
-            for layer in range(max(layer for layer, _ in heads) + 1):
+            last = max(layer for layer, _ in heads)
+            for layer in range(last + 1):
                 name = f"layer_{layer}"
                 hidden = hidden + self._attend_text(hidden, f"{name}/self_attention")
                 query = self._by_head(self._project(hidden, f"{name}/attention", "linear_0"))
@@ -94,6 +97,8 @@ class TorchDecoder:
                 values = _stack([[part.values[layer] for part in one.parts] for one in sequences], torch)
                 for head in (head for head in heads if head[0] == layer):
                     self._read_map(head, query, keys, sequences, maps)
+                if layer == last and not with_output:
+                    break
                 attended = torch.nn.functional.scaled_dot_product_attention(query, keys, values)
                 hidden = hidden + self._linear(_merge(attended), f"{name}/attention/linear_2")
                 inner = self._project(hidden, f"{name}/ffn", "linear_0")
