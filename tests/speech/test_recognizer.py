@@ -1,12 +1,14 @@
 """The fallback criteria distinguish speech from inventions by the decoder's own figures."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 
 from tests.speech.make_sound import write_wav
-from yivideo_pipeline.settings.options import SpeechOptions, Task
+from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.recognizer import (
@@ -126,10 +128,16 @@ def test_a_translation_is_not_what_was_said_in_other_letters():
     assert choose_best([loop, fair, transcribed]) == transcribed
 
 
-class StandIn(Recognizer):
-    """A recognizer whose model is unsure of what it hears, and notes at which temperatures it is asked."""
+ENGLISH = Decoding("en")
 
-    def __init__(self) -> None:
+
+class StandIn(Recognizer):
+    """A recognizer whose model is as sure as given of what it hears, and notes how it is asked."""
+
+    def __init__(self, avg_logprob: float = -1.4) -> None:
+        self.device = "cpu"
+        self.avg_logprob = avg_logprob
+        self.beams: list[int] = []
         self.temperatures: list[float] = []
         super().__init__(cast("Whisper", self), cast("TextAligner", self))
 
@@ -144,21 +152,38 @@ class StandIn(Recognizer):
     def pick(self, view, _row):
         return view
 
-    def decode(self, _view, _decoding, temperature=0.0, **_limits):
+    def decode(self, _view, decoding, temperature=0.0, **_limits):
+        self.beams.append(decoding.beam_size)
         self.temperatures.append(temperature)
-        return [decoded(avg_logprob=-1.4 + temperature)]
+        return [decoded(avg_logprob=self.avg_logprob + temperature)]
 
     def align(self, _encoded, texts, _decoding):
         times = np.tile(np.array([0.0, 1.0]), (len(texts), 1))
         return [WordTimings((text,), times[:1], np.ones(1), np.ones(1, bool)) for text in texts]
 
 
-@pytest.mark.parametrize(("fallback", "temperatures"), [(True, [0.0, 0.2, 0.6]), (False, [0.0])])
+@pytest.mark.parametrize(("fallback", "temperatures"), [(True, [0.0, 0.0, 0.2, 0.6]), (False, [0.0, 0.0])])
 def test_a_doubtful_part_is_sampled_again_or_dropped(tmp_path, fallback, temperatures):
     recognizer = StandIn()
-    audio = write_wav(tmp_path / "a.wav", np.zeros(16_000, np.float32))
-    piece = Piece(audio, Chunk((Span(start_s=0.0, end_s=1.0),)))
-    decoding = Decoding.of(SpeechOptions(), "en")
-    (passage,) = recognizer.recognize([piece], decoding, fallback=fallback)
+    (passage,) = recognizer.recognize([one_piece(tmp_path)], ENGLISH, fallback=fallback)
     assert recognizer.temperatures == temperatures
     assert (passage is not None) is fallback
+
+
+@pytest.mark.parametrize(
+    ("avg_logprob", "decoding", "beams"),
+    [
+        (-0.05, ENGLISH, [1]),
+        (-0.3, ENGLISH, [1, 5]),
+        (-0.05, replace(ENGLISH, task=Task.TRANSLATE), [5]),
+    ],
+)
+def test_a_beam_is_searched_where_a_greedy_text_is_not_clear(tmp_path, avg_logprob, decoding, beams):
+    recognizer = StandIn(avg_logprob)
+    recognizer.recognize([one_piece(tmp_path)], decoding)
+    assert recognizer.beams == beams
+
+
+def one_piece(folder: Path) -> Piece:
+    audio = write_wav(folder / "a.wav", np.zeros(16_000, np.float32))
+    return Piece(audio, Chunk((Span(start_s=0.0, end_s=1.0),)))
