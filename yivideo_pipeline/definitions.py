@@ -2,15 +2,16 @@
 
 import dagster as dg
 
-from yivideo_pipeline.machine.garbage import search_garbage_seldom
+from yivideo_pipeline.machine.garbage import importing, search_garbage_seldom
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Build the pipeline from the settings; no model is imported or loaded."""
-    search_garbage_seldom()  # before the imports, which take most of the time until a run begins
-    from yivideo_pipeline.defs.composition import build_definitions
-    from yivideo_pipeline.defs.resources import build_resources
-    from yivideo_pipeline.settings.load import load_settings
+    search_garbage_seldom()
+    with importing():  # most of the time until a run begins
+        from yivideo_pipeline.defs.composition import build_definitions
+        from yivideo_pipeline.defs.resources import build_resources
+        from yivideo_pipeline.settings.load import load_settings
 
-    return build_definitions(build_resources(load_settings(), read_settings=load_settings))
+        return build_definitions(build_resources(load_settings(), read_settings=load_settings))

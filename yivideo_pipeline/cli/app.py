@@ -19,7 +19,7 @@ from yivideo_pipeline.cli.console import (
     show_path,
 )
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
-from yivideo_pipeline.machine.garbage import search_garbage_seldom
+from yivideo_pipeline.machine.garbage import importing, search_garbage_seldom
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,7 +102,8 @@ def process(
 
     Each PATH is a video, or a folder that is searched for videos.
     """
-    from yivideo_pipeline.cli.process import ProcessRequest, process_videos
+    with importing():
+        from yivideo_pipeline.cli.process import ProcessRequest, process_videos
 
     speech = {
         "model_name": model,

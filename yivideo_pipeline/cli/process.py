@@ -27,6 +27,7 @@ from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled
 from yivideo_pipeline.library.ignore import own_folders
+from yivideo_pipeline.machine.garbage import importing
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, load_settings
@@ -110,10 +111,11 @@ class _Session:
 
     def run(self, stop: StopRequest) -> list[VideoOutcome]:
         """Process the videos in order; one that fails does not harm the others."""
-        from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
-        from yivideo_pipeline.defs.launch import Listener
-        from yivideo_pipeline.defs.resources import build_resources
-        from yivideo_pipeline.defs.runner import Processor
+        with importing():
+            from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
+            from yivideo_pipeline.defs.launch import Listener
+            from yivideo_pipeline.defs.resources import build_resources
+            from yivideo_pipeline.defs.runner import Processor
 
         outcomes = [
             VideoOutcome(folder, "failed", failure=VideoFailure.of(error))
