@@ -31,7 +31,7 @@ TEMPLATE = "template-of-all-others.mp4"
 def fill(settings: Settings, count: int) -> list[str]:
     """Register videos, write their files, and note them as taken and made; return their keys."""
     keys = [f"season {number // FOLDER:03}/episode {number:05}.mp4" for number in range(count)]
-    root = settings.library.roots["inbox"]
+    root = settings.library.folders["inbox"]
     for key in keys:
         path = root / key
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
     }
     settings = load_settings(environ=environ)
     keys = fill(settings, size)
-    video = settings.library.roots["inbox"] / keys[size // 2]
+    video = settings.library.folders["inbox"] / keys[size // 2]
     commands = {
         "yivideo why": ["why", str(video)],
         "yivideo backfill --missing --dry-run": ["backfill", "--missing", "--dry-run"],
@@ -112,7 +112,7 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
         quiet = _median(tick, runs)
         news = []
         for run in range(runs):
-            folder = settings.library.roots["inbox"] / f"new {run}"
+            folder = settings.library.folders["inbox"] / f"new {run}"
             folder.mkdir()
             for number in range(NEW):
                 shutil.copyfile(SAMPLE, folder / f"{number}.mp4")

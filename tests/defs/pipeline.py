@@ -22,7 +22,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.inbox = settings.library.roots["inbox"]
+        self.inbox = settings.library.folders["inbox"]
         self.inbox.mkdir(parents=True, exist_ok=True)
         self.speech = FakeSpeech()
         self.progress: list[tuple[str, float]] = []

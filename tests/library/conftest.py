@@ -32,7 +32,7 @@ class WatchedLibrary:
 
     @property
     def inbox(self) -> Path:
-        return next(iter(self.settings.library.roots.values()))
+        return next(iter(self.settings.library.folders.values()))
 
     @property
     def watch(self) -> Watch:

@@ -40,6 +40,7 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import weights_status
 from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.file_store import FileStore
 
 SUPPORTED_PYTHON = ((3, 11), (3, 13))
 USUAL_CODECS = ("h264", "hevc", "vp9", "av1", "aac", "opus")
@@ -296,6 +297,10 @@ def check_folders(settings: Settings) -> Iterable[CheckFinding]:
         except DiskError as error:
             yield CheckFinding(name, "failure", error.message, error.hint)
     for name, root in settings.library.roots.items():
+        if not isinstance(root, Path):
+            FileStore(str(root), settings.home / "tmp").require_reachable()
+            yield CheckFinding("library", "ok", f"{root} answers")
+            continue
         if not root.is_dir():
             is_default = settings.origin("library.roots") == "default"
             advice = "" if is_default else f"Make it, or correct library.roots.{name}"

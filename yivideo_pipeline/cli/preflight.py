@@ -30,6 +30,7 @@ from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 AUDIO_BYTES_PER_S = 32_000
 """Decoded audio: 16,000 samples a second of two bytes."""
@@ -73,7 +74,9 @@ class FoundVideos:
     unreadable: tuple[tuple[Path, YivideoError], ...]
 
 
-def find_videos(paths: Sequence[Path], extensions: Collection[str], ignored: Collection[Path]) -> FoundVideos:
+def find_videos(
+    paths: Sequence[Path], extensions: Collection[str], ignored: Collection[AnyPath]
+) -> FoundVideos:
     """Find videos: files are taken as they are, folders are searched recursively for the extensions.
 
     Hidden files and folders are skipped, and so are links to folders.
@@ -91,9 +94,10 @@ def find_videos(paths: Sequence[Path], extensions: Collection[str], ignored: Col
         names = ", ".join(printable(str(path)) for path in missing)
         raise WrongUsage(f"There is no {names}", "Check the path")
     videos: dict[Path, None] = {}
+    skipped = {folder for folder in ignored if isinstance(folder, Path)}
     unreadable: list[tuple[Path, YivideoError]] = []
     for path in map(_absolute, paths):
-        found = _search(path, tuple(extensions), set(ignored), unreadable) if path.is_dir() else [path]
+        found = _search(path, tuple(extensions), skipped, unreadable) if path.is_dir() else [path]
         videos.update(dict.fromkeys(found))
     if not videos and not unreadable:
         raise WrongUsage(
@@ -161,6 +165,7 @@ def plan_videos(
     )
     blocked |= _find_irregular(paths)
     storage = Storage(settings.storage.root, settings.home / "tmp")
+    storage.files.require_reachable()
     audio_dir, model_dir = storage.files.folder or settings.home, settings.cache.model_dir
     for folder in (audio_dir, model_dir):
         require_writable(folder, "Make it writable, or name another one in the settings")

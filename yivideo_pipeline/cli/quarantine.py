@@ -20,6 +20,7 @@ from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 
 def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
@@ -82,7 +83,7 @@ def failure_as_json(failure: StageFailure) -> dict[str, Any]:
 
 
 def _keys_of(
-    names: Sequence[str], quarantined: Mapping[str, Quarantined], roots: Mapping[str, Path]
+    names: Sequence[str], quarantined: Mapping[str, Quarantined], roots: Mapping[str, AnyPath]
 ) -> list[str]:
     """Turn files and keys into keys; a name that is both is taken as the key, which the list shows."""
     keys = {name: name if name in quarantined else _key_of(name, roots) for name in names}
@@ -94,9 +95,9 @@ def _keys_of(
     return list(dict.fromkeys(keys.values()))
 
 
-def _key_of(name: str, roots: Mapping[str, Path]) -> str:
+def _key_of(name: str, roots: Mapping[str, AnyPath]) -> str:
     try:
-        return key_of(Path(name), roots)
+        return key_of(to_path(name), roots)
     except ValueError as error:
         raise WrongUsage(str(error)) from error
 

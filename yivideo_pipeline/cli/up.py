@@ -276,7 +276,7 @@ def _uses_service(settings: Settings) -> bool:
 def _make_inbox(settings: Settings) -> None:
     """Make the default library root; those that the user named may be disks that are not mounted."""
     if settings.origin("library.roots") == "default":
-        for root in settings.library.roots.values():
+        for root in settings.library.folders.values():
             require_writable(root, "Name a folder with your videos in library.roots of the settings")
 
 

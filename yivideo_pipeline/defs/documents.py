@@ -11,6 +11,7 @@ from typing import Any
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
 from yivideo_pipeline.subtitles.writers import render
@@ -22,7 +23,7 @@ UNKNOWN_LANGUAGE = "und"
 
 
 def decode_sound(
-    source: Path, target: Path, stream: StreamInfo, on_progress: Callable[[float], None]
+    source: AnyPath, target: Path, stream: StreamInfo, on_progress: Callable[[float], None]
 ) -> dict[str, Any]:
     """Decode a stream of a video to a WAV file; return the audio's document.
 

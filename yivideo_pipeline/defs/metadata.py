@@ -5,7 +5,6 @@ Names of metadata are kept for good: the history and the reports read them, and 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -20,6 +19,7 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.edits import Edit
 from yivideo_pipeline.storage.partition_keys import encode_key
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.storage.sidecars import DeliveredFile
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 
@@ -62,7 +62,7 @@ def failure_metadata(error: YivideoError, attempts: int, *, quarantined: bool) -
     }
 
 
-def video_metadata(path: Path, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Metadata:
+def video_metadata(path: AnyPath, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Metadata:
     """Return the video's container, streams and poster."""
     return {
         "poster": dg.MetadataValue.md(image(poster, "image/jpeg", "Poster")) if poster else None,

@@ -27,6 +27,7 @@ from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import LAST_STAGE
+from yivideo_pipeline.storage.remote_paths import read_stamp
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, DiskError, ModelLoadError, ServiceUnreachable, TaskCancelled)
 """They fail every video alike: if they counted, a full disk would quarantine the whole library."""
@@ -54,10 +55,9 @@ def note_refusal(ledger: Ledger, library: Library, key: str, error: MediaError, 
 def _stamp_of(library: Library, key: str) -> tuple[int, int]:
     """Return size and time of a video's file; both are 0 where there is none."""
     try:
-        state = library.path_of(key).stat()
+        return read_stamp(library.path_of(key))
     except (DiskError, MediaError, OSError):
         return 0, 0
-    return state.st_size, state.st_mtime_ns
 
 
 class Recorder:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.defs.launch import Launch, Listener, SettingsSource, SpeechResource
@@ -13,20 +12,21 @@ from yivideo_pipeline.remote.client import choose_speech
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 
 @dataclass(frozen=True)
 class Library:
     """The library's roots by name; the first is the one that keys don't name."""
 
-    roots: Mapping[str, Path]
+    roots: Mapping[str, AnyPath]
 
-    def key_of(self, path: Path) -> str:
+    def key_of(self, path: AnyPath) -> str:
         """Return a video's partition key."""
         return key_of(path, self.roots)
 
-    def path_of(self, key: str) -> Path:
-        """Return the video's file by its partition key.
+    def path_of(self, key: str) -> AnyPath:
+        """Return the video's file or object by its partition key.
 
         Raises:
             DiskError: there is no such file, or the key is of no root.

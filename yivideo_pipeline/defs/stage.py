@@ -32,6 +32,7 @@ from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
 from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.telemetry.measure import StageMetrics, measure
 
 SMALL_BYTES = 2**20
@@ -232,8 +233,8 @@ class Stage:
         return self.resources.launch.subtitle_options()
 
     @property
-    def path(self) -> Path:
-        """The video's file.
+    def path(self) -> AnyPath:
+        """The video's file or object.
 
         Raises:
             DiskError: it does not exist.

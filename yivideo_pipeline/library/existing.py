@@ -10,7 +10,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +22,7 @@ from yivideo_pipeline.settings.languages import (
     find_zh_script,
     normalize_language,
 )
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _ENDINGS = (".srt", ".vtt", ".ass", ".ssa", ".ttml", ".dfxp", ".smi", ".sbv")
 _PARTIAL_TAGS = {"forced", "foreign", "signs", "commentary", "comment", "comments"}
@@ -114,7 +114,7 @@ class MediaFacts(BaseModel):
     subtitles: tuple[str, ...] = ()
 
 
-def read_facts(path: Path) -> MediaFacts:
+def read_facts(path: AnyPath) -> MediaFacts:
     """Open a file and return its facts; damaged media is a finding, not an error.
 
     Raises:

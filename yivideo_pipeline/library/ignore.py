@@ -12,10 +12,8 @@ Upper and lower case differ, except in file name extensions and temporary names.
 negation and no escapes: `#`, `!` and a backslash stand for themselves.
 """
 
-import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 
 from pathspec import PathSpec, RegexPattern
 from pathspec.patterns.gitignore.basic import GitIgnoreBasicPattern
@@ -24,6 +22,8 @@ from yivideo_pipeline.library.decisions import Decision, Reason, printable_name
 from yivideo_pipeline.settings.sections import LibrarySettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.partition_keys import absolute_path, is_below, path_below
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _UNFINISHED_ENDINGS = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",
@@ -106,29 +106,29 @@ class NameRules:
         return None if index is None else Decision(Reason.IGNORED, printable_name(self._globs[index]))
 
 
-def absolute_roots(library: LibrarySettings) -> dict[str, Path]:
+def absolute_roots(library: LibrarySettings) -> dict[str, AnyPath]:
     """Return the library's roots as absolute paths; links among them stay links."""
-    return {name: _absolute(root) for name, root in library.roots.items()}
+    return {name: absolute_path(root) for name, root in library.roots.items()}
 
 
-def own_folders(settings: Settings) -> set[Path]:
-    """Return yivideo's own folders: artifacts, weights, Dagster's, logs, temporary files.
+def own_folders(settings: Settings) -> set[AnyPath]:
+    """Return yivideo's own folders: artifacts (also in a bucket), weights, Dagster's, logs, temporary files.
 
     They hold decoded sound and logs, never a video of the user's.
     """
-    own = {settings.cache.model_dir, *(settings.home / name for name in ("dagster", "logs", "tmp"))}
-    artifacts = Storage(settings.storage.root, settings.home / "tmp").files.folder
-    return own | ({artifacts} if artifacts else set())
+    below_home = (settings.home / name for name in ("dagster", "logs", "tmp"))
+    files = Storage(settings.storage.root, settings.home / "tmp").files
+    return {settings.cache.model_dir, *below_home, files.folder or files.root}
 
 
-def rules_of_roots(library: LibrarySettings, own: Collection[Path]) -> dict[str, NameRules]:
+def rules_of_roots(library: LibrarySettings, own: Collection[AnyPath]) -> dict[str, NameRules]:
     """Return the name rules of each root: `own` folders and roots inside a root are not searched."""
     roots = absolute_roots(library)
     rules = {}
     for name, root in roots.items():
-        inside = {folder: Reason.OWN_FOLDER for folder in map(_absolute, own) if root in folder.parents}
-        inside |= {other: Reason.OTHER_ROOT for other in roots.values() if root in other.parents}
-        closed = {folder.relative_to(root).as_posix(): reason for folder, reason in inside.items()}
+        inside = {folder: Reason.OWN_FOLDER for folder in map(absolute_path, own) if is_below(folder, root)}
+        inside |= {other: Reason.OTHER_ROOT for other in roots.values() if is_below(other, root)}
+        closed = {path_below(folder, root): reason for folder, reason in inside.items() if folder != root}
         rules[name] = NameRules(library.extensions, library.ignore, closed)
     return rules
 
@@ -147,7 +147,3 @@ def _ending(path: str) -> str:
     name = path.rpartition("/")[2]
     stem, dot, ending = name.rpartition(".")
     return f"{dot}{ending}" if stem else name
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from yivideo_pipeline.ledger.failures import Quarantined
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.library.decisions import Action, Decision, Reason
 from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _HINTS = {
     Reason.ROOT_GONE: "Mount or create the folder, or correct library.roots",
@@ -28,7 +28,7 @@ class LibraryItem:
 
     key: str
     root: str
-    path: Path
+    path: AnyPath
     stamp: Stamp
     decision: Decision
     since: float

@@ -19,6 +19,7 @@ from yivideo_pipeline.library.existing import Folder
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.storage.partition_keys import key_below, place_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 SUDDEN = 2
 """So many known videos gone at once, and none left, look like a disk that is not mounted."""
@@ -173,7 +174,7 @@ class Survey:
     """
 
     now: float
-    roots: Mapping[str, Path]
+    roots: Mapping[str, AnyPath]
     rules: Mapping[str, NameRules]
     scans: Mapping[str, RootScan]
     records: Mapping[str, FileRecord]

@@ -15,14 +15,16 @@ from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import FailureLedger, Quarantined
 from yivideo_pipeline.ledger.files import FileLedger, FileRecord, Stamp
+from yivideo_pipeline.library.bucket import BucketListing
 from yivideo_pipeline.library.decisions import Case, Decision, Policy, Reason, decide
 from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_facts
-from yivideo_pipeline.library.ignore import absolute_roots, own_folders, rules_of_roots
+from yivideo_pipeline.library.ignore import NameRules, absolute_roots, own_folders, rules_of_roots
 from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResult, WatchAlert
 from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, place_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, read_stamp
 
 OPEN_FOR_S = 10.0
 """A scan opens files for so long; the next scan opens the others. A sensor's tick may last 60 s."""
@@ -44,7 +46,7 @@ class Watch:
         failures: Which videos are quarantined.
         storage: Knows which subtitles yivideo wrote.
         own: yivideo's own folders, which are not searched.
-        listings: Lists each root, by its name; by default as a local folder.
+        listings: Lists each root, by its name; by default as the folder or bucket that it is.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Watch:
         files: FileLedger,
         failures: FailureLedger,
         storage: Storage,
-        own: Collection[Path] = (),
+        own: Collection[AnyPath] = (),
         listings: Mapping[str, Listing] | None = None,
     ) -> None:
         self._policy = policy
@@ -63,7 +65,7 @@ class Watch:
         self._roots = absolute_roots(policy.library)
         self._rules = rules_of_roots(policy.library, own)
         self._listings = listings or {
-            name: LocalListing(root, self._rules[name]) for name, root in self._roots.items()
+            name: _listing_of(root, self._rules[name]) for name, root in self._roots.items()
         }
 
     def scan(self, now: float | None = None, limit: int = 50) -> ScanResult:
@@ -97,7 +99,7 @@ class Watch:
         self._files.write(updated.values(), survey.roots_seen(), forgotten)
         return self._summarize(survey, {**survey.records, **updated}, decisions, changes)
 
-    def explain(self, path: Path, now: float | None = None) -> Explanation:
+    def explain(self, path: AnyPath, now: float | None = None) -> Explanation:
         """Return what the next scan will do with one file, and why; nothing is remembered.
 
         Args:
@@ -243,7 +245,7 @@ class Inspection:
     """
 
     def __init__(
-        self, record: FileRecord, path: Path, folder: Folder, storage: Storage, may_open: bool
+        self, record: FileRecord, path: AnyPath, folder: Folder, storage: Storage, may_open: bool
     ) -> None:
         self.record = record
         self._path = path
@@ -281,12 +283,15 @@ class Inspection:
         return delivery is not None and delivery[1] == self.record.key
 
 
-def _stamp_of(path: Path) -> Stamp | None:
+def _listing_of(root: AnyPath, rules: NameRules) -> Listing:
+    return LocalListing(root, rules) if isinstance(root, Path) else BucketListing(root, rules)
+
+
+def _stamp_of(path: AnyPath) -> Stamp | None:
     try:
-        found = path.stat()
+        return Stamp(*read_stamp(path))
     except OSError:
         return None  # the file vanished, or its share did: the next scan finds out
-    return Stamp(found.st_size, found.st_mtime_ns)
 
 
 def _first_seen_first(survey: Survey) -> list[str]:

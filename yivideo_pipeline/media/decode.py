@@ -20,7 +20,6 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
-from upath import UPath
 
 from yivideo_pipeline.errors.tree import TruncatedMedia, UnreadableMedia
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
@@ -47,7 +46,7 @@ from yivideo_pipeline.media.probe import (
 from yivideo_pipeline.media.sound_writer import SoundWriter, move_apart
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
-AudioInput = np.ndarray | str | PathLike[str] | UPath
+AudioInput = np.ndarray | str | PathLike[str]
 """Mono 16 kHz samples, floats in -1..1, shape (n,); or the path or URL of an audio or video file."""
 
 _WRITE_BUFFER_BYTES = 1024 * 1024

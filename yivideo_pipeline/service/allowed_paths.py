@@ -14,6 +14,7 @@ from yivideo_pipeline.media.container import require_regular
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
 from yivideo_pipeline.storage.partition_keys import key_of, path_of, resolve_inside
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def _refuse_irregular(real: Path) -> None:
         raise Refused(404, "not_found", error.message, error.hint) from error
 
 
-def resolve_video(name: str, roots: Mapping[str, Path], allowed: Sequence[Path]) -> str:
+def resolve_video(name: str, roots: Mapping[str, AnyPath], allowed: Sequence[Path]) -> str:
     """Return the partition key of the video that a request names.
 
     Args:
@@ -70,17 +71,21 @@ def resolve_video(name: str, roots: Mapping[str, Path], allowed: Sequence[Path])
         except ValueError as error:
             hint = "Give the whole path of the file, or its partition key"
             raise Refused(422, "invalid_request", f"video_path: {error}", hint) from error
-        resolve_file(str(path), allowed)
+        if isinstance(path, Path):
+            resolve_file(str(path), allowed)
+        elif not path.is_file():  # an object of a library root, which no link leads out of
+            raise Refused(404, "not_found", "There is no such file", "Check the name")
         return name
     # Without `..` before links are followed: the file that is checked here is the one that the run opens.
     path = Path(os.path.abspath(name))  # noqa: PTH100 - Path.resolve would follow links
     real = resolve_file(str(path), allowed)
     key = key_of(path, roots)
     # The library may be reached by a path with links in it: a video must have the same key either way.
-    return key_of(real, {name: root.resolve() for name, root in roots.items()}) if key[0] == "/" else key
+    local = {name: root.resolve() if isinstance(root, Path) else root for name, root in roots.items()}
+    return key_of(real, local) if key[0] == "/" else key
 
 
-def name_to_key(name: str, roots: Mapping[str, Path]) -> str:
+def name_to_key(name: str, roots: Mapping[str, AnyPath]) -> str:
     """Return the partition key that a path or key stands for, without looking at the disk."""
     try:
         return key_of(Path(name), roots) if name.startswith("/") else name

@@ -3,7 +3,7 @@
 import re
 from datetime import time
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     SecretStr,
     model_validator,
 )
@@ -27,6 +28,8 @@ VIDEO_EXTENSIONS = (
 )  # fmt: skip
 IGNORED = ("**/@eaDir/**", "**/#recycle/**", "**/$RECYCLE.BIN/**", "**/lost+found/**")
 """Folders that NAS systems and desktops add: thumbnails, waste baskets."""
+OBJECT_STORAGE = ("s3", "gs", "gcs", "az", "abfs", "abfss")
+"""Kinds of URL that a library root may have."""
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg2")
@@ -116,10 +119,37 @@ class SpeechSettings(Section):
         return nest_inline(cls, data)
 
 
+def _read_root(value: Any) -> "Path | UPath":
+    """Return a folder, or a place on object storage, of which no listing is kept: others write there."""
+    if "://" not in str(value):
+        if not isinstance(value, str | Path):
+            raise ValueError(f"{value!r} is not a folder: give its path or URL")
+        return Path(value)
+    scheme, _, place = str(value).partition("://")
+    if scheme not in OBJECT_STORAGE or not place.strip("/"):
+        raise ValueError(f"{value} is no place for videos: name a folder, or s3://bucket/folder")
+    if "@" in place.partition("/")[0]:
+        raise ValueError("keys don't belong in an address: give them in the environment")
+    from upath import UPath
+
+    return UPath(str(value).rstrip("/"), use_listings_cache=False)
+
+
+if TYPE_CHECKING:  # it takes 0.1 s to import, and most libraries are folders
+    from upath import UPath
+
+    LibraryRoot = Path | UPath
+else:
+    LibraryRoot = Annotated[Path, PlainValidator(_read_root)]
+
+
 class LibrarySettings(Section):
     """Where videos are looked for, and which of them are processed."""
 
-    roots: dict[str, Path] = Field(min_length=1, description="Folders with videos, by a name of your choice")
+    roots: dict[str, LibraryRoot] = Field(
+        min_length=1,
+        description="Folders with videos, or URLs (s3://bucket/folder), by a name of your choice",
+    )
     extensions: Names = Field(VIDEO_EXTENSIONS, min_length=1, description="File name endings of videos")
     poll_s: int = Field(5, ge=5, le=86_400, description="Seconds between two scans of the roots")
     settle_s: float = Field(
@@ -134,6 +164,11 @@ class LibrarySettings(Section):
     deleted: Literal["keep", "archive"] = Field(
         "keep", description="archive: the partition of a deleted video is removed; its artifacts stay"
     )
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The roots that are folders of this machine, by their names."""
+        return {name: root for name, root in self.roots.items() if isinstance(root, Path)}
 
 
 class StorageSettings(Section):
@@ -242,6 +277,9 @@ class BackfillSettings(Section):
     )
     time_zone: Annotated[str | None, AfterValidator(_check_zone)] = Field(
         None, description="Time zone of the schedules, such as Europe/Berlin; null: UTC"
+    )
+    gpu_hour_price: float | None = Field(
+        None, ge=0, description="Price of a GPU hour, for `yivideo plan`; null: no cost is shown"
     )
 
     @model_validator(mode="after")

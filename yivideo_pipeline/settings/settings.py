@@ -61,7 +61,7 @@ class Settings(Section):
     @property
     def allowed_folders(self) -> tuple[Path, ...]:
         """The folders that requests and launches may name: the library's, and those of `service.roots`."""
-        return (*self.library.roots.values(), *self.service.roots)
+        return (*self.library.folders.values(), *self.service.roots)
 
     def origin(self, path: str) -> str:
         """Return where the value at a dotted path was set: a file's line, a variable, or `default`."""

@@ -24,6 +24,7 @@ from typing import Any
 
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.file_store import FileStore
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 
 def canonical_json(value: Any) -> str:
@@ -230,12 +231,12 @@ class Storage:
         record = self._read_json(f"refs/{_name(partition_key)}/places.json")
         return record["folders"] if record else []
 
-    def record_delivery(self, path: Path, content: str, source: str) -> None:
+    def record_delivery(self, path: AnyPath, content: str, source: str) -> None:
         """Record that we delivered this file: its SHA-256, and the partition that it belongs to."""
         record = {"path": str(path), "content": content, "source": source}
         self._write_json(f"refs/delivered/{_name(str(path))}.json", record)
 
-    def find_delivery(self, path: Path) -> tuple[str, str] | None:
+    def find_delivery(self, path: AnyPath) -> tuple[str, str] | None:
         """Return (SHA-256, partition) of what we last delivered to this path, or None."""
         record = self._read_json(f"refs/delivered/{_name(str(path))}.json")
         return (record["content"], record["source"]) if record else None

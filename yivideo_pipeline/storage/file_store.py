@@ -10,16 +10,18 @@ import tempfile
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from filelock import FileLock
-from upath import UPath
 
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.storage.remote_paths import DRIVERS, kind_of, open_place
 
 _LOCK = ".in-use"
+if TYPE_CHECKING:
+    from upath import UPath
+
 _PART = ".part"
 
 
@@ -73,8 +75,8 @@ class FileStore:
         self.root = open_place(root)
         self.folder: Path | None = None
         """The root as a local folder; None where it is remote."""
-        if not kind_of(root):
-            self.folder = Path(self.root.path).absolute()
+        if isinstance(self.root, Path):
+            self.root = self.folder = self.root.absolute()
             work_dir = self.folder / "tmp"
         if work_dir is None:
             raise ValueError(f"{root} is remote: a local folder for work in progress is needed")
@@ -87,14 +89,20 @@ class FileStore:
             ConfigError: It does not.
             Exception: The driver's own, where the storage does not answer; `classify` knows them.
         """
-        if self.root.protocol not in DRIVERS:
+        if kind_of(str(self.root)) not in DRIVERS:
             return
+        root = self._remote()
         try:
-            self.root.fs.info(self.root.path.partition("/")[0])
+            root.fs.info(root.path.partition("/")[0])
         except FileNotFoundError as error:
             raise self._no_bucket() from error
         except PermissionError:
             pass  # a key for the objects alone need not see the bucket
+
+    def _remote(self, name: str = "") -> "UPath":
+        """Return a file's place under the root, which is not local."""
+        root = cast("UPath", self.root)
+        return root / name if name else root
 
     def _no_bucket(self) -> ConfigError:
         return ConfigError(f"There is no bucket for {self.root}", "Create it, or correct storage.root")
@@ -145,7 +153,7 @@ class FileStore:
         fs, paths = self._find(name)
         written: dict[str, float] = {}
         for path in paths:
-            child = path.removeprefix(f"{(self.root / name).path}/").partition("/")[0]
+            child = path.removeprefix(f"{self._remote(name).path}/").partition("/")[0]
             written[child] = max(written.get(child, 0.0), fs.modified(path).timestamp())
         return written
 
@@ -160,7 +168,7 @@ class FileStore:
 
     def _find(self, name: str) -> tuple[Any, list[str]]:
         """Return the remote file system, and the whole files below a folder as it names them."""
-        path, fs = (self.root / name).path, self.root.fs
+        path, fs = self._remote(name).path, self._remote().fs
         fs.invalidate_cache(path)
         return fs, [found for found in fs.find(path) if not found.endswith(_PART)]
 
@@ -178,12 +186,12 @@ class FileStore:
             _flush(source)
             source.replace(target)
             return
-        self._upload(self.root / name, source)
+        self._upload(self._remote(name), source)
         source.unlink()
 
-    def _upload(self, target: UPath, source: Path) -> None:
+    def _upload(self, target: "UPath", source: Path) -> None:
         """Upload a file; a large one goes in parts, and either way nothing is there until all of it is."""
-        if self.root.protocol not in DRIVERS:  # it may show a file while that is written
+        if kind_of(str(self.root)) not in DRIVERS:  # it may show a file while that is written
             part = target.with_name(f"{uuid4().hex}{_PART}")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.fs.put_file(str(source), part.path)
@@ -200,7 +208,7 @@ class FileStore:
         if self.folder:
             yield self.folder / name
             return
-        remote = self.root / name
+        remote = self._remote(name)
         with self.scratch() as work:
             copy = work / remote.name
             remote.fs.get_file(remote.path, str(copy))

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from yivideo_pipeline.storage.remote_paths import AnyPath
+
 _DOTS = r"\.{3,}"
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _UNDECODABLE = "\udc80-\udcff"  # how Python represents bytes that are not UTF-8
@@ -29,29 +31,31 @@ def decode_key(key: str) -> str:
     return unquote_to_bytes(key.encode("utf-8")).decode("utf-8", "surrogateescape")
 
 
-def key_of(path: Path, roots: Mapping[str, Path]) -> str:
+def key_of(path: AnyPath, roots: Mapping[str, AnyPath]) -> str:
     """Return the partition key of a video.
 
     Args:
-        path: The video, absolute or relative to the working folder; it need not exist.
+        path: The video, absolute or relative to the working folder, or an object; it need not exist.
         roots: Library roots by name; keys don't name the first.
 
     Raises:
-        ValueError: The path is a library root itself.
+        ValueError: The path is a library root itself, or an object in none of them.
     """
-    # Links are not resolved: a library of links to videos has the links' names.
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
-    containing = {name: root for name, root in roots.items() if absolute.is_relative_to(_absolute(root))}
+    absolute = absolute_path(path)
+    places = {name: absolute_path(root) for name, root in roots.items()}
+    containing = {name: root for name, root in places.items() if is_below(absolute, root)}
     if not containing:
+        if not isinstance(absolute, Path):
+            raise ValueError(f"{path} is in no library: add its bucket to library.roots")
         return encode_key(absolute.as_posix())
-    name = max(containing, key=lambda name: len(_absolute(containing[name]).parts))
-    relative = absolute.relative_to(_absolute(containing[name]))
-    if relative == Path():
+    name = max(containing, key=lambda name: len(containing[name].parts))
+    relative = path_below(absolute, containing[name])
+    if not relative:
         raise ValueError(f"{path} is the library root {name!r}, not a video in it")
-    return key_below(name, relative.as_posix(), roots)
+    return key_below(name, relative, roots)
 
 
-def key_below(name: str, relative: str, roots: Mapping[str, Path]) -> str:
+def key_below(name: str, relative: str, roots: Mapping[str, AnyPath]) -> str:
     """Return the partition key of a video that lies in the named root, at a path relative to it."""
     key = encode_key(relative)
     if name != next(iter(roots)):
@@ -62,8 +66,8 @@ def key_below(name: str, relative: str, roots: Mapping[str, Path]) -> str:
     return first.replace(":", "%3A") + slash + rest
 
 
-def path_of(key: str, roots: Mapping[str, Path]) -> Path:
-    """Return the path that a partition key stands for; the file need not exist.
+def path_of(key: str, roots: Mapping[str, AnyPath]) -> AnyPath:
+    """Return the path that a partition key stands for; the file or object need not exist.
 
     Raises:
         ValueError: The key is empty, names a missing root, or would lead out of its root.
@@ -71,10 +75,10 @@ def path_of(key: str, roots: Mapping[str, Path]) -> Path:
     if key.startswith("/"):
         return Path(decode_key(key))
     name, relative = place_of(key, roots)
-    return _absolute(roots[name]) / relative
+    return absolute_path(roots[name]) / relative.as_posix()
 
 
-def place_of(key: str, roots: Mapping[str, Path]) -> tuple[str, Path]:
+def place_of(key: str, roots: Mapping[str, AnyPath]) -> tuple[str, Path]:
     """Return the root, by name, that a partition key lies in, and the path relative to it.
 
     Raises:
@@ -101,8 +105,26 @@ def resolve_inside(path: Path, folders: Iterable[Path]) -> Path | None:
     return real if any(real.is_relative_to(folder.resolve()) for folder in folders) else None
 
 
-def _absolute(root: Path) -> Path:
-    return Path(os.path.abspath(root))  # noqa: PTH100 - Path.resolve would follow links
+def absolute_path(path: AnyPath) -> AnyPath:
+    """Return a path from the root on; links stay links: a library of links to videos has the links' names."""
+    if not isinstance(path, Path):
+        return path
+    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
+
+
+def is_below(path: AnyPath, folder: AnyPath) -> bool:
+    """Return whether an absolute path is a folder or lies in it; an object never lies in a local folder."""
+    if isinstance(path, Path) or isinstance(folder, Path):
+        return isinstance(path, Path) and isinstance(folder, Path) and path.is_relative_to(folder)
+    return path.is_relative_to(folder)
+
+
+def path_below(path: AnyPath, folder: AnyPath) -> str:
+    """Return a path relative to a folder that it lies in, with `/` between names; "" is the folder itself."""
+    if isinstance(path, Path) and isinstance(folder, Path):
+        relative = path.relative_to(folder).as_posix()
+        return "" if relative == "." else relative
+    return str(path).removeprefix(str(folder)).strip("/")
 
 
 def _percent(text: str) -> str:

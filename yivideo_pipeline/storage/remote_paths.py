@@ -4,23 +4,28 @@ Credentials come from where the provider's own programs look for them (environme
 role), never from the settings. Nothing that was listed is kept: other machines write to the same bucket.
 """
 
+from collections.abc import Mapping
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, cast
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from yivideo_pipeline.errors.tree import ConfigError
 
-AnyPath = Path | UPath
+if TYPE_CHECKING:  # it takes 0.1 s to import, and most libraries are folders
+    from upath import UPath
+
+AnyPath: TypeAlias = "Path | UPath"
 """A path of this machine, or an object's."""
 BLOCK_BYTES = 4 * 1024 * 1024
 """An object is read by ranges of about this size: a probe takes a few of them."""
+_CHANGED = ("LastModified", "updated", "last_modified")
+"""Names of the time of change, as S3's, Google's and Azure's drivers list an object."""
 DRIVERS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 """Kinds of object storage, and the extra of this package that has the driver."""
 
 
-def open_place(url: str | Path) -> UPath:
+def open_place(url: str | Path) -> AnyPath:
     """Return a folder or URL as a path; nothing is asked over the network yet.
 
     Raises:
@@ -28,9 +33,11 @@ def open_place(url: str | Path) -> UPath:
     """
     kind = kind_of(url)
     if not kind:
-        return UPath(url)
+        return Path(str(url).removeprefix("file://").removeprefix("local://"))
+    from upath import UPath
+
     try:
-        path = UPath(url, use_listings_cache=False)
+        path = UPath(str(url).rstrip("/"), use_listings_cache=False)
         _ = path.fs
     except ImportError as error:
         extra = DRIVERS.get(kind)
@@ -49,15 +56,33 @@ def kind_of(url: str | Path) -> str:
     return scheme if colon and scheme not in ("file", "local") else ""
 
 
-def to_path(name: str | PathLike[str] | UPath) -> AnyPath:
+def to_path(name: str | PathLike[str]) -> AnyPath:
     """Return the path that a name stands for: an object's where it is a URL.
 
     Raises:
         ConfigError: No driver for this kind of URL is installed, or there is none.
     """
-    if isinstance(name, UPath):
-        return name
     return open_place(str(name)) if kind_of(str(name)) else Path(name)
+
+
+def read_stamp(path: AnyPath) -> tuple[int, int]:
+    """Return the bytes and the time of change (nanoseconds) of a file or object.
+
+    Raises:
+        OSError: There is none, or it can't be asked about.
+    """
+    if isinstance(path, Path):
+        found = path.stat()
+        return found.st_size, found.st_mtime_ns
+    return stamp_of(path.fs.info(path.path))
+
+
+def stamp_of(listed: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the bytes and the time of change (nanoseconds) of an object as a driver lists it."""
+    changed = next((listed[name] for name in _CHANGED if listed.get(name)), None)
+    if isinstance(changed, str):
+        changed = datetime.fromisoformat(changed)
+    return listed["size"], round(changed.timestamp()) * 10**9 if changed else 0
 
 
 def open_bytes(path: AnyPath, buffering: int = -1) -> BinaryIO:

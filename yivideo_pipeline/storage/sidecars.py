@@ -1,4 +1,4 @@
-"""Writes subtitle files beside the video or into a folder, never over a file that is not ours.
+"""Writes subtitle files beside the video (in a bucket too) or into a folder, never over a file of others.
 
 A file is ours if its bytes are the ones that we last wrote there. What the user or another program wrote
 or changed is left alone, and so is what we wrote for another video of the same name.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _USUAL_NAME_MAX_BYTES = 255
 
@@ -22,12 +23,12 @@ _USUAL_NAME_MAX_BYTES = 255
 class DeliveredFile:
     """A file where the user finds it, and warnings about its name."""
 
-    path: Path
+    path: AnyPath
     warnings: tuple[str, ...] = ()
 
 
 def deliver_file(
-    storage: Storage, source: str, video: Path, suffix: str, data: bytes, output_dir: Path | None = None
+    storage: Storage, source: str, video: AnyPath, suffix: str, data: bytes, output_dir: Path | None = None
 ) -> DeliveredFile:
     """Write one subtitle file for a video, under the first name that is free or ours.
 
@@ -44,7 +45,8 @@ def deliver_file(
     """
     folder = output_dir or video.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, Path):  # object storage has none
+            folder.mkdir(parents=True, exist_ok=True)
         name_max = _name_max_bytes(folder)
         warnings: list[str] = []
         for stem in _stems(video):
@@ -62,7 +64,7 @@ def deliver_file(
     raise AssertionError("there is always another name")
 
 
-def _stems(video: Path) -> Iterator[str]:
+def _stems(video: AnyPath) -> Iterator[str]:
     yield video.stem
     yield video.name  # distinguishes talk.mp4 from talk.mkv in one output folder
     yield f"{video.stem}.yivideo"
@@ -70,9 +72,9 @@ def _stems(video: Path) -> Iterator[str]:
         yield f"{video.stem}.yivideo-{number}"
 
 
-def _blocker(storage: Storage, path: Path, source: str, data: bytes) -> str | None:
+def _blocker(storage: Storage, path: AnyPath, source: str, data: bytes) -> str | None:
     """Return why a name may not be used; None where it may."""
-    if not os.path.lexists(path):
+    if not (os.path.lexists(path) if isinstance(path, Path) else path.exists()):
         return None
     there = path.read_bytes() if path.is_file() else None
     record = storage.find_delivery(path.absolute())
@@ -85,8 +87,10 @@ def _blocker(storage: Storage, path: Path, source: str, data: bytes) -> str | No
     return None
 
 
-def _write(storage: Storage, source: str, path: Path, data: bytes) -> None:
-    if not path.is_file() or path.read_bytes() != data:
+def _write(storage: Storage, source: str, path: AnyPath, data: bytes) -> None:
+    if not isinstance(path, Path):
+        path.fs.pipe_file(path.path, data)  # an object appears whole
+    elif not path.is_file() or path.read_bytes() != data:
         # A fixed name, short enough for any folder: what a killed process left is overwritten.
         part = path.with_name(f".yivideo-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}.part")
         try:
@@ -97,7 +101,7 @@ def _write(storage: Storage, source: str, path: Path, data: bytes) -> None:
     storage.record_delivery(path.absolute(), hashlib.sha256(data).hexdigest(), source)
 
 
-def _fit(folder: Path, stem: str, suffix: str, name_max: int) -> tuple[Path, bool]:
+def _fit(folder: AnyPath, stem: str, suffix: str, name_max: int) -> tuple[AnyPath, bool]:
     """Return the path with its stem cut between characters until the name fits, and whether it was cut."""
     room = name_max - len(os.fsencode(suffix))
     if len(os.fsencode(stem)) <= room:
@@ -109,14 +113,16 @@ def _fit(folder: Path, stem: str, suffix: str, name_max: int) -> tuple[Path, boo
     return folder / f"{stem}{mark}{suffix}", True
 
 
-def _name_max_bytes(folder: Path) -> int:
+def _name_max_bytes(folder: AnyPath) -> int:
+    if not isinstance(folder, Path):
+        return _USUAL_NAME_MAX_BYTES
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (OSError, ValueError):
         return _USUAL_NAME_MAX_BYTES  # not every file system reports it
 
 
-def _in_plain_words(error: OSError, folder: Path) -> Exception:
+def _in_plain_words(error: OSError, folder: AnyPath) -> Exception:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         reason = (os.strerror(error.errno) or "no access").lower()
         return DiskError(

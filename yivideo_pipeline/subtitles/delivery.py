@@ -12,6 +12,7 @@ from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, Edits
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.storage.sidecars import DeliveredFile, deliver_file
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
@@ -25,7 +26,7 @@ class DeliveredSubtitles:
     edit: Edit | None
 
 
-def title_of(video: Path) -> str:
+def title_of(video: AnyPath) -> str:
     """Return the title of a video: its name, as text that every format can hold."""
     name = video.stem.encode("utf-8", "replace").decode("utf-8")
     return "".join(char if char.isprintable() else " " for char in name)
@@ -36,7 +37,7 @@ def deliver_subtitles(
     subtitles: Artifact,
     transcript: Transcript,
     partition_key: str,
-    video: Path,
+    video: AnyPath,
     output_dir: str | None = None,
     write_empty: bool = False,
 ) -> DeliveredSubtitles:
@@ -47,7 +48,7 @@ def deliver_subtitles(
         subtitles: The artifact of the subtitles stage; it holds the generated version.
         transcript: The transcript that the subtitles were made of.
         partition_key: The video's partition key.
-        video: The video's file.
+        video: The video's file or object.
         output_dir: Folder to write to; by default the video's own.
         write_empty: Whether subtitles without cues are written too.
 
@@ -77,7 +78,7 @@ def _generated_files(storage: Storage, subtitles: Artifact) -> Mapping[str, byte
 
 
 def _edited_files(
-    subtitles: Artifact, edit: Edit, transcript: Transcript, video: Path
+    subtitles: Artifact, edit: Edit, transcript: Transcript, video: AnyPath
 ) -> Mapping[str, bytes]:
     cues = time_cues(edit.cues or (), transcript)
     edited = as_transcript(cues, transcript)

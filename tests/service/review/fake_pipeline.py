@@ -18,7 +18,7 @@ class FakePipeline:
 
     def __init__(self) -> None:
         settings = load_settings()
-        self.inbox = settings.library.roots["inbox"]
+        self.inbox = settings.library.folders["inbox"]
         self.instance = dg.DagsterInstance.ephemeral()
         listener = Listener(lambda stage, fraction: None)
         self.resources = build_resources(settings, FakeSpeech(), listener, writes_anywhere=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -18,6 +19,10 @@ from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, VIDEOS, stages_from
 from yivideo_pipeline.storage.partition_keys import path_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 FIRST_STAGE = next(iter(STAGES))
 
@@ -192,9 +197,9 @@ class _Files:
 
     def __init__(self, library: Library) -> None:
         self._roots = library.roots
-        self._folders: dict[Path, dict[str, os.DirEntry[str]]] = {}
+        self._folders: dict[AnyPath, dict[str, os.DirEntry[str] | UPath]] = {}
 
-    def find(self, key: str) -> os.DirEntry[str] | None:
+    def find(self, key: str) -> "os.DirEntry[str] | UPath | None":
         """Return a video's entry in its folder; None where there is none, or the folder can't be read."""
         try:
             path = path_of(key, self._roots)
@@ -206,15 +211,17 @@ class _Files:
         return entries.get(path.name)
 
 
-def _list(folder: Path) -> dict[str, os.DirEntry[str]]:
+def _list(folder: AnyPath) -> "dict[str, os.DirEntry[str] | UPath]":
     try:
+        if not isinstance(folder, Path):
+            return {child.name: child for child in folder.iterdir()}
         with os.scandir(folder) as entries:
             return {entry.name: entry for entry in entries}
     except OSError:
         return {}
 
 
-def _changed_at(entry: os.DirEntry[str]) -> float:
+def _changed_at(entry: "os.DirEntry[str] | UPath") -> float:
     """Return when a file was added or changed: one copied with its old date was added at the inode's time."""
     try:
         times = entry.stat()

@@ -73,14 +73,21 @@ async def store_upload(given: str, content: AsyncIterable[bytes], library: Libra
 
 
 def upload_root(library: LibrarySettings) -> Path:
-    """Return the folder that uploads go to: the library's first root."""
-    return next(iter(library.roots.values()))
+    """Return the folder that uploads go to: the library's first that is on this machine.
+
+    Raises:
+        Refused: All are on object storage.
+    """
+    if library.folders:
+        return next(iter(library.folders.values()))
+    raise Refused(503, "disk", "The library has no folder on this machine", "Upload to its bucket instead")
 
 
 def remove_unfinished(library: LibrarySettings) -> None:
     """Remove the unfinished uploads of a service that was killed; nothing else writes files of such names."""
-    for part in upload_root(library).glob(f"{_PART}*.part"):
-        part.unlink(missing_ok=True)
+    for folder in library.folders.values():
+        for part in folder.glob(f"{_PART}*.part"):
+            part.unlink(missing_ok=True)
 
 
 def _publish(part: Path, final: Path) -> None:

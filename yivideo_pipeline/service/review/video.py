@@ -13,6 +13,7 @@ from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, EditedCue, Edits
 from yivideo_pipeline.storage.partition_keys import path_of, place_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.subtitles.cues import build_cues
 
 AUDIO_FILE = "audio.wav"
@@ -36,7 +37,7 @@ class ReviewedVideo:
     """
 
     key: str
-    path: Path
+    path: AnyPath
     storage: Storage
     options: SubtitleOptions
     _artifacts: dict[str, Artifact | None] = field(default_factory=dict)
@@ -55,8 +56,8 @@ class ReviewedVideo:
 
     @cached_property
     def file(self) -> Path | None:
-        """The video's file; None if it is gone, or is not the one that was processed."""
-        if self.info is None or not self.path.is_file():
+        """The video's file; None if it is gone, is in a bucket, or is not the one that was processed."""
+        if self.info is None or not isinstance(self.path, Path) or not self.path.is_file():
             return None
         return self.path if self.path.stat().st_size == self.info.size_bytes else None
 
@@ -163,11 +164,13 @@ def media_type_of(info: MediaInfo) -> str:
     return f"{kind}/{_MEDIA_TYPES[container]}" if container in _MEDIA_TYPES else "application/octet-stream"
 
 
-def _is_in_library(key: str, path: Path, settings: Settings) -> bool:
+def _is_in_library(key: str, path: AnyPath, settings: Settings) -> bool:
     if key.startswith("/") or "\0" in str(path) or not path.is_file():
         return False
     root, below = place_of(key, settings.library.roots)
-    inside = path.resolve().is_relative_to(settings.library.roots[root].resolve())
+    folder = settings.library.roots[root]
+    is_local = isinstance(path, Path) and isinstance(folder, Path)
+    inside = path.resolve().is_relative_to(folder.resolve()) if is_local else True  # buckets have no links
     rules = rules_of_roots(settings.library, own_folders(settings))[root]
     return inside and rules.is_video(path.name) and rules.check_path(below.as_posix()) is None
 
