@@ -1,5 +1,7 @@
 """Media in a bucket is read by ranges, and nothing else is read for it, whatever it says."""
 
+from pathlib import Path
+
 import pytest
 from upath import UPath
 
@@ -99,3 +101,9 @@ def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed_with_the_new_o
 def test_names_are_paths_or_objects():
     assert to_path("/videos/a.mp4").is_absolute() and not isinstance(to_path("a.mp4"), UPath)
     assert to_path("s3://bucket/a.mp4").name == "a.mp4"
+
+
+def test_only_object_storage_is_opened_by_an_address():
+    for name in ("http://127.0.0.1/a.mp4", "ftp://host/a.mp4", "file:///a.mp4", "memory://a.mp4"):
+        assert isinstance(to_path(name), Path)
+    assert str(to_path(Path("s3://bucket/a.mp4"))) == "s3://bucket/a.mp4", "as a command line gives it"

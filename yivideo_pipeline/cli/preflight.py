@@ -30,7 +30,7 @@ from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of
-from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 AUDIO_BYTES_PER_S = 32_000
 """Decoded audio: 16,000 samples a second of two bytes."""
@@ -91,7 +91,13 @@ def find_videos(
     """
     missing = [path for path in paths if not os.path.lexists(path)]
     if missing:
-        names = ", ".join(printable(str(path)) for path in missing)
+        places = [to_path(path) for path in missing]
+        names = ", ".join(printable(str(path)) for path in places)
+        if not all(isinstance(path, Path) for path in places):
+            raise WrongUsage(
+                f"{names}: this command takes files and folders of this machine",
+                "Add the bucket to library.roots: `yivideo up` processes what is in it",
+            )
         raise WrongUsage(f"There is no {names}", "Check the path")
     videos: dict[Path, None] = {}
     skipped = {folder for folder in ignored if isinstance(folder, Path)}

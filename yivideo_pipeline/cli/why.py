@@ -33,7 +33,8 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.partition_keys import absolute_path, key_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 _VERDICTS: dict[Action, str] = {
     "take": "to be processed: the next scan takes it, while `yivideo up` runs",
@@ -90,25 +91,34 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
         WrongUsage: It is a folder, or neither exists nor is known.
     """
     settings = load_settings(config)
-    if path.is_dir():
+    video = to_path(path)
+    if video.is_dir():
         raise WrongUsage(
             f"{printable(str(path))} is a folder",
             "Name a file in it; `yivideo process` makes subtitles for a whole folder",
         )
     ledger = ledger_of(settings)
     storage = Storage(settings.storage.root, settings.home / "tmp")
-    explanation = open_watch(settings, ledger, storage).explain(path)
-    account = account_of(key_of(path, settings.library.roots), ledger, settings)
-    if not (os.path.lexists(path) or explanation.record or account.last_run):
-        raise WrongUsage(f"There is no {printable(str(path))}", "Check the path")
+    explanation = open_watch(settings, ledger, storage).explain(video)
+    account = account_of(_key_of(video, settings), ledger, settings)
+    is_there = os.path.lexists(video) if isinstance(video, Path) else video.exists()
+    if not (is_there or explanation.record or account.last_run):
+        raise WrongUsage(f"There is no {printable(str(video))}", "Check the path")
     if as_json:
-        print_json(_as_json(path, explanation, account))
+        print_json(_as_json(video, explanation, account))
     else:
-        lines = list(_lines(path, explanation, account))
+        lines = list(_lines(video, explanation, account))
         width = max(len(label) for label, _ in lines)
         for label, text in lines:
             open_console().print(f"{label:{width}}  {printable(text)}")
     return Exit.DONE
+
+
+def _key_of(video: AnyPath, settings: Settings) -> str:
+    try:
+        return key_of(video, settings.library.roots)
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
 
 
 def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
@@ -177,10 +187,10 @@ def _last_run(made: Mapping[str, Materialization], failed: StageFailure | None, 
     return RunAccount(run_id, outcome, at, f"{ui}/runs/{run_id}")
 
 
-def _as_json(path: Path, explanation: Explanation, account: Account) -> dict[str, Any]:
+def _as_json(path: AnyPath, explanation: Explanation, account: Account) -> dict[str, Any]:
     decision = explanation.decision
     return {
-        "path": os.path.abspath(path),  # noqa: PTH100 - Path.resolve would follow links
+        "path": str(absolute_path(path)),
         "action": decision.action,
         "why": decision.reason.name,
         "reason": decision.reason.sentence,
@@ -200,7 +210,7 @@ def _at_work_as_json(now: AtWork) -> dict[str, Any]:
     return {"stage": now.stage, "run_id": now.root_id, "since": now.since, "fraction": now.fraction}
 
 
-def _lines(path: Path, explanation: Explanation, account: Account) -> Iterator[tuple[str, str]]:
+def _lines(path: AnyPath, explanation: Explanation, account: Account) -> Iterator[tuple[str, str]]:
     decision = explanation.decision
     yield "watch", sentences(_VERDICTS[decision.action], str(decision))
     if decision.reason is Reason.OUTSIDE:

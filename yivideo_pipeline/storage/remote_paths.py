@@ -4,6 +4,7 @@ Credentials come from where the provider's own programs look for them (environme
 role), never from the settings. Nothing that was listed is kept: other machines write to the same bucket.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from os import PathLike
@@ -23,6 +24,7 @@ _CHANGED = ("LastModified", "updated", "last_modified")
 """Names of the time of change, as S3's, Google's and Azure's drivers list an object."""
 DRIVERS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
 """Kinds of object storage, and the extra of this package that has the driver."""
+_URL = re.compile(r"(\w+):/+(.+)", re.DOTALL)
 
 
 def open_place(url: str | Path) -> AnyPath:
@@ -57,12 +59,15 @@ def kind_of(url: str | Path) -> str:
 
 
 def to_path(name: str | PathLike[str]) -> AnyPath:
-    """Return the path that a name stands for: an object's where it is a URL.
+    """Return the path that a name stands for: an object's where it is the URL of one.
+
+    A `Path` made of a URL has lost one of its slashes, and stands for the same.
 
     Raises:
-        ConfigError: No driver for this kind of URL is installed, or there is none.
+        ConfigError: No driver for this kind of object storage is installed.
     """
-    return open_place(str(name)) if kind_of(str(name)) else Path(name)
+    url = _URL.fullmatch(str(name))
+    return open_place(f"{url[1]}://{url[2]}") if url and url[1] in DRIVERS else Path(name)
 
 
 def read_stamp(path: AnyPath) -> tuple[int, int]:
