@@ -18,6 +18,8 @@ from yivideo_pipeline.cli.console import (
     print_problem,
     show_path,
 )
+from yivideo_pipeline.cli.many import backfill, plan
+from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, read_number, read_port
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.machine.garbage import importing, search_garbage_seldom
 
@@ -32,26 +34,6 @@ config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_he
 app.add_typer(config_app, name="config")
 quarantine_app = typer.Typer(invoke_without_command=True)
 app.add_typer(quarantine_app, name="quarantine")
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
-
-
-MAX_PORT = 65_535
-
-
-def _read_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no whole number") from None
-
-
-def _read_port(text: str) -> int:
-    port = _read_number(text)
-    if not 1 <= port <= MAX_PORT:
-        raise typer.BadParameter(f"a port is a number from 1 to {MAX_PORT}, not {port}")
-    return port
 
 
 def _print_version(wanted: bool) -> None:
@@ -89,7 +71,7 @@ def process(
         str | None, typer.Option(metavar="NAME", help="auto, int8, float16, float32, …")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(parser=_read_number, metavar="N", help="Chunks decoded at once")
+        int | None, typer.Option(parser=read_number, metavar="N", help="Chunks decoded at once")
     ] = None,
     audio_track: Annotated[
         str | None,
@@ -119,11 +101,11 @@ def process(
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(parser=_read_port, metavar="PORT", help="Port of Dagster's UI")] = 3000,
+    port: Annotated[int, typer.Option(parser=read_port, metavar="PORT", help="Port of Dagster's UI")] = 3000,
     service_port: Annotated[
         int | None,
         typer.Option(
-            parser=_read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
+            parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
         ),
     ] = None,
     publish_ui: Annotated[
@@ -150,7 +132,7 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(parser=_read_port, metavar="PORT", help="Port, in place of service.port (8788)"),
+        typer.Option(parser=read_port, metavar="PORT", help="Port, in place of service.port (8788)"),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept other machines without a key")] = False,
     config: ConfigFile = None,
@@ -212,43 +194,8 @@ def notify(config: ConfigFile = None) -> None:
     raise typer.Exit(send_test_notice(config))
 
 
-@app.command()
-def backfill(
-    missing: Annotated[bool, typer.Option("--missing", help="Videos that have no subtitles yet")] = False,
-    failed: Annotated[bool, typer.Option("--failed", help="Videos whose last run failed")] = False,
-    stale: Annotated[
-        bool,
-        typer.Option("--stale", help="Videos made by older code, another model or other options"),
-    ] = False,
-    since: Annotated[
-        str | None, typer.Option(metavar="DATE|7d", help="Only videos whose file was added or changed since")
-    ] = None,
-    match: Annotated[str | None, typer.Option(metavar="GLOB", help="Only videos whose key matches")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask for confirmation")] = False,
-    pause: Annotated[bool, typer.Option("--pause", help="Pause the schedules")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the schedules")] = False,
-    config: ConfigFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """Process many videos as one backfill.
-
-    By default those that are missing or failed.
-    """
-    from yivideo_pipeline.cli.backfill import (
-        BackfillRequest,
-        launch_backfill,
-        pause_schedules,
-        resume_schedules,
-    )
-
-    reasons = [name for name, given in (("missing", missing), ("failed", failed), ("stale", stale)) if given]
-    if pause or resume:
-        if reasons or since or match or dry_run or yes or as_json or (pause and resume):
-            raise WrongUsage("--pause and --resume take no other options", "Call the command once for each")
-        raise typer.Exit(pause_schedules(config) if pause else resume_schedules(config))
-    request = BackfillRequest(reasons, since, match, config, dry_run, yes, as_json)
-    raise typer.Exit(launch_backfill(request))
+app.command()(backfill)
+app.command()(plan)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from getpass import getuser
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -45,6 +46,7 @@ from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.stages import stages_from
 
 if TYPE_CHECKING:
@@ -90,18 +92,46 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     ledger = ledger_of(settings)
     console = open_console(stderr=request.as_json)
     with open_instance(settings.home, settings.storage.read_database_url()) as instance:
-        library = Library(settings.library.roots)
-        selection = select_videos(instance, ledger, library, _cache_keys(settings, wanted), wanted)
+        selection = select_for(settings, instance, ledger, wanted)
         estimate = estimator_of(settings, ledger, selection).total(selection.videos)
         print_plan(console, selection, estimate)
         launched: list[LaunchedBackfill] = []
-        if selection.videos and not request.dry_run and _is_confirmed(request):
-            launched = _launch(instance, selection, ui_url(settings))
-            print_launched(console, launched, daemon=daemon_runs(instance))
-            _print_pause(console, ledger)
+        if not request.dry_run:
+            launched = confirm_and_launch(request, settings, instance, selection, console)
     if request.as_json:
         print_json(as_json(selection, estimate, launched))
     return Exit.DONE
+
+
+def select_for(
+    settings: Settings, instance: "dg.DagsterInstance", ledger: Ledger, wanted: BackfillFilter
+) -> Selection:
+    """Select the videos that a filter wants, by the settings as they are."""
+    library = Library(settings.library.roots)
+    return select_videos(instance, ledger, library, _cache_keys(settings, wanted), wanted)
+
+
+def confirm_and_launch(
+    request: BackfillRequest,
+    settings: Settings,
+    instance: "dg.DagsterInstance",
+    selection: Selection,
+    console: Console,
+    only_look: str = "--dry-run",
+) -> list["LaunchedBackfill"]:
+    """Ask for confirmation, launch the backfills of the selected videos, and print what was launched.
+
+    `only_look` is what the user may do instead.
+
+    Raises:
+        WrongUsage: Nobody can be asked.
+    """
+    if not selection.videos or not _is_confirmed(request, only_look):
+        return []
+    launched = _launch(instance, selection, ui_url(settings))
+    print_launched(console, launched, daemon=daemon_runs(instance))
+    _print_pause(console, ledger_of(settings))
+    return launched
 
 
 def pause_schedules(config: Path | None) -> Exit:
@@ -155,12 +185,23 @@ def parse_since(text: str) -> float:
         ) from None
 
 
-def estimator_of(settings: Settings, ledger: Ledger, selection: Selection) -> Estimator:
+def estimator_of(
+    settings: Settings,
+    ledger: Ledger,
+    selection: Selection,
+    lengths_s: Mapping[str, float] = MappingProxyType({}),
+) -> Estimator:
     """Return what estimates the work on videos by the model that the settings mean."""
+    options = model_of(settings).options
+    return Estimator(ledger.materializations, selection.registered, options, lengths_s)
+
+
+def model_of(settings: Settings) -> ModelChoice:
+    """Return the options with the model that the settings mean; as they are while a service is down."""
     options = settings.speech.options
-    with suppress(YivideoError):  # a service that is required does not answer: its model is not known
-        options = choose_speech(settings).choose(options).options
-    return Estimator(ledger.materializations, selection.registered, options)
+    with suppress(YivideoError):
+        return choose_speech(settings).choose(options)
+    return ModelChoice(options)
 
 
 def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, tuple[str, ...]]:
@@ -182,13 +223,13 @@ def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, tupl
         return {}
 
 
-def _is_confirmed(request: BackfillRequest) -> bool:
+def _is_confirmed(request: BackfillRequest, only_look: str) -> bool:
     if request.yes:
         return True
     if not sys.stdin.isatty():
         raise WrongUsage(
             "There is no terminal to ask for confirmation",
-            "Add --yes to launch it, or --dry-run to only look",
+            f"Add --yes to launch it, or {only_look} to only look",
         )
     return typer.confirm("Launch it?", err=request.as_json)
 
@@ -227,6 +268,11 @@ def print_plan(console: Console, selection: Selection, estimate: Estimate) -> No
         console.print(format_estimate(estimate))
     else:
         console.print(f"Nothing to do among {plural(len(selection.registered), 'video')}.")
+    print_left_out(console, selection)
+
+
+def print_left_out(console: Console, selection: Selection) -> None:
+    """Print how many videos fit and are left out, and why."""
     if selection.left_out:
         counts = Counter(selection.left_out.values())
         reasons = ", ".join(f"{counts[reason]} {reason}" for reason in LeftOut if counts[reason])
@@ -239,8 +285,8 @@ def format_estimate(estimate: Estimate) -> str:
         return "How long it takes is not known yet: too little was processed with this model on this machine."
     guess = f", {plural(estimate.guessed, 'duration')} guessed" if estimate.guessed else ""
     return (
-        f"At the usual speed: about {_duration(estimate.work_s)}"
-        f" for {_duration(estimate.audio_s)} of audio{guess}."
+        f"At the usual speed: about {duration(estimate.work_s)}"
+        f" for {duration(estimate.audio_s)} of audio{guess}."
     )
 
 
@@ -263,7 +309,8 @@ def as_json(selection: Selection, estimate: Estimate, launched: Sequence[Launche
     }
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Describe a time span for people."""
     if seconds < 90:
         return f"{round(seconds)} s"
     minutes = round(seconds / 60)

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
+from yivideo_pipeline.defs.backfills import plan
 from yivideo_pipeline.defs.backfills.plan import Estimate, Estimator
 from yivideo_pipeline.defs.backfills.selection import BackfillReason, Candidate, Selection
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.resolve import probe_hardware
 
 SPEECH = SpeechOptions(model_name="base", device="cpu")
 SPEEDS = {"audio": 100.0, "transcript": 4.0, "alignment": 20.0, "subtitles": 500.0}
@@ -13,10 +17,20 @@ SPEEDS = {"audio": 100.0, "transcript": 4.0, "alignment": 20.0, "subtitles": 500
 @pytest.fixture
 def made(pipeline):
     """Two videos that were made here: of 100 s and of 300 s."""
-    ledger = pipeline.resources["ledger"].materializations
+    return note(pipeline.resources["ledger"].materializations, "cpu")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """The machine has a GPU."""
+    here = replace(probe_hardware(), cuda_compute_types=frozenset({"float16"}))
+    monkeypatch.setattr(plan, "probe_hardware", lambda: here)
+
+
+def note(ledger, where):
     for key, audio_s in (("short", 100.0), ("long", 300.0)):
         for stage, rtfx in SPEEDS.items():
-            model, device = ("base", "cpu") if stage in ("transcript", "alignment") else (None, None)
+            model, device = ("base", where) if stage in ("transcript", "alignment") else (None, None)
             one = Materialization(
                 key, stage, "k", "1.x", chosen=False, video_hash="h", made_at=1.0, run_id="r", reused=False,
                 audio_s=audio_s, measured_at=1.0, wall_s=audio_s / rtfx, rtfx=rtfx, model=model,
@@ -44,6 +58,26 @@ def test_a_video_of_unknown_length_counts_as_the_mean_of_all(made):
     total = estimator(made).total([video("short", "subtitles"), video("new", "subtitles")])
     assert total.work_s == pytest.approx(300 / 500)
     assert (total.audio_s, total.guessed) == (300.0, 1)
+
+
+def test_a_length_that_was_read_from_the_file_is_no_guess(made):
+    read = Estimator(made, ["short", "long", "new"], SPEECH, {"new": 50.0, "long": 1.0})
+    assert read.total([video("new", "subtitles")]) == Estimate(50 / 500, 50.0, guessed=0)
+    assert read.length_s(video("long")) == 300.0, "what was measured counts"
+
+
+def test_the_models_use_no_gpu_on_a_cpu(made):
+    assert estimator(made).gpu_seconds(video("long")) == 0.0
+    assert estimator(made).gpu_seconds(video("nobody knows it")) == 0.0
+
+
+def test_on_a_gpu_the_stages_with_a_model_use_it(pipeline, gpu):
+    note(pipeline.resources["ledger"].materializations, "cuda")
+    on_gpu = Estimator(
+        pipeline.resources["ledger"].materializations, ["short", "long"], SpeechOptions(model_name="base")
+    )
+    assert on_gpu.gpu_seconds(video("long")) == pytest.approx(300 / 4 + 300 / 20)
+    assert on_gpu.gpu_seconds(video("long", "subtitles")) == 0.0
 
 
 def test_with_a_model_that_was_never_used_here_nothing_is_known(made):

@@ -8,10 +8,11 @@ what nobody asked for.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import fmean, median
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -113,30 +114,49 @@ class Estimator:
         made: Knows what was made, and how fast.
         registered: All videos; their mean length stands for an unknown one.
         speech: The options that would be used, since other models have other speeds.
+        lengths_s: Lengths that are known from elsewhere, by key, for videos that were never made.
 
     Raises:
         ConfigValidationError: the options can't work on this machine.
     """
 
     def __init__(
-        self, made: MaterializationLedger, registered: Collection[str], speech: SpeechOptions
+        self,
+        made: MaterializationLedger,
+        registered: Collection[str],
+        speech: SpeechOptions,
+        lengths_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        self._lengths_s = made.durations(registered)
+        self._lengths_s = {**lengths_s, **made.durations(registered)}
         self._usual_s = fmean(self._lengths_s.values()) if self._lengths_s else None
-        device = resolve(speech, capacity_of(probe_hardware())).device
+        self._device = device = resolve(speech, capacity_of(probe_hardware())).device
         self._costs: dict[str, float | None] = {}
         for stage, spec in STAGES.items():
             used = (speech.model_name, device) if spec.uses_model else (None, None)
             speeds = made.speeds(stage, *used, limit=LATEST)
             self._costs[stage] = 1 / median(speeds) if speeds else 0.0 if stage in UNMEASURED else None
 
+    def length_s(self, video: Candidate) -> float | None:
+        """Return the seconds of sound of a video; the mean of the others where they are unknown."""
+        return self._lengths_s.get(video.key, self._usual_s)
+
     def seconds(self, video: Candidate) -> float | None:
         """Return the seconds of work on a video; None where they are unknown."""
-        length_s = self._lengths_s.get(video.key, self._usual_s)
-        costs = [self._costs[stage] for stage in video.stages]
-        if length_s is None or None in costs:
+        return self._seconds_of(video, video.stages)
+
+    def gpu_seconds(self, video: Candidate) -> float | None:
+        """Return the seconds of a video's work for which a GPU is in use; None where they are unknown."""
+        on_gpu = self._device == "cuda"
+        return self._seconds_of(
+            video, [stage for stage in video.stages if STAGES[stage].uses_model and on_gpu]
+        )
+
+    def _seconds_of(self, video: Candidate, stages: Sequence[str]) -> float | None:
+        length_s = self.length_s(video)
+        costs = [self._costs[stage] for stage in stages]
+        if (costs and length_s is None) or None in costs:
             return None
-        return length_s * sum(cost for cost in costs if cost is not None)
+        return (length_s or 0.0) * sum(cost for cost in costs if cost is not None)
 
     def total(self, videos: Collection[Candidate]) -> Estimate:
         """Return the work ahead with all of them."""
