@@ -128,7 +128,8 @@ def _move(home: Path, url: SecretStr, console: Console) -> Counter[str]:
     open_database(home, url)  # makes the ledger's tables, as the instance makes Dagster's
     open_instance(home, url).dispose()
     folder = home / "dagster"
-    with _bar(console, count_runs(folder)) as advance, source.connect() as files:
+    console.print(f"Moving {plural(runs := count_runs(folder), 'log')} of runs to {describe(url)}")
+    with _bar(console, runs) as advance, source.connect() as files:
         files.exec_driver_sql("BEGIN IMMEDIATE")  # nobody writes to the ledger meanwhile
         with open_pool(url).begin() as target:
             take_turn(target, "migrate")

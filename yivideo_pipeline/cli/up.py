@@ -26,6 +26,7 @@ from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
+from yivideo_pipeline.ledger.postgres import describe
 from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.settings import Settings
@@ -141,7 +142,9 @@ def run_services(
         ui_host = ANY_HOST if publish_ui else HOST
         require_free_port(ui_host, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
-        console.print(f"Starting Dagster; its state is in {show_path(settings.home / 'dagster')}")
+        database = settings.storage.read_database_url()
+        state = describe(database) if database else show_path(settings.home / "dagster")
+        console.print(f"Starting Dagster; its state is in {state}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
         services = Services(Programs(settings, config, (ui_host, port), Path(folder)), stop, console)

@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -199,6 +200,8 @@ def _bring_up_to_date(connection: Connection, name: str) -> None:
 def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] = ()) -> None:
     """Insert rows of one table; where there is one of the same primary key, replace it.
 
+    They are written in the order of their keys, so that two transactions never wait for each other.
+
     Args:
         connection: In the transaction that the caller has begun.
         rows: All of one class.
@@ -209,11 +212,12 @@ def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] =
     table = table_of(type(rows[0]))
     statement = _insert(connection, table)
     changed = [c.name for c in table.columns if not c.primary_key and c.name not in kept]
+    in_order = attrgetter(*(column.name for column in table.primary_key))
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in changed}
         ),
-        list(_values(rows)),
+        list(_values(sorted(rows, key=in_order))),
     )
 
 

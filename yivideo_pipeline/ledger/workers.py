@@ -122,7 +122,8 @@ class WorkerLedger:
 def _bury_dead(connection: Connection) -> None:
     """Turn what dead workers left behind into deaths and samples: no stage of theirs recorded its end."""
     with Session(connection) as session:
-        left = [entry for entry in session.scalars(select(AtWork)) if is_gone(entry.worker)]
+        entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker))
+        left = [entry for entry in entries if is_gone(entry.worker)]
     for entry in left:
         gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)
         # Of two processes that find it, one records it.
