@@ -212,7 +212,7 @@ class Storage:
     def record_latest(self, partition_key: str, artifact: Artifact) -> None:
         """Record that this is what the partition's stage made last."""
         made = {"partition_key": partition_key, "video_hash": artifact.video_hash, "key": artifact.key}
-        self._write_json(f"refs/{_name(partition_key)}/{artifact.stage}.json", made)
+        self._note(f"refs/{_name(partition_key)}/{artifact.stage}.json", made)
 
     def find_latest(self, partition_key: str, stage: str) -> Artifact | None:
         """Return what the partition's stage made last, if it is still there."""
@@ -234,7 +234,7 @@ class Storage:
     def record_delivery(self, path: AnyPath, content: str, source: str) -> None:
         """Record that we delivered this file: its SHA-256, and the partition that it belongs to."""
         record = {"path": str(path), "content": content, "source": source}
-        self._write_json(f"refs/delivered/{_name(str(path))}.json", record)
+        self._note(f"refs/delivered/{_name(str(path))}.json", record)
 
     def find_delivery(self, path: AnyPath) -> tuple[str, str] | None:
         """Return (SHA-256, partition) of what we last delivered to this path, or None."""
@@ -251,6 +251,11 @@ class Storage:
         except ValueError:
             value = None
         return value if isinstance(value, dict) else None
+
+    def _note(self, name: str, record: Mapping[str, Any]) -> None:
+        """Write a record that is not there yet: each write waits for the disk, or for the bucket."""
+        if self._read_json(name) != record:
+            self._write_json(name, record)
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
