@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.settings.sections import LibrarySettings
 from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _PART = ".yivideo-upload-"
 """Prefix of the names of unfinished uploads; the watch skips hidden files."""
@@ -58,6 +59,8 @@ async def store_upload(given: str, content: AsyncIterable[bytes], library: Libra
             not writable, 507 the disk is full.
     """
     root = upload_root(library)
+    if not isinstance(root, Path):
+        raise Refused(409, "conflict", "The library has no folder on this machine", f"Upload to {root}")
     final = root / clean_name(given, library.extensions)
     _refuse_existing(final)
     part = root / f"{_PART}{secrets.token_hex(8)}.part"
@@ -72,15 +75,9 @@ async def store_upload(given: str, content: AsyncIterable[bytes], library: Libra
     return key_of(final, library.roots)
 
 
-def upload_root(library: LibrarySettings) -> Path:
-    """Return the folder that uploads go to: the library's first that is on this machine.
-
-    Raises:
-        Refused: All are on object storage.
-    """
-    if library.folders:
-        return next(iter(library.folders.values()))
-    raise Refused(503, "disk", "The library has no folder on this machine", "Upload to its bucket instead")
+def upload_root(library: LibrarySettings) -> AnyPath:
+    """Return where new videos go: the library's first root on this machine, or else its first."""
+    return next(iter((library.folders or library.roots).values()))
 
 
 def remove_unfinished(library: LibrarySettings) -> None:
