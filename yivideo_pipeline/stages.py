@@ -46,6 +46,8 @@ STAGES: dict[str, StageSpec] = {
     )
 }
 """All stages by name, in the order in which they follow each other."""
+FIRST_STAGE = "video"
+"""A video is described by this stage, from its file alone."""
 LAST_STAGE = "subtitles"
 """A video is finished when this stage is."""
 

@@ -10,7 +10,7 @@ from tests.fake_speech import FakeSpeech
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.launch import Listener, SpeechResource
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.defs.runner import Processed, Processor
+from yivideo_pipeline.defs.runner import LaunchOptions, Processed, Processor
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import JOB
 
@@ -32,7 +32,7 @@ class Pipeline:
 
     def use_speech(self, speech: SpeechResource) -> None:
         """Build the resources around these models."""
-        listener = Listener(lambda stage, fraction: self.progress.append((stage, fraction)))
+        listener = Listener(lambda key, stage, fraction: self.progress.append((stage, fraction)))
         self.resources = build_resources(self.settings, speech, listener, writes_anywhere=True)
         self.processor = Processor(self.instance, self.resources)
 
@@ -56,8 +56,8 @@ class Pipeline:
         copyfile(source, target)
         return self.resources["library"].key_of(target)
 
-    def run(self, name: str = "talk.mp4", **options) -> Processed:
-        return self.processor.process(name, **options)
+    def run(self, name: str = "talk.mp4", tags: dict[str, str] | None = None, **options) -> Processed:
+        return self.processor.process(name, LaunchOptions(**options), tags)
 
     def metadata(self, asset: str, key: str = "talk.mp4") -> dict[str, dg.MetadataValue]:
         event = self.instance.fetch_materializations(

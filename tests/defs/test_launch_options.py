@@ -128,7 +128,9 @@ def test_all_wrong_fields_are_named_at_once(job):
 @pytest.mark.parametrize("field", ["model_name", "language"])
 def test_everything_that_is_known_by_name_is_accepted(job, field):
     names = (
-        ("auto", *MODELS) if field == "model_name" else ("auto", *LANGUAGES, *LANGUAGES.values(), "deu", "ger", "zh-TW")
+        ("auto", *MODELS)
+        if field == "model_name"
+        else ("auto", *LANGUAGES, *LANGUAGES.values(), "deu", "ger", "zh-TW")
     )
     one_by_one = {"subtitles": {"formats": ["srt", "txt"]}}
     for name in names:

@@ -8,6 +8,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from tests import fake_speech
 from tests.defs.multi_runs import add_videos, failed_rows, failure_of, made, observed, run_again, run_range
+from yivideo_pipeline.defs import multi_run
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.errors.tree import DeviceLost, MemoryExhausted, ModelLoadError
@@ -32,6 +33,12 @@ def failed_partitions(pipeline, stage: str) -> set[str]:
         pipeline.instance, dg.AssetKey(stage), videos, pipeline.instance
     )
     return set(cached.deserialize_failed_partition_subsets(videos).get_partition_keys())
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Let the first video be the first to fail."""
+    monkeypatch.setattr(multi_run, "SIDE_BY_SIDE", 1)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +86,7 @@ def test_dagster_calls_the_failed_video_failed_and_no_other(one_broken):
         assert failed_partitions(pipeline, stage) == {"c.mp4"}, stage
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_failed_stage_in_the_middle_stops_one_video_only(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4")
     pipeline.speech.fail_with = [RuntimeError("flux capacitor")]
@@ -89,6 +97,7 @@ def test_a_failed_stage_in_the_middle_stops_one_video_only(pipeline):
     assert "flux capacitor" in failed_rows(pipeline, run)[0]["reason"]
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_what_may_pass_is_tried_again_after_all_others(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4", "c.mp4")
     pipeline.speech.fail_with = [MemoryExhausted("The GPU is full")]
@@ -135,6 +144,7 @@ def test_the_last_selected_stage_reports_what_failed_before_it(pipeline):
     assert failed.dagster_event.step_key == "transcript"
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_executed_again_a_run_tries_again_what_failed(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4")
     pipeline.speech.fail_with = [ModelLoadError("The weights are damaged")]
@@ -155,6 +165,7 @@ def test_executed_again_from_its_last_stage_a_run_still_names_what_failed_before
     assert made(pipeline, "subtitles") == ["b.mp4", "b.mp4"]
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_blocking_check_fails_its_video_alone(pipeline, monkeypatch):
     add_videos(pipeline, "a.mp4", "b.mp4")
     shift, spoilt = fake_speech.shift_word, []
@@ -184,6 +195,7 @@ def test_every_video_has_its_check_evaluations(pipeline):
         assert {"files_read_back", "words_are_timed_and_in_order"} <= names
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_lost_gpu_ends_the_step_and_the_next_process_goes_on(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4", "c.mp4")
     pipeline.instance._settings["run_retries"] = {"enabled": True, "max_retries": 1}
@@ -197,6 +209,7 @@ def test_a_lost_gpu_ends_the_step_and_the_next_process_goes_on(pipeline):
     assert second.tags["dagster/retry_on_asset_or_op_failure"] == "false"
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_gpu_that_stays_lost_fails_its_videos_once_no_retry_is_left(pipeline):
     add_videos(pipeline, "a.mp4", "b.mp4")
     pipeline.speech.fail_with = [DeviceLost("The GPU fell off the bus")]

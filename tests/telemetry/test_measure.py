@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.machine.gpu import GpuReading, NvmlFailed
-from yivideo_pipeline.telemetry.measure import CpuShares, StageMetrics, measure
+from yivideo_pipeline.telemetry.measure import StageMetrics, TimeShares, measure
 
 MB = 2**20
 
@@ -79,7 +79,7 @@ def test_memory_that_is_held_shows_in_the_samples():
 
 
 LARGE_THEN_SMALL = """
-from yivideo_pipeline.telemetry.measure import CpuShares, StageMetrics, measure
+from yivideo_pipeline.telemetry.measure import StageMetrics, TimeShares, measure
 with measure(interval_s=60) as large:
     bytearray(b"x") * (300 * 2**20)
 with measure(interval_s=60) as small:
@@ -156,7 +156,7 @@ def test_an_idle_gpu_is_zero_not_none():
 
 def test_processor_time_is_shared_by_the_work_that_runs_side_by_side():
     used = [0.0]
-    shares = CpuShares(lambda: used[0])
+    shares = TimeShares(lambda: used[0])
     with shares.share() as first:
         used[0] += 2.0
         with shares.share() as second:

@@ -1,8 +1,10 @@
-"""`yivideo process`: check everything first, then make subtitles video by video, then report."""
+"""`yivideo process`: check everything first, then make subtitles, short videos together, then report."""
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,11 +23,11 @@ from yivideo_pipeline.cli.preflight import (
     find_videos,
     plan_videos,
 )
-from yivideo_pipeline.cli.progress import choose_reporter, weights_bar
+from yivideo_pipeline.cli.progress import Reporter, choose_reporter, weights_bar
 from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report, summarize
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled
+from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled, YivideoError
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.machine.garbage import importing
 from yivideo_pipeline.plurals import plural
@@ -38,9 +40,13 @@ from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.defs.runner import Processor
+    from yivideo_pipeline.defs.runner import Processed, Processor
 
 log = logging.getLogger(__name__)
+
+TOGETHER_S = 300.0
+"""Videos of together no more seconds share a run. Its subtitles come at its end, which users wait for, and
+which Ctrl-C keeps from being reached: on two cores half a minute with the model base."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +116,17 @@ class _Session:
     live: bool
 
     def run(self, stop: StopRequest) -> list[VideoOutcome]:
-        """Process the videos in order; one that fails does not harm the others."""
+        """Process the videos; one that fails does not harm the others. The outcomes are in their order."""
         with importing():
             from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
             from yivideo_pipeline.defs.launch import Listener
             from yivideo_pipeline.defs.resources import build_resources
             from yivideo_pipeline.defs.runner import Processor
 
-        outcomes = [
+        unreadable = [
             VideoOutcome(folder, "failed", failure=VideoFailure.of(error))
             for folder, error in self.found.unreadable
         ]
-        left = list(self.plan.videos)
         with (
             open_instance(self.settings.home, self.settings.storage.read_database_url()) as instance,
             choose_reporter(self.messages, self.plan, live=self.live) as reporter,
@@ -131,39 +136,106 @@ class _Session:
             resources = build_resources(
                 self.settings, self.speech, Listener(reporter.advance), writes_anywhere=True
             )
-            processor = Processor(instance, resources)
-            while left and not (stop.received or (outcomes and outcomes[-1].status == "interrupted")):
-                video = left.pop(0)
-                reporter.begin(video)
-                outcomes.append(self._process(video, processor, stop))
-                reporter.finish(outcomes[-1])
-        return outcomes + [VideoOutcome(video.path, "not_started") for video in left]
+            outcomes = self._process_groups(Processor(instance, resources), reporter, stop)
+        not_started = (video for video in self.plan.videos if video.path not in outcomes)
+        outcomes |= {video.path: VideoOutcome(video.path, "not_started") for video in not_started}
+        return unreadable + [outcomes[video.path] for video in self.plan.videos]
 
-    def _process(self, video: PlannedVideo, processor: "Processor", stop: StopRequest) -> VideoOutcome:
+    def _process_groups(
+        self, processor: "Processor", reporter: Reporter, stop: StopRequest
+    ) -> dict[Path, VideoOutcome]:
+        """Process the videos in order, short ones together, until all are done or the user asks to stop."""
+        outcomes: dict[Path, VideoOutcome] = {}
+
+        def finish(ended: Sequence[VideoOutcome]) -> None:
+            outcomes.update((one.path, one) for one in ended)
+            reporter.finish(ended)
+
+        waiting = deque(self.plan.videos)
+        with suppress(KeyboardInterrupt):  # between two runs
+            while waiting and not stop.received:
+                group: list[PlannedVideo] = []
+                while waiting and fits(waiting[0], group, self.settings.runs.group_size):
+                    video = waiting.popleft()
+                    if refused := self._refusal_of(video, processor):
+                        finish([VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))])
+                    else:
+                        group.append(video)
+                if group:  # not all were refused
+                    reporter.begin(group)
+                    for ended in self._process(group, processor, stop):
+                        finish(ended)
+        return outcomes
+
+    def _refusal_of(self, video: PlannedVideo, processor: "Processor") -> YivideoError | None:
+        """Return why a video needs no run: it can't be processed."""
         if blocked := self.plan.blocked.get(video.path) or self.plan.blocked.get(video.path.parent):
-            return VideoOutcome(video.path, "failed", failure=VideoFailure.of(blocked))
+            return blocked
         try:
             if refused := self.ahead.refusal_of(video.path):
                 processor.refuse(video.key, refused)
-                return VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))
-            processed = processor.process(
-                video.key,
-                differences(self.options.speech, self.settings.speech.options),
-                differences(self.options.subtitles, self.settings.subtitles),
-                self.output_dir,
-            )
+            return refused
+        except Exception as error:  # noqa: BLE001 - it fails this video alone
+            return _known(video.key, error)
+
+    def _process(
+        self, group: Sequence[PlannedVideo], processor: "Processor", stop: StopRequest
+    ) -> Iterator[list[VideoOutcome]]:
+        """Process videos that may share runs; yield what became of those of each run."""
+        from yivideo_pipeline.defs.runner import LaunchOptions
+
+        options = LaunchOptions(
+            differences(self.options.speech, self.settings.speech.options),
+            differences(self.options.subtitles, self.settings.subtitles),
+            self.output_dir,
+        )
+        left = {video.key: video.path for video in group}
+        try:
+            for run in processor.process_all(list(left), options):
+                yield [_outcome_of(left.pop(one.partition_key), one, stop) for one in run]
+                if stop.received:
+                    return
         except BaseException as error:
-            known = classify(error, video=video.key)
+            known = _known(group[0].key, error)
             if isinstance(known, TaskCancelled):
-                return VideoOutcome(video.path, "interrupted")
-            if not isinstance(error, Exception):
+                yield [VideoOutcome(path, "interrupted") for path in left.values()]
+            elif isinstance(error, Exception):
+                yield [VideoOutcome(path, "failed", failure=VideoFailure.of(known)) for path in left.values()]
+            else:
                 raise
-            unforeseen = error if type(known) is SystemFault else None
-            log.error("%s could not be processed: %s", video.key, known, exc_info=unforeseen)
-            return VideoOutcome(video.path, "failed", failure=VideoFailure.of(known))
-        if stop.received and not processed.success:
-            return VideoOutcome(video.path, "interrupted")  # between two stages Dagster calls it a failure
-        return VideoOutcome.of_run(video.path, processed)
+
+
+def _outcome_of(path: Path, processed: "Processed", stop: StopRequest) -> VideoOutcome:
+    if processed.interrupted or (stop.received and not processed.success):
+        return VideoOutcome(path, "interrupted")  # between two stages Dagster calls it a failure
+    return VideoOutcome.of_run(path, processed)
+
+
+def _known(key: str, error: BaseException) -> YivideoError:
+    """Return what an error that no stage reported is; it is logged, unless it is the user's wish to stop."""
+    known = classify(error, video=key)
+    if not isinstance(known, TaskCancelled):
+        unforeseen = error if type(known) is SystemFault else None
+        log.error("%s could not be processed: %s", key, known, exc_info=unforeseen)
+    return known
+
+
+def fits(video: PlannedVideo, group: Sequence[PlannedVideo], most: int) -> bool:
+    """Return whether a video can share a run with others: it is short, and so are all of them together.
+
+    The first of a group always fits.
+
+    Args:
+        video: The video.
+        group: The others.
+        most: The most videos that share a run.
+    """
+    if not group:
+        return True
+    durations_s = [one.duration_s for one in (*group, video)]
+    if len(durations_s) > most or None in durations_s:
+        return False
+    return sum(duration_s or 0.0 for duration_s in durations_s) <= TOGETHER_S
 
 
 def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _Session:

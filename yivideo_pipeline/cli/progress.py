@@ -1,7 +1,8 @@
 """Progress while videos are processed: bars with an ETA on a terminal, a line per video elsewhere."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,6 +20,7 @@ _SHARES = {"video": 0.01, "audio": 0.04, "transcript": 0.93, "alignment": 0.01, 
 alignment by wav2vec2 takes more."""
 _BEFORE_SPEECH = _SHARES["video"] + _SHARES["audio"]
 """What is done before the model works, whose pace says nothing about the rest."""
+_ROUNDING = 1e-9
 _LEFT_OPEN = 0.05
 """Share of what is left of a stage that the bar leaves open while it moves between two reports."""
 
@@ -36,16 +38,16 @@ class Reporter(Protocol):
         """Stop showing it."""
         ...
 
-    def begin(self, video: PlannedVideo) -> None:
-        """Show the next video."""
+    def begin(self, videos: Sequence[PlannedVideo]) -> None:
+        """Show the next videos, which are processed together."""
         ...
 
-    def advance(self, stage: str, fraction: float) -> None:
-        """Show how much of a stage of this video is done, 0 to 1."""
+    def advance(self, key: str, stage: str, fraction: float) -> None:
+        """Show how much of a stage of one of these videos is done, 0 to 1; called by any thread."""
         ...
 
-    def finish(self, outcome: VideoOutcome) -> None:
-        """Show what became of this video."""
+    def finish(self, outcomes: Sequence[VideoOutcome]) -> None:
+        """Show what became of videos."""
         ...
 
 
@@ -71,24 +73,27 @@ class Lines:
     ) -> None:
         """Stop showing it."""
 
-    def begin(self, video: PlannedVideo) -> None:
-        """Print nothing: the line comes when the video is done."""
+    def begin(self, videos: Sequence[PlannedVideo]) -> None:
+        """Print nothing: a line comes when a video is done."""
 
-    def advance(self, stage: str, fraction: float) -> None:
+    def advance(self, key: str, stage: str, fraction: float) -> None:
         """Print nothing."""
 
-    def finish(self, outcome: VideoOutcome) -> None:
-        """Print the video's line."""
-        self._finished += 1
-        self._console.print(f"[{self._finished}/{self._total}] {result_line(outcome)}")
+    def finish(self, outcomes: Sequence[VideoOutcome]) -> None:
+        """Print the videos' lines."""
+        for outcome in outcomes:
+            self._finished += 1
+            self._console.print(f"[{self._finished}/{self._total}] {result_line(outcome)}")
 
 
 class Bars:
-    """Shows a bar for the current video and one for all videos, with the time that is left."""
+    """Shows a bar for the videos at work and one for all videos, with the time that is left."""
 
     def __init__(self, console: Console, plan: ProcessPlan) -> None:
         self._lines = Lines(console, plan)
         self._eta = Eta(plan.duration_s)
+        self._videos = {video.path: video for video in plan.videos}
+        self._lock = threading.Lock()
         self._total = len(plan.videos)
         self._finished = 0
         self._progress = Progress(
@@ -114,25 +119,30 @@ class Bars:
         """Remove the bars."""
         self._progress.stop()
 
-    def begin(self, video: PlannedVideo) -> None:
-        """Show the next video's bar."""
-        self._eta.begin(video.duration_s)
-        name = show_path(video.path)
-        self._progress.reset(self._video, description=name, note="", visible=True)
+    def begin(self, videos: Sequence[PlannedVideo]) -> None:
+        """Show the next videos' bar."""
+        self._eta.begin({video.key: video.duration_s for video in videos})
+        others = len(videos) - 1
+        name = "".join(show_path(video.path) for video in videos[:1])
+        name += f" and {plural(others, 'other')}" if others > 0 else ""
+        self._progress.reset(self._video, description=name, note="", visible=bool(videos))
 
-    def advance(self, stage: str, fraction: float) -> None:
+    def advance(self, key: str, stage: str, fraction: float) -> None:
         """Move the bars."""
-        self._eta.advance(stage, fraction)
-        rtfx = self._eta.rtfx
-        speed = f", {rtfx:.1f} × real time" if rtfx else ""
-        self._progress.update(self._video, completed=self._eta.fraction, note=f"{stage}{speed}")
-        self._show_overall()
+        with self._lock:
+            self._eta.advance(key, stage, fraction)
+            rtfx = self._eta.rtfx
+            speed = f", {rtfx:.1f} × real time" if rtfx else ""
+            self._progress.update(self._video, completed=self._eta.fraction, note=f"{stage}{speed}")
+            self._show_overall()
 
-    def finish(self, outcome: VideoOutcome) -> None:
-        """Print the video's line above the bars."""
-        self._finished += 1
-        self._eta.finish(worked=outcome.rtfx is not None)
-        self._lines.finish(outcome)
+    def finish(self, outcomes: Sequence[VideoOutcome]) -> None:
+        """Print the videos' lines above the bars."""
+        self._finished += len(outcomes)
+        ended = [self._videos[outcome.path] for outcome in outcomes]
+        worked = {video.key for video, one in zip(ended, outcomes, strict=True) if one.rtfx is not None}
+        self._eta.finish({video.key: video.duration_s for video in ended}, worked)
+        self._lines.finish(outcomes)
         self._progress.update(self._video, visible=False)
         self._show_overall()
 
@@ -162,42 +172,50 @@ class Eta:
         self._finished_s = 0.0
         self._worked_s = 0.0
         self._spent_s = 0.0
-        self.begin(None)
+        self.begin({})
 
-    def begin(self, duration_s: float | None) -> None:
-        """Start with the next video; None if its duration is not known."""
-        self._duration_s = duration_s or 0.0
+    def begin(self, durations: Mapping[str, float | None]) -> None:
+        """Start with the next videos, by key; the duration is None where it is not known."""
+        self._durations = {key: duration_s or 0.0 for key, duration_s in durations.items()}
+        self._done = dict.fromkeys(durations, 0.0)
         self._started = self._reported_at = self._now()
         self._reported = 0.0
         self.fraction = 0.0
-        """Share of this video that is done, 0 to 1."""
+        """Share of these videos that is done, 0 to 1."""
 
-    def advance(self, stage: str, fraction: float) -> None:
-        """Note how much of a stage of this video is done, 0 to 1; also where that is as much as before."""
+    def advance(self, key: str, stage: str, fraction: float) -> None:
+        """Note how much of a stage of a video is done, 0 to 1; also where that is as much as before."""
         now, stages = self._now(), list(_SHARES)
         before = sum(_SHARES[name] for name in stages[: stages.index(stage)])
-        if (reported := before + _SHARES[stage] * fraction) > self._reported:
-            self._reported, self._reported_at = reported, now
+        weight = self._weight_of(key)
+        if (done := before + _SHARES[stage] * fraction) > self._done[key]:
+            self._done[key], self._reported_at = done, now
+            self._reported = sum(share * self._weight_of(one) for one, share in self._done.items())
         ahead = 0.0
         if self._is_pace_known and self._reported_at > self._started:
             pace = self._reported / (self._reported_at - self._started)
-            left = before + _SHARES[stage] - self._reported
+            left = weight * (before + _SHARES[stage] - self._done[key])
             ahead = max(0.0, min(pace * (now - self._reported_at), (1 - _LEFT_OPEN) * left))
         self.fraction = max(self.fraction, self._reported + ahead)
 
-    def finish(self, *, worked: bool) -> None:
-        """End this video; one that was processed before does not count for the speed."""
-        self._finished_s += self._duration_s
+    def finish(self, durations: Mapping[str, float | None], worked: Collection[str]) -> None:
+        """End videos, by key; those that were processed before don't count for the speed.
+
+        Args:
+            durations: Of the videos that ended; they need not have begun.
+            worked: Those that were processed now.
+        """
+        self._finished_s += sum(duration_s or 0.0 for duration_s in durations.values())
         if worked:
-            self._worked_s += self._duration_s
+            self._worked_s += sum(durations[key] or 0.0 for key in worked)
             self._spent_s += self._now() - self._started
-        self.begin(None)
+        self.begin({key: known for key, known in self._durations.items() if key not in durations})
 
     @property
     def rtfx(self) -> float | None:
-        """Seconds of audio per second of work on this video; None while that is a guess."""
+        """Seconds of audio per second of work on these videos; None while that is a guess."""
         spent_s = self._now() - self._started
-        return self.fraction * self._duration_s / spent_s if self._is_pace_known and spent_s > 0 else None
+        return self._at_work_s / spent_s if self._is_pace_known and spent_s > 0 else None
 
     @property
     def overall(self) -> float:
@@ -209,7 +227,7 @@ class Eta:
         """Seconds until all is done at the speed so far; None while that is a guess."""
         worked_s, spent_s = self._worked_s, self._spent_s
         if self._is_pace_known:
-            worked_s += self.fraction * self._duration_s
+            worked_s += self._at_work_s
             spent_s += self._now() - self._started
         if worked_s <= 0 or spent_s <= 0:
             return None
@@ -217,11 +235,21 @@ class Eta:
 
     @property
     def _is_pace_known(self) -> bool:
-        return self._reported > _BEFORE_SPEECH
+        return self._reported > _BEFORE_SPEECH + _ROUNDING
 
     @property
     def _done_s(self) -> float:
-        return self._finished_s + self.fraction * self._duration_s
+        return self._finished_s + self._at_work_s
+
+    @property
+    def _at_work_s(self) -> float:
+        """Seconds of audio that are done of the videos at work."""
+        return self.fraction * sum(self._durations.values())
+
+    def _weight_of(self, key: str) -> float:
+        """Return a video's share of those at work."""
+        all_s = sum(self._durations.values())
+        return self._durations[key] / all_s if all_s else 1 / len(self._durations)
 
 
 def weights_bar(console: Console, model_name: str, *, live: bool) -> tuple[Progress, Callable[[float], None]]:

@@ -193,7 +193,7 @@ class Programs:
         """
         where = ["--socket", str(self._socket), "--location-name", LOCATION]
         what = ["--module-name", f"{LOCATION}.definitions", "--working-directory", str(_ROOT)]
-        return self._start("code-server", "dagster", "api", "grpc", *where, *what)
+        return self._start("code-server", "yivideo_pipeline.cli.code_server", *where, *what)
 
     def webserver(self) -> SupervisedProgram:
         """Start the UI."""

@@ -170,7 +170,7 @@ def _speed(stage: Stage, work: StageWork, audio_s: float) -> Speed:
     usual = stage.resources.ledger.materializations.speeds(
         stage.name, made_by["model"], made_by["device"], KNOWN_SPEEDS
     )
-    return Speed(audio_s / work.metrics.wall_s, tuple(usual))
+    return Speed(audio_s / work.work_s, tuple(usual))
 
 
 def _deliver(stage: Stage, work: StageWork, words: Transcript) -> Metadata:

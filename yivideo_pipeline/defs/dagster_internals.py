@@ -1,7 +1,7 @@
 """All that uses names which Dagster does not promise to keep, seen working on `SEEN_ON`.
 
 Each part says why it goes around the public way, which test says what must hold, and what to do when Dagster
-breaks it; so does `sqlite_storage`, whose classes are an idea of their own.
+breaks it; so do `run_internals` and the storages, which are ideas of their own.
 `tests/defs/test_dagster_internals.py` fails when another minor version of Dagster is installed.
 """
 
@@ -28,10 +28,8 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
-from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.execution.api import execute_run
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import (
@@ -188,45 +186,14 @@ def is_dry_run(
     return bool(key) and not key[-1].isdecimal()
 
 
-# Runs of this process that the UI knows as its job's
+# Where a job is defined
 #
-# Why: `JobDefinition.execute_in_process`, the public way, leaves out where the job is defined and replaces
-# its executor; the UI then can't tell that the run belongs to the job, and can't launch it again. Test:
-# tests/defs/test_instance.py. When it breaks: `execute_in_process`, without launching again from the UI.
+# Why: by it the UI can tell that a run belongs to the job, and launch it again; no public name gives it for
+# the services' code location. Test: tests/defs/test_instance.py. When it breaks: runs of a terminal without
+# it, which can't be launched again from the UI.
 
 REPOSITORY = "__repository__"
 """The name that Dagster gives to the one repository of a module with definitions."""
-
-
-def run_in_process(
-    instance: dg.DagsterInstance,
-    job: dg.JobDefinition,
-    partition_key: str,
-    run_config: Mapping[str, Any],
-    tags: Mapping[str, str],
-) -> dg.JobExecutionResult:
-    """Run a job for one partition, to its end; a failed step does not raise.
-
-    Raises:
-        DagsterInvalidConfigError: the run's configuration does not fit the job; no run is recorded.
-        KeyboardInterrupt: the user asked to stop; the run is recorded as canceled.
-    """
-    run = instance.create_run_for_job(
-        job_def=job,
-        run_config=run_config,
-        tags={
-            **tags,
-            "dagster/partition": partition_key,
-            ".dagster/repository": f"{REPOSITORY}@{LOCATION}",
-        },
-        remote_job_origin=job_origin(job.name),
-    )
-    result = execute_run(InMemoryJob(job), run, instance)
-    # Dagster swallows the interruption once it has recorded it.
-    ended = instance.get_run_by_id(run.run_id)
-    if ended and ended.status == dg.DagsterRunStatus.CANCELED:
-        raise KeyboardInterrupt
-    return result
 
 
 def job_origin(job: str) -> RemoteJobOrigin:

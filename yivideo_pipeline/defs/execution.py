@@ -2,32 +2,30 @@
 
 `Execution` takes the videos of a run in turns: it makes the stage, judges and records what was made, and
 decides after a failure between another attempt, another process and the end. Where the two kinds of runs
-differ, a subclass says how: `SingleRun` lets Dagster retry the step and fail it, `MultiRun` takes the video
-again after all others, and records each one's success and failure for itself.
+differ, a subclass says how: `SingleRun` lets Dagster retry the step and fail it; `multi_run.MultiRun` takes
+the video again after all others, and records each one's success and failure for itself.
 """
 
 import logging
 import random
+import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NoReturn
 
 import dagster as dg
 
-from yivideo_pipeline.defs.checks.catalogue import Results, blocked_by, conclude, evaluate, evaluations
-from yivideo_pipeline.defs.dagster_internals import provenance_tags, read_input_tags, silent_output
+from yivideo_pipeline.defs.checks.catalogue import blocked_by, evaluate
 from yivideo_pipeline.defs.metadata import Metadata, failure_metadata, materialization_metadata
 from yivideo_pipeline.defs.recording import Recorder
 from yivideo_pipeline.defs.runs import (
     USER_TRIGGERS,
     ask_for_fresh_process,
     is_first,
-    is_last,
-    retries_left,
-    root_of,
     selected_stages,
     tag_language,
     trigger_of,
@@ -37,11 +35,10 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.retry import RetryOptions, delays
 from yivideo_pipeline.errors.tree import DeviceLost, DiskError, YivideoError
 from yivideo_pipeline.history.samples import read_origin
-from yivideo_pipeline.ledger.failures import Attempt, StageFailure
+from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.library.watch import open_watch
-from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.sections import RetrySettings
-from yivideo_pipeline.stages import LAST_STAGE, stages_before
+from yivideo_pipeline.stages import LAST_STAGE
 
 MakeStage = Callable[[Stage], StageResult]
 """Does a stage for one video."""
@@ -72,6 +69,15 @@ class Turn:
         return len(self.earlier) + 1
 
 
+@dataclass(frozen=True)
+class TakenTurn:
+    """A turn that was taken: its result with the metadata of its materialization, or why there is none."""
+
+    turn: Turn
+    stage: Stage
+    outcome: tuple[StageResult, Metadata] | Exception
+
+
 class Execution(ABC):
     """The execution of one stage in one run.
 
@@ -100,14 +106,21 @@ class Execution(ABC):
         turns = self.first_turns()
         while turns:
             later: list[Turn] = []
-            for turn in turns:
-                time.sleep(max(0.0, turn.not_before - time.monotonic()))
-                yield from self._take(turn, later)
+            with closing(self.attempts(turns)) as attempts:  # what is under way ends with the step
+                for attempt in attempts:
+                    yield from self._conclude(attempt, later)
             turns = later
         yield from self.finish()
 
-    def _take(self, turn: Turn, later: list[Turn]) -> Iterator[StepEvent]:
-        stage = Stage(self.stage_name, turn.key, self.resources, self.context.log)
+    def attempt(self, turn: Turn, stopped: threading.Event | None = None) -> "TakenTurn":
+        """Take one turn: make the stage and judge what was made. The run's events come later.
+
+        Args:
+            turn: The turn.
+            stopped: Once it is set, the work ends where it next reports its progress.
+        """
+        time.sleep(max(0.0, turn.not_before - time.monotonic()))
+        stage = Stage(self.stage_name, turn.key, self.resources, self.context.log, stopped)
         try:
             self.begin(turn)
             with self.recorder.at_work(stage, self.deaths_allowed()):
@@ -116,13 +129,21 @@ class Execution(ABC):
                 result = self._judge(stage, result)
             metadata = materialization_metadata(result, turn.earlier)
             self.recorder.note_result(stage, result, metadata)
-        except Exception as error:  # noqa: BLE001 - classified, and recorded or raised
-            found = classify(error, video=turn.key, stage=self.stage_name)
-            if next_turn := self._next_turn(stage, turn, found, error):
+        except Exception as error:  # noqa: BLE001 - classified, and recorded or raised by `_conclude`
+            return TakenTurn(turn, stage, error)
+        return TakenTurn(turn, stage, (result, metadata))
+
+    def _conclude(self, taken: "TakenTurn", later: list[Turn]) -> Iterator[StepEvent]:
+        """Record what came of a turn, and yield its events; or put the video's next turn into `later`."""
+        turn, stage = taken.turn, taken.stage
+        if isinstance(taken.outcome, Exception):
+            found = classify(taken.outcome, video=turn.key, stage=self.stage_name)
+            if next_turn := self._next_turn(stage, turn, found, taken.outcome):
                 later.append(next_turn)
             else:
-                yield from self._fail(stage, turn, found, error)
+                yield from self._fail(stage, turn, found, taken.outcome)
             return
+        result, metadata = taken.outcome
         yield from self.materialize(turn, result, metadata)
         if result.blocked:
             blocked = result.blocked.within(turn.key, self.stage_name)
@@ -165,6 +186,24 @@ class Execution(ABC):
         metadata = failure_metadata(error, turn.number, quarantined=quarantined)
         self.recorder.note_cost_of_failure(stage, metadata)
         yield from self.fail(turn, error, metadata, cause)
+
+    def attempts(self, turns: Sequence[Turn]) -> Generator["TakenTurn"]:
+        """Take turns one after the other; yield what came of each, in order."""
+        for turn in turns:
+            yield self.attempt(turn)
+
+    def note_launched(self, turn: Turn) -> None:
+        """Tell the watch on the library of a run that a user asked for: it need not process the video too."""
+        run = self.context.run
+        if LAST_STAGE in selected_stages(run) and self.resources.launch.output_dir is None:
+            watch = open_watch(self.settings, self.resources.ledger, self.resources.storage)
+            watch.note_launched(turn.key)
+
+    def is_users_launch(self) -> bool:
+        """Return whether the run has just been launched by a user: it is no retry, and at its first stage."""
+        run = self.context.run
+        is_retry = run.parent_run_id is not None or self.context.retry_number > 0
+        return not is_retry and is_first(run, self.stage_name) and trigger_of(run) in USER_TRIGGERS
 
     @abstractmethod
     def first_turns(self) -> list[Turn]:
@@ -213,16 +252,11 @@ class SingleRun(Execution):
     def begin(self, turn: Turn) -> None:
         """Prepare a run that a user asked for.
 
-        Workers that died at the video are forgotten: users know what it did. The watch on the library need
-        not process it as well.
+        Workers that died at the video are forgotten: users know what it did.
         """
-        run, ledger = self.context.run, self.resources.ledger
-        is_retry = run.parent_run_id is not None or self.context.retry_number > 0
-        if is_retry or not is_first(run, self.stage_name) or trigger_of(run) not in USER_TRIGGERS:
-            return
-        ledger.workers.forget(turn.key)
-        if LAST_STAGE in selected_stages(run) and self.resources.launch.output_dir is None:
-            open_watch(self.settings, ledger, self.resources.storage).note_launched(turn.key)
+        if self.is_users_launch():
+            self.resources.ledger.workers.forget(turn.key)
+            self.note_launched(turn)
 
     def retry(self, turn: Turn, error: YivideoError, wait_s: float, cause: Exception) -> NoReturn:
         """Raise what makes Dagster run the step again; it says why, and the UI shows it."""
@@ -268,116 +302,3 @@ def as_failure(error: YivideoError, metadata: Metadata) -> dg.Failure:
     """Return what ends a step for good, with the error's message and `failure_metadata`."""
     hint = [RELEASE_HINT] if metadata["quarantined"] else []
     return dg.Failure(". ".join([str(error), *hint]), metadata=metadata, allow_retries=False)
-
-
-class MultiRun(Execution):
-    """A stage of the videos of a run, one video after the other; the arguments are those of `Execution`.
-
-    A video that fails holds up no other: transient faults are retried after all others had their turn, a
-    video that killed a worker comes last, and a video that failed in an earlier stage of the run is skipped.
-    The stage in which the run ends raises one failure that lists all failed videos.
-    """
-
-    def __init__(self, context: dg.AssetExecutionContext, resources: StageResources, make: MakeStage) -> None:
-        super().__init__(context, resources, make)
-        self._keys = context.partition_keys
-        self._root = root_of(context.run)
-        self._deaths_allowed = self._count_deaths_allowed()
-        self._inputs: dict[str, str] = {}
-        self._checks: dict[str, Results] = {}
-
-    def first_turns(self) -> list[Turn]:
-        """Return a turn for each video that did not fail in an earlier stage of the run."""
-        failed = self.resources.ledger.failures.failed_in(self._root)
-        # A failure of this stage, or of a later one, is of an earlier launch of the same run.
-        earlier = stages_before(self.stage_name)
-        skipped = {key for key, failure in failed.items() if failure.stage in earlier}
-        keys = [key for key in self._keys if key not in skipped]
-        if len(keys) < len(self._keys):
-            self.context.log.info(
-                f"Skipped: {plural(len(self._keys) - len(keys), 'video')} that failed before"
-            )
-        deaths = self.resources.ledger.workers.deaths()
-        return [Turn(key) for key in sorted(keys, key=lambda key: deaths.get(key, 0))]
-
-    def deaths_allowed(self) -> int:
-        """Return the setting; 1 where Dagster would not launch the run again after one more death."""
-        return self._deaths_allowed
-
-    def begin(self, turn: Turn) -> None:
-        """Read the versions of the inputs, for the provenance of the materialization."""
-        self._inputs = read_input_tags(self.context.instance, self.stage_name, turn.key)
-
-    def retry(self, turn: Turn, error: YivideoError, wait_s: float, cause: Exception) -> Turn:
-        """Return the next turn, after those of all other videos."""
-        return replace(turn, not_before=time.monotonic() + wait_s)
-
-    def materialize(self, turn: Turn, result: StageResult, metadata: Metadata) -> Iterator[StepEvent]:
-        """Yield the materialization of the video's partition, and the evaluations of its checks."""
-        yield dg.AssetMaterialization(
-            self.context.asset_key,
-            partition=turn.key,
-            metadata=metadata,
-            tags=provenance_tags(self.stage_name, self._inputs, result.data_version),
-        )
-        self._checks[turn.key] = result.checks
-        yield from evaluations(self.context, turn.key, result.checks)
-
-    def fail(
-        self, turn: Turn, error: YivideoError, metadata: Metadata, cause: Exception
-    ) -> Iterator[StepEvent]:
-        """Yield an observation that shows the failure at the video's partition in the UI."""
-        traced = None if isinstance(error, DiskError) else error.__cause__
-        self.context.log.error(f"{self.stage_name} of {turn.key} failed: {error}", exc_info=traced)
-        yield dg.AssetObservation(
-            self.context.asset_key,
-            description=f"Failed: {error}",
-            partition=turn.key,
-            metadata=metadata,
-        )
-
-    def finish(self) -> Iterator[StepEvent]:
-        """Yield the checks of the run as a whole.
-
-        Raises:
-            dagster.Failure: videos failed, and this stage is the run's last.
-        """
-        yield from conclude(self.context, self._checks)
-        known = self.resources.ledger.failures.failed_in(self._root)
-        failed = [known[key] for key in self._keys if key in known]
-        if failed and is_last(self.context.run, self.stage_name):
-            raise dg.Failure(
-                f"{len(failed)} of {plural(len(self._keys), 'video')} failed:"
-                f" {', '.join(one.key for one in failed)}",
-                metadata={
-                    "failed": _failure_table(failed),
-                    "videos": len(self._keys),
-                    "videos_failed": len(failed),
-                },
-                allow_retries=False,
-            )
-        yield silent_output()
-
-    def _count_deaths_allowed(self) -> int:
-        # Without another launch of the run, its other videos would stay undone if one more worker died.
-        if not self.context.instance.run_retries_enabled or retries_left(self.context):
-            return self.settings.runs.quarantine_after
-        return 1
-
-
-def _failure_table(failed: Sequence[StageFailure]) -> dg.TableMetadataValue:
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    "video": one.key,
-                    "stage": one.stage,
-                    "kind": one.kind,
-                    "reason": one.message,
-                    "what to do": one.hint,
-                    "attempts": one.attempts,
-                }
-            )
-            for one in failed
-        ]
-    )

@@ -101,9 +101,12 @@ SubtitleConfig = overrides_of(SubtitleOptions, "SubtitleConfig")
 
 @dataclass(frozen=True)
 class Listener:
-    """A callback for the progress of each stage, given its name and the done fraction, 0 to 1."""
+    """A callback for the progress of each stage, given a video's key, the stage and the done share, 0 to 1.
 
-    on_progress: Callable[[str, float], None] = lambda stage, fraction: None
+    Several threads may call it.
+    """
+
+    on_progress: Callable[[str, str, float], None] = lambda key, stage, fraction: None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Runs the pipeline on one video in this process, on the instance that Dagster's UI shows."""
+"""Runs the pipeline on videos in this process, on the instance that Dagster's UI shows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,15 +10,15 @@ import dagster as dg
 from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
-from yivideo_pipeline.defs.dagster_internals import run_in_process
 from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.recording import note_refusal
+from yivideo_pipeline.defs.run_internals import EndedRun, run_in_process
 from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
 from yivideo_pipeline.errors.tree import MediaError
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.settings.options import name_for_launch
-from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
+from yivideo_pipeline.stages import JOB, LAST_STAGE, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
 
 TRIGGER = "cli"
@@ -29,7 +29,9 @@ class Processed:
     """The outcome of one video, as its materializations report it.
 
     Values are None where the run did not get that far. `files` are the delivered subtitles, `reused` the
-    stages whose result existed before; `tracks` says which of several audio tracks was taken.
+    stages whose result existed before; `tracks` says which of several audio tracks was taken; `interrupted`
+    tells that the user stopped the run before the video was done. `wall_s` is the run's time; of a run of
+    several videos, a share by their duration.
     """
 
     partition_key: str
@@ -47,15 +49,42 @@ class Processed:
     reused: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     tracks: str | None = None
+    interrupted: bool = False
 
     @property
     def success(self) -> bool:
         """Whether the subtitles were delivered."""
-        return self.failure is None
+        return self.failure is None and not self.interrupted
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """What a launch asks for: options in place of the settings' own, by name, and a folder for the subtitles.
+
+    Without an `output_dir` subtitles lie beside their video.
+    """
+
+    speech: Mapping[str, Any] = field(default_factory=dict)
+    subtitles: Mapping[str, Any] = field(default_factory=dict)
+    output_dir: Path | None = None
+
+    def as_config(self) -> dict[str, Any]:
+        """Return the run's configuration."""
+        # As in the launchpad: choices are text there, not the options' enums.
+        launch = to_jsonable_python(
+            {"speech": name_for_launch(self.speech), "subtitles": dict(self.subtitles)}
+        )
+        if self.output_dir is not None:
+            launch["output_dir"] = str(self.output_dir)
+        return {
+            "resources": {"launch": {"config": launch}},
+            # The user sees a progress bar; Dagster's log is stored in the instance.
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
 
 
 class Processor:
-    """The pipeline, ready to run on one video after the other.
+    """The pipeline, ready to run on one video after the other, or on several at a time.
 
     Args:
         instance: Where the runs are recorded.
@@ -70,39 +99,53 @@ class Processor:
     def process(
         self,
         partition_key: str,
-        speech: Mapping[str, Any] | None = None,
-        subtitles: Mapping[str, Any] | None = None,
-        output_dir: Path | None = None,
+        options: LaunchOptions | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Processed:
         """Process one video; a failure of a stage is returned, not raised.
 
         Args:
             partition_key: The video's key, of `Library.key_of`.
-            speech: Speech options in place of the settings' own, by name.
-            subtitles: Subtitle options in place of the settings' own, by name.
-            output_dir: Folder for the subtitles; by default the video's own.
+            options: What the launch asks for; by default what the settings say.
             tags: Further tags of the run; by default its trigger is a user's command.
 
         Raises:
             KeyboardInterrupt: the user asked to stop; the run is recorded as canceled.
         """
-        self._instance.add_dynamic_partitions(VIDEOS, [partition_key])
+        ((processed,),) = self.process_all([partition_key], options, tags)
+        if processed.interrupted:
+            raise KeyboardInterrupt
+        return processed
+
+    def process_all(
+        self,
+        keys: Sequence[str],
+        options: LaunchOptions | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Iterator[list[Processed]]:
+        """Process several videos in as few runs as there can be, in order; yield the outcomes of each run.
+
+        The arguments are those of `process`. A run takes videos that were registered one after the other,
+        which new ones are.
+        """
+        self._instance.add_dynamic_partitions(VIDEOS, keys)
+        registered = self._instance.get_dynamic_partitions(VIDEOS)
+        for together in _neighbours(keys, {key: at for at, key in enumerate(registered)}):
+            yield self._run(together, options or LaunchOptions(), tags or {})
+
+    def _run(self, keys: Sequence[str], options: LaunchOptions, tags: Mapping[str, str]) -> list[Processed]:
         started = perf_counter()
-        result = run_in_process(
+        ended = run_in_process(
             self._instance,
             self._job,
-            partition_key,
-            run_config=_run_config(speech or {}, subtitles or {}, output_dir),
+            keys,
+            run_config=options.as_config(),
             # The user waits for the result: no daemon may retry the run later.
-            tags={
-                TRIGGER_TAG: TRIGGER,
-                **(tags or {}),
-                MAX_RETRIES_TAG: "0",
-                WORKER_TAG: worker_of_this_process(),
-            },
+            tags={TRIGGER_TAG: TRIGGER, **tags, MAX_RETRIES_TAG: "0", WORKER_TAG: worker_of_this_process()},
         )
-        return _summarize(partition_key, result, perf_counter() - started)
+        wall_s = perf_counter() - started
+        failures = self._resources["ledger"].failures.failed_in(ended.run_id)
+        return _summarize(keys, ended, wall_s, failures)
 
     def refuse(self, partition_key: str, error: MediaError) -> None:
         """Record that a video can't be transcribed, which was found out without a run; it is quarantined.
@@ -114,35 +157,57 @@ class Processor:
         note_refusal(self._resources["ledger"], self._resources["library"], partition_key, error, TRIGGER)
 
 
-def _run_config(
-    speech: Mapping[str, Any], subtitles: Mapping[str, Any], output_dir: Path | None
-) -> dict[str, Any]:
-    # As in the launchpad: choices are text there, not the options' enums.
-    launch = to_jsonable_python({"speech": name_for_launch(speech), "subtitles": dict(subtitles)})
-    if output_dir is not None:
-        launch["output_dir"] = str(output_dir)
-    return {
-        "resources": {"launch": {"config": launch}},
-        # The user sees a progress bar; Dagster's log is stored in the instance.
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-    }
+def _neighbours(keys: Sequence[str], place: Mapping[str, int]) -> list[list[str]]:
+    """Return the keys, in order, in groups of such whose places follow each other."""
+    groups: list[list[str]] = []
+    for key in keys:
+        if groups and place[groups[-1][-1]] + 1 == place[key]:
+            groups[-1].append(key)
+        else:
+            groups.append([key])
+    return groups
 
 
-def _summarize(partition_key: str, result: dg.JobExecutionResult, wall_s: float) -> Processed:
-    stages = {
-        event.asset_key.to_user_string(): _values(event.step_materialization_data.materialization.metadata)
-        for event in result.all_events
-        if event.is_step_materialization and event.asset_key
-    }
-    failed = (event for event in result.all_events if event.is_step_failure)
-    failures = (failure_of_step(partition_key, event, result.run_id) for event in failed)
+def _summarize(
+    keys: Sequence[str], ended: EndedRun, wall_s: float, failures: Mapping[str, StageFailure]
+) -> list[Processed]:
+    """Return what became of each video of a run, which took a time and recorded failures of videos."""
+    made: dict[str, dict[str, dict[str, Any]]] = {key: {} for key in keys}
+    for event in ended.events:
+        if event.is_step_materialization and event.asset_key and event.partition:
+            materialization = event.step_materialization_data.materialization
+            made[event.partition][event.asset_key.to_user_string()] = _values(materialization.metadata)
+    audio_s = {key: stages.get("audio", {}).get("duration_s") or 0.0 for key, stages in made.items()}
+    total_s = sum(audio_s.values())
+    of_run = next((event for event in ended.events if event.is_step_failure), None)
+
+    def describe(key: str) -> Processed:
+        stages, failure = made[key], failures.get(key)
+        if failure is None and LAST_STAGE not in stages and of_run:  # something failed outside of the stages
+            failure = failure_of_step(key, of_run, ended.run_id)
+        share_s = wall_s * audio_s[key] / total_s if total_s else wall_s / len(keys)
+        interrupted = ended.interrupted and failure is None and LAST_STAGE not in stages
+        return _describe(key, ended.run_id, share_s, failure, interrupted, stages)
+
+    return [describe(key) for key in keys]
+
+
+def _describe(
+    key: str,
+    run_id: str,
+    wall_s: float,
+    failure: StageFailure | None,
+    interrupted: bool,
+    stages: Mapping[str, Mapping[str, Any]],
+) -> Processed:
     subtitles = stages.get("subtitles", {})
     values = {**stages.get("audio", {}), **stages.get("transcript", {}), **subtitles}
     return Processed(
-        partition_key,
-        run_id=result.run_id,
+        key,
+        run_id=run_id,
         wall_s=wall_s,
-        failure=next(failures, None),
+        failure=failure,
+        interrupted=interrupted,
         files=tuple(Path(decode_key(file)) for file in subtitles.get("files", ())),
         language=values.get("language"),
         audio_s=values.get("duration_s"),

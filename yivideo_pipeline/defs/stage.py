@@ -4,6 +4,7 @@ Each stage finds what was made before of the same input by the same options, and
 none: `Stage.work` is the place for that. What the stage has in the end is a `StageResult`.
 """
 
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -19,7 +20,7 @@ from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.defs.documents import decode_sound
 from yivideo_pipeline.defs.launch import Launch, SpeechResource
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.errors.tree import CheckFailed, TaskError
+from yivideo_pipeline.errors.tree import CheckFailed, TaskCancelled, TaskError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
@@ -33,13 +34,15 @@ from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
 from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 from yivideo_pipeline.storage.remote_paths import AnyPath
-from yivideo_pipeline.telemetry.measure import StageMetrics, measure
+from yivideo_pipeline.telemetry.measure import StageMetrics, TimeShares, measure
 
 SMALL_BYTES = 2**20
 """Files up to this size are read when a result is found: all but the sound, which is read when it is used."""
 SOUND = "audio.wav"
 REPORT_EVERY_S = 1.0
 """Seconds between two notes of a stage's progress in the ledger; each is a commit."""
+
+_cpu, _time = TimeShares(), TimeShares(time.perf_counter)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class StageResult:
         artifact: The stored result.
         reused: Whether it was made before.
         metrics: The cost of making it, or of finding it.
+        work_s: Its time; of stages that worked side by side, each has an equal share.
         metadata: What the asset reports about the result; None becomes null.
         subject: What the checks look at.
         audio_s: Seconds of sound that were worked on, for the speed; None where there were none.
@@ -63,6 +67,7 @@ class StageResult:
     artifact: Artifact
     reused: bool
     metrics: StageMetrics
+    work_s: float
     metadata: Mapping[str, Any]
     subject: Subject
     audio_s: float | None = None
@@ -79,9 +84,9 @@ class StageResult:
     @property
     def rtfx(self) -> float | None:
         """Seconds of sound per second of work; None where the result was only found."""
-        if self.reused or not self.audio_s or not self.metrics.wall_s:
+        if self.reused or not self.audio_s or not self.work_s:
             return None
-        return self.audio_s / self.metrics.wall_s
+        return self.audio_s / self.work_s
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ class StageWork:
         self._artifact = storage.find(*place, read_up_to_bytes=SMALL_BYTES, on_damage=self._damage.append)
         self.reused = self._artifact is not None
         self._metrics: StageMetrics | None = None
+        self.work_s = 0.0
 
     @cached_property
     def folder(self) -> Path:
@@ -171,9 +177,10 @@ class StageWork:
         self._artifact = self._storage.save(*self._place, document, paths, made_by)
         self.checkpoint.remove()
 
-    def end(self, metrics: StageMetrics) -> None:
-        """Note the cost of the work."""
+    def end(self, metrics: StageMetrics, work_s: float) -> None:
+        """Note the cost of the work, and its share of the time."""
         self._metrics = metrics
+        self.work_s = work_s
 
     def result(
         self,
@@ -188,7 +195,7 @@ class StageWork:
         delivered = None if deliver is None else lambda: self._tell_damage(deliver())
         told = self._tell_damage(metadata)
         return StageResult(
-            self.artifact, self.reused, self.metrics, told, subject, audio_s, version, delivered
+            self.artifact, self.reused, self.metrics, self.work_s, told, subject, audio_s, version, delivered
         )
 
     def _tell_damage(self, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -209,15 +216,22 @@ class Stage:
         partition_key: The video's.
         resources: The run's resources.
         log: The run's log.
+        stopped: Once it is set, the work ends where it next reports its progress.
     """
 
     def __init__(
-        self, name: str, partition_key: str, resources: StageResources, log: dg.DagsterLogManager
+        self,
+        name: str,
+        partition_key: str,
+        resources: StageResources,
+        log: dg.DagsterLogManager,
+        stopped: threading.Event | None = None,
     ) -> None:
         self.name = name
         self.partition_key = partition_key
         self.resources = resources
         self._log = log
+        self._stopped = stopped
         self._cost_elsewhere: StageMetrics | None = None
         # A stage that ends sooner needs no note of its progress.
         self._next_report_at = time.monotonic() + REPORT_EVERY_S
@@ -242,8 +256,10 @@ class Stage:
         return self.resources.library.path_of(self.partition_key)
 
     def report_progress(self, fraction: float) -> None:
-        """Report how much of the stage is done, 0 to 1, to the listener and, now and then, to the ledger."""
-        self.resources.launch.listener.on_progress(self.name, fraction)
+        """Report the done share to the listener and, now and then, to the ledger; TaskCancelled ends it."""
+        if self._stopped is not None and self._stopped.is_set():
+            raise TaskCancelled("The run was stopped")
+        self.resources.launch.listener.on_progress(self.partition_key, self.name, fraction)
         if (now := time.monotonic()) >= self._next_report_at:
             self._next_report_at = now + REPORT_EVERY_S
             self.resources.ledger.workers.report(self.partition_key, fraction)
@@ -334,11 +350,19 @@ class Stage:
         storage, interval_s = self.resources.storage, self.resources.launch.settings.telemetry.interval_s
         decides = self.deciding_options if options is None else options
         key = stage_key(self.name, STAGES[self.name].code_version, inputs, decides)
-        with measure(open_first_gpu(), interval_s) as measurement, ExitStack() as stack:
-            work = StageWork(storage, (video_hash, self.name, key), stack)
+        place = (video_hash, self.name, key)
+        with (
+            storage.one_at_a_time(*place),
+            _time.share() as own_s,
+            _cpu.share() as cpu_clock,
+            measure(open_first_gpu(), interval_s, cpu_clock) as measurement,
+            ExitStack() as stack,
+        ):
+            work = StageWork(storage, place, stack)
             yield work
+            work_s = own_s()
         cost = measurement.summary()
-        work.end(cost.including(self._cost_elsewhere) if self._cost_elsewhere else cost)
+        work.end(cost.including(self._cost_elsewhere) if self._cost_elsewhere else cost, work_s)
         storage.record_latest(self.partition_key, work.artifact)
         self._log.info(
             f"{self.name} of {self.partition_key} {'reused from' if work.reused else 'made as'}"

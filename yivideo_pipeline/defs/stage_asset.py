@@ -9,8 +9,9 @@ from types import FunctionType
 import dagster as dg
 
 from yivideo_pipeline.defs.checks.catalogue import specs_of
-from yivideo_pipeline.defs.execution import MakeStage, MultiRun, SingleRun, StepEvent
+from yivideo_pipeline.defs.execution import MakeStage, SingleRun, StepEvent
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.defs.multi_run import MultiRun
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.defs.runs import USER_TRIGGERS, tag_run, trigger_of

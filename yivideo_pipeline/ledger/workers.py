@@ -6,8 +6,8 @@ import time
 from dataclasses import asdict, fields
 
 import psutil
-from sqlalchemy import Connection, Engine, delete, func, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, update
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
 from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample, record_in_turn
@@ -75,13 +75,13 @@ class WorkerLedger:
         """Note that this process works on a video.
 
         Returns:
-            How many workers died working on it since it last succeeded.
+            How many workers died working on it alone since it last succeeded.
         """
         entry = AtWork(**asdict(run), key=key, worker=self._worker, stage=stage, since=time.time())
         with self._engine.begin() as connection:
             upsert(connection, [entry])
             _bury_dead(connection)
-            return connection.execute(select(func.count()).where(Death.key == key)).scalar_one()
+            return connection.execute(select(func.count()).where(Death.key == key, _alone())).scalar_one()
 
     def report(self, key: str, fraction: float) -> None:
         """Note how much of its stage this process has done, 0 to 1."""
@@ -101,11 +101,17 @@ class WorkerLedger:
             return next((entry for entry in session.scalars(latest) if not is_gone(entry.worker)), None)
 
     def deaths(self) -> dict[str, int]:
-        """Return how many workers died at each video since it last succeeded; the others are left out."""
-        counts = select(Death.key, func.count()).group_by(Death.key)
+        """Return how many workers died at each video alone since it last succeeded; others are left out."""
+        counts = select(Death.key, func.count()).where(_alone()).group_by(Death.key)
         with self._engine.begin() as connection:
             _bury_dead(connection)
             return dict(connection.execute(counts).tuples().all())
+
+    def suspects(self) -> set[str]:
+        """Return the videos at which a worker died, alone or beside others, since they last succeeded."""
+        with self._engine.begin() as connection:
+            _bury_dead(connection)
+            return set(connection.scalars(select(Death.key)))
 
     def bury_dead(self) -> None:
         """Record the stages whose workers have died since the last time, each as a death and a failure."""
@@ -119,16 +125,27 @@ class WorkerLedger:
             connection.execute(delete(Death).where(Death.key == key))
 
 
+def _alone() -> ColumnElement[bool]:
+    """Return the condition that a worker died at one video: of several, any may have killed it."""
+    other = aliased(Death)
+    same = (other.run_id == Death.run_id) & (other.at == Death.at) & (other.id != Death.id)
+    return ~exists().where(same)
+
+
 def _bury_dead(connection: Connection) -> None:
-    """Turn what dead workers left behind into deaths and samples: no stage of theirs recorded its end."""
+    """Turn what dead workers left behind into deaths and samples: no stage of theirs recorded its end.
+
+    The deaths of one worker have the same time.
+    """
     with Session(connection) as session:
         entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker))
         left = [entry for entry in entries if is_gone(entry.worker)]
+    times = {worker: time.time() for worker in dict.fromkeys(entry.worker for entry in left)}
     for entry in left:
         gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)
         # Of two processes that find it, one records it.
         if connection.execute(gone).rowcount:
-            now = time.time()
+            now = times[entry.worker]
             insert_missing(connection, [Death(entry.key, entry.stage, entry.root_id, now)])
             record_in_turn(connection, [_failed_sample(entry, now)])
 

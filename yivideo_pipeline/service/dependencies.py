@@ -26,7 +26,7 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import scratch_folder
-from yivideo_pipeline.telemetry.measure import CpuShares, Measurement, measure
+from yivideo_pipeline.telemetry.measure import Measurement, TimeShares, measure
 
 _COPY_BYTES = 1024 * 1024
 
@@ -124,7 +124,7 @@ class ServiceState:
     admission: Admission
     started_at: float = field(default_factory=time.time)
     wrong_keys: KeyThrottle = field(default_factory=KeyThrottle)
-    cpu: CpuShares = field(default_factory=CpuShares)
+    cpu: TimeShares = field(default_factory=TimeShares)
 
     @property
     def settings(self) -> Settings:

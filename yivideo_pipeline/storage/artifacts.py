@@ -15,12 +15,14 @@ whenever an artifact is looked up, the content of its files where they are read.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.file_store import FileStore
@@ -91,10 +93,20 @@ class Storage:
 
     def __init__(self, root: str | Path, work_dir: Path | None = None) -> None:
         self.files = FileStore(root, work_dir)
+        self._places: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        self._lock = threading.Lock()
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Lend an empty local folder for an artifact's files."""
         return self.files.scratch()
+
+    @contextmanager
+    def one_at_a_time(self, video_hash: str, stage: str, key: str) -> Generator[None]:
+        """Let one thread at a time make an artifact: copies of a video find it when the first has made it."""
+        with self._lock:
+            lock = self._places.setdefault(_folder(video_hash, stage, key), threading.Lock())
+        with lock:
+            yield
 
     def find(
         self,

@@ -1,7 +1,7 @@
 """Measures what a stage costs while it runs: `with measure(nvml) as m: ...`, then `m.summary()`.
 
 Threads sample the host and the GPU beside the work. All figures are the process's: work that runs at the
-same time shares them, but for the processor time, which `CpuShares` can divide.
+same time shares them, but for the processor time, which `TimeShares` can divide.
 """
 
 import threading
@@ -72,11 +72,14 @@ class StageMetrics(BaseModel):
 _GPU_FIELDS = tuple(name for name in StageMetrics.model_fields if name.startswith("gpu_"))
 
 
-class CpuShares:
+class TimeShares:
     """Divides the processor time of this process among the work that is under way, at each moment equally.
 
     A library computes in threads of its own, so what one of several requests costs can't be measured. Where
     they are served in turn, as here, they cost about the same while they run side by side.
+
+    Args:
+        clock: What is divided: seconds of processor time, or of another clock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.process_time) -> None:

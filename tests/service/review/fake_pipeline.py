@@ -9,7 +9,7 @@ from tests.fake_speech import FakeSpeech
 from tests.service.server import SAMPLES
 from yivideo_pipeline.defs.launch import Listener
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.defs.runner import Processor
+from yivideo_pipeline.defs.runner import LaunchOptions, Processor
 from yivideo_pipeline.settings.load import load_settings
 
 
@@ -20,7 +20,7 @@ class FakePipeline:
         settings = load_settings()
         self.inbox = settings.library.folders["inbox"]
         self.instance = dg.DagsterInstance.ephemeral()
-        listener = Listener(lambda stage, fraction: None)
+        listener = Listener(lambda key, stage, fraction: None)
         self.resources = build_resources(settings, FakeSpeech(), listener, writes_anywhere=True)
         self.processor = Processor(self.instance, self.resources)
 
@@ -34,6 +34,6 @@ class FakePipeline:
         return self.resources["library"].key_of(target)
 
     def run(self, key: str, **options):
-        done = self.processor.process(key, **options)
+        done = self.processor.process(key, LaunchOptions(**options))
         assert done.success, done.failure
         return done
