@@ -11,11 +11,11 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_p
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
+from yivideo_pipeline.machine.heap import share_one_heap
 from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.sections import ServiceSettings
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.speech.runtime import limit_arenas
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -42,7 +42,7 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         WrongUsage: The port is taken.
         YivideoError: The settings are wrong, or open the service to others without a key.
     """
-    limit_arenas()
+    share_one_heap()
     with StopRequest().listening() as stop:
         # As environment variables they also hold when the settings are read again.
         given = {"YIVIDEO_SERVICE__HOST": host, "YIVIDEO_SERVICE__PORT": port}

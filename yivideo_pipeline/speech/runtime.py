@@ -21,7 +21,6 @@ from yivideo_pipeline.errors.tree import MemoryExhausted
 log = logging.getLogger(__name__)
 
 CPU_BATCH = 4
-_M_ARENA_MAX = -8  # malloc.h
 
 
 @dataclass(frozen=True)
@@ -220,16 +219,6 @@ def free_memory() -> None:
     # glibc keeps freed memory in the arenas of the threads that took it: after base, a third of the process.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
-
-
-def limit_arenas() -> None:
-    """Let all threads of this process allocate from two arenas; call it before they start.
-
-    By default glibc gives each thread its own, up to eight a core, and a freed block stays in its
-    arena: in a service with a thread for each request, memory grew by half over several loads.
-    """
-    if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
-        set_option(_M_ARENA_MAX, 2)
 
 
 _NOISY_LOGGERS = ("whisperx", "lightning.pytorch.utilities.migration.utils", "transformers")
