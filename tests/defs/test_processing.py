@@ -96,7 +96,8 @@ def test_what_changes_the_price_alone_repeats_nothing(pipeline):
     assert pipeline.run(speech=cheaper).reused == tuple(STAGES)
 
 
-def test_other_weights_repeat_the_speech_stages(pipeline):
+def test_other_weights_of_a_named_model_repeat_the_speech_stages(pipeline):
+    pipeline.name_model("base")
     pipeline.add("talk.mp4")
     pipeline.run()
     pipeline.speech.weights = "fake-2"
