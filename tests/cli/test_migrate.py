@@ -27,6 +27,7 @@ from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.postgres import open_pool
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.stages import STAGES, VIDEOS
+from yivideo_pipeline.storage.artifacts import Storage
 
 _EVALUATED = dg.DagsterEventType.ASSET_CHECK_EVALUATION.value
 CONSUMED = "EVENT_LOG_CONSUMER_CURSOR-PIPELINE_SUCCESS"
@@ -69,7 +70,8 @@ def old_home(tmp_path_factory):
 def moved(old_home, postgres):
     """The database that the home was moved into, by its address."""
     url = postgres.make_database()
-    assert migrate(url.get_secret_value(), _no_settings(old_home)) == Exit.DONE
+    root = str(old_home / "elsewhere")
+    assert migrate(url.get_secret_value(), root, _no_settings(old_home)) == Exit.DONE
     return url
 
 
@@ -154,6 +156,15 @@ def test_work_goes_on_in_the_database(old_home, moved):
         assert _latest(pipeline.instance, "subtitles").partition_key == "new.mp4"
 
 
+def test_artifacts_and_edits_are_found_at_the_root_that_was_named(old_home, moved):
+    here, there = (Storage(old_home / name, old_home / "tmp") for name in ("artifacts", "elsewhere"))
+    for stage in STAGES:
+        artifact = there.find_latest("课/一.mp4", stage)
+        assert artifact == here.find_latest("课/一.mp4", stage)
+        assert artifact is not None
+        assert all(there.is_intact(artifact, name) for name in artifact.files)
+
+
 def test_the_address_is_written_to_a_file_that_its_owner_alone_may_read(old_home, moved):
     file = old_home / command.SECRET_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -167,7 +178,7 @@ def test_a_database_that_is_not_empty_is_refused_and_left_alone(old_home, moved)
     with open_pool(moved).connect() as connection:
         before = connection.exec_driver_sql("SELECT count(*) FROM event_logs").scalar()
     with pytest.raises(WrongUsage, match=r"home\d+ is not empty: there are rows in .*materializations"):
-        migrate(moved.get_secret_value(), _no_settings(old_home))
+        migrate(moved.get_secret_value(), None, _no_settings(old_home))
     with open_pool(moved).connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM event_logs").scalar() == before
 
@@ -185,9 +196,9 @@ def test_a_move_that_is_interrupted_leaves_the_database_empty(old_home, postgres
     runs = []
     with monkeypatch.context() as patched:
         patched.setattr(history_move, "_read_events", interrupt)
-        assert migrate(url.get_secret_value(), _no_settings(old_home)) == Exit.INTERRUPTED
+        assert migrate(url.get_secret_value(), None, _no_settings(old_home)) == Exit.INTERRUPTED
     assert capsys.readouterr().err == "yivideo: Stopped: nothing was moved, and the home is as it was.\n"
-    assert migrate(url.get_secret_value(), _no_settings(old_home)) == Exit.DONE
+    assert migrate(url.get_secret_value(), None, _no_settings(old_home)) == Exit.DONE
 
 
 @pytest.mark.parametrize(
@@ -204,7 +215,7 @@ def test_a_move_that_is_interrupted_leaves_the_database_empty(old_home, postgres
 )
 def test_a_wrong_database_is_told_without_its_password(old_home, to, error, message):
     with pytest.raises(error, match=re.escape(message)) as refused:
-        migrate(to, _no_settings(old_home))
+        migrate(to, None, _no_settings(old_home))
     assert "geheim" not in str(refused.value)
 
 
@@ -213,4 +224,4 @@ def test_a_home_in_use_is_not_moved(old_home, postgres):
         FileLock(old_home / "dagster" / "up.lock"),
         pytest.raises(WrongUsage, match="yivideo up runs for"),
     ):
-        migrate(postgres.address("postgres").get_secret_value(), _no_settings(old_home))
+        migrate(postgres.address("postgres").get_secret_value(), None, _no_settings(old_home))

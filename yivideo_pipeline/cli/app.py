@@ -175,6 +175,10 @@ def migrate(
     to: Annotated[
         str | None, typer.Option(metavar="URL", help="Empty PostgreSQL database; else storage.database_url")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|URL", help="Copy artifacts and edits there; else they stay where they are"),
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Move ledger and Dagster's history into PostgreSQL.
@@ -183,7 +187,7 @@ def migrate(
     """
     from yivideo_pipeline.cli.migrate import migrate as run
 
-    raise typer.Exit(run(to, config))
+    raise typer.Exit(run(to, storage, config))
 
 
 @app.command()

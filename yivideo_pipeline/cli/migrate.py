@@ -1,7 +1,8 @@
 """`yivideo migrate`: moves a home's ledger and Dagster's history from SQLite's files into PostgreSQL.
 
 All of it is one transaction: it is moved, or the database stays empty. The files stay as they are, so that
-nothing is lost by going back. Artifacts and edits are files, or objects, at `storage.root`: they don't move.
+nothing is lost by going back. Artifacts and edits are files, or objects, at `storage.root`: they are copied
+first, where another root is named.
 """
 
 import os
@@ -27,16 +28,19 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import config_places, find_config, load_settings
 from yivideo_pipeline.settings.sections import check_database
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.storage.copying import copy_files
+from yivideo_pipeline.storage.file_store import FileStore
 
 SECRET_FILE = "database_url"
 """The file in the home folder that the address is written to, for `storage.database_url_file`."""
 
 
-def migrate(to: str | None, config: Path | None) -> Exit:
+def migrate(to: str | None, root: str | None, config: Path | None) -> Exit:
     """Move a home into a database, and say how it is used from there.
 
     Args:
         to: The database's address; None: the one of the settings.
+        root: Folder or URL that artifacts and edits are copied to; None: they stay.
         config: Settings file.
 
     Raises:
@@ -52,6 +56,8 @@ def migrate(to: str | None, config: Path | None) -> Exit:
     try:
         with _alone(settings.home):
             _require_rest(settings.home)
+            if root:
+                _copy_artifacts(settings, root, console)
             copied = _move(settings.home, url, console)
     except KeyboardInterrupt:
         print_problem("Stopped: nothing was moved, and the home is as it was.")
@@ -62,7 +68,7 @@ def migrate(to: str | None, config: Path | None) -> Exit:
         f" and {plural(rows, 'row')} of the ledger to {describe(url)} in {perf_counter() - started:.1f} s."
         f" The files in {show_path(settings.home)} stay as they are."
     )
-    _say_how_to_use(settings, url, config, console)
+    _say_how_to_use(settings, url, root, config, console)
     return Exit.DONE
 
 
@@ -119,6 +125,17 @@ def _require_rest(home: Path) -> None:
         )
 
 
+def _copy_artifacts(settings: Settings, root: str, console: Console) -> None:
+    """Copy all files that the other root lacks."""
+    source, target = (FileStore(one, settings.home / "tmp") for one in (settings.storage.root, root))
+    if source.root == target.root:
+        raise WrongUsage(f"The artifacts are in {root} already", "Name another place, or leave --storage out")
+    target.require_reachable()
+    with _bar(console, "files", len(source.names())) as advance:
+        copied = copy_files(source, target, advance)
+    console.print(f"Copied {plural(copied, 'file')} of artifacts and edits to {root}")
+
+
 def _move(home: Path, url: SecretStr, console: Console) -> Counter[str]:
     """Copy everything in one transaction; returns how many rows, by table."""
     from yivideo_pipeline.defs.history_move import count_runs, move_history, tables_of_history
@@ -129,7 +146,7 @@ def _move(home: Path, url: SecretStr, console: Console) -> Counter[str]:
     open_instance(home, url).dispose()
     folder = home / "dagster"
     console.print(f"Moving {plural(runs := count_runs(folder), 'log')} of runs to {describe(url)}")
-    with _bar(console, runs) as advance, source.connect() as files:
+    with _bar(console, "runs", runs) as advance, source.connect() as files:
         files.exec_driver_sql("BEGIN IMMEDIATE")  # nobody writes to the ledger meanwhile
         with open_pool(url).begin() as target:
             take_turn(target, "migrate")
@@ -147,24 +164,28 @@ def _require_empty(target: Connection, tables: Iterable[Table], name: str) -> No
 
 
 @contextmanager
-def _bar(console: Console, runs: int) -> Generator[Callable[[], None]]:
-    """Show a bar of the runs whose events were copied, on a terminal."""
+def _bar(console: Console, name: str, count: int) -> Generator[Callable[[], None]]:
+    """Show a bar of what was copied, on a terminal; yields what moves it."""
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("runs", total=runs)
+        task = progress.add_task(name, total=count)
         yield lambda: progress.advance(task)
 
 
-def _say_how_to_use(settings: Settings, url: SecretStr, config: Path | None, console: Console) -> None:
+def _say_how_to_use(
+    settings: Settings, url: SecretStr, root: str | None, config: Path | None, console: Console
+) -> None:
     """Print what to write into the settings; the address itself goes to a file for its owner alone."""
-    if settings.storage.read_database_url() == url:
+    lines = [f"  root: {root}"] if root else []
+    if settings.storage.read_database_url() != url:
+        file = settings.home / SECRET_FILE
+        file.unlink(missing_ok=True)
+        file.touch(0o600, exist_ok=False)
+        file.write_text(url.get_secret_value() + "\n", encoding="utf-8")
+        console.print(f"Its address is in {show_path(file)}, for your user alone.")
+        lines.append(f"  database_url_file: {SECRET_FILE}")
+    if not lines:
         console.print("The settings name this database already: the next command uses it.")
         return
-    file = settings.home / SECRET_FILE
-    file.unlink(missing_ok=True)
-    file.touch(0o600, exist_ok=False)
-    file.write_text(url.get_secret_value() + "\n", encoding="utf-8")
     place = find_config(config, os.environ) or config_places(config, os.environ)[0]
-    console.print(
-        f"Its address is in {show_path(file)}, for your user alone. To use it from now on, write into"
-        f" {show_path(place)}:\n\nstorage:\n  database_url_file: {SECRET_FILE}\n"
-    )
+    console.print(f"To use it from now on, write into {show_path(place)}:\n\nstorage:")
+    console.print("\n".join(lines) + "\n")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _PART = ".part"
+_PASSING = ("tmp", "locks")
+"""Folders under a local root that hold no files of the store."""
 
 
 @contextmanager
@@ -156,6 +158,15 @@ class FileStore:
             child = path.removeprefix(f"{self._remote(name).path}/").partition("/")[0]
             written[child] = max(written.get(child, 0.0), fs.modified(path).timestamp())
         return written
+
+    def names(self) -> list[str]:
+        """Return the names of all whole files."""
+        if self.folder:
+            paths = (path for path in self.folder.rglob("*") if path.is_file())
+            names = [path.relative_to(self.folder).as_posix() for path in paths]
+        else:
+            names = [path.removeprefix(f"{self._remote().path}/") for path in self._find("")[1]]
+        return [name for name in names if name.partition("/")[0] not in _PASSING]
 
     def remove_folder(self, name: str) -> None:
         """Remove a folder with all that is in it, if there is one."""
