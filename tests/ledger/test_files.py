@@ -64,15 +64,15 @@ def test_what_one_look_writes_is_written_whole_or_not_at_all(files):
     assert files.read() == {"talk.mp4": RECORD}
 
 
-def _write(home, database, number):
-    open_ledger(home, database).files.write([replace(RECORD, key=f"{number}.mp4")])
+def _write(home, number):
+    open_ledger(home).files.write([replace(RECORD, key=f"{number}.mp4")])
 
 
-def test_several_processes_write_at_the_same_time(home, database):
+def test_several_processes_write_to_a_file_at_the_same_time(home):
     context = get_context("spawn")
-    writers = [context.Process(target=_write, args=(home, database, number)) for number in range(3)]
+    writers = [context.Process(target=_write, args=(home, number)) for number in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    assert set(open_ledger(home, database).files.read()) == {"0.mp4", "1.mp4", "2.mp4"}
+    assert set(open_ledger(home).files.read()) == {"0.mp4", "1.mp4", "2.mp4"}

@@ -1,37 +1,27 @@
+import socket
 import subprocess
-import sys
 
+import psutil
 import pytest
 
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.ledger.videos import known_videos
-from yivideo_pipeline.ledger.workers import is_gone, worker_of_this_process
+from yivideo_pipeline.ledger.workers import WorkerLedger, is_gone, worker_of_this_process
 
-RUN, OTHER = RunOrigin("run1", "root1"), RunOrigin("run2", "root2")
-AT_WORK = """
-import sys, time
-from pathlib import Path
-from pydantic import SecretStr
-from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger.samples import RunOrigin
-
-run = RunOrigin("run1", "root1", job="process_video", trigger="cli", run_model="base")
-url = SecretStr(sys.argv[3]) if sys.argv[3:] else None
-open_ledger(Path(sys.argv[1]), url).workers.begin(sys.argv[2], "transcript", run)
-print("working", flush=True)
-time.sleep(600)
-"""
+RUN = RunOrigin("run1", "root1", job="process_video", trigger="cli", run_model="base")
+OTHER = RunOrigin("run2", "root2")
 
 
 @pytest.fixture
-def other_worker(home, database):
+def other_worker(ledger):
     """A process that is at work on a.mp4."""
-    command = [sys.executable, "-c", AT_WORK, str(home), "a.mp4"]
-    command += [database.get_secret_value()] if database else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(["sleep", "600"]) as process:
         try:
-            assert process.stdout.readline() == "working\n"
+            started = psutil.Process(process.pid).create_time()
+            others = WorkerLedger(ledger.engine)
+            others._worker = f"{socket.gethostname()}:{process.pid}:{started:.2f}"
+            others.begin("a.mp4", "transcript", RUN)
             yield process
         finally:
             process.kill()
