@@ -109,6 +109,9 @@ class FakeSpeech:
     def revision(self, options: SpeechOptions) -> str:
         return f"{self.choose(options).options.model_name}-{self.weights}"
 
+    def prepare(self, options: SpeechOptions) -> None:
+        pass
+
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         return Aligner.WAV2VEC2 if transcript.words else Aligner.ATTENTION
 

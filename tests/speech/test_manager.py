@@ -26,9 +26,11 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
+from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import Device, SpeechOptions
 from yivideo_pipeline.speech.engine import Checkpoint, OnWords, Progress, ResidentEngine
 from yivideo_pipeline.speech.loading import load_engine
+from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.speech.weights import Weights
@@ -646,3 +648,21 @@ def test_a_note_of_the_lease_comes_before_the_engines_steps(manager: ModelManage
         assert engine.describe().steps == ("the service did not answer",)
     with manager.lease(TINY) as engine:
         assert engine.describe().steps == ()
+
+
+@pytest.mark.parametrize(("errors", "loads"), [([], 1), ([ModelLoadError("broken")], 2)])
+def test_a_model_is_loaded_ahead_once_and_a_failure_is_left_to_who_needs_it(home, errors, loads) -> None:
+    loader = Loader()
+    loader.errors = [*errors]
+    loader.may_finish.clear()
+    speech = LocalSpeech(load_settings(), manager := ModelManager(loader))
+    speech.prepare(TINY)
+    speech.prepare(TINY)
+    loader.may_finish.set()
+    wait_until(lambda: "prepare" not in {thread.name for thread in threading.enumerate()})
+    assert loader.asked == ["tiny"]
+    with speech.engine(TINY) as engine:
+        assert engine.describe().model == "tiny"
+    speech.prepare(TINY)
+    assert loader.asked == ["tiny"] * loads
+    manager.close()

@@ -63,6 +63,7 @@ def audio(stage: Stage) -> StageResult:
     decides = {"stream": stream.index}
     with stage.work(source.video_hash, {"video": source.video_hash}, decides) as work:
         if work.is_due:
+            stage.resources.speech.prepare(options)
             sound = decode_sound(stage.path, work.folder / SOUND, stream, stage.report_progress)
             work.save(sound, files=[SOUND])
     return work.result(

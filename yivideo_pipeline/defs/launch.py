@@ -131,6 +131,10 @@ class SpeechResource(Protocol):
         """
         ...
 
+    def prepare(self, options: SpeechOptions) -> None:
+        """Begin to load the models where that is known to be worth it; returns at once."""
+        ...
+
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights that the options name, without loading them."""
         ...

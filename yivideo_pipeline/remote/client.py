@@ -266,6 +266,9 @@ class RemoteSpeech:
             return self._service.describe(options).warnings
         return (*self._local.check(options), self._why_local())
 
+    def prepare(self, options: SpeechOptions) -> None:
+        """Do nothing: the service keeps its models loaded, or loads them for whoever comes first."""
+
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights where the models run; see `SpeechResource.revision`."""
         return self._service.describe(options).revision if self._is_alive() else self._local.revision(options)

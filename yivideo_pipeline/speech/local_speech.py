@@ -3,10 +3,13 @@
 Where all has been made before, no model is needed: what loads one is imported when it is, with numpy 0.15 s.
 """
 
+import logging
+import threading
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.settings.options import Aligner, SpeechOptions
 from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
 from yivideo_pipeline.settings.settings import Settings
@@ -18,6 +21,8 @@ from yivideo_pipeline.speech.weights import WeightsStatus, find_weights, token_o
 
 if TYPE_CHECKING:
     from yivideo_pipeline.speech.manager import ModelManager
+
+log = logging.getLogger(__name__)
 
 
 class LocalSpeech:
@@ -34,6 +39,7 @@ class LocalSpeech:
         self._token = token_of(settings.hub)
         self._offline = settings.hub.offline
         self._manager = manager
+        self._preparation: threading.Thread | None = None
         self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
 
     def choose(self, options: SpeechOptions) -> ModelChoice:
@@ -70,6 +76,20 @@ class LocalSpeech:
                 options, language, device, self._model_dir, token=self._token, offline=self._offline
             )
         )
+
+    def prepare(self, options: SpeechOptions) -> None:
+        """Begin to load the models in the background: while sound is decoded, a core is free."""
+        if self.manager.info() is None and not (self._preparation and self._preparation.is_alive()):
+            # No daemon: libraries that are loading must not meet the end of the process.
+            self._preparation = threading.Thread(target=self._load, args=(options,), name="prepare")
+            self._preparation.start()
+
+    def _load(self, options: SpeechOptions) -> None:
+        try:
+            with self.engine(options):
+                pass
+        except YivideoError as error:  # whoever borrows the engine meets it again
+            log.info("The models were not loaded ahead: %s", error)
 
     def engine(
         self, options: SpeechOptions, background: bool = False, note: str | None = None
