@@ -77,6 +77,16 @@ def test_a_database_that_can_not_be_used_is_told_in_one_line_without_the_passwor
         assert not {"geheim", "secret"} & set(line.replace("/", " ").split())
 
 
+def test_a_database_that_can_not_hold_the_ledger_is_refused_with_one_that_can(tmp_path, postgres):
+    postgres.query("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    with pytest.raises(ConfigError, match=r"latin can't be used: its encoding is LATIN1\. CREATE DATABASE"):
+        open_database(tmp_path, postgres.address("latin"))
+    postgres.query("postgres", "CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    guest = postgres.make_database().get_secret_value().replace("yivideo:geheim%2F1", "guest:guest")
+    with pytest.raises(ConfigError, match="its user may make no tables in it"):
+        open_database(tmp_path, SecretStr(guest))
+
+
 def test_the_next_statement_after_a_restart_of_the_server_is_answered(tmp_path, postgres, url):
     ledger = open_ledger(tmp_path, url)
     ledger.flags.set("backfills.paused", "ann")

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
-from yivideo_pipeline.ledger.postgres import continue_numbers, describe, open_pool, take_turn
+from yivideo_pipeline.ledger.postgres import continue_numbers, describe, open_pool, require_usable, take_turn
 from yivideo_pipeline.machine.databases import find_damage
 
 FILE = "library.db"
@@ -184,6 +184,8 @@ def _bring_up_to_date(connection: Connection, name: str) -> None:
     take_turn(connection, "tables")
     version = read_version(connection)
     if version is None:
+        if connection.dialect.name == "postgresql":
+            require_usable(connection, name)
         create_tables(connection)
     elif version > SCHEMA_VERSION:
         raise ConfigError(

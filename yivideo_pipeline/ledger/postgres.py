@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
@@ -79,6 +79,22 @@ def take_turn(connection: Connection, name: str) -> None:
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(name.encode()))))
+
+
+def require_usable(connection: Connection, name: str) -> None:
+    """Check that tables can be made in a database, and hold any text.
+
+    Raises:
+        ConfigError: They can't.
+    """
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    may_create = connection.scalar(text("SELECT has_schema_privilege(current_schema(), 'CREATE')"))
+    if encoding != "UTF8" or not may_create:
+        problem = "its user may make no tables in it" if encoding == "UTF8" else f"its encoding is {encoding}"
+        raise ConfigError(
+            f"The database {name} can't be used: {problem}",
+            "CREATE DATABASE … OWNER … TEMPLATE template0 ENCODING 'UTF8' makes one that can",
+        )
 
 
 def continue_numbers(connection: Connection, tables: Iterable[Table]) -> None:
