@@ -219,6 +219,13 @@ def test_a_wrong_database_is_told_without_its_password(old_home, to, error, mess
     assert "geheim" not in str(refused.value)
 
 
+def test_a_home_that_is_in_a_database_is_not_moved_from_its_old_files(old_home, moved, postgres):
+    settings = _no_settings(old_home)
+    settings.write_text(f"home: {old_home}\nstorage: {{database_url_file: {command.SECRET_FILE}}}\n")
+    with pytest.raises(WrongUsage, match=r"The settings say that this home is in the database .*/home\d+"):
+        migrate(postgres.address("postgres").get_secret_value(), None, settings)
+
+
 def test_a_home_in_use_is_not_moved(old_home, postgres):
     with (
         FileLock(old_home / "dagster" / "up.lock"),

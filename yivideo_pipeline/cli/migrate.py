@@ -73,15 +73,20 @@ def migrate(to: str | None, root: str | None, config: Path | None) -> Exit:
 
 
 def _target(to: str | None, settings: Settings) -> SecretStr:
-    if to is None:
-        url = settings.storage.read_database_url()
-        if url is None:
-            raise WrongUsage("No database is named", "Give --to URL, or set storage.database_url")
-        return url
+    """Return the database to move to: the one that is named, by the command or by the settings."""
+    known = settings.storage.read_database_url()
     try:
-        return check_database(SecretStr(to))
+        url = check_database(SecretStr(to)) if to else known
     except ValueError as error:
         raise WrongUsage(f"--to {error}") from None
+    if url is None:
+        raise WrongUsage("No database is named", "Give --to URL, or set storage.database_url")
+    if known not in (None, url):
+        raise WrongUsage(
+            f"The settings say that this home is in the database {describe(known)}",
+            "pg_dump and pg_restore move that; without storage.database_url the files of the home are moved",
+        )
+    return url
 
 
 @contextmanager

@@ -6,7 +6,7 @@ names an event by its number in the index (inputs of a materialization, what a c
 which something was read) gets the new number.
 
 Why private names: Dagster has no such move, and to store each event by its interface would take minutes for a
-hundred videos. Test: tests/defs/test_history_move.py. When it breaks: compare the tables below with
+hundred videos. Test: tests/cli/test_migrate.py. When it breaks: compare the tables below with
 `dagster/_core/storage/*/schema.py`; homes that have moved already are not concerned.
 """
 
