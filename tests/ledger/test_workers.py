@@ -14,14 +14,15 @@ OTHER = RunOrigin("run2", "root2")
 
 
 @pytest.fixture
-def other_worker(ledger):
-    """A process that is at work on a.mp4."""
+def other_worker(ledger, request):
+    """A process that is at work on a.mp4, or on the videos that the test names."""
     with subprocess.Popen(["sleep", "600"]) as process:
         try:
             started = psutil.Process(process.pid).create_time()
             others = WorkerLedger(ledger.engine)
             others._worker = f"{socket.gethostname()}:{process.pid}:{started:.2f}"
-            others.begin("a.mp4", "transcript", RUN)
+            for key in getattr(request, "param", ["a.mp4"]):
+                others.begin(key, "transcript", RUN)
             yield process
         finally:
             process.kill()
@@ -60,6 +61,19 @@ def test_a_killed_worker_is_counted_once(ledger, other_worker):
     assert ledger.workers.begin("a.mp4", "transcript", RUN) == 1
     assert ledger.workers.begin("b.mp4", "transcript", RUN) == 0
     assert ledger.workers.deaths() == {"a.mp4": 1}
+
+
+@pytest.mark.parametrize("other_worker", [["a.mp4", "b.mp4"]], indirect=True)
+def test_of_videos_that_were_worked_on_side_by_side_all_are_suspected_and_none_is_blamed(
+    ledger, other_worker
+):
+    other_worker.kill()
+    other_worker.wait()
+    assert ledger.workers.deaths() == {}
+    assert ledger.workers.suspects() == {"a.mp4", "b.mp4"}
+    assert ledger.workers.begin("a.mp4", "transcript", RUN) == 0
+    ledger.failures.note_success("a.mp4")
+    assert ledger.workers.suspects() == {"b.mp4"}
 
 
 def test_a_killed_workers_stage_is_a_failed_sample_of_its_run_and_recorded_once(ledger, other_worker):

@@ -45,9 +45,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHORT_S = 30.0
+"""Videos up to this duration, what the model reads at once, share a run; longer ones have it to themselves,
+so that each has its subtitles as early as it can."""
 TOGETHER_S = 300.0
-"""Videos of together no more seconds share a run. Its subtitles come at its end, which users wait for, and
-which Ctrl-C keeps from being reached: on two cores half a minute with the model base."""
+"""The most seconds of videos that share a run: half a minute of work on two cores with the model base. Their
+subtitles come at its end, which Ctrl-C keeps from being reached."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def _known(key: str, error: BaseException) -> YivideoError:
 
 
 def fits(video: PlannedVideo, group: Sequence[PlannedVideo], most: int) -> bool:
-    """Return whether a video can share a run with others: it is short, and so are all of them together.
+    """Return whether a video can share a run with others: each is short, and so are all of them together.
 
     The first of a group always fits.
 
@@ -234,10 +237,8 @@ def fits(video: PlannedVideo, group: Sequence[PlannedVideo], most: int) -> bool:
     """
     if not group:
         return True
-    durations_s = [one.duration_s for one in (*group, video)]
-    if len(durations_s) > most or None in durations_s:
-        return False
-    return sum(duration_s or 0.0 for duration_s in durations_s) <= TOGETHER_S
+    known = [one.duration_s for one in (*group, video) if one.duration_s and one.duration_s <= SHORT_S]
+    return len(known) == len(group) + 1 <= most and sum(known) <= TOGETHER_S
 
 
 def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _Session:

@@ -183,11 +183,11 @@ def _summarize(
 
     def describe(key: str) -> Processed:
         stages, failure = made[key], failures.get(key)
-        if failure is None and LAST_STAGE not in stages and of_run:  # something failed outside of the stages
+        is_open = failure is None and LAST_STAGE not in stages
+        if is_open and of_run and not ended.interrupted:  # something failed outside of the stages
             failure = failure_of_step(key, of_run, ended.run_id)
         share_s = wall_s * audio_s[key] / total_s if total_s else wall_s / len(keys)
-        interrupted = ended.interrupted and failure is None and LAST_STAGE not in stages
-        return _describe(key, ended.run_id, share_s, failure, interrupted, stages)
+        return _describe(key, ended.run_id, share_s, failure, is_open and ended.interrupted, stages)
 
     return [describe(key) for key in keys]
 
