@@ -9,6 +9,7 @@ from pathlib import Path
 COMPUTE_TYPE, BEAM, BATCH, THREADS = "int8", 5, 8, 2
 SCRUBBED = ("YIVIDEO_", "HF_", "WHISPERX_", "TRANSFORMERS_", "DAGSTER_", "PYTHONDONTWRITEBYTECODE")
 WHISPERX = "whisperx --no_align"
+LIMIT = "limit: CTranslate2 alone, best batch"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def settings_of(task: Task, home: Path) -> dict[str, str]:
     return {
         "YIVIDEO_HOME": str(home),
         "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
+        "YIVIDEO_HUB__OFFLINE": "true",
         "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
         "YIVIDEO_SPEECH__LANGUAGE": "en",
         "YIVIDEO_SPEECH__DEVICE": task.device,
@@ -75,6 +77,7 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
         *installed,
         faster_whisper(task, folder, batched=False),
         faster_whisper(task, folder, batched=True),
+        *([limit(task, folder)] if task.device == "cpu" else []),
     ]
 
 
@@ -123,3 +126,12 @@ def faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
         "en",
     ]
     return Contender(name, [*script, "--model", task.weights, *speech], output)
+
+
+def limit(task: Task, folder: Path) -> Contender:
+    """Return CTranslate2's encoder, beam search and word times alone; its output holds their own seconds."""
+    output = folder / "limit"
+    sizes = ["--threads", str(THREADS), "--beam", str(BEAM)]
+    speech = ["--model", task.weights, "--compute-type", task.compute_type, *sizes]
+    command = [sys.executable, "-m", "benchmarks.limit", task.audio, "--output", output, *speech]
+    return Contender(LIMIT, command, output)

@@ -90,6 +90,14 @@ def test_a_transcript_is_scored(tmp_path):
     assert len(row.runs) == 1
 
 
+def test_the_limit_counts_with_its_own_seconds_not_with_its_start(tmp_path):
+    row = Row()
+    figures = json.dumps({"wall_s": 0.5, "cpu_s": 0.25, "segments": [{"text": "the cat sat"}]})
+    code = f"import pathlib; pathlib.Path({str(tmp_path / 'out.json')!r}).write_text({figures!r})"
+    run_once(Contender("toy", [sys.executable, "-c", code], tmp_path), row, tmp_path / "log", ["the cat sat"])
+    assert (row.median("wall_s"), row.median("cpu_s")) == (0.5, 0.25)
+
+
 def test_no_settings_of_the_user_reach_a_contender(monkeypatch):
     monkeypatch.setenv("YIVIDEO_SPEECH__BEAM_SIZE", "1")
     monkeypatch.setenv("HF_TOKEN", "secret")
