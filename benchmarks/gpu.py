@@ -38,6 +38,7 @@ from benchmarks.gpu_figures import (
 from benchmarks.gpu_libraries import provide_cublas
 from benchmarks.process import measure
 from benchmarks.services import run_service
+from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.settings.resolve import probe_hardware
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.weights import find_weights, weights_status
@@ -90,7 +91,11 @@ def main() -> int:
     console = Console(width=None if os.isatty(1) else 140, highlight=False)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="yivideo-gpu-") as temporary:
-        bench = prepare(given, Path(temporary), console)
+        try:
+            bench = prepare(given, Path(temporary), console)
+        except YivideoError as error:  # a model without weights
+            console.print(str(error))
+            return 2
         if not bench.tasks:
             console.print(f"There are no weights in {given.model_dir}: docs/gpu.md says how to carry them")
             return 2
@@ -287,7 +292,10 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--budget-s", type=float, default=400, help="after that no other part begins")
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, by commas: {', '.join(PARTS)}")
     parser.add_argument("--output", type=Path, help="JSON file of all figures")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if unknown := set(given.only.split(",")) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    return given
 
 
 if __name__ == "__main__":
