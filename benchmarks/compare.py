@@ -31,6 +31,7 @@ from benchmarks.contenders import (
     line_up,
 )
 from benchmarks.process import Usage, measure
+from benchmarks.short_clips import measure_short_clips
 from benchmarks.words import NORMALIZER, bootstrap_difference, count_errors_by_clip
 from yivideo_pipeline.speech.weights import find_weights
 
@@ -74,6 +75,7 @@ def main() -> int:
         for run in range(given.runs):
             for contender in line_up(task, folder / str(run), given.whisperx):
                 run_once(contender, rows.setdefault(contender.name, Row()), folder / "log", texts)
+        clips = measure_short_clips(task, folder / "clips", given.whisperx)
     failed = any(row.note for row in rows.values())
     rows.setdefault(WHISPERX, Row(note="not installed: make bench-setup"))
     console = Console(width=None if os.isatty(1) else 140, highlight=False)
@@ -91,6 +93,7 @@ def main() -> int:
             difference = bootstrap_difference(ours.errors, row.errors)
             console.print(f"WER of yivideo, minus that of {name}: {difference}", markup=False)
     console.print(f"WER after: {NORMALIZER}; intervals of 95% by a paired bootstrap over the clips.")
+    console.print(clips)
     return int(failed)
 
 
