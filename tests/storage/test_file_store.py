@@ -1,3 +1,4 @@
+import time
 from uuid import uuid4
 
 import pytest
@@ -30,6 +31,18 @@ def test_a_local_copy_has_the_content(store):
         assert path.read_bytes() == b"sound"
         assert path.name == "b.wav"
     assert store.read("a/b.wav") == b"sound"
+
+
+def test_a_folder_is_read_listed_and_removed_as_a_whole(store):
+    assert (store.read_folder("a/b"), store.folders("a")) == ({}, {})
+    for name in ("a/b/1", "a/b/2", "a/b/deeper/3", "a/c/4"):
+        store.write(name, name.encode())
+    assert store.read_folder("a/b") == {"1": b"a/b/1", "2": b"a/b/2"}
+    assert sorted(store.folders("a")) == ["b", "c"]
+    assert all(time.time() - written_at < 60 for written_at in store.folders("a").values())
+    store.remove_folder("a/b")
+    store.remove_folder("a/b")
+    assert (store.read_folder("a/b"), list(store.folders("a"))) == ({}, ["c"])
 
 
 def test_nothing_but_the_file_remains(tmp_path):

@@ -366,7 +366,7 @@ class Stage:
         storage.record_latest(self.partition_key, work.artifact)
         self._log.info(
             f"{self.name} of {self.partition_key} {'reused from' if work.reused else 'made as'}"
-            f" {work.artifact.folder} in {work.metrics.wall_s:.2f} s"
+            f" {work.artifact.folder} in {work.metrics.wall_s:.2f} s{work.checkpoint.note}"
         )
         self.report_progress(1.0)
 

@@ -41,6 +41,11 @@ class StoredCheckpoint:
         self._is_used = False
         self._is_refused = False
 
+    @property
+    def note(self) -> str:
+        """What the log says of it behind the work's time."""
+        return f"; {self.resumed_s:.0f} s of the sound had been done before" if self.resumed_s else ""
+
     def load(self) -> dict[str, Any]:
         """Return all that was kept; what is damaged is left out, and told once."""
         found = self._files.read_folder(self._folder)

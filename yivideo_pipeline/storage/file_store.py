@@ -140,12 +140,18 @@ class FileStore:
     def read_folder(self, name: str) -> dict[str, bytes]:
         """Return the bytes of every file in a folder, by name; none where there is no such folder."""
         if self.folder:
-            read = {path.name: self.read(f"{name}/{path.name}") for path in (self.folder / name).glob("*")}
+            paths = [path for path in (self.folder / name).glob("*") if path.is_file()]
+            read = {path.name: self.read(f"{name}/{path.name}") for path in paths}
             return {child: data for child, data in read.items() if data is not None}
-        fs, paths = self._find(name)
+        fs, found = self._find(name)
+        names = {path: path.removeprefix(f"{self._remote(name).path}/") for path in found}
+        paths = [path for path, child in names.items() if "/" not in child]
         # All at once: one after the other, each would wait for the network.
-        found = fs.cat(paths, on_error="omit") if paths else {}
-        return {path.rpartition("/")[2]: data for path, data in found.items()}
+        answers = fs.cat(paths, on_error="return") if paths else {}
+        for answer in answers.values():
+            if isinstance(answer, Exception) and not isinstance(answer, FileNotFoundError):
+                raise answer
+        return {names[path]: data for path, data in answers.items() if isinstance(data, bytes)}
 
     def folders(self, name: str) -> dict[str, float]:
         """Return the folders in a folder, and when something was last put there (seconds of the epoch)."""
