@@ -3,21 +3,20 @@
 import logging
 import os
 import time
-from uuid import uuid4
 
 import pytest
 
-from yivideo_pipeline.storage.checkpoints import KEPT_S, ROOT, StoredCheckpoint
+from yivideo_pipeline.storage.checkpoints import KEPT_S, ROOT, StoredCheckpoint, sweep_checkpoints
 from yivideo_pipeline.storage.file_store import FileStore
 
 FIRST = {"window 1": [0.1, None, "é"], "window 2": []}
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "bucket"])
 def files(request, tmp_path):
     if request.param == "local":
         return FileStore(tmp_path / "storage")
-    return FileStore(f"memory://{uuid4().hex}", tmp_path / "work")
+    return FileStore(f"{request.getfixturevalue('bucket').url}/home", tmp_path / "work")
 
 
 def test_another_worker_finds_all_that_was_kept(files):
@@ -68,6 +67,14 @@ def test_a_checkpoint_that_nobody_has_gone_on_with_for_a_week_is_removed_by_the_
     done.load()
     done.remove()
     assert list(files.folders(ROOT)) == ["young"]
+
+
+def test_the_time_of_the_last_part_decides(files):
+    StoredCheckpoint(files, "a").save(FIRST)
+    sweep_checkpoints(files, time.time() - 60)
+    assert list(files.folders(ROOT)) == ["a"]
+    sweep_checkpoints(files, time.time() + 60)
+    assert list(files.folders(ROOT)) == []
 
 
 def test_a_storage_that_takes_nothing_is_told_once_and_fails_nothing(tmp_path, monkeypatch, caplog):
