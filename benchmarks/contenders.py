@@ -77,7 +77,7 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
         *installed,
         faster_whisper(task, folder, batched=False),
         faster_whisper(task, folder, batched=True),
-        *([limit(task, folder)] if task.device == "cpu" else []),
+        limit(task, folder),
     ]
 
 
@@ -132,6 +132,7 @@ def limit(task: Task, folder: Path) -> Contender:
     """Return CTranslate2's encoder, beam search and word times alone; its output holds their own seconds."""
     output = folder / "limit"
     sizes = ["--threads", str(THREADS), "--beam", str(BEAM)]
-    speech = ["--model", task.weights, "--compute-type", task.compute_type, *sizes]
+    device = ["--device", task.device, "--compute-type", task.compute_type]
+    speech = ["--model", task.weights, *device, *sizes]
     command = [sys.executable, "-m", "benchmarks.limit", task.audio, "--output", output, *speech]
     return Contender(LIMIT, command, output)

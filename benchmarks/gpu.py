@@ -25,7 +25,7 @@ from rich.console import Console
 from benchmarks import load as load_test
 from benchmarks.clips import RATE_HZ, join_clips, load_english, write_flac
 from benchmarks.compare import Row, run_once
-from benchmarks.contenders import BEAM, Contender, Task, environment_of, faster_whisper, yivideo
+from benchmarks.contenders import BEAM, Contender, Task, environment_of, faster_whisper, limit, yivideo
 from benchmarks.gpu_figures import (
     Figures,
     cells,
@@ -164,7 +164,7 @@ def compare_all(bench: Bench) -> bool:
 
 
 def compare_programs(bench: Bench, task: Task) -> bool:
-    """Measure the whole command and faster-whisper, with one model, precision and batch."""
+    """Measure the whole command, faster-whisper and the limit, with one model, precision and batch."""
     name = _name(task)
     folder = bench.folder / name.replace(", ", "-")
     ours, *_ = yivideo(task, folder)
@@ -172,6 +172,8 @@ def compare_programs(bench: Bench, task: Task) -> bool:
         "yivideo process": ours,
         "faster-whisper batched": faster_whisper(task, folder, batched=True),
     }
+    if task.batch == bench.tasks[0].batch:  # it finds the best batch itself
+        contenders["limit: CTranslate2 alone"] = limit(task, folder)
     table = programs_table(f"{name}; {bench.audio_s:.0f} s of sound, beam {BEAM}")
     found: Figures = {}
     for title, contender in contenders.items():

@@ -22,6 +22,7 @@ from yivideo_pipeline.speech.chunks import WINDOW_S
 from yivideo_pipeline.speech.local_engine import find_speech
 
 TRIAL = 8  # windows that each layout is tried with
+GPU_BATCHES = (4, 8, 16, 24)
 FRAMES_PER_S = 100
 
 
@@ -43,9 +44,9 @@ class Window:
 
 
 class Limit:
-    """A model with a tokenizer for English, in one layout."""
+    """A model on a device with a tokenizer for English, in one layout."""
 
-    def __init__(self, weights: Path, compute_type: str, beam: int, layout: Layout) -> None:
+    def __init__(self, weights: Path, device: str, compute_type: str, beam: int, layout: Layout) -> None:
         import ctranslate2
         from faster_whisper.tokenizer import Tokenizer
         from tokenizers import Tokenizer as Pieces
@@ -55,7 +56,7 @@ class Limit:
         self._layout = layout
         self.model = ctranslate2.models.Whisper(
             str(weights),
-            device="cpu",
+            device=device,
             compute_type=compute_type,
             inter_threads=layout.workers,
             intra_threads=layout.threads,
@@ -101,8 +102,14 @@ def read_windows(audio: Path, mels: int) -> list[Window]:
     return windows
 
 
-def choose_layout(load: Any, windows: Sequence[Window], threads: int) -> Layout:
-    """Return the fastest layout for the first windows."""
+def choose_layout(load: Any, windows: Sequence[Window], threads: int, device: str) -> Layout:
+    """Return the fastest layout for the first windows, on a GPU for all of them."""
+    if device == "cuda":
+        load(Layout(1, threads, 1)).run(windows[:1])  # the first time loads libraries and kernels
+        return min(
+            [Layout(1, threads, batch) for batch in GPU_BATCHES],
+            key=lambda layout: load(layout).run(windows)[0],
+        )
     layouts = [Layout(threads, 1, 1), Layout(threads, 1, 4), Layout(1, threads, TRIAL)]
     return min(layouts, key=lambda layout: load(layout).run(windows[:TRIAL])[0])
 
@@ -113,16 +120,17 @@ def main() -> None:
     parser.add_argument("audio", type=Path)
     parser.add_argument("--output", type=Path, required=True, help="folder for the JSON file")
     parser.add_argument("--model", type=Path, required=True, help="folder of the weights")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--compute-type", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--beam", type=int, required=True)
     given = parser.parse_args()
 
     def load(layout: Layout) -> Limit:
-        return Limit(given.model, given.compute_type, given.beam, layout)
+        return Limit(given.model, given.device, given.compute_type, given.beam, layout)
 
     windows = read_windows(given.audio, load(Layout(1, 1, 1)).model.n_mels)
-    layout = choose_layout(load, windows, given.threads)
+    layout = choose_layout(load, windows, given.threads, given.device)
     wall_s, cpu_s, texts = load(layout).run(windows)
     given.output.mkdir(parents=True)
     figures = {"wall_s": wall_s, "cpu_s": cpu_s, "segments": [{"text": text} for text in texts]}
