@@ -18,7 +18,6 @@ from typing import Any
 from pydantic import SecretStr
 from sqlalchemy import Connection, Dialect, Engine, Table, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
@@ -115,6 +114,9 @@ class _Connector:
 
     def __call__(self, dialect: Dialect, _record: Any, given: Any, named: Any) -> Any:
         """Return a connection that has answered: behind pgbouncer the server may still be missing."""
+        # Not at the top: commands on SQLite start sooner without it.
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
         attempts = Retrying(
             retry=retry_if_exception(self._may_pass),
             stop=stop_after_delay(PATIENCE_S),
