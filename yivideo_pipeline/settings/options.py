@@ -171,7 +171,9 @@ class SpeechOptions(BaseModel):
     faster_whisper_threads: int | None = Field(
         None, ge=1, le=32, description="CPU threads; unset: one for each core, at most 32"
     )
-    beam_size: int = Field(5, ge=1, le=20, description="Beam width of the decoder")
+    beam_size: int = Field(
+        5, ge=1, le=20, description="Beam width of the decoder; on a CPU where a greedy search is in doubt"
+    )
     initial_prompt: str = Field(
         "",
         max_length=4000,
