@@ -1,7 +1,7 @@
 """Which model `auto` means: machines of several sizes, with some, all or no weights."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,10 @@ def test_a_better_class_of_models_is_worth_a_download():
 
 def test_a_private_hub_that_lacks_the_best_model_is_asked_for_the_next_one():
     hub = Hub(["base"], has=["large-v2", "medium"])
-    assert model(gpu(12), hub) == "large-v2"
+    assert choose(gpu(12), hub).sentence == (
+        "large-v2, chosen for a GPU with 12.9 GB"
+        " (large-v3-turbo can't be had: downloads are switched off (hub.offline))"
+    )
     assert hub.asked == ["large-v3-turbo", "large-v3", "large-v2"]
 
 
@@ -196,6 +199,11 @@ def test_a_large_batch_leaves_less_room_for_the_model():
     assert model(gpu(12), online(), batch_size=32) == "large-v3-turbo"
 
 
+def test_a_gpu_whose_memory_is_not_reported_counts_as_large_enough():
+    silent = replace(gpu(12), gpus=())
+    assert choose(silent, online()).sentence == "large-v3-turbo, chosen for a GPU"
+
+
 def test_whisperx_own_pipeline_gets_the_same_models():
     assert model(gpu(12), online("base"), use_faster_whisper=False) == "large-v3-turbo"
 
@@ -224,20 +232,26 @@ def test_a_process_decides_once_whatever_else_a_call_asks_for(tmp_path, probed):
     assert again.reason == first.reason
 
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def rows_of(heading: str) -> list[list[str]]:
-    """The rows of the table below a heading of docs/models.md."""
-    lines = DOCS.read_text(encoding="utf-8").partition(f"## {heading}")[2].partition("\n## ")[0].splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][
-        2:
-    ]
+def rows_of(heading: str, file: str = "docs/models.md") -> list[list[str]]:
+    """The rows of the table below a heading of a page."""
+    section = (ROOT / file).read_text(encoding="utf-8").partition(f"## {heading}")[2].partition("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in cells] for cells in lines[2:]]
 
 
-def test_the_documented_machines_get_the_documented_models():
-    rows = rows_of("Which model for which machine")
-    assert len(rows) == 10
+@pytest.mark.parametrize(
+    ("heading", "file", "count"),
+    [
+        ("Which model for which machine", "docs/models.md", 10),
+        ("Models, GPU, offline", "README.md", 5),
+    ],
+)
+def test_the_documented_machines_get_the_documented_models(heading, file, count):
+    rows = rows_of(heading, file)
+    assert len(rows) == count
     for machine, transcribed, translated in rows:
         device, size = machine.split(", ")
         hardware = {"GPU": gpu, "CPU": host}[device](float(size.removesuffix(" GB")))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from yivideo_pipeline.errors.tree import DiskError, ModelLoadError
+from yivideo_pipeline.speech import weight_sources
 from yivideo_pipeline.speech.weight_sources import PACKAGED, SplitPackages, WholePackage
 from yivideo_pipeline.speech.weights import Weights, alignment_view, find_weights, weights_status
 
@@ -338,6 +339,19 @@ print(json.dumps({{
     assert folder.is_relative_to(models)
     assert list_names(folder) == set(FILES) - {"README.md"}
     assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
+
+
+def test_a_download_is_announced_with_its_size(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(weight_sources, "find_problem", lambda _repository, _token: None)
+    fetched = write_model(tmp_path / "snapshots" / COMMIT)
+    monkeypatch.setattr(weight_sources, "download", lambda *_given: fetched)
+    status = weights_status("large-v3-turbo", tmp_path / "models")
+    assert status.reason == (
+        "from the Hugging Face hub, mobiuslabsgmbh/faster-whisper-large-v3-turbo (1.6 GB)"
+    )
+    assert not status.is_here
+    find_weights("large-v3-turbo", tmp_path / "models")
+    assert "Downloading the weights of model large-v3-turbo, 1.6 GB, from the Hugging Face hub" in caplog.text
 
 
 FIND_AND_TELL = """

@@ -185,7 +185,9 @@ class _Reach:
 
     def preferred(self, found: str, names: Sequence[str]) -> str:
         """Return why a model is preferred to those before it, where it is."""
-        return f"it is on this machine, {names[0]} is not" if found != names[0] else ""
+        if found == names[0]:
+            return ""
+        return f"it is on this machine, {names[0]} is not" if self.is_here(found) else self.problem(names)
 
     def problem(self, names: Sequence[str]) -> str:
         """Return why none of the models can be had."""
