@@ -229,6 +229,6 @@ def test_a_home_that_is_in_a_database_is_not_moved_from_its_old_files(old_home, 
 def test_a_home_in_use_is_not_moved(old_home, postgres):
     with (
         FileLock(old_home / "dagster" / "up.lock"),
-        pytest.raises(WrongUsage, match="yivideo up runs for"),
+        pytest.raises(WrongUsage, match="yivideo up, or another move, is at work"),
     ):
         migrate(postgres.address("postgres").get_secret_value(), None, _no_settings(old_home))

@@ -98,7 +98,9 @@ def _alone(home: Path) -> Generator[None]:
         with FileLock(folder / "up.lock", timeout=0):
             yield
     except Timeout as error:
-        raise WrongUsage(f"yivideo up runs for {show_path(home)}", "Stop it first") from error
+        raise WrongUsage(
+            f"yivideo up, or another move, is at work in {show_path(home)}", "Stop it first"
+        ) from error
 
 
 def _require_rest(home: Path) -> None:
