@@ -80,10 +80,14 @@ def _room_bytes(options: SpeechOptions) -> int:
 
 
 class Card:
-    """The memory of the first GPU, taken by plain allocations of the driver's own interface until the end."""
+    """The memory of the first GPU, taken by plain allocations of the driver's own interface until the end.
 
-    def __init__(self) -> None:
-        self._cuda = ctypes.CDLL("libcuda.so.1")
+    Args:
+        cuda: The driver's library; by default this machine's.
+    """
+
+    def __init__(self, cuda: Any = None) -> None:
+        self._cuda = cuda or ctypes.CDLL("libcuda.so.1")
         device, context = ctypes.c_int(), ctypes.c_void_p()
         self._call("cuInit", 0)
         self._call("cuDeviceGet", ctypes.byref(device), 0)

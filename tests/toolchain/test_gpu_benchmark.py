@@ -3,14 +3,18 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from benchmarks import gpu, gpu_figures
+from benchmarks import gpu, gpu_figures, gpu_ladder
 from benchmarks.gpu_figures import cells, watch_gpu
 from benchmarks.gpu_libraries import provide_cublas
 from yivideo_pipeline.machine.gpu import GpuReading
+from yivideo_pipeline.settings.options import ComputeType, Device, SpeechOptions
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -69,6 +73,66 @@ def test_the_cublas_that_is_wanted_is_taken_as_it_is(tmp_path: Path, monkeypatch
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     assert provide_cublas(tmp_path / "scratch") == str(tmp_path / "libcublas.so.12")
     assert not (tmp_path / "scratch").exists()
+
+
+class Driver:
+    """In place of a GPU's driver: a card with so many bytes free."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.taken: list[int] = []
+
+    def cuMemGetInfo_v2(self, free: Any, total: Any) -> int:
+        free._obj.value = self.free
+        return 0
+
+    def cuMemAlloc_v2(self, address: Any, size: Any) -> int:
+        self.taken.append(size.value)
+        self.free -= size.value
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: 0
+
+
+def test_a_card_is_filled_but_for_the_room_that_is_wanted() -> None:
+    driver = Driver(free=10_000)
+    card = gpu_ladder.Card(driver)
+    for room in (1000, 400, 400):
+        card.fill(room)
+    assert driver.taken == [9000, 600]
+
+
+def test_what_the_driver_refuses_is_told() -> None:
+    driver = Driver(free=10_000)
+    driver.cuMemAlloc_v2 = lambda address, size: 2
+    with pytest.raises(RuntimeError, match="cuMemAlloc_v2 failed with CUDA's error 2"):
+        gpu_ladder.Card(driver).fill(0)
+
+
+class Roomy:
+    """In place of an engine: it runs out of memory only when the card has been filled a third time."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def transcribe(self, audio: object, options: object) -> Any:
+        return SimpleNamespace(words=["a"])
+
+    def describe(self) -> Any:
+        return SimpleNamespace(steps=("a step",) if len(self._driver.taken) > 2 else ())
+
+
+def test_on_a_gpu_the_room_is_halved_until_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(free=2**40)
+    monkeypatch.setattr(gpu_ladder, "Card", partial(gpu_ladder.Card, driver))
+    options = SpeechOptions(model_name="base", device=Device.CUDA, compute_type=ComputeType.FLOAT16)
+    found = gpu_ladder.climb_down(cast(Any, Roomy(driver)), options, cast(Any, None))
+    first, second, third = driver.taken
+    room = 2**40 - first
+    assert (second, third) == (pytest.approx(room / 2, abs=1), pytest.approx(room / 4, abs=1))
+    assert found["room_mb"] == round(room / 4 / 2**20)
+    assert (found["steps"], found["words"]) == (["a step"], 1)
 
 
 class Readings:
