@@ -53,10 +53,11 @@ def test_a_restored_backup_knows_all_that_the_running_home_knew(tmp_path, model_
 def kept(home, tmp_path, model_dir):
     """A home with a ledger and an instance, and how its command is called."""
     note_failure(home, "first.mp4")
-    with open_instance(home):
-        pass
-    (home / "artifacts" / "refs").mkdir(parents=True)
-    (home / "artifacts" / "refs" / "a.json").write_text("{}")
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").write_text("")
+    for folder in ("refs", "tmp/work-1", "checkpoints/1"):
+        (home / "artifacts" / folder).mkdir(parents=True)
+        (home / "artifacts" / folder / "a.json").write_text("{}")
     environment = settings(home, model_dir)
     assert call(environment, "backup", tmp_path / "backup").returncode == 0
     return environment
@@ -72,6 +73,7 @@ def test_the_next_backup_takes_what_has_changed_and_leaves_nothing_half_copied(h
     assert (backup / "artifacts" / "refs" / "a.json").read_text() == "{ }"
     assert (backup / "dagster" / "dagster.yaml").stat().st_ino == before, "it has not changed, so it is kept"
     assert not list(backup.rglob("*.part*"))
+    assert [file.parent.name for file in backup.rglob("a.json")] == ["refs"], "not what is in the works"
 
 
 def test_settings_with_secrets_stay_as_private_as_they_are(home, tmp_path, kept):
@@ -87,7 +89,7 @@ def test_a_damaged_database_is_named_and_its_last_good_copy_stays(home, tmp_path
         log.unlink()
     ended = call(kept, "backup", tmp_path / "backup")
     assert ended.returncode == 1
-    assert "library.db is damaged" in ended.stderr
+    assert "library.db can't be copied (file is not a database)" in ended.stderr
     assert quarantined(tmp_path / "backup") == ["first.mp4"]
 
 

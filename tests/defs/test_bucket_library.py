@@ -34,16 +34,6 @@ def test_subtitles_lie_beside_the_object_and_never_over_another_s(bucket, pipeli
     assert bucket.read("library/2024/talk.mp4.en.srt") == text
 
 
-def test_the_same_content_in_a_folder_and_in_a_bucket_is_made_once(bucket, pipeline):
-    bucket.write("library/talk.mp4", SAMPLE.read_bytes())
-    pipeline.add("talk.mp4")
-    assert pipeline.run("talk.mp4").failure is None
-    loads = pipeline.speech.loads
-    assert pipeline.run("cloud:talk.mp4").failure is None
-    assert pipeline.speech.loads == loads
-    assert bucket.read("library/talk.en.srt")
-
-
 def test_an_object_that_is_gone_is_said_by_its_key(bucket, pipeline):
     done = pipeline.run("cloud:none.mp4")
     assert done.failure is not None

@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from yivideo_pipeline.storage.file_store import FileStore
 
 MARK = "backup.json"
 """File in the backup's folder that names the home it is of."""
-_PASSING = ("tmp", "locks")
-"""Folders of work in progress."""
+_PASSING = ("tmp", "locks", "checkpoints")
+"""Folders of work in progress, in which files come and go."""
 _NOT_STATE = (".lock", "-wal", "-shm")
 _SAME_S = 0.001
+_PATIENCE_S = 30
+"""A copy waits so long for a program that has locked the whole database."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,35 @@ class FileCopy:
 
     @property
     def changed_at(self) -> float:
-        """When the file was last changed; what a database's log holds is part of it."""
-        log = self.source.with_name(f"{self.source.name}-wal")
-        return max(one.stat().st_mtime for one in (self.source, log) if one.exists())
+        """When the file was last changed; what a database's log holds is part of it.
+
+        Raises:
+            FileNotFoundError: It was removed.
+        """
+        changed_at = self.source.stat().st_mtime
+        with suppress(FileNotFoundError):
+            log = self.source.with_name(f"{self.source.name}-wal")
+            changed_at = max(changed_at, log.stat().st_mtime)
+        return changed_at
 
     @property
-    def is_done(self) -> bool:
-        """Whether an earlier backup has the file as it is."""
-        if not self.target.is_file() or abs(self.target.stat().st_mtime - self.changed_at) > _SAME_S:
-            return False
-        return self.is_database or self.target.stat().st_size == self.source.stat().st_size
+    def bytes_to_copy(self) -> int | None:
+        """The file's size; None where an earlier backup has it as it is, or it was removed meanwhile."""
+        try:
+            size, changed_at = self.source.stat().st_size, self.changed_at
+        except FileNotFoundError:
+            return None
+        if not self.target.is_file():
+            return size
+        there = self.target.stat()
+        is_same = abs(there.st_mtime - changed_at) <= _SAME_S and (self.is_database or there.st_size == size)
+        return None if is_same else size
 
     def make(self) -> None:
         """Copy the file; the place holds the old copy or the new one, never half of it.
 
         Raises:
-            DiskError: It is a damaged database; the old copy stays.
+            DiskError: It is a database that is damaged or stays locked; the old copy stays.
             FileNotFoundError: It was removed meanwhile.
         """
         self.target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,20 +91,29 @@ class FileCopy:
 
 
 def _copy_database(source: Path, part: Path) -> None:
+    # Only an existing file is opened: SQLite would make one that was removed meanwhile.
+    live_url, problem = f"{source.as_uri()}?mode=rw", "ok"
     try:
-        with closing(sqlite3.connect(source, timeout=30)) as live, closing(sqlite3.connect(part)) as copy:
+        with (
+            closing(sqlite3.connect(live_url, timeout=_PATIENCE_S, uri=True)) as live,
+            closing(sqlite3.connect(part)) as copy,
+        ):
             live.backup(copy)
-            (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
-        damage = None if found == "ok" else " ".join(found.split())
-    except sqlite3.DatabaseError as error:
-        damage = str(error)
-    if damage:
+            (problem,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        if not source.exists():
+            raise FileNotFoundError(source) from error
+        problem = str(error)
+    if problem != "ok":
         part.unlink(missing_ok=True)
-        raise DiskError(f"{show_path(source)} is damaged ({damage})", "Take it from an earlier backup")
+        raise DiskError(
+            f"{show_path(source)} can't be copied ({' '.join(problem.split())})",
+            "The backup keeps its earlier copy; `yivideo doctor` says what to do",
+        )
 
 
 def back_up(folder: Path, config: Path | None) -> Exit:
-    """Copy ledger, Dagster's state, settings, artifacts and edits; fails if a database is damaged.
+    """Copy ledger, Dagster's state, settings, artifacts and edits; fails if a database can't be copied.
 
     Args:
         folder: A new folder, or that of an earlier backup of this home.
@@ -103,12 +127,12 @@ def back_up(folder: Path, config: Path | None) -> Exit:
     folder = folder.expanduser().absolute()
     _require_place(folder, settings.home)
     copies = list(_plan(settings, folder))
-    changed = [copy for copy in copies if not copy.is_done]
+    changed = {copy: size for copy in copies if (size := copy.bytes_to_copy) is not None}
     require_writable(folder, "Name a folder that you may write")
-    size = sum(copy.source.stat().st_size for copy in changed)
+    size = sum(changed.values())
     require_space([SpaceNeed(folder, size, "the backup")])
     (folder / MARK).write_text(json.dumps({"home": str(settings.home)}), encoding="utf-8")
-    damaged = 0
+    failed = 0
     for copy in changed:
         try:
             copy.make()
@@ -116,7 +140,7 @@ def back_up(folder: Path, config: Path | None) -> Exit:
             continue
         except DiskError as error:
             print_error(error)
-            damaged += 1
+            failed += 1
     console = open_console()
     console.print(
         f"{show_path(folder)} is a copy of {show_path(settings.home)}: {plural(len(copies), 'file')},"
@@ -124,7 +148,7 @@ def back_up(folder: Path, config: Path | None) -> Exit:
     )
     for line in _left_out(settings):
         console.print(line)
-    return Exit.FAILED if damaged else Exit.DONE
+    return Exit.FAILED if failed else Exit.DONE
 
 
 def _require_place(folder: Path, home: Path) -> None:
