@@ -10,6 +10,7 @@ this class where `storage.database_url` is set; tests: tests/defs/test_postgres_
 `storage: {postgres: {postgres_url: {env: YIVIDEO_STORAGE__DATABASE_URL}}}` in dagster.yaml.
 """
 
+from functools import cached_property
 from typing import Any, Self
 
 from dagster._core.storage.base_storage import DagsterStorage
@@ -39,7 +40,18 @@ class _Pooled:  # before Dagster's class, whose method it replaces
 class _PooledRunStorage(_Pooled, PostgresRunStorage): ...
 
 
-class _PooledEventLogStorage(_Pooled, PostgresEventLogStorage): ...  # ty: ignore[incompatible-method-override]
+class _PooledEventLogStorage(_Pooled, PostgresEventLogStorage):  # ty: ignore[incompatible-method-override]
+    def has_table(self, table_name: str) -> bool:
+        # Asked for each event of an asset, on a second connection within a transaction.
+        if table_name not in self._tables:
+            if not super().has_table(table_name):
+                return False
+            self._tables.add(table_name)
+        return True
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        return set()
 
 
 class _PooledScheduleStorage(_Pooled, PostgresScheduleStorage): ...
