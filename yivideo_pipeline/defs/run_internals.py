@@ -71,6 +71,9 @@ PRELOADED = (
     "dagster._grpc.impl",
     "yivideo_pipeline.defs.composition",
     "yivideo_pipeline.defs.resources",
+    "yivideo_pipeline.defs.sqlite_storage",
+    "yivideo_pipeline.media.decode",
+    "yivideo_pipeline.media.images",
 )
 """What each run imports. Settings are read and definitions are built in the run itself, so that it sees what
 they are then."""
