@@ -29,5 +29,7 @@ def find_database(home: Path) -> SecretStr | None:
     """
     if VARIABLE not in os.environ:
         settings = load_settings()
-        publish_database(settings.storage.read_database_url() if settings.home == home else None)
+        publish_database(
+            settings.storage.read_database_url() if settings.home.resolve() == home.resolve() else None
+        )
     return SecretStr(os.environ[VARIABLE]) if os.environ[VARIABLE] else None
