@@ -58,6 +58,12 @@ def test_what_cannot_be_transcribed_starts_no_run_and_is_quarantined(first, envi
     assert {Path(entry["key"]).name: entry["failed"]["kind"] for entry in quarantined} == BROKEN
 
 
+def test_short_videos_share_a_run_whatever_lies_between_them(first):
+    videos = summary(first)["by_name"]
+    assert videos["plain.mp4"]["run_id"] == videos["two\nlines \"quoted\" 'q'.mp4"]["run_id"]
+    assert videos["plain.mp4"]["run_id"] != videos["breaks off.mkv"]["run_id"], "that one is long"
+
+
 def test_every_failure_is_one_line_for_the_user(first):
     lines = [line for line in first.stderr.splitlines() if line.startswith("failed: ")]
     assert len(lines) == len(BROKEN)

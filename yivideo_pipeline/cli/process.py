@@ -160,12 +160,14 @@ class _Session:
         with suppress(KeyboardInterrupt):  # between two runs
             while waiting and not stop.received:
                 group: list[PlannedVideo] = []
-                while waiting and fits(waiting[0], group, self.settings.runs.group_size):
-                    video = waiting.popleft()
-                    if refused := self._refusal_of(video, processor):
-                        finish([VideoOutcome(video.path, "failed", failure=VideoFailure.of(refused))])
+                while waiting:
+                    if refused := self._refusal_of(waiting[0], processor):
+                        path = waiting.popleft().path
+                        finish([VideoOutcome(path, "failed", failure=VideoFailure.of(refused))])
+                    elif fits(waiting[0], group, self.settings.runs.group_size):
+                        group.append(waiting.popleft())
                     else:
-                        group.append(video)
+                        break
                 if group:  # not all were refused
                     reporter.begin(group)
                     for ended in self._process(group, processor, stop):
