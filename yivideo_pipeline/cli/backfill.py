@@ -191,9 +191,13 @@ def estimator_of(
     selection: Selection,
     lengths_s: Mapping[str, float] = MappingProxyType({}),
 ) -> Estimator:
-    """Return what estimates the work on videos by the model that the settings mean."""
-    options = model_of(settings).options
-    return Estimator(ledger.materializations, selection.registered, options, lengths_s)
+    """Return what estimates the work on videos by the model that the settings mean.
+
+    Where a service has the models, its device is the one that it worked on last.
+    """
+    options, made = model_of(settings).options, ledger.materializations
+    device = made.last_device(options.model_name) if settings.speech.service_url else None
+    return Estimator(made, selection.registered, options, lengths_s, device)
 
 
 def model_of(settings: Settings) -> ModelChoice:

@@ -95,6 +95,16 @@ class MaterializationLedger:
             rows = connection.execute(found.order_by(Materialization.measured_at.desc()).limit(limit))
             return [rtfx for rtfx in rows.scalars() if rtfx is not None]
 
+    def last_device(self, model: str) -> str | None:
+        """Return the device on which a model made its latest transcript; None where it made none."""
+        found = select(Materialization.device).where(
+            Materialization.stage == "transcript",
+            Materialization.model == model,
+            Materialization.measured_at.is_not(None),
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(found.order_by(Materialization.measured_at.desc()).limit(1)).scalar()
+
     def durations(self, keys: Collection[str]) -> dict[str, float]:
         """Return the length of each video's sound in seconds; of those that are not known, nothing."""
         asked = set(keys)

@@ -80,6 +80,13 @@ def test_on_a_gpu_the_stages_with_a_model_use_it(pipeline, gpu):
     assert on_gpu.gpu_seconds(video("long", "subtitles")) == 0.0
 
 
+def test_the_device_of_a_service_counts_where_it_is_known(pipeline):
+    ledger = note(pipeline.resources["ledger"].materializations, "cuda")
+    assert (ledger.last_device("base"), ledger.last_device("small")) == ("cuda", None)
+    there = Estimator(ledger, ["long"], SpeechOptions(model_name="base"), device="cuda")
+    assert there.gpu_seconds(video("long")) == pytest.approx(300 / 4 + 300 / 20)
+
+
 def test_with_a_model_that_was_never_used_here_nothing_is_known(made):
     other = estimator(made, SpeechOptions(model_name="large-v3", device="cpu"))
     assert other.total([video("long")]) == Estimate(None, 300.0, guessed=0)

@@ -115,6 +115,7 @@ class Estimator:
         registered: All videos; their mean length stands for an unknown one.
         speech: The options that would be used, since other models have other speeds.
         lengths_s: Lengths that are known from elsewhere, by key, for videos that were never made.
+        device: Where the models run; by default where the options would run on this machine.
 
     Raises:
         ConfigValidationError: the options can't work on this machine.
@@ -126,10 +127,11 @@ class Estimator:
         registered: Collection[str],
         speech: SpeechOptions,
         lengths_s: Mapping[str, float] = MappingProxyType({}),
+        device: str | None = None,
     ) -> None:
         self._lengths_s = {**lengths_s, **made.durations(registered)}
         self._usual_s = fmean(self._lengths_s.values()) if self._lengths_s else None
-        self._device = device = resolve(speech, capacity_of(probe_hardware())).device
+        self._device = device = device or resolve(speech, capacity_of(probe_hardware())).device
         self._costs: dict[str, float | None] = {}
         for stage, spec in STAGES.items():
             used = (speech.model_name, device) if spec.uses_model else (None, None)
