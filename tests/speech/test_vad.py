@@ -105,3 +105,12 @@ def test_every_run_of_sure_frames_that_lasts_lies_in_a_span(probabilities):
         assert any(
             span.start_s <= frame * HOP_S and (frame + 1) * HOP_S <= span.end_s + 1e-9 for span in spans
         )
+
+
+def test_the_sounds_of_a_whole_run_are_remembered_and_no_more_than_there_is_room_for(tmp_path, monkeypatch):
+    sounds = [write_wav(tmp_path / f"{number}.wav", silence(0.5 + number / 100)) for number in range(20)]
+    first = [speech_probabilities(sound) for sound in sounds]
+    assert all(speech_probabilities(sound) is known for sound, known in zip(sounds, first, strict=True))
+    monkeypatch.setattr(vad, "CACHED_FRAMES", len(first[-1]))
+    speech_probabilities(decode_speech("harbour-15s.mp4", tmp_path))
+    assert speech_probabilities(sounds[-1]) is not first[-1]
