@@ -138,9 +138,9 @@ def _bury_dead(connection: Connection) -> None:
     The deaths of one worker have the same time.
     """
     with Session(connection) as session:
-        entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker))
-        left = [entry for entry in entries if is_gone(entry.worker)]
-    times = {worker: time.time() for worker in dict.fromkeys(entry.worker for entry in left)}
+        entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker)).all()
+    times = {worker: time.time() for worker in {entry.worker for entry in entries} if is_gone(worker)}
+    left = [entry for entry in entries if entry.worker in times]
     for entry in left:
         gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)
         # Of two processes that find it, one records it.
