@@ -68,7 +68,7 @@ def test_the_image_s_variables_are_settings(instructions, tmp_path):
 
 
 @pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not installed: apt-get install docker-compose")
-@pytest.mark.parametrize("more", [(), ("gpu", "token")])
+@pytest.mark.parametrize("more", [(), ("gpu", "token", "postgres")])
 def test_docker_compose_understands_the_files_and_every_override(more):
     files = [word for name in ("", *more) for word in ("-f", str(DEPLOY / compose_file(name)))]
     shown = subprocess.run(
@@ -84,9 +84,8 @@ def test_docker_compose_understands_the_files_and_every_override(more):
     assert service["image"] == ("yivideo:cuda" if "gpu" in more else "yivideo:cpu")
     reserved = service["deploy"]["resources"].get("reservations", {})
     assert bool(reserved.get("devices")) == ("gpu" in more)
-    assert {secret["source"] for secret in service["secrets"]} == {"api_key"} | (
-        {"hf_token"} if "token" in more else set()
-    )
+    expected = {"api_key", "hf_token", "database_url"} if more else {"api_key"}
+    assert {secret["source"] for secret in service["secrets"]} == expected
 
 
 def compose_file(name: str) -> str:
@@ -98,21 +97,29 @@ def services(name: str = "") -> dict[str, Any]:
 
 
 def test_every_service_has_a_version_limits_few_rights_and_a_log_that_ends():
-    for name, service in services().items():
+    database = services("postgres")["postgres"]
+    for name, service in {**services(), "postgres": database}.items():
         assert service["image"].rpartition(":")[2] not in ("", "latest"), name
         assert service["deploy"]["resources"]["limits"]["memory"], name
-        assert service["cap_drop"] == ["ALL"] and service["logging"]["options"]["max-size"], name
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+    assert all(service["cap_drop"] == ["ALL"] for service in services().values())
 
 
 def test_the_variables_of_compose_are_settings_and_read_the_secrets(tmp_path):
-    given = {name: value for more in ("", "gpu", "token") for name, value in variables(more).items()}
-    secrets = {"/run/secrets/api_key": "a key of sixteen characters", "/run/secrets/hf_token": "hf_token"}
-    for place, value in secrets.items():
-        (tmp_path / Path(place).name).write_text(value)
+    given = {
+        name: value for more in ("", "gpu", "token", "postgres") for name, value in variables(more).items()
+    }
+    url = "postgresql://yivideo:secret@postgres/yivideo"
+    secrets = {"api_key": "a key of sixteen characters", "hf_token": "hf_token", "database_url": url}
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value)
     here = {name: value.replace("/run/secrets", str(tmp_path)) for name, value in given.items()}
     settings = load_settings(None, here)
     assert settings.service.api_key.get_secret_value() == "a key of sixteen characters"
+    database = settings.storage.read_database_url().get_secret_value()
+    assert database.partition("://")[2] == "yivideo:secret@postgres/yivideo"
     assert settings.hub.read_token().get_secret_value() == "hf_token"
     assert settings.speech.options.device == "cuda"
     assert settings.library.roots == {"videos": Path("/videos")}
