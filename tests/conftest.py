@@ -57,12 +57,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in [name for name in os.environ if name.startswith(SETTINGS)]:
-        monkeypatch.delenv(name)
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[None]:
+    monkeypatch.delenv(CORPUS_VARIABLE, raising=False)
+    _drop_settings()
     user = tmp_path_factory.getbasetemp() / "user"
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(name, str(user / name.lower()))
+    yield
+    _drop_settings()
+
+
+def _drop_settings() -> None:
+    """Drop what the program hands to libraries by the environment: the next fixtures would inherit it."""
+    for name in [name for name in os.environ if name.startswith(SETTINGS) and name != CORPUS_VARIABLE]:
+        del os.environ[name]
 
 
 @pytest.fixture

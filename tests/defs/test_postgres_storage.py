@@ -64,7 +64,7 @@ def test_many_processes_need_few_connections_through_pgbouncer(home, postgres, u
         through = postgres.address(database, port)
         open_ledger(home, through)
         # As many pools as a busy host has processes, each with all its connections in use.
-        ledgers = [Ledger(pools._pool.__wrapped__(through.get_secret_value())[0]) for _ in range(6)]
+        ledgers = [Ledger(pools._make_pool(through.get_secret_value())[0]) for _ in range(6)]
 
         def work(number: int) -> int:
             ledger = ledgers[number % len(ledgers)]

@@ -14,7 +14,7 @@ from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
 from yivideo_pipeline.ledger.files import FileRecord
-from yivideo_pipeline.ledger.postgres import MOST, open_pool
+from yivideo_pipeline.ledger.postgres import MOST, open_pool, require_answer
 from yivideo_pipeline.ledger.samples import Sample
 
 
@@ -95,6 +95,8 @@ def test_the_next_statement_after_a_restart_of_the_server_is_answered(tmp_path, 
     with pytest.raises(OperationalError) as cut:
         cut_off.execute(text("SELECT 1"))
     assert (classify(cut.value).kind, classify(cut.value).retryable) == ("service", True)
+    with pytest.raises(ServiceUnreachable):
+        require_answer(url)
     postgres.start()
     assert ledger.flags.get("backfills.paused").value == "ann"
     cut_off.close()

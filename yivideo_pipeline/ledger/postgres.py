@@ -10,7 +10,8 @@ A server that has answered once is waited for when it does not any more: it is b
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -29,7 +30,6 @@ PATIENCE_S = 20
 """How long a server is waited for."""
 _REFUSED = re.compile("authentication failed|does not exist|no pg_hba.conf entry|invalid dsn")
 """What a server says that is there, and will say again."""
-_HINT = "Start it, or correct storage.database_url"
 
 
 def open_pool(url: SecretStr, *, patient: bool = False) -> Engine:
@@ -50,18 +50,38 @@ def open_pool(url: SecretStr, *, patient: bool = False) -> Engine:
             "storage.database_url needs PostgreSQL's driver, which is not installed",
             "pip install 'yivideo-pipeline[postgres]'",
         )
-    try:
+    with _explained(url):
         engine, connector = _pool(url.get_secret_value())
         connector.is_patient |= patient
         with engine.connect():
             return engine
+
+
+def require_answer(url: SecretStr) -> None:
+    """Raise at once where a database does not answer now: the pool would wait for one that it has seen.
+
+    Raises:
+        ConfigError: As `open_pool`.
+        ServiceUnreachable: Likewise.
+    """
+    with _explained(url):
+        probe, _ = _make_pool(url.get_secret_value())
+        with probe.connect():
+            pass
+        probe.dispose()
+
+
+@contextmanager
+def _explained(url: SecretStr) -> Generator[None]:
+    """Say in one line, without the password, why a database can't be used."""
+    try:
+        yield
     except ArgumentError as error:
         raise ConfigError(explain("storage.database_url can't be used", error)) from None
     except SQLAlchemyError as error:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-        raise ServiceUnreachable(
-            explain(f"The database {describe(url)} can't be used", cause), _HINT
-        ) from None
+        message = explain(f"The database {describe(url)} can't be used", cause)
+        raise ServiceUnreachable(message, "Start it, or correct storage.database_url") from None
 
 
 def describe(url: SecretStr) -> str:
@@ -141,8 +161,7 @@ class _Connector:
         return connection
 
 
-@cache
-def _pool(url: str) -> tuple[Engine, _Connector]:
+def _make_pool(url: str) -> tuple[Engine, _Connector]:
     # Dagster takes the time of a row from the server, and takes it for UTC. Only this variable sets the zone
     # when a connection is made, which pgbouncer then sees to.
     os.environ["PGTZ"] = "UTC"
@@ -156,3 +175,6 @@ def _pool(url: str) -> tuple[Engine, _Connector]:
     connector = _Connector()
     event.listen(engine, "do_connect", connector)
     return engine, connector
+
+
+_pool = cache(_make_pool)

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.history.instance import require_databases
 from yivideo_pipeline.ledger.database import require_intact
-from yivideo_pipeline.ledger.postgres import open_pool
+from yivideo_pipeline.ledger.postgres import require_answer
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.metrics import Gauges
 from yivideo_pipeline.settings.settings import Settings
@@ -74,7 +74,7 @@ def _find_damage(settings: Settings) -> str | None:
     home, url = settings.home, settings.storage.read_database_url()
     try:
         if url:
-            open_pool(url)
+            require_answer(url)
         else:
             require_intact(home)
             require_databases(home / "dagster")
