@@ -1,13 +1,9 @@
 """A transcript goes on where another process was killed: the engine does again only what was not kept."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import pytest
 
+from tests.fake_checkpoint import Kept, Killed
 from tests.speech.make_sound import decode_speech
 from tests.speech.test_faster_whisper import EngineSetup
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
@@ -22,30 +18,6 @@ from yivideo_pipeline.speech.types import Span
 
 ONE_WORKER = DeviceConfig("cpu", "int8", batch_size=1, threads=1)
 OPTIONS = SpeechOptions(batch_size=1)
-
-
-class Killed(BaseException):
-    """In place of a kill."""
-
-
-@dataclass
-class Kept:
-    """A checkpoint in memory, as JSON; its process dies once it has kept so many windows."""
-
-    dies_after: float = float("inf")
-    entries: dict[str, str] = field(default_factory=dict)
-    resumed_s: float = 0.0
-
-    def load(self) -> dict[str, Any]:
-        return {name: json.loads(text) for name, text in self.entries.items()}
-
-    def save(self, entries: Mapping[str, Any]) -> None:
-        self.entries |= {name: json.dumps(value) for name, value in entries.items()}
-        if sum("window" in name for name in self.entries) >= self.dies_after:
-            raise Killed
-
-    def note_resumed(self, sound_s: float) -> None:
-        self.resumed_s = sound_s
 
 
 @pytest.fixture
