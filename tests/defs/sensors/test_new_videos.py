@@ -77,12 +77,18 @@ def test_a_tick_waits_for_a_file_that_is_about_to_have_stood_still(library, monk
 
 
 def test_a_large_library_is_not_scanned_at_every_tick(library, monkeypatch):
-    monkeypatch.setattr(new_videos, "LIGHT_SCAN_S", 0.0)
-    monkeypatch.setattr(new_videos, "SCAN_SHARE", 1e-9)
+    monkeypatch.setattr(new_videos, "rest_after", lambda cpu_s, wall_s: 3600.0)
     library.tick()
     library.add("talk.mp4")
-    assert library.tick() == "The library is large: one of the next ticks scans it"
+    assert library.tick() == "A scan of this library takes long: one of the next ticks makes it"
     assert library.runs == []
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "wall_s", "rest_s"), [(0.2, 1.5, 0.0), (0.8, 0.8, 7.2), (0.1, 6.0, 12.0), (3.0, 4.0, 27.0)]
+)
+def test_scans_leave_most_of_a_core_and_of_a_slow_disk_to_others(cpu_s, wall_s, rest_s):
+    assert new_videos.rest_after(cpu_s, wall_s) == pytest.approx(rest_s)
 
 
 def test_what_was_submitted_is_known_and_not_submitted_again(library):

@@ -38,10 +38,9 @@ LINES = 100
 """The most files that a tick logs one by one; of more it logs only their number for each reason."""
 PATIENCE_S = 1.0
 """A tick waits so long for a file that is about to have stood still: the next tick may be 5 s away."""
-LIGHT_SCAN_S = 0.25
-"""Processor time of a scan of some 8,000 videos; a library that takes more is not scanned at every tick."""
-SCAN_SHARE = 0.1
-"""What the scans of such a library may take of a core."""
+LIGHT_SCAN_CPU_S = 0.25
+"""Processor time of a scan of some 8,000 videos on a disk."""
+SHORT_SCAN_S = 2.0
 RUN_KEY_TAG = "dagster/run_key"
 
 _ACTIONS: dict[Action, str] = {
@@ -84,8 +83,8 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         if isinstance(tick, dg.SkipReason):
             return tick
         if time.monotonic() < rest_until and not tick.is_dry:
-            return dg.SkipReason("The library is large: one of the next ticks scans it")
-        began_s = time.thread_time()
+            return dg.SkipReason("A scan of this library takes long: one of the next ticks makes it")
+        began_cpu_s, began_s = time.thread_time(), time.monotonic()
         watch = open_watch(tick.settings, tick.ledger, storage)
         watch.note_taken(find_submitted(instance, context.cursor))
         scan = watch.scan(limit=_free_slots(instance))
@@ -98,11 +97,26 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
             context.log.info(line)
         for alert in scan.alerts:
             tick.ledger.outbox.post(_notice(alert), tick.settings.notices.repeat_after_h * 3600)
-        cost_s = time.thread_time() - began_s
-        rest_until = time.monotonic() + (cost_s / SCAN_SHARE if cost_s > LIGHT_SCAN_S else 0.0)
+        if not scan.take:
+            now_s = time.monotonic()
+            rest_until = now_s + rest_after(time.thread_time() - began_cpu_s, now_s - began_s)
         return _result(scan, _retire(watch, scan, instance))
 
     return new_videos
+
+
+def rest_after(cpu_s: float, wall_s: float) -> float:
+    """Return for how many seconds no tick scans the library again, after a scan that found nothing to do.
+
+    So the scans of a large library take a tenth of a core at most, and those of a slow disk, share or bucket
+    a third of the time.
+
+    Args:
+        cpu_s: Processor time of the scan.
+        wall_s: How long it took.
+    """
+    is_light = cpu_s <= LIGHT_SCAN_CPU_S and wall_s <= SHORT_SCAN_S
+    return 0.0 if is_light else max(9 * cpu_s, 2 * wall_s)
 
 
 def write_cursor(items: Iterable[LibraryItem]) -> str:
