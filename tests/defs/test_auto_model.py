@@ -34,16 +34,10 @@ def stale(pipeline):
     return stale
 
 
-def test_the_metadata_tell_which_model_was_chosen_and_why(pipeline, made):
-    assert made() == ("base", False)
-    assert pipeline.metadata("transcript")["model_choice"].value == "chosen for the test"
-    assert made(model_name="tiny") == ("tiny", False)
-    assert pipeline.metadata("transcript")["model_choice"].value is None
-
-
-def test_the_run_is_tagged_with_the_model_that_was_chosen(pipeline, made):
+def test_metadata_and_run_tell_which_model_was_chosen_and_why(pipeline, made):
     pipeline.speech.auto = "small"
-    made()
+    assert made() == ("small", False)
+    assert pipeline.metadata("transcript")["model_choice"].value == "chosen for the test"
     (run,) = pipeline.instance.get_runs()
     assert run.tags["yivideo/model"] == "small"
 
@@ -74,6 +68,7 @@ def test_the_user_gets_another_model_by_naming_it(pipeline, made, stale):
 
 def test_a_model_that_was_named_once_does_not_stay_for_auto(pipeline, made):
     made(model_name="tiny")
+    assert pipeline.metadata("transcript")["model_choice"].value is None
     assert made() == ("base", False)
 
 
@@ -84,9 +79,7 @@ def test_a_transcript_of_the_default_before_auto_is_not_stale_where_auto_means_t
     made()
     pipeline.name_model("auto")
     assert stale() == []
-    assert made() == ("base", True)
-    pipeline.name_model("base")
-    made()
-    pipeline.name_model("auto")
     pipeline.speech.auto = "large-v3-turbo"
     assert stale() == ["talk.mp4"]
+    pipeline.speech.auto = "base"
+    assert made() == ("base", True)
