@@ -106,7 +106,7 @@ def test_a_bucket_that_is_gone_or_empty_retires_nothing(bucket, scan, monkeypatc
     result = scan(30)
     assert {one.reason for one in result.decisions.values()} == {Reason.ROOT_GONE}
     [alert] = result.alerts
-    assert "bucket" in alert.decision.detail
+    assert alert.decision.detail == f"there is no bucket for {bucket.url}/library"
 
 
 def test_a_key_and_an_object_stand_for_each_other(bucket, settings):

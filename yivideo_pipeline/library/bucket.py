@@ -10,7 +10,7 @@ from yivideo_pipeline.ledger.files import Stamp
 from yivideo_pipeline.library.decisions import Decision, Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.library.scan import RootScan
-from yivideo_pipeline.storage.remote_paths import stamp_of
+from yivideo_pipeline.storage.remote_paths import require_bucket, stamp_of
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -34,8 +34,10 @@ class BucketListing:
         """List all objects that may be videos; trouble is part of the result, never raised."""
         try:
             listed = self.root.fs.find(self.root.path, detail=True)
-        except FileNotFoundError as error:
-            return RootScan(state="gone", trouble=classify(error).message)
+            if not listed:  # some drivers say the same of a bucket that is gone
+                require_bucket(self.root)
+        except FileNotFoundError:
+            return RootScan(state="gone", trouble=f"there is no bucket for {self.root}")
         except Exception as error:  # noqa: BLE001 - each driver has its own; none may stop the other roots
             return RootScan(state="closed", trouble=classify(error).message)
         scan, folders = RootScan(), {"": None}

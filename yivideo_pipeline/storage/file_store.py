@@ -16,7 +16,7 @@ from uuid import uuid4
 from filelock import FileLock
 
 from yivideo_pipeline.errors.tree import ConfigError
-from yivideo_pipeline.storage.remote_paths import DRIVERS, kind_of, open_place
+from yivideo_pipeline.storage.remote_paths import DRIVERS, kind_of, open_place, require_bucket
 
 _LOCK = ".in-use"
 if TYPE_CHECKING:
@@ -93,13 +93,10 @@ class FileStore:
         """
         if kind_of(str(self.root)) not in DRIVERS:
             return
-        root = self._remote()
         try:
-            root.fs.info(root.path.partition("/")[0])
+            require_bucket(self._remote())
         except FileNotFoundError as error:
             raise self._no_bucket() from error
-        except PermissionError:
-            pass  # a key for the objects alone need not see the bucket
 
     def _remote(self, name: str = "") -> "UPath":
         """Return a file's place under the root, which is not local."""

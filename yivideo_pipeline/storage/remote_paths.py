@@ -6,6 +6,7 @@ role), never from the settings. Nothing that was listed is kept: other machines 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -88,6 +89,17 @@ def stamp_of(listed: Mapping[str, Any]) -> tuple[int, int]:
     if isinstance(changed, str):
         changed = datetime.fromisoformat(changed)
     return listed["size"], round(changed.timestamp()) * 10**9 if changed else 0
+
+
+def require_bucket(place: "UPath") -> None:
+    """Ask whether the bucket of a place exists.
+
+    Raises:
+        FileNotFoundError: It does not.
+        Exception: The driver's own, where the storage does not answer; `classify` knows them.
+    """
+    with suppress(PermissionError):  # a key for the objects alone need not see the bucket
+        place.fs.info(place.path.partition("/")[0])
 
 
 def open_bytes(path: AnyPath, buffering: int = -1) -> BinaryIO:
