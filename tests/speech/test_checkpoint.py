@@ -75,13 +75,20 @@ def test_parts_of_other_windows_are_not_used(tmp_path, speech, killed):
     assert (len(setup.done), killed.resumed_s) == (4, 0)
 
 
-def test_parts_that_can_not_be_read_are_made_again(tmp_path, speech, killed):
-    killed.entries = {
-        name: '[{"words": 1}]' if "window" in name else text for name, text in killed.entries.items()
-    }
+@pytest.mark.parametrize("text", ["null", "7", '"7"', "[7]", '[{"words": 1}]', '{"en": "?"}'])
+def test_parts_that_can_not_be_read_are_made_again(tmp_path, speech, killed, text):
+    killed.entries = dict.fromkeys(killed.entries, text)
     setup = EngineSetup(ONE_WORKER)
-    setup.engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=killed)
+    assert setup.engine(tmp_path).transcribe(speech, OPTIONS, checkpoint=killed).language == "en"
     assert (len(setup.done), killed.resumed_s) == (4, 0)
+
+
+def test_an_array_of_a_type_that_takes_any_memory_is_not_read(speech, killed):
+    name = next(name for name in killed.entries if "window" in name)
+    killed.entries[name] = killed.entries[name].replace('"bool"', '"U900000000"')
+    ends = [one.split("-") for one in name.split()[2:]]
+    chunk = Chunk(tuple(Span(start_s=float(start), end_s=float(end)) for start, end in ends))
+    assert Finished(killed, speech).passages("window", [chunk]) == {}
 
 
 def test_a_sound_of_a_minute_leaves_no_checkpoint(tmp_path):

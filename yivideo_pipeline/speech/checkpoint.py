@@ -7,8 +7,8 @@ What the engine finds there it does not do again (ADR 17).
 
 import base64
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ SHORTEST_S = 60.0
 """A sound up to this length is done again as a whole."""
 _FORMAT = "1"  # of the entries; in their names, so that those of another version are not found
 _SPEECH = f"{_FORMAT} speech"
+_TYPES = ("bool", "float32", "float64")
+Read = TypeVar("Read")
 
 
 class Finished:
@@ -45,18 +47,16 @@ class Finished:
         """Have voices not searched for again; keep what is found where it was not kept yet."""
         if self._checkpoint is None:
             return
-        kept = self._entries.get(_SPEECH)
-        if kept is None:
-            found = speech_probabilities(self._audio)
-            self._save({_SPEECH: base64.b64encode(found.tobytes()).decode("ascii")})
+        kept = self._read(_SPEECH, lambda text: np.frombuffer(base64.b64decode(text), np.float32))
+        if kept is not None and len(kept) == -(-len(self._audio.samples) // HOP):
+            remember_probabilities(self._audio, kept)
             return
-        probabilities = np.frombuffer(base64.b64decode(kept), np.float32)
-        if len(probabilities) == -(-len(self._audio.samples) // HOP):
-            remember_probabilities(self._audio, probabilities)
+        found = speech_probabilities(self._audio)
+        self._save({_SPEECH: base64.b64encode(found.tobytes()).decode("ascii")})
 
     def languages(self, chunk: Chunk) -> dict[str, float] | None:
         """Return the language probabilities of a chunk; None where they were not kept."""
-        return self._entries.get(_name("language", chunk))
+        return self._read(_name("language", chunk), _read_languages)
 
     def keep_languages(self, chunks: Sequence[Chunk], found: Sequence[dict[str, float]]) -> None:
         """Keep the language probabilities of chunks."""
@@ -69,14 +69,8 @@ class Finished:
             kind: How they were recognized; each kind is kept for itself.
             chunks: The chunks.
         """
-        found: dict[Chunk, list[Passage]] = {}
-        for chunk in chunks:
-            if (kept := self._entries.get(_name(kind, chunk))) is not None:
-                try:
-                    found[chunk] = [_read_passage(one) for one in kept]
-                except (KeyError, TypeError, ValueError) as error:  # ValidationError is a ValueError
-                    log.warning("a kept part of the transcript can't be read and is made again: %r", error)
-        return found
+        found = {chunk: self._read(_name(kind, chunk), _read_passages) for chunk in chunks}
+        return {chunk: passages for chunk, passages in found.items() if passages is not None}
 
     def keep_passages(
         self, kind: str, chunks: Sequence[Chunk], passages: Sequence[Sequence[Passage]]
@@ -95,6 +89,16 @@ class Finished:
             sound_s = share * self._audio.duration_s
             log.info("going on: %.0f of %.0f s were recognized before", sound_s, self._audio.duration_s)
             self._checkpoint.note_resumed(sound_s)
+
+    def _read(self, name: str, read: Callable[[Any], Read]) -> Read | None:
+        """Return a kept value; None where there is none, or another program wrote something else there."""
+        if name not in self._entries:
+            return None
+        try:
+            return read(self._entries[name])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            log.warning("a kept part of the transcript can't be read and is made again: %r", error)
+            return None
 
     def _save(self, entries: Mapping[str, Any]) -> None:
         if self._checkpoint and entries:
@@ -119,6 +123,14 @@ def _write_passage(passage: Passage) -> dict[str, Any]:
     }
 
 
+def _read_languages(kept: Mapping[str, float]) -> dict[str, float]:
+    return {language: float(probability) for language, probability in kept.items()}
+
+
+def _read_passages(kept: Sequence[Mapping[str, Any]]) -> list[Passage]:
+    return [_read_passage(one) for one in kept]
+
+
 def _read_passage(kept: Mapping[str, Any]) -> Passage:
     timed = WordTimings(
         tuple(kept["words"]), *(_read_array(kept[name]) for name in ("times", "confidences", "timed"))
@@ -133,4 +145,6 @@ def _write_array(values: np.ndarray) -> dict[str, Any]:
 
 
 def _read_array(kept: Mapping[str, Any]) -> np.ndarray:
+    if kept["type"] not in _TYPES:  # of others one value may take any memory
+        raise ValueError(f"an array of {kept['type']}")
     return np.array(kept["values"], kept["type"])
