@@ -8,8 +8,10 @@ from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.sections import OBJECT_STORAGE
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, path_of
+from yivideo_pipeline.storage.remote_paths import DRIVERS
 
 VIDEO = SAMPLE.read_bytes()
 
@@ -118,6 +120,16 @@ def test_a_key_and_an_object_stand_for_each_other(bucket, settings):
         key_of(path.parent.parent.parent / "library2" / "x.mp4", roots)
     with pytest.raises(ValueError):
         path_of("../outside.mp4", roots)
+
+
+def test_an_address_with_a_key_is_refused_for_artifacts_too():
+    with pytest.raises(ConfigValidationError, match="YIVIDEO_STORAGE__ROOT: keys don't belong") as caught:
+        load_settings(None, {"YIVIDEO_STORAGE__ROOT": "s3://key:secret@bucket/x"})
+    assert "secret" not in str(caught.value)
+
+
+def test_each_kind_of_root_has_a_driver():
+    assert set(OBJECT_STORAGE) == set(DRIVERS)
 
 
 @pytest.mark.parametrize("root", ["http://example.org/videos", "s3://", "s3://key:secret@bucket/x"])

@@ -119,6 +119,12 @@ class SpeechSettings(Section):
         return nest_inline(cls, data)
 
 
+def _require_no_key(url: str) -> str:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("keys don't belong in an address: give them in the environment")
+    return url
+
+
 def _read_root(value: Any) -> "Path | UPath":
     """Return a folder, or a place on object storage, of which no listing is kept: others write there."""
     if "://" not in str(value):
@@ -128,8 +134,7 @@ def _read_root(value: Any) -> "Path | UPath":
     scheme, _, place = str(value).partition("://")
     if scheme not in OBJECT_STORAGE or not place.strip("/"):
         raise ValueError(f"{value} is no place for videos: name a folder, or s3://bucket/folder")
-    if "@" in place.partition("/")[0]:
-        raise ValueError("keys don't belong in an address: give them in the environment")
+    _require_no_key(str(value))
     from upath import UPath
 
     return UPath(str(value).rstrip("/"), use_listings_cache=False)
@@ -174,7 +179,9 @@ class LibrarySettings(Section):
 class StorageSettings(Section):
     """Where results and records are kept."""
 
-    root: str = Field(min_length=1, description="Folder or fsspec URL (s3://bucket/folder) of the artifacts")
+    root: Annotated[str, AfterValidator(_require_no_key)] = Field(
+        min_length=1, description="Folder or fsspec URL (s3://bucket/folder) of the artifacts"
+    )
     database_url: DatabaseUrl | None = Field(
         None,
         description="PostgreSQL for ledger and Dagster (postgresql://user:password@host/name); null: SQLite",
