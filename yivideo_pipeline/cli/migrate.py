@@ -25,6 +25,7 @@ from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.ledger.database import Base, copy_rows, open_database
 from yivideo_pipeline.ledger.postgres import describe, open_pool, take_turn
 from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.settings.database import VARIABLE
 from yivideo_pipeline.settings.load import config_places, find_config, load_settings
 from yivideo_pipeline.settings.sections import check_database
 from yivideo_pipeline.settings.settings import Settings
@@ -128,7 +129,7 @@ def _require_rest(home: Path) -> None:
     if any(found and found[0] != found[1] for found in versions):
         raise ConfigError(
             "Dagster's files are of an older version",
-            f"DAGSTER_HOME={home / 'dagster'} dagster instance migrate",
+            f"{VARIABLE}= DAGSTER_HOME={home / 'dagster'} dagster instance migrate",
         )
 
 
