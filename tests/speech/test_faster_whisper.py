@@ -254,6 +254,15 @@ def test_a_host_without_memory_takes_a_smaller_batch_then_int8_and_then_gives_up
     assert (engine.describe().compute_type, engine.describe().batch_size) == ("int8", 1)
 
 
+def test_of_what_is_in_flight_on_a_host_half_is_left_when_memory_runs_out(tmp_path):
+    setup = EngineSetup(ON_CPU, run_out(HOST_FULL, lambda config, chunks: config.batch_size > 1))
+    engine = setup.engine(tmp_path)
+    recognize(engine)
+    assert engine.describe().steps == (
+        "memory ran out with cpu, float32, batch 2; going on with cpu, float32, batch 1",
+    ), "each of two workers had one chunk"
+
+
 def test_later_videos_go_on_in_the_smaller_way(tmp_path):
     setup = EngineSetup(ON_GPU, run_out(GPU_FULL, lambda config, chunks: config.compute_type == "float16"))
     engine = setup.engine(tmp_path)
