@@ -255,8 +255,10 @@ def test_a_host_without_memory_takes_a_smaller_batch_then_int8_and_then_gives_up
 
 
 def test_of_what_is_in_flight_on_a_host_half_is_left_when_memory_runs_out(tmp_path):
-    setup = EngineSetup(ON_CPU, run_out(HOST_FULL, lambda config, chunks: config.batch_size > 1))
-    engine = setup.engine(tmp_path)
+    failures = [HOST_FULL]
+    engine = EngineSetup(ON_CPU, run_out(HOST_FULL, lambda *_: bool(failures and failures.pop()))).engine(
+        tmp_path
+    )
     recognize(engine)
     assert engine.describe().steps == (
         "memory ran out with cpu, float32, batch 2; going on with cpu, float32, batch 1",

@@ -43,7 +43,7 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         aligners: Aligners,
     ) -> None:
         super().__init__(model, revision, config, load, aligners)
-        self.batcher: Batcher[Any] = Batcher(self._runtime, self._limit_flight)
+        self.batcher: Batcher[Any] = Batcher(self._runtime, self._in_flight)
 
     def _recognize(
         self,
@@ -145,7 +145,7 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
     ) -> list[Any]:
         return self.batcher.map(pieces, function, on_done)
 
-    def _limit_flight(self, config: DeviceConfig) -> DeviceConfig:
+    def _in_flight(self, config: DeviceConfig) -> DeviceConfig:
         """Return the configuration that batches are formed by: on a CPU a worker takes one piece at a time.
 
         A group of four was no faster there (ADR 17), a kill would lose all of it, and a piece's result

@@ -87,7 +87,7 @@ class LocalEngine(ABC, Generic[Model]):
         self._revision = revision
         self._aligners = aligners
         self._batch_size = config.batch_size  # of the latest call
-        self._runtime = ModelRuntime(config, load, smaller_config, self._adapt)
+        self._runtime = ModelRuntime(config, load, smaller_config, self._in_flight)
         self._runtime.current()
 
     def describe(self) -> EngineInfo:
@@ -199,6 +199,10 @@ class LocalEngine(ABC, Generic[Model]):
     def _adapt(self, config: DeviceConfig) -> DeviceConfig:
         """Return the configuration with the batch size of the latest call, or less after a fallback."""
         return config.with_batch(self._batch_size, has_fallen_back=bool(self._runtime.steps))
+
+    def _in_flight(self, config: DeviceConfig) -> DeviceConfig:
+        """Return the configuration with the batch size that is used; a fallback leaves half of it."""
+        return self._adapt(config)
 
 
 # The spoken language, judged by speech from all over the video rather than its first 30 seconds.
