@@ -29,12 +29,14 @@ class BreaksOffSpeech(FakeSpeech):
 def test_a_retry_goes_on_and_tells_how_much_was_done_before(pipeline):
     pipeline.use_speech(BreaksOffSpeech())
     pipeline.add("talk.mp4")
-    assert pipeline.run().success
+    done = pipeline.run()
+    assert done.success
     metadata = {name: value.value for name, value in pipeline.metadata("transcript").items()}
     assert metadata["attempts"] == 2
     assert metadata["resumed_s"] == pytest.approx(metadata["duration_s"] / 3, abs=0.001)
     worked_s = metadata["rtfx"] * metadata["wall_s"]
     assert worked_s == pytest.approx(metadata["duration_s"] * 2 / 3, rel=0.05), "the rest alone"
+    assert done.resumed_s == metadata["resumed_s"]
     assert pipeline.resources["storage"].files.folders(ROOT) == {}
 
 

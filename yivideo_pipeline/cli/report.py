@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rich.console import Console
 from rich.text import Text
 
-from yivideo_pipeline.cli.console import one_line, print_table, sentences, show_path
+from yivideo_pipeline.cli.console import clock, one_line, print_table, sentences, show_path
 from yivideo_pipeline.cli.logs import log_path
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.plurals import plural
@@ -70,7 +70,7 @@ class VideoOutcome:
         run = self.processed
         if self.status != "done" or run is None or not run.audio_s or MODEL_STAGES & set(run.reused):
             return None
-        return run.audio_s / run.wall_s
+        return (run.audio_s - run.resumed_s) / run.wall_s
 
     def as_json(self) -> dict[str, Any]:
         """Return the same keys for every video; null where a value is not known."""
@@ -85,6 +85,7 @@ class VideoOutcome:
             "speech_s": run and run.speech_s,
             "wall_s": run and run.wall_s,
             "rtfx": self.rtfx,
+            "resumed_s": run and run.resumed_s,
             "cues": run and run.cues,
             "readability": run and run.readability,
             "confidence": run and run.confidence,
@@ -155,6 +156,8 @@ def _notes(outcome: VideoOutcome) -> Iterator[Text]:
         yield Text(f"failed: {result_line(outcome)}", style="red")
     if run and run.tracks:
         yield Text(f"{name}: {one_line(run.tracks)}")
+    if run and run.resumed_s:
+        yield Text(f"{name}: continued; {clock(run.resumed_s)} had been recognized before")
     if run and run.empty_reason:
         yield Text(f"no words: {name}: {one_line(run.empty_reason)}")
     for warning in run.warnings if run else ():

@@ -30,7 +30,8 @@ class Processed:
 
     Values are None where the run did not get that far. `files` are the delivered subtitles, `reused` the
     stages whose result existed before; `tracks` says which of several audio tracks was taken; `interrupted`
-    tells that the user stopped the run before the video was done. `wall_s` is the run's time; of a run of
+    tells that the user stopped the run before the video was done, `resumed_s` how many seconds of its sound a
+    killed run had recognized before. `wall_s` is the run's time; of a run of
     several videos, a share by their duration.
     """
 
@@ -50,6 +51,7 @@ class Processed:
     warnings: tuple[str, ...] = ()
     tracks: str | None = None
     interrupted: bool = False
+    resumed_s: float = 0.0
 
     @property
     def success(self) -> bool:
@@ -217,6 +219,7 @@ def _describe(
         confidence=subtitles.get("confidence"),
         empty_reason=values.get("empty_reason"),
         tracks=stages.get("audio", {}).get("tracks"),
+        resumed_s=values.get("resumed_s") or 0.0,
         reused=tuple(name for name, metadata in stages.items() if metadata["reused"]),
         warnings=tuple(dict.fromkeys(line for metadata in stages.values() for line in metadata["warnings"])),
     )
