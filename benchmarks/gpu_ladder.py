@@ -26,7 +26,7 @@ BATCH = 64
 ROOM_BATCH = 4
 """The room that is left on the card is, by our own estimate, that of this batch."""
 ATTEMPTS = 4
-LARGEST_WITHOUT_GPU = 4
+LARGEST_WITHOUT_GPU = 1
 REFUSED = "CUDA failed with error out of memory"
 
 

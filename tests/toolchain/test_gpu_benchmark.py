@@ -38,9 +38,9 @@ def test_too_large_a_batch_goes_down_the_ladder_and_the_figures_are_written(
     figures = json.loads(output.read_text())
     assert figures["machine"]["device"] == "cpu"
     assert figures["ladder"]["words"] > 20
-    batches = [step.rpartition(" ")[2] for step in figures["ladder"]["steps"]]
-    assert batches == ["32", "16", "8", "4"]
-    assert "going on with cpu, int8, batch 4" in capsys.readouterr().out
+    *_, last = figures["ladder"]["steps"]  # as many as there are windows at once here
+    assert last == "memory ran out with cpu, int8, batch 2; going on with cpu, int8, batch 1"
+    assert last in capsys.readouterr().out
 
 
 def test_no_part_begins_when_the_time_is_over(
