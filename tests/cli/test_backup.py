@@ -119,5 +119,8 @@ def test_a_home_that_holds_nothing_is_refused(home, tmp_path, model_dir):
 
 
 def test_what_is_elsewhere_is_said(home, tmp_path, kept):
-    ended = call({**kept, "YIVIDEO_STORAGE__ROOT": "memory://bucket"}, "backup", tmp_path / "backup")
-    assert "The artifacts in memory://bucket are not in it." in ended.stdout
+    (tmp_path / "own.yml").write_text("storage: {root: 'memory://bucket'}")
+    ended = call(kept, "backup", tmp_path / "backup", "--config", tmp_path / "own.yml")
+    lines = ended.stdout.splitlines()
+    assert "The artifacts in memory://bucket are not in it." in lines
+    assert any(line.startswith("The settings file ") and "own.yml is not in it" in line for line in lines)

@@ -18,7 +18,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, file_size, open_conso
 from yivideo_pipeline.cli.folders import SpaceNeed, require_space, require_writable
 from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.plurals import plural
-from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.load import find_config, load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.file_store import FileStore
 
@@ -146,7 +146,7 @@ def back_up(folder: Path, config: Path | None) -> Exit:
         f"{show_path(folder)} is a copy of {show_path(settings.home)}: {plural(len(copies), 'file')},"
         f" {file_size(size)} of them new"
     )
-    for line in _left_out(settings):
+    for line in _left_out(settings, find_config(config, os.environ)):
         console.print(line)
     return Exit.FAILED if failed else Exit.DONE
 
@@ -187,7 +187,9 @@ def _plan(settings: Settings, folder: Path) -> Iterator[FileCopy]:
                 yield FileCopy(file, folder / "artifacts" / inside)
 
 
-def _left_out(settings: Settings) -> Iterator[str]:
+def _left_out(settings: Settings, config: Path | None) -> Iterator[str]:
+    if config and not config.absolute().is_relative_to(settings.home):
+        yield f"The settings file {show_path(config)} is not in it."
     if settings.storage.read_database_url():
         yield "The PostgreSQL database is not in it: back it up with pg_dump."
     if FileStore(settings.storage.root, settings.home / "tmp").folder is None:
