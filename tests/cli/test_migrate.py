@@ -1,9 +1,11 @@
 """A home moves from SQLite's files into PostgreSQL: everything as it was, or nothing at all."""
 
 import re
+import sqlite3
 import stat
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from shutil import copytree, ignore_patterns
 
 import dagster as dg
 import pytest
@@ -181,6 +183,22 @@ def test_a_database_that_is_not_empty_is_refused_and_left_alone(old_home, moved)
         migrate(moved.get_secret_value(), None, _no_settings(old_home))
     with open_pool(moved).connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM event_logs").scalar() == before
+
+
+def test_of_a_damaged_history_everything_that_is_left_is_moved(old_home, postgres, tmp_path):
+    home, url = tmp_path / "damaged", postgres.make_database()
+    copytree(old_home, home, ignore=ignore_patterns("artifacts", "elsewhere", "*.lock"))
+    folder = home / "dagster" / "history" / "runs"
+    lost, unknown, whole = sorted(file.stem for file in folder.glob("*-*-*-*-*.db"))
+    (folder / f"{lost}.db").unlink()
+    with closing(sqlite3.connect(folder / "index.db")) as index, index:
+        index.execute("DELETE FROM event_logs WHERE run_id = ?", (unknown,))
+        indexed = dict(index.execute("SELECT run_id, count(*) FROM event_logs GROUP BY run_id").fetchall())
+    assert migrate(url.get_secret_value(), None, _no_settings(home)) == Exit.DONE
+    with open_instance(old_home) as before, open_instance(home, url) as after:
+        told = {run_id: len(after.all_logs(run_id)) for run_id in (lost, unknown, whole)}
+        assert told[lost] == indexed[lost] > 0
+        assert (told[unknown], told[whole]) == (len(before.all_logs(unknown)), len(before.all_logs(whole)))
 
 
 def test_a_move_that_is_interrupted_leaves_the_database_empty(old_home, postgres, monkeypatch, capsys):
