@@ -87,6 +87,13 @@ def test_at_no_temperature_the_likeliest_words_are_searched_for(whisper):
     assert "sampling_temperature" not in asked
 
 
+def test_weights_that_were_removed_are_still_sampled_from_in_memory(whisper, tmp_path, monkeypatch, caplog):
+    monkeypatch.undo()
+    monkeypatch.setattr(whisper, "_folder", tmp_path)
+    assert ask(whisper, 0.6)[1]["sampling_temperature"] == 0.6
+    assert "has no weights any more" in caplog.text
+
+
 @pytest.mark.model
 def test_a_window_is_sampled_alike_whatever_was_sampled_before(tiny_weights):
     def sample(view: Any) -> str:

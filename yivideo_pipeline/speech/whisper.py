@@ -1,5 +1,6 @@
 """A loaded Whisper model on CTranslate2: from sound to encoder output, text and alignments."""
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
 from yivideo_pipeline.speech.runtime import DeviceConfig
 from yivideo_pipeline.speech.sampling import open_seeded, seed_of
+
+log = logging.getLogger(__name__)
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE_HZ)
 MEL_FRAMES = 3000
@@ -204,6 +207,9 @@ class Whisper:
             yield self._open_seeded(seed, silence, prompt), self._view.from_array(one)
 
     def _open_seeded(self, seed: int, silence: Any, prompt: list[int]) -> Any:
+        if not (self._folder / "model.bin").is_file():
+            log.warning("%s has no weights any more: a text is sampled by chance", self._folder)
+            return self.model
         return open_seeded(self._folder, self.model.compute_type, self._threads, seed, silence, prompt)
 
     def _decoded(self, result: Any, tokenizer: Any, temperature: float) -> Decoded:
