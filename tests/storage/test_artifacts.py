@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -146,13 +147,13 @@ def test_a_partition_finds_what_its_stage_made_last(storage):
 
 def test_a_record_that_says_the_same_is_not_written_again(tmp_path):
     storage = Storage(tmp_path)
-    storage.record_delivery("/x/talk.srt", "abc", "talk.mp4")
+    storage.record_delivery(Path("/x/talk.srt"), "abc", "talk.mp4")
     (record,) = (tmp_path / "refs").glob("*/*.json")
     written = record.stat().st_ino
-    storage.record_delivery("/x/talk.srt", "abc", "talk.mp4")
+    storage.record_delivery(Path("/x/talk.srt"), "abc", "talk.mp4")
     assert record.stat().st_ino == written
-    storage.record_delivery("/x/talk.srt", "def", "talk.mp4")
-    assert storage.find_delivery("/x/talk.srt") == ("def", "talk.mp4")
+    storage.record_delivery(Path("/x/talk.srt"), "def", "talk.mp4")
+    assert storage.find_delivery(Path("/x/talk.srt")) == ("def", "talk.mp4")
 
 
 def test_a_name_with_undecodable_bytes_can_be_recorded(storage):
