@@ -4,7 +4,8 @@ gpu_parts.py pack FOLDER    here, where there are a network and .venv: packages,
 gpu_parts.py unpack FOLDER  there: take the parts that have arrived; once all have, make .tools/gpu of them
 
 Parts may come one at a time, in any order and again: whole ones are kept, damaged and missing ones named.
-`unpack` exits with 0 when .tools/gpu is ready, and with 1 as long as parts are missing.
+`unpack` exits with 0 when .tools/gpu is ready, with 1 as long as parts are missing, with 2 where they can't
+be used.
 """
 
 import argparse
@@ -95,9 +96,9 @@ def pack(given: argparse.Namespace) -> int:
     """Collect packages, weights and sound, and pack them in parts; prints their sizes."""
     with tempfile.TemporaryDirectory(prefix="yivideo-parts-") as temporary:
         stage = Path(temporary)
-        _collect_packages(stage / "site", set(given.machine_has.split(",")), given.cublas)
         for name in given.models.split(","):
             _collect_weights(name, stage / "models")
+        _collect_packages(stage / "site", set(given.machine_has.split(",")), given.cublas)
         if corpus := os.environ.get("YIVIDEO_SPEECH_CORPUS"):
             shutil.copytree(corpus, stage / "corpus")
         split(stage, given.folder, given.part_mb * 2**20, {"python": PYTHON, "machine": "x86_64"})
@@ -146,6 +147,9 @@ def _collect_weights(name: str, target: Path) -> None:
 
 def unpack(given: argparse.Namespace) -> int:
     """Take what has arrived; make .tools/gpu once everything has."""
+    if not (given.folder / MANIFEST).is_file():
+        print(f"{given.folder} has no {MANIFEST}: it comes along with the parts")
+        return 2
     manifest = json.loads((given.folder / MANIFEST).read_text(encoding="utf-8"))
     if (READY / "bin" / "yivideo").exists() and (READY / MANIFEST).read_text() == json.dumps(manifest):
         print(f"{READY} is ready")
