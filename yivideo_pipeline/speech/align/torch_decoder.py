@@ -1,7 +1,7 @@
 """Whisper's decoder in torch, for its cross-attention on a GPU: what `decoder` does in numpy for a CPU.
 
 It is used where the model runs on a GPU and torch is installed. There numpy would hold up the recognizer: it
-takes 200 ms of a core for a window of 25 s with tiny.en. The maps are the same within rounding, in float32.
+takes 140 ms of a core for a window of 25 s with tiny.en. The maps are the same within rounding, in float32.
 """
 
 from importlib.util import find_spec
