@@ -1,20 +1,24 @@
 """A transcript goes on where another process was killed: the engine does again only what was not kept."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.fake_checkpoint import Kept, Killed
-from tests.speech.make_sound import decode_speech
+from tests.speech.make_sound import decode_speech, make_passage
 from tests.speech.test_faster_whisper import EngineSetup
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions
-from yivideo_pipeline.speech import vad
+from yivideo_pipeline.speech import vad, whisperx
+from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.text import WordTimings
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.runtime import DeviceConfig
-from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.types import Span, Transcript
+from yivideo_pipeline.speech.whisperx import WhisperXEngine
 
 ONE_WORKER = DeviceConfig("cpu", "int8", batch_size=1, threads=1)
 OPTIONS = SpeechOptions(batch_size=1)
@@ -89,6 +93,33 @@ def test_an_array_of_a_type_that_takes_any_memory_is_not_read(speech, killed):
     ends = [one.split("-") for one in name.split()[2:]]
     chunk = Chunk(tuple(Span(start_s=float(start), end_s=float(end)) for start, end in ends))
     assert Finished(killed, speech).passages("window", [chunk]) == {}
+
+
+def test_with_whisperx_a_finished_block_is_not_done_again(tmp_path, speech, monkeypatch):
+    blocks = []
+
+    class Model:
+        """In place of WhisperX's pipeline."""
+
+        def transcribe(self, audio, block, decoding, batch_size, report):
+            blocks.append(block)
+            return [make_passage([(f" s{block.start_s:.0f}", 0.0, 1.0)], block.pieces)]
+
+    def load(_config: DeviceConfig) -> Any:
+        return Model()
+
+    def transcribe(checkpoint: Kept) -> Transcript:
+        engine = WhisperXEngine("m", "r", ONE_WORKER, load, Aligners(tmp_path, offline=True))
+        return engine.transcribe(speech, SpeechOptions(language="en"), checkpoint=checkpoint)
+
+    monkeypatch.setattr(whisperx, "BLOCK_S", 50.0)
+    checkpoint = Kept()
+    undisturbed = transcribe(checkpoint)
+    *_, lost = (name for name in checkpoint.entries if "block" in name)
+    del checkpoint.entries[lost]
+    assert transcribe(checkpoint) == undisturbed
+    assert blocks[-1] == blocks[-2] and len(blocks) == len(set(blocks)) + 1
+    assert 0 < checkpoint.resumed_s < speech.duration_s
 
 
 def test_a_sound_of_a_minute_leaves_no_checkpoint(tmp_path):
