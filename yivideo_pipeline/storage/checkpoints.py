@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class StoredCheckpoint:
-    """The finished parts of one transcript in a storage (`speech.checkpoint.Checkpoint`).
+    """The finished parts of one transcript in a storage (`speech.engine.Checkpoint`).
 
     Args:
         files: The storage.
@@ -94,7 +94,8 @@ def _read(data: bytes) -> dict[str, Any] | None:
     digest, _, body = data.partition(b"\n")
     if digest != _digest(body):
         return None
-    return json.loads(body.decode("utf-8", "surrogateescape"))
+    value = json.loads(body.decode("utf-8", "surrogateescape"))
+    return value if isinstance(value, dict) else None
 
 
 def _digest(body: bytes) -> bytes:
