@@ -11,6 +11,7 @@ from uuid import uuid4
 import boto3
 from moto.server import ThreadedMotoServer
 
+BUSY = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -28,11 +29,28 @@ class Served(NamedTuple):
 
 
 class ObjectStorage:
-    """The server; `served` has every request that it answered."""
+    """The server; `served` has every request that it answered, `refused` is how many to come it refuses."""
 
-    def __init__(self, environment: dict[str, str], served: list[Served]) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
-        self.served = served
+        self.served: list[Served] = []
+        self.refused = 0
+
+    def around(self, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+        """Return the server's application, watched, and too busy where that is asked for."""
+
+        def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+            if self.refused:
+                self.refused -= 1
+                start("503 Slow Down", [("Content-Type", "application/xml")])
+                return [BUSY]
+            body = list(app(environ, start))
+            given = environ.get("HTTP_RANGE", "")
+            size_bytes = sum(map(len, body))
+            self.served.append(Served(environ["REQUEST_METHOD"], environ["PATH_INFO"], given, size_bytes))
+            return body
+
+        return answer
 
 
 @dataclass
@@ -69,12 +87,12 @@ def run_object_storage() -> Generator[ObjectStorage]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    served: list[Served] = []
+    storage = ObjectStorage({**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"})
     inner: Any = server._server
-    inner.app = _recorded(inner.app, served)
+    inner.app = storage.around(inner.app)
     inner.RequestHandlerClass.log_request = lambda *_arguments: None
     try:
-        yield ObjectStorage({**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}, served)
+        yield storage
     finally:
         server.stop()
 
@@ -88,13 +106,3 @@ def make_bucket(storage: ObjectStorage) -> Generator[Bucket]:
         client.create_bucket(Bucket=name)
         yield Bucket(name, storage, client)
         client.close()
-
-
-def _recorded(app: Callable[..., Iterable[bytes]], served: list[Served]) -> Callable[..., Iterable[bytes]]:
-    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
-        body = list(app(environ, start))
-        given = environ.get("HTTP_RANGE", "")
-        served.append(Served(environ["REQUEST_METHOD"], environ["PATH_INFO"], given, sum(map(len, body))))
-        return body
-
-    return answer

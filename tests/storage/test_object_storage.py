@@ -66,6 +66,15 @@ def test_of_writers_of_one_name_one_wins_whole(bucket, store):
     assert bucket.read("home/refs/one") in texts
 
 
+def test_a_bucket_that_is_busy_for_a_moment_is_asked_again(bucket, store):
+    bucket.storage.refused = 2
+    store.write("refs/one.json", b"one")
+    assert bucket.storage.refused == 0
+    bucket.storage.refused = 2
+    assert store.read("refs/one.json") == b"one"
+    assert bucket.storage.refused == 0
+
+
 def test_an_artifact_is_found_from_a_bucket(bucket, tmp_path):
     storage = Storage(bucket.url, tmp_path / "work")
     with storage.scratch() as work:
