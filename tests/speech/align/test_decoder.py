@@ -1,0 +1,27 @@
+"""The numpy decoder: what it leaves out changes nothing that is read."""
+
+import numpy as np
+import pytest
+
+from yivideo_pipeline.speech.align.decoder import Decoder, ForcedSequence
+from yivideo_pipeline.speech.weights import Weights
+
+HEADS = [(2, 1), (3, 2)]
+TOKENS = list(range(1000, 1020))
+
+
+@pytest.mark.model
+def test_a_frame_that_stands_for_eight_equal_ones_gives_the_same_attention(tiny_weights: Weights) -> None:
+    rng = np.random.default_rng(0)
+    decoder = Decoder(tiny_weights.folder / "model.bin")
+    sound = decoder.cache_encoded(rng.normal(size=(100, 384)))
+    silence = decoder.cache_encoded(np.repeat(rng.normal(size=(150, 384)), 8, axis=0))
+    found = [
+        decoder.attend([ForcedSequence(TOKENS, (sound, tail), 100)], HEADS, with_output=with_output)
+        for tail, with_output in ((silence, True), (silence.thin(8), True), (silence.thin(8), False))
+    ]
+    [(whole,), (thin,), (maps_alone,)] = [maps for maps, _ in found]
+    for head in HEADS:
+        np.testing.assert_allclose(thin[head], whole[head], atol=1e-5)
+        np.testing.assert_array_equal(maps_alone[head], thin[head])
+    np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-3)
