@@ -25,7 +25,7 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import FIRST_STAGE, LAST_STAGE, stages_before
 
 SIDE_BY_SIDE = 8
-"""Videos at work at once: two keep two cores busy, and 8 take no more of them; a GPU's batch has room for 8."""
+"""Videos at work at once: two keep two cores busy, 8 take no more of them, and a GPU reads 8 in a batch."""
 SHORT_S = 120.0
 """Up to this duration videos are taken side by side; longer ones fill the model's batches by themselves."""
 SMALL_BYTES = 64 * 2**20
