@@ -184,6 +184,12 @@ def test_a_beam_is_searched_where_a_greedy_text_is_not_clear(tmp_path, avg_logpr
     assert recognizer.beams == beams
 
 
-def one_piece(folder: Path) -> Piece:
-    audio = write_wav(folder / "a.wav", np.zeros(16_000, np.float32))
-    return Piece(audio, Chunk((Span(start_s=0.0, end_s=1.0),)))
+def test_a_short_chunk_is_searched_with_the_beam_at_once(tmp_path):
+    recognizer = StandIn(-0.05)
+    recognizer.recognize([one_piece(tmp_path, 7.0)], ENGLISH)
+    assert recognizer.beams == [5]
+
+
+def one_piece(folder: Path, seconds: float = 20.0) -> Piece:
+    audio = write_wav(folder / "a.wav", np.zeros(round(16_000 * seconds), np.float32))
+    return Piece(audio, Chunk((Span(start_s=0.0, end_s=seconds),)))
