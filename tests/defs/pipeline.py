@@ -9,8 +9,9 @@ import dagster as dg
 from tests.fake_speech import FakeSpeech
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.launch import Listener, SpeechResource
+from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.defs.resources import build_resources
-from yivideo_pipeline.defs.runner import LaunchOptions, Processed, Processor
+from yivideo_pipeline.defs.runner import LaunchOptions, Processor
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import JOB
 

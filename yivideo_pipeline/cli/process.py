@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, clock, one_line, open_console, print_json
+from yivideo_pipeline.cli.finished import FinishedVideos, state_of
+from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.lookahead import LookAhead
 from yivideo_pipeline.cli.preflight import (
@@ -23,9 +25,10 @@ from yivideo_pipeline.cli.preflight import (
     find_videos,
     plan_videos,
 )
-from yivideo_pipeline.cli.progress import Reporter, choose_reporter, weights_bar
+from yivideo_pipeline.cli.progress import Lines, Reporter, choose_reporter, weights_bar
 from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report, summarize
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
+from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled, YivideoError
 from yivideo_pipeline.library.ignore import own_folders
@@ -39,9 +42,11 @@ from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
+from yivideo_pipeline.storage.artifacts import Storage
+from yivideo_pipeline.storage.partition_keys import key_of
 
 if TYPE_CHECKING:
-    from yivideo_pipeline.defs.runner import Processed, Processor
+    from yivideo_pipeline.defs.runner import Processor
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +111,17 @@ def process_videos(request: ProcessRequest) -> Exit:
 class _Session:
     """All that was decided before the first video.
 
-    `output_dir` is absolute; without it subtitles lie beside their video. `messages` is the console for the
-    user, `live` whether they watch it on a terminal.
+    `done` are the videos for which there is nothing to do, `plan` what is to be done for the others, if there
+    are any. `output_dir` is absolute; without it subtitles lie beside their video. `messages` is the console
+    for the user, `live` whether they watch it on a terminal.
     """
 
     settings: Settings
     options: ProcessOptions
     found: FoundVideos
-    plan: ProcessPlan
+    finished: FinishedVideos
+    done: dict[Path, VideoOutcome]
+    plan: ProcessPlan | None
     speech: LocalSpeech | RemoteSpeech
     ahead: LookAhead
     output_dir: Path | None
@@ -122,32 +130,40 @@ class _Session:
 
     def run(self, stop: StopRequest) -> list[VideoOutcome]:
         """Process the videos; one that fails does not harm the others. The outcomes are in their order."""
+        outcomes = dict(self.done)
+        lines = Lines(self.messages, len(self.found.videos))
+        lines.finish(list(self.done.values()))
+        if self.plan:
+            outcomes |= self._run(self.plan, lines, stop)
+        unreadable = [
+            VideoOutcome(folder, "failed", failure=VideoFailure.of(error))
+            for folder, error in self.found.unreadable
+        ]
+        return unreadable + [
+            outcomes.get(path) or VideoOutcome(path, "not_started") for path in self.found.videos
+        ]
+
+    def _run(self, plan: ProcessPlan, lines: Lines, stop: StopRequest) -> dict[Path, VideoOutcome]:
+        """Run the pipeline on the videos that have something to do; those not begun are left out."""
         with importing():
             from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
             from yivideo_pipeline.defs.launch import Listener
             from yivideo_pipeline.defs.resources import build_resources
             from yivideo_pipeline.defs.runner import Processor
 
-        unreadable = [
-            VideoOutcome(folder, "failed", failure=VideoFailure.of(error))
-            for folder, error in self.found.unreadable
-        ]
         with (
             open_instance(self.settings.home, self.settings.storage.read_database_url()) as instance,
-            choose_reporter(self.messages, self.plan, live=self.live) as reporter,
+            choose_reporter(self.messages, plan, lines, live=self.live) as reporter,
         ):
             limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
             close_abandoned_runs(instance)
             resources = build_resources(
                 self.settings, self.speech, Listener(reporter.advance), writes_anywhere=True
             )
-            outcomes = self._process_groups(Processor(instance, resources), reporter, stop)
-        not_started = (video for video in self.plan.videos if video.path not in outcomes)
-        outcomes |= {video.path: VideoOutcome(video.path, "not_started") for video in not_started}
-        return unreadable + [outcomes[video.path] for video in self.plan.videos]
+            return self._process_groups(plan, Processor(instance, resources), reporter, stop)
 
     def _process_groups(
-        self, processor: "Processor", reporter: Reporter, stop: StopRequest
+        self, plan: ProcessPlan, processor: "Processor", reporter: Reporter, stop: StopRequest
     ) -> dict[Path, VideoOutcome]:
         """Process the videos in order, short ones together, until all are done or the user asks to stop."""
         outcomes: dict[Path, VideoOutcome] = {}
@@ -156,12 +172,12 @@ class _Session:
             outcomes.update((one.path, one) for one in ended)
             reporter.finish(ended)
 
-        waiting = deque(self.plan.videos)
+        waiting = deque(plan.videos)
         with suppress(KeyboardInterrupt):  # between two runs
             while waiting and not stop.received:
                 group: list[PlannedVideo] = []
                 while waiting:
-                    if refused := self._refusal_of(waiting[0], processor):
+                    if refused := self._refusal_of(waiting[0], plan, processor):
                         path = waiting.popleft().path
                         finish([VideoOutcome(path, "failed", failure=VideoFailure.of(refused))])
                     elif fits(waiting[0], group, self.settings.runs.group_size):
@@ -174,9 +190,11 @@ class _Session:
                         finish(ended)
         return outcomes
 
-    def _refusal_of(self, video: PlannedVideo, processor: "Processor") -> YivideoError | None:
+    def _refusal_of(
+        self, video: PlannedVideo, plan: ProcessPlan, processor: "Processor"
+    ) -> YivideoError | None:
         """Return why a video needs no run: it can't be processed."""
-        if blocked := self.plan.blocked.get(video.path) or self.plan.blocked.get(video.path.parent):
+        if blocked := plan.blocked.get(video.path) or plan.blocked.get(video.path.parent):
             return blocked
         try:
             if refused := self.ahead.refusal_of(video.path):
@@ -197,8 +215,12 @@ class _Session:
             self.output_dir,
         )
         left = {video.key: video.path for video in group}
+        before = {video.key: state_of(video.path) for video in group}
         try:
             for run in processor.process_all(list(left), options):
+                for one in run:
+                    if one.success:
+                        self.finished.note(left[one.partition_key], before[one.partition_key], one)
                 yield [_outcome_of(left.pop(one.partition_key), one, stop) for one in run]
                 if stop.received:
                     return
@@ -212,7 +234,7 @@ class _Session:
                 raise
 
 
-def _outcome_of(path: Path, processed: "Processed", stop: StopRequest) -> VideoOutcome:
+def _outcome_of(path: Path, processed: Processed, stop: StopRequest) -> VideoOutcome:
     if processed.interrupted or (stop.received and not processed.success):
         return VideoOutcome(path, "interrupted")  # between two stages Dagster calls it a failure
     return VideoOutcome.of_run(path, processed)
@@ -244,7 +266,7 @@ def fits(video: PlannedVideo, group: Sequence[PlannedVideo], most: int) -> bool:
 
 
 def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _Session:
-    """Check all that can be checked before the first video, and fetch the weights."""
+    """Find what is done; check all that can be checked before the others, and fetch the weights."""
     settings = load_settings(request.config)
     defaults = ProcessOptions(settings.speech.options, settings.subtitles)
     options = defaults.override(request.speech, request.subtitles)
@@ -253,8 +275,20 @@ def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _S
     apply_environment(settings)
     speech = choose_speech(settings)
     output_dir = request.output_dir.expanduser().absolute() if request.output_dir else None
-    plan = plan_videos(settings, options.speech, found.videos, output_dir, speech, ahead)
     live = sys.stdout.isatty() and messages.is_terminal
+    ledger, storage = ledger_of(settings), Storage(settings.storage.root, settings.home / "tmp")
+    finished = FinishedVideos(settings, options, output_dir, speech, ledger, storage)
+    keys = {key_of(path, settings.library.roots): path for path in found.videos}
+    done = {keys[key]: VideoOutcome.of_run(keys[key], one) for key, one in finished.find(keys).items()}
+    due = [path for path in found.videos if path not in done]
+    plan = plan_videos(settings, options.speech, due, output_dir, speech, ahead) if due else None
+    if plan:
+        _announce(plan, settings, messages, live=live)
+    return _Session(settings, options, found, finished, done, plan, speech, ahead, output_dir, messages, live)
+
+
+def _announce(plan: ProcessPlan, settings: Settings, messages: Console, *, live: bool) -> None:
+    """Print what will be done, and fetch the weights where they are missing."""
     for warning in plan.warnings:
         messages.print(f"warning: {one_line(warning)}")
     if live:
@@ -267,7 +301,6 @@ def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _S
         bar, advance = weights_bar(messages, name, live=live)
         with bar:  # the first video's bar would stand still meanwhile
             _fetch_weights(name, settings.cache.model_dir, settings.hub, advance)
-    return _Session(settings, options, found, plan, speech, ahead, output_dir, messages, live)
 
 
 def _fetch_weights(

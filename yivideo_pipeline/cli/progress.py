@@ -51,17 +51,17 @@ class Reporter(Protocol):
         ...
 
 
-def choose_reporter(console: Console, plan: ProcessPlan, *, live: bool) -> Reporter:
-    """Return bars for a user who watches a terminal, else lines."""
-    return Bars(console, plan) if live else Lines(console, plan)
+def choose_reporter(console: Console, plan: ProcessPlan, lines: "Lines", *, live: bool) -> Reporter:
+    """Return bars above which the lines are printed for a user who watches a terminal, else the lines."""
+    return Bars(console, plan, lines) if live else lines
 
 
 class Lines:
-    """Prints one line per video, when it is done."""
+    """Prints one line per video, when it is done; `total` is the number of videos."""
 
-    def __init__(self, console: Console, plan: ProcessPlan) -> None:
+    def __init__(self, console: Console, total: int) -> None:
         self._console = console
-        self._total = len(plan.videos)
+        self._total = total
         self._finished = 0
 
     def __enter__(self) -> Self:
@@ -89,8 +89,8 @@ class Lines:
 class Bars:
     """Shows a bar for the videos at work and one for all videos, with the time that is left."""
 
-    def __init__(self, console: Console, plan: ProcessPlan) -> None:
-        self._lines = Lines(console, plan)
+    def __init__(self, console: Console, plan: ProcessPlan, lines: Lines) -> None:
+        self._lines = lines
         self._eta = Eta(plan.duration_s)
         self._videos = {video.path: video for video in plan.videos}
         self._lock = threading.Lock()

@@ -3,19 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from rich.console import Console
 from rich.text import Text
 
 from yivideo_pipeline.cli.console import clock, one_line, print_table, sentences, show_path
 from yivideo_pipeline.cli.logs import log_path
+from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import STAGES
-
-if TYPE_CHECKING:
-    from yivideo_pipeline.defs.runner import Processed
 
 Status = Literal["done", "failed", "interrupted", "not_started"]
 
@@ -47,11 +45,11 @@ class VideoOutcome:
 
     path: Path
     status: Status
-    processed: "Processed | None" = None
+    processed: Processed | None = None
     failure: VideoFailure | None = None
 
     @classmethod
-    def of_run(cls, path: Path, processed: "Processed") -> "VideoOutcome":
+    def of_run(cls, path: Path, processed: Processed) -> "VideoOutcome":
         """Return the outcome of a run that ended by itself."""
         failed = processed.failure
         if failed is None:
@@ -133,7 +131,7 @@ def print_report(console: Console, outcomes: Sequence[VideoOutcome]) -> None:
         console.print(f"More about the unforeseen errors is in {show_path(log)}")
 
 
-def _row(outcome: VideoOutcome, run: "Processed") -> list[str | list[str]]:
+def _row(outcome: VideoOutcome, run: Processed) -> list[str | list[str]]:
     return [
         outcome.path.name,
         run.language or _NONE,

@@ -11,6 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from yivideo_pipeline.defs.composition import build_definitions
 from yivideo_pipeline.defs.instance import WORKER_TAG
+from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.defs.recording import note_refusal
 from yivideo_pipeline.defs.run_internals import EndedRun, run_in_process
 from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
@@ -22,41 +23,6 @@ from yivideo_pipeline.stages import JOB, LAST_STAGE, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
 
 TRIGGER = "cli"
-
-
-@dataclass(frozen=True)
-class Processed:
-    """The outcome of one video, as its materializations report it.
-
-    Values are None where the run did not get that far. `files` are the delivered subtitles, `reused` the
-    stages whose result existed before; `tracks` says which of several audio tracks was taken; `interrupted`
-    tells that the user stopped the run before the video was done, `resumed_s` how many seconds of its sound a
-    killed run had recognized before. `wall_s` is the run's time; of a run of
-    several videos, a share by their duration.
-    """
-
-    partition_key: str
-    run_id: str
-    wall_s: float
-    failure: StageFailure | None
-    files: tuple[Path, ...] = ()
-    language: str | None = None
-    audio_s: float | None = None
-    speech_s: float | None = None
-    cues: int | None = None
-    readability: float | None = None
-    confidence: float | None = None
-    empty_reason: str | None = None
-    reused: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    tracks: str | None = None
-    interrupted: bool = False
-    resumed_s: float = 0.0
-
-    @property
-    def success(self) -> bool:
-        """Whether the subtitles were delivered."""
-        return self.failure is None and not self.interrupted
 
 
 @dataclass(frozen=True)

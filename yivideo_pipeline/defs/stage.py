@@ -31,13 +31,11 @@ from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.stages import STAGES
-from yivideo_pipeline.storage.artifacts import Artifact, Storage, is_copy, stage_key
+from yivideo_pipeline.storage.artifacts import SMALL_BYTES, Artifact, Storage, is_copy, stage_key
 from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.telemetry.measure import StageMetrics, TimeShares, measure
 
-SMALL_BYTES = 2**20
-"""Files up to this size are read when a result is found: all but the sound, which is read when it is used."""
 SOUND = "audio.wav"
 REPORT_EVERY_S = 1.0
 """Seconds between two notes of a stage's progress in the ledger; each is a commit."""

@@ -14,6 +14,7 @@ from yivideo_pipeline.ledger.callbacks import CallbackLedger
 from yivideo_pipeline.ledger.database import copy_database, open_database
 from yivideo_pipeline.ledger.failures import AttemptLedger, FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
+from yivideo_pipeline.ledger.finished import FinishedLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
 from yivideo_pipeline.ledger.outbox import Outbox
@@ -59,6 +60,11 @@ class Ledger:
     def materializations(self) -> MaterializationLedger:
         """What each stage made last of each video, by which recipe, how fast."""
         return MaterializationLedger(self.engine)
+
+    @cached_property
+    def finished(self) -> FinishedLedger:
+        """What the latest complete run of each video was asked for and delivered."""
+        return FinishedLedger(self.engine)
 
     @cached_property
     def flags(self) -> FlagLedger:

@@ -28,6 +28,9 @@ from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.file_store import FileStore
 from yivideo_pipeline.storage.remote_paths import AnyPath
 
+SMALL_BYTES = 2**20
+"""Files up to this size are read when a result is found: all but the sound, which is read when it is used."""
+
 
 def canonical_json(value: Any) -> str:
     """Return the one spelling that equal values have: sorted names, no spaces, text as it is.
@@ -226,10 +229,12 @@ class Storage:
         made = {"partition_key": partition_key, "video_hash": artifact.video_hash, "key": artifact.key}
         self._note(f"refs/{_name(partition_key)}/{artifact.stage}.json", made)
 
-    def find_latest(self, partition_key: str, stage: str) -> Artifact | None:
-        """Return what the partition's stage made last, if it is still there."""
+    def find_latest(self, partition_key: str, stage: str, *, read_up_to_bytes: int = 0) -> Artifact | None:
+        """Return what the partition's stage made last, if it is still there; see `find`."""
         made = self._read_json(f"refs/{_name(partition_key)}/{stage}.json")
-        return self.find(made["video_hash"], stage, made["key"]) if made else None
+        if made is None:
+            return None
+        return self.find(made["video_hash"], stage, made["key"], read_up_to_bytes=read_up_to_bytes)
 
     def record_delivery_folder(self, partition_key: str, folder: str) -> None:
         """Record that the partition's subtitles were delivered to a folder; empty: beside the video."""
