@@ -9,6 +9,7 @@ from shutil import copytree, ignore_patterns
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorCursor
 from dagster._core.remote_origin import RemoteInstigatorOrigin
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
@@ -61,7 +62,7 @@ def old_home(tmp_path_factory):
         pipeline.instance.daemon_cursor_storage.set_cursor_values({CONSUMED: str(place)})
         origin = RemoteInstigatorOrigin(job_origin("process_video").repository_origin, "tell_run_failures")
         data = SensorInstigatorData(cursor=RunStatusSensorCursor(place).to_json())
-        sensor = dg._core.definitions.run_request.InstigatorType.SENSOR
+        sensor = InstigatorType.SENSOR
         pipeline.instance.add_instigator_state(
             InstigatorState(origin, sensor, InstigatorStatus.RUNNING, data)
         )
