@@ -122,7 +122,9 @@ def test_words_carry_their_times(first):
 
 def test_the_same_content_is_recognized_once(first):
     videos = summary(first)["by_name"]
-    assert sum(not videos[name]["already_processed"] for name in (*ODD_NAMES, "talk.mp4")) == 1
+    copies = [videos[name]["reused"] for name in (*ODD_NAMES, "talk.mp4")]
+    # Side by side, one copy may be the first whose speech is recognized, and another the first aligned.
+    assert [sum(stage not in reused for reused in copies) for stage in ("transcript", "alignment")] == [1, 1]
 
 
 def test_the_second_run_has_nothing_to_do_and_reports_it(again):

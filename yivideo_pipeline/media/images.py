@@ -54,10 +54,14 @@ def peaks(audio: Audio, bins: int) -> np.ndarray:
     """
     edges = np.linspace(0, len(audio.samples), bins + 1).astype(np.int64)
     found = np.zeros((bins, 2), np.int16)
-    for low_high, start, end in zip(found, edges[:-1], edges[1:], strict=True):
-        for block_start in range(start, end, _BLOCK_SAMPLES):
-            block = audio.read(block_start, min(end, block_start + _BLOCK_SAMPLES))
-            low_high[:] = min(low_high[0], block.min()), max(low_high[1], block.max())
+    parts = np.flatnonzero(np.diff(edges))
+    # As many parts at once as fill a block: each reading opens the file.
+    at_once = max(1, _BLOCK_SAMPLES * bins // max(1, len(audio.samples)))
+    for some in (parts[at : at + at_once] for at in range(0, len(parts), at_once)):
+        first = edges[some[0]]
+        block, starts = audio.read(first, edges[some[-1] + 1]), edges[some] - first
+        found[some, 0] = np.minimum.reduceat(block, starts)
+        found[some, 1] = np.maximum.reduceat(block, starts)
     return found.astype(np.float32) / 32768
 
 
