@@ -67,7 +67,7 @@ def test_all_are_released_at_once_and_what_comes_next_is_printed(environment, fa
     assert failures.quarantined() == {}
     *released, watched, outside = ended.stdout.splitlines()
     assert len(released) == 3
-    assert "new_videos takes 2 videos as new, in one of its scans every 10 s" in watched
+    assert "new_videos takes 2 videos as new, in one of its scans every 5 s" in watched
     assert "In no library root: 1 video; `yivideo process FILE`" in outside
     assert call(environment, "quarantine", "release", "--all").stdout == "No video is quarantined.\n"
 

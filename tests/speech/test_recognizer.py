@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -136,6 +137,7 @@ class StandIn(Recognizer):
 
     def __init__(self, avg_logprob: float = -1.4) -> None:
         self.device = "cpu"
+        self.model = SimpleNamespace(is_multilingual=True)
         self.avg_logprob = avg_logprob
         self.beams: list[int] = []
         self.temperatures: list[float] = []
@@ -182,6 +184,13 @@ def test_a_beam_is_searched_where_a_greedy_text_is_not_clear(tmp_path, avg_logpr
     recognizer = StandIn(avg_logprob)
     recognizer.recognize([one_piece(tmp_path)], decoding)
     assert recognizer.beams == beams
+
+
+def test_a_model_of_english_alone_transcribes_what_it_is_to_translate(tmp_path):
+    recognizer = StandIn(-0.05)
+    recognizer.model.is_multilingual = False
+    recognizer.recognize([one_piece(tmp_path)], replace(ENGLISH, task=Task.TRANSLATE))
+    assert recognizer.beams == [1]
 
 
 def test_a_short_chunk_is_searched_with_the_beam_at_once(tmp_path):

@@ -147,10 +147,11 @@ class Recognizer:
         """Return whether a greedy search comes first: on a CPU it takes half of a beam search's time.
 
         On a GPU a beam costs little, and one unclear chunk would let its whole group wait twice. How sure a
-        translation must be to need no beam is not known.
+        translation must be to need no beam is not known; a model that knows English alone transcribes.
         """
         wants_beam = decoding.beam_size > 1 and not decoding.temperature
-        return wants_beam and decoding.task is Task.TRANSCRIBE and self.whisper.device != "cuda"
+        is_transcript = decoding.task is Task.TRANSCRIBE or not self.whisper.model.is_multilingual
+        return wants_beam and is_transcript and self.whisper.device != "cuda"
 
     def _decode_again(self, encoded: Encoded, row: int, first: Decoded, decoding: Decoding) -> Decoded | None:
         """Decode a doubtful chunk again at rising temperatures; None where it has no speech."""

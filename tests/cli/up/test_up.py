@@ -36,7 +36,8 @@ pytestmark = pytest.mark.model
 LOCATIONS = """{ version
   workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"""
 LOADED = [{"name": "yivideo_pipeline", "locationOrLoadError": {"__typename": "RepositoryLocation"}}]
-DAGSTER = ("grpc", "yivideo_pipeline.cli.webserver", "dagster._daemon")
+CODE_SERVER = "yivideo_pipeline.cli.code_server"
+DAGSTER = (CODE_SERVER, "yivideo_pipeline.cli.webserver", "dagster._daemon")
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def test_what_a_killed_one_left_running_is_ended_by_the_next(up, stopped):
     # From here on the runs' service is what the file says; a start gives its own where nobody says.
     up.configure(service_url=up.service_url)
     up.start(wait=False)
-    for word in ("serve", "grpc"):
+    for word in ("serve", CODE_SERVER):
         up.wait_for_child(word)
     left = up.processes()
     up.program.kill()
@@ -282,7 +283,7 @@ def test_nothing_is_left_behind_where_nobody_reads_what_it_prints(up):
 
 def test_one_that_ends_takes_the_others_with_it_and_the_reason_is_printed(up):
     up.start(wait=False)
-    up.wait_for_child("grpc").kill()
+    up.wait_for_child(CODE_SERVER).kill()
     printed, _ = up.program.communicate(timeout=60)
     assert up.program.returncode == 1
     assert "The code-server ended with exit code -9" in printed

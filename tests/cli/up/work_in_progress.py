@@ -46,8 +46,10 @@ def wait_for_work_in_the_run(services: RunningServices, run_id: str) -> psutil.P
     """Wait until the run's process, which has the model, is in the middle of the transcript; returns it."""
     with open_instance(services.home) as instance:
         wait_for(lambda: _transcript_steps(instance, run_id))
-        # The only run's process: of all that was started, the one that multiprocessing spawned.
-        (worker,) = [one for one in services.processes() if "--multiprocessing-fork" in one.cmdline()]
+        # The only run's process: forked from the fork server, it has the same command.
+        started = services.processes()
+        servers = {one.pid for one in started if any("forkserver" in word for word in one.cmdline())}
+        (worker,) = [one for one in started if one.pid in servers and one.ppid() in servers]
         _wait_for_work(worker)
         assert _transcript_steps(instance, run_id) == [dg.DagsterEventType.STEP_START], "it is at work"
     return worker
