@@ -150,6 +150,13 @@ def test_what_another_run_made_since_counts(command, done):
     assert command.find()
 
 
+def test_what_another_version_noted_is_understood(command, done):
+    (run,) = command.ledger.finished.asked(command.finished().asked, [command.key])
+    run.outcome = json.dumps({**json.loads(run.outcome), "a later figure": 1.0})
+    command.ledger.finished.note(run)
+    assert command.find().files == done.files
+
+
 def test_subtitles_that_were_deleted_are_delivered_by_a_run(first, environment, video):
     subtitles = Path(first["files"][0])
     content = subtitles.read_bytes()

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from yivideo_pipeline.cli.preflight import ProcessOptions
 from yivideo_pipeline.defs.processed import Processed
@@ -41,6 +42,9 @@ class FinishedVideos:
         speech: Knows the weights.
         ledger: Has the runs that delivered all.
         storage: Has what they made.
+
+    Attributes:
+        asked: A digest of all that the command asks for.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class FinishedVideos:
             "storage": str(settings.storage.root),
             "weights": _weights_of(options.speech, speech),
         }
-        self._asked = hashlib.sha256(canonical_json(asked).encode("utf-8", "surrogateescape")).hexdigest()
+        self.asked = hashlib.sha256(canonical_json(asked).encode("utf-8", "surrogateescape")).hexdigest()
 
     def find(self, videos: Mapping[str, Path]) -> dict[str, Processed]:
         """Return the outcome of each video that is done, by its key.
@@ -71,7 +75,7 @@ class FinishedVideos:
         Args:
             videos: The videos' files by their keys.
         """
-        runs = self._ledger.finished.asked(self._asked, videos)
+        runs = self._ledger.finished.asked(self.asked, videos)
         return {run.key: _outcome_of(run) for run in runs if self._holds(run, videos[run.key])}
 
     def note(self, video: Path, before: FileState | None, processed: Processed) -> None:
@@ -89,7 +93,7 @@ class FinishedVideos:
             FinishedRun(
                 processed.partition_key,
                 processed.run_id,
-                self._asked,
+                self.asked,
                 json.dumps(states),
                 json.dumps({name: getattr(processed, name) for name in _REPORTED}, default=str),
             )
@@ -119,9 +123,11 @@ _REPORTED = [one.name for one in fields(Processed) if one.name not in {"wall_s",
 
 def _outcome_of(run: FinishedRun) -> Processed:
     """Return a run's outcome as that of a run now, which would find all that was made."""
-    noted = json.loads(run.outcome)
+    # Another version of the program may have noted more, or less.
+    noted = {name: value for name, value in json.loads(run.outcome).items() if name in _REPORTED}
     noted |= {"files": tuple(map(Path, noted["files"])), "warnings": tuple(noted["warnings"])}
-    return Processed(**noted | {"reused": tuple(STAGES), "resumed_s": 0.0, "wall_s": 0.0, "failure": None})
+    now: dict[str, Any] = {"reused": tuple(STAGES), "resumed_s": 0.0, "wall_s": 0.0, "failure": None}
+    return Processed(**{**noted, **now})
 
 
 def _weights_of(options: SpeechOptions, speech: LocalSpeech | RemoteSpeech) -> str | None:
