@@ -157,9 +157,8 @@ class _Session:
         ):
             limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
             close_abandoned_runs(instance)
-            resources = build_resources(
-                self.settings, self.speech, Listener(reporter.advance), writes_anywhere=True
-            )
+            listener = Listener(reporter.advance, lambda: stop.received)
+            resources = build_resources(self.settings, self.speech, listener, writes_anywhere=True)
             return self._process_groups(plan, Processor(instance, resources), reporter, stop)
 
     def _process_groups(

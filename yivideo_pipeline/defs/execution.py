@@ -26,6 +26,7 @@ from yivideo_pipeline.defs.runs import (
     USER_TRIGGERS,
     ask_for_fresh_process,
     is_first,
+    is_over,
     selected_stages,
     tag_language,
     trigger_of,
@@ -33,7 +34,7 @@ from yivideo_pipeline.defs.runs import (
 from yivideo_pipeline.defs.stage import Stage, StageResources, StageResult
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.retry import RetryOptions, delays
-from yivideo_pipeline.errors.tree import DeviceLost, DiskError, YivideoError
+from yivideo_pipeline.errors.tree import DeviceLost, DiskError, TaskCancelled, YivideoError
 from yivideo_pipeline.history.samples import read_origin
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.library.watch import open_watch
@@ -100,6 +101,7 @@ class Execution(ABC):
         """Execute the stage for every video of the run.
 
         Raises:
+            dagster.DagsterExecutionInterruptedError: the run is not to go on.
             dagster.RetryRequested: Dagster is to run the step again.
             dagster.Failure: the step has failed for good.
         """
@@ -120,13 +122,19 @@ class Execution(ABC):
             stopped: Once it is set, the work ends where it next reports its progress.
         """
         time.sleep(max(0.0, turn.not_before - time.monotonic()))
-        stage = Stage(self.stage_name, turn.key, self.resources, self.context.log, stopped)
+
+        def require_wanted() -> None:
+            if (stopped is not None and stopped.is_set()) or self.is_over():
+                raise TaskCancelled("The run was stopped")
+
+        stage = Stage(self.stage_name, turn.key, self.resources, self.context.log, require_wanted)
         try:
+            require_wanted()
             self.begin(turn)
             with self.recorder.at_work(stage, self.deaths_allowed()):
                 stage.report_progress(0.0)  # whoever watches sees the stage that runs, not the one before
                 result = self._make(stage)
-                result = self._judge(stage, result)
+                result = self._judge(stage, result, require_wanted)
             metadata = materialization_metadata(result, turn.earlier)
             self.recorder.note_result(stage, result, metadata)
         except Exception as error:  # noqa: BLE001 - classified, and recorded or raised by `_conclude`
@@ -137,6 +145,8 @@ class Execution(ABC):
         """Record what came of a turn, and yield its events; or put the video's next turn into `later`."""
         turn, stage = taken.turn, taken.stage
         if isinstance(taken.outcome, Exception):
+            if self.is_over():
+                raise dg.DagsterExecutionInterruptedError from taken.outcome
             found = classify(taken.outcome, video=turn.key, stage=self.stage_name)
             if next_turn := self._next_turn(stage, turn, found, taken.outcome):
                 later.append(next_turn)
@@ -151,10 +161,11 @@ class Execution(ABC):
         else:
             self.recorder.note_success(stage)
 
-    def _judge(self, stage: Stage, result: StageResult) -> StageResult:
-        """Return a result with its checks, delivered unless one blocks it."""
+    def _judge(self, stage: Stage, result: StageResult, require_wanted: Callable[[], None]) -> StageResult:
+        """Return a result with its checks, delivered unless one blocks it or the run is over."""
         checks = evaluate(stage.name, stage.partition_key, result.subject, self.settings.checks)
         blocked = blocked_by(stage.name, checks, self.settings.checks)
+        require_wanted()
         delivered = result.deliver() if result.deliver and not blocked else result.metadata
         return replace(result, checks=checks, blocked=blocked, metadata=delivered)
 
@@ -204,6 +215,15 @@ class Execution(ABC):
         run = self.context.run
         is_retry = run.parent_run_id is not None or self.context.retry_number > 0
         return not is_retry and is_first(run, self.stage_name) and trigger_of(run) in USER_TRIGGERS
+
+    def is_over(self) -> bool:
+        """Return whether the run is not to go on.
+
+        Dagster interrupts a run by one signal, which is lost where it arrives in a callback of a library:
+        PyAV drops what is raised while it reads a file. And nobody sends one to a run that was closed since
+        its process seemed to be gone, and that has another in its place.
+        """
+        return self.resources.launch.listener.is_stopped() or is_over(self.context)
 
     @abstractmethod
     def first_turns(self) -> list[Turn]:

@@ -101,12 +101,15 @@ SubtitleConfig = overrides_of(SubtitleOptions, "SubtitleConfig")
 
 @dataclass(frozen=True)
 class Listener:
-    """A callback for the progress of each stage, given a video's key, the stage and the done share, 0 to 1.
+    """Who watches the run in this process; several threads may call it.
 
-    Several threads may call it.
+    Attributes:
+        on_progress: Receives a video's key, the stage and the done share, 0 to 1.
+        is_stopped: Says whether the user asked to stop.
     """
 
     on_progress: Callable[[str, str, float], None] = lambda key, stage, fraction: None
+    is_stopped: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ def trigger_of(run: dg.DagsterRun) -> str:
     return run.tags.get(TRIGGER_TAG) or next(by_dagster, "ui")
 
 
+def is_over(context: dg.AssetExecutionContext) -> bool:
+    """Return whether a run that is being executed was cancelled or closed meanwhile, or deleted."""
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is None or run.status != dg.DagsterRunStatus.STARTED
+
+
 def tag_run(context: dg.AssetExecutionContext, launch: Launch) -> None:
     """Tag a run in its first stage; the other stages find it tagged."""
     run = context.run

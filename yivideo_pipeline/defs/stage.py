@@ -4,7 +4,6 @@ Each stage finds what was made before of the same input by the same options, and
 none: `Stage.work` is the place for that. What the stage has in the end is a `StageResult`.
 """
 
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.defs.documents import decode_sound
 from yivideo_pipeline.defs.launch import Launch, SpeechResource
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.errors.tree import CheckFailed, TaskCancelled, TaskError
+from yivideo_pipeline.errors.tree import CheckFailed, TaskError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
@@ -38,7 +37,7 @@ from yivideo_pipeline.telemetry.measure import StageMetrics, TimeShares, measure
 
 SOUND = "audio.wav"
 REPORT_EVERY_S = 1.0
-"""Seconds between two notes of a stage's progress in the ledger; each is a commit."""
+"""Seconds between two notes of a stage's progress in the ledger; each is a commit, and a look at the run."""
 
 _cpu, _time = TimeShares(), TimeShares(time.perf_counter)
 
@@ -214,7 +213,7 @@ class Stage:
         partition_key: The video's.
         resources: The run's resources.
         log: The run's log.
-        stopped: Once it is set, the work ends where it next reports its progress.
+        require_wanted: Raises TaskCancelled once the work is to end; it is called now and then.
     """
 
     def __init__(
@@ -223,13 +222,13 @@ class Stage:
         partition_key: str,
         resources: StageResources,
         log: dg.DagsterLogManager,
-        stopped: threading.Event | None = None,
+        require_wanted: Callable[[], None],
     ) -> None:
         self.name = name
         self.partition_key = partition_key
         self.resources = resources
         self._log = log
-        self._stopped = stopped
+        self._require_wanted = require_wanted
         self._cost_elsewhere: StageMetrics | None = None
         # A stage that ends sooner needs no note of its progress.
         self._next_report_at = time.monotonic() + REPORT_EVERY_S
@@ -255,11 +254,10 @@ class Stage:
 
     def report_progress(self, fraction: float) -> None:
         """Report the done share to the listener and, now and then, to the ledger; TaskCancelled ends it."""
-        if self._stopped is not None and self._stopped.is_set():
-            raise TaskCancelled("The run was stopped")
         self.resources.launch.listener.on_progress(self.partition_key, self.name, fraction)
         if (now := time.monotonic()) >= self._next_report_at:
             self._next_report_at = now + REPORT_EVERY_S
+            self._require_wanted()
             self.resources.ledger.workers.report(self.partition_key, fraction)
 
     def find(self, stage: str) -> Artifact | None:

@@ -14,7 +14,7 @@ from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.multi_run import MultiRun
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.defs.runs import USER_TRIGGERS, tag_run, trigger_of
+from yivideo_pipeline.defs.runs import USER_TRIGGERS, is_over, tag_run, trigger_of
 from yivideo_pipeline.defs.stage import StageResources
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.sections import CheckSettings
@@ -93,7 +93,7 @@ def _step_function(make: MakeStage) -> Callable[..., Iterator[StepEvent]]:
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
             # In a terminal, Ctrl-C cancels the run. In a run of the services it means that they are being
             # stopped: Dagster counts the run as failed then, and retries it when they are back.
-            if trigger == "cli":
+            if trigger == "cli" and not is_over(context):
                 context.instance.report_run_canceling(context.run)
             raise
 
