@@ -23,7 +23,7 @@ from yivideo_pipeline.defs.instance import (
 )
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
-from yivideo_pipeline.ledger.workers import worker_of_this_process
+from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.stages import JOB, LOCATION
 
 STARTED, CANCELING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING

@@ -4,7 +4,7 @@ import pytest
 
 from tests.defs.multi_runs import add_videos, run_range
 from yivideo_pipeline.defs.instance import WORKER_TAG
-from yivideo_pipeline.ledger.workers import worker_of_this_process
+from yivideo_pipeline.ledger.alive import worker_of_this_process
 
 
 def test_the_run_of_one_video_names_video_model_language_and_trigger(pipeline):

@@ -4,10 +4,11 @@ import subprocess
 import psutil
 import pytest
 
+from yivideo_pipeline.ledger.alive import is_gone, worker_of_this_process
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.ledger.videos import known_videos
-from yivideo_pipeline.ledger.workers import WorkerLedger, is_gone, worker_of_this_process
+from yivideo_pipeline.ledger.workers import WorkerLedger
 
 RUN = RunOrigin("run1", "root1", job="process_video", trigger="cli", run_model="base")
 OTHER = RunOrigin("run2", "root2")

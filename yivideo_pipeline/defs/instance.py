@@ -14,8 +14,9 @@ from yivideo_pipeline.defs.sqlite_storage import in_files
 from yivideo_pipeline.errors.origin import explain
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.instance import require_databases
+from yivideo_pipeline.ledger.alive import is_gone
 from yivideo_pipeline.ledger.postgres import open_pool
-from yivideo_pipeline.ledger.workers import is_gone
+from yivideo_pipeline.ledger.workers import WorkerLedger
 from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.stages import GPU_POOL
 from yivideo_pipeline.storage.file_store import scratch_folder
@@ -98,7 +99,9 @@ def limit_models(instance: dg.DagsterInstance, slots: int, *, raise_only: bool =
         instance.event_log_storage.set_concurrency_slots(GPU_POOL, slots)
 
 
-def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -> list[str]:
+def close_abandoned_runs(
+    instance: dg.DagsterInstance, *, alone: bool = False, ledger: WorkerLedger | None = None
+) -> list[str]:
     """End the runs whose process is gone: a killed process can't, and its run would keep its slot.
 
     Dagster retries runs that failed for this reason, as far as their tags allow; a run that was being
@@ -108,13 +111,14 @@ def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -
         instance: Where the runs are recorded.
         alone: Whether no code server works on this instance, so that the runs that one launched are gone
             too. Otherwise they are left to their code server.
+        ledger: Knows whether workers of other hosts live, where the instance is shared with other hosts.
 
     Returns:
         The ids of the runs.
     """
     closed = []
     for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if _is_abandoned(run, alone):
+        if _is_abandoned(run, alone, ledger):
             if run.status == dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, _GONE)
             else:
@@ -124,16 +128,18 @@ def close_abandoned_runs(instance: dg.DagsterInstance, *, alone: bool = False) -
     return closed
 
 
-def _is_abandoned(run: dg.DagsterRun, alone: bool) -> bool:
+def _is_abandoned(run: dg.DagsterRun, alone: bool, ledger: WorkerLedger | None) -> bool:
     # A run is tagged with its code server soon after its start was requested; until then a retry has the
     # worker of its parent, since it has its parent's tags.
     launched = has_code_server(run) or run.status == dg.DagsterRunStatus.STARTING
     if launched and not alone:
         return False
     worker = run.tags.get(WORKER_TAG, "")
-    # Nothing is known of another machine's process; a container has another name at each start.
-    is_ours = worker.startswith(f"{socket.gethostname()}:")
-    return is_gone(worker) if is_ours else launched
+    if worker.startswith(f"{socket.gethostname()}:"):
+        return is_gone(worker)
+    if worker and ledger is not None:
+        return ledger.is_gone(worker)
+    return launched  # of this host, which is a container with another name at each start
 
 
 def _defaults() -> bytes:

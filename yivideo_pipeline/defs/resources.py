@@ -60,6 +60,10 @@ def build_resources(
         read_settings: Returns the settings as they are now; by default they never change.
         writes_anywhere: Whether a launch may name any folder for its subtitles.
     """
+    database = settings.storage.read_database_url()
+    ledger = open_ledger(settings.home, database)
+    # With a database there may be other hosts, which see no file locks of this one.
+    locks = ledger.leases.hold if database else None
     return {
         "launch": Launch(
             models=speech or choose_speech(settings),
@@ -68,7 +72,7 @@ def build_resources(
             listener=listener or Listener(),
             writes_anywhere=writes_anywhere,
         ),
-        "ledger": open_ledger(settings.home, settings.storage.read_database_url()),
+        "ledger": ledger,
         "library": Library(settings.library.roots),
-        "storage": Storage(settings.storage.root, settings.home / "tmp"),
+        "storage": Storage(settings.storage.root, settings.home / "tmp", locks),
     }

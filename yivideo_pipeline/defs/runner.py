@@ -16,8 +16,8 @@ from yivideo_pipeline.defs.recording import note_refusal
 from yivideo_pipeline.defs.run_internals import EndedRun, run_in_process
 from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
 from yivideo_pipeline.errors.tree import MediaError
+from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.ledger.failures import StageFailure
-from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.settings.options import name_for_launch
 from yivideo_pipeline.stages import JOB, LAST_STAGE, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key

@@ -8,8 +8,8 @@ import dagster as dg
 from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
+from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.ledger.failures import StageFailure
-from yivideo_pipeline.ledger.workers import worker_of_this_process
 from yivideo_pipeline.stages import MODEL_TAG, STAGES, TRIGGER_TAG
 
 VIDEO_TAG = "yivideo/video"

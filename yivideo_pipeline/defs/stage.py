@@ -6,7 +6,7 @@ none: `Stage.work` is the place for that. What the stage has in the end is a `St
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -347,8 +347,10 @@ class Stage:
         decides = self.deciding_options if options is None else options
         key = stage_key(self.name, STAGES[self.name].code_version, inputs, decides)
         place = (video_hash, self.name, key)
+        # Of two runs on one content, on whichever hosts, the second finds what the first makes.
+        leases, on_wait = self.resources.ledger.leases, lambda _holder: self._require_wanted()
         with (
-            storage.one_at_a_time(*place),
+            nullcontext() if storage.has(*place) else leases.hold("/".join(place), on_wait),
             _time.share() as own_s,
             _cpu.share() as cpu_clock,
             measure(open_first_gpu(), interval_s, cpu_clock) as measurement,

@@ -16,6 +16,7 @@ from yivideo_pipeline.ledger.failures import AttemptLedger, FailureLedger
 from yivideo_pipeline.ledger.files import FileLedger
 from yivideo_pipeline.ledger.finished import FinishedLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
+from yivideo_pipeline.ledger.leases import LeaseLedger
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
 from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.samples import MachineLedger, RequestLedger, SampleLedger
@@ -50,6 +51,11 @@ class Ledger:
     def workers(self) -> WorkerLedger:
         """Which worker works on which video, and which died of it."""
         return WorkerLedger(self.engine)
+
+    @cached_property
+    def leases(self) -> LeaseLedger:
+        """What one worker at a time may do, on all hosts that share the database."""
+        return LeaseLedger(self.engine)
 
     @cached_property
     def files(self) -> FileLedger:

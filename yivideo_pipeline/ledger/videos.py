@@ -10,7 +10,7 @@ from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import Sample
-from yivideo_pipeline.ledger.workers import AtWork, is_gone
+from yivideo_pipeline.ledger.workers import AtWork, living
 
 
 class KnownVideo(NamedTuple):
@@ -45,7 +45,7 @@ class KnownVideo(NamedTuple):
 def known_videos(engine: Engine) -> list[KnownVideo]:
     """Return all videos that anything is known of, in no order; a quarter of a second for 20,000."""
     with Session(engine) as session:
-        entries = {entry.key: entry for entry in session.scalars(select(AtWork)) if not is_gone(entry.worker)}
+        entries = {entry.key: entry for entry in living(session, session.scalars(select(AtWork)).all())}
         rows = session.execute(_QUERY).all()
     return [_known(row, entries.get(row[0])) for row in rows]
 

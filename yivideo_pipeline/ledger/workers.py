@@ -1,14 +1,13 @@
 """Which worker works on which video: the entry that a dead worker left behind says what it worked on."""
 
-import os
-import socket
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
-import psutil
 from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, update
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from yivideo_pipeline.ledger.alive import gone_workers, keep_beating, worker_of_this_process
 from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
 from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample, record_in_turn
 
@@ -45,23 +44,10 @@ class Death(Base):
     at: Mapped[float]
 
 
-def worker_of_this_process() -> str:
-    """Return this process's name (host, process id, start time), by which another one sees if it lives."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
-def is_gone(worker: str) -> bool:
-    """Return whether a process of this machine has ended; False for another machine's, which nobody knows."""
-    host, _, process = worker.partition(":")
-    if not process or host != socket.gethostname():
-        return False
-    pid, _, started = process.partition(":")
-    try:
-        found = psutil.Process(int(pid))
-        # The number may be another process's by now; a dead one that nobody waited for still has it.
-        return f"{found.create_time():.2f}" != started or found.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+def living(session: Session, entries: Sequence[AtWork]) -> list[AtWork]:
+    """Return those of some entries whose worker lives, in their order."""
+    gone = gone_workers(session.connection(), {entry.worker for entry in entries})
+    return [entry for entry in entries if entry.worker not in gone]
 
 
 class WorkerLedger:
@@ -77,6 +63,7 @@ class WorkerLedger:
         Returns:
             How many workers died working on it alone since it last succeeded.
         """
+        keep_beating(self._engine)
         entry = AtWork(**asdict(run), key=key, worker=self._worker, stage=stage, since=time.time())
         with self._engine.begin() as connection:
             upsert(connection, [entry])
@@ -98,7 +85,12 @@ class WorkerLedger:
         """Return what is being done with a video now; None where nothing is, or its worker is dead."""
         latest = select(AtWork).where(AtWork.key == key).order_by(AtWork.since.desc())
         with Session(self._engine) as session:
-            return next((entry for entry in session.scalars(latest) if not is_gone(entry.worker)), None)
+            return next(iter(living(session, session.scalars(latest).all())), None)
+
+    def is_gone(self, worker: str) -> bool:
+        """Return whether a worker has ended; False for one of which nothing is known."""
+        with self._engine.connect() as connection:
+            return worker in gone_workers(connection, [worker])
 
     def deaths(self) -> dict[str, int]:
         """Return how many workers died at each video alone since it last succeeded; others are left out."""
@@ -139,7 +131,7 @@ def _bury_dead(connection: Connection) -> None:
     """
     with Session(connection) as session:
         entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker)).all()
-    times = {worker: time.time() for worker in {entry.worker for entry in entries} if is_gone(worker)}
+    times = {worker: time.time() for worker in gone_workers(connection, {entry.worker for entry in entries})}
     left = [entry for entry in entries if entry.worker in times]
     for entry in left:
         gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -63,9 +63,13 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     require_safe(settings.service, insecure)
     models = ModelHost(settings, config)
     scratch = settings.home / "tmp"
-    shared = ServiceState(
-        models, Storage(settings.storage.root, scratch), Admission(settings.service.max_requests)
-    )
+
+    def lock_for_all_hosts(name: str) -> AbstractContextManager[object]:
+        return shared.ledger.leases.hold(name)
+
+    locks = lock_for_all_hosts if settings.storage.read_database_url() else None
+    storage = Storage(settings.storage.root, scratch, locks)
+    shared = ServiceState(models, storage, Admission(settings.service.max_requests))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:

@@ -15,17 +15,15 @@ whenever an artifact is looked up, the content of its files where they are read.
 import hashlib
 import json
 import logging
-import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from yivideo_pipeline.errors.tree import DiskError
-from yivideo_pipeline.storage.file_store import FileStore
+from yivideo_pipeline.storage.file_store import FileStore, Locks
 from yivideo_pipeline.storage.remote_paths import AnyPath
 
 SMALL_BYTES = 2**20
@@ -92,24 +90,18 @@ def _log_damage(what: str) -> None:
 
 
 class Storage:
-    """Artifacts and records of one storage root."""
+    """Artifacts and records of one storage root; the arguments are those of `FileStore`."""
 
-    def __init__(self, root: str | Path, work_dir: Path | None = None) -> None:
-        self.files = FileStore(root, work_dir)
-        self._places: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
-        self._lock = threading.Lock()
+    def __init__(self, root: str | Path, work_dir: Path | None = None, locks: Locks | None = None) -> None:
+        self.files = FileStore(root, work_dir, locks)
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Lend an empty local folder for an artifact's files."""
         return self.files.scratch()
 
-    @contextmanager
-    def one_at_a_time(self, video_hash: str, stage: str, key: str) -> Generator[None]:
-        """Let one thread at a time make an artifact: copies of a video find it when the first has made it."""
-        with self._lock:
-            lock = self._places.setdefault(_folder(video_hash, stage, key), threading.Lock())
-        with lock:
-            yield
+    def has(self, video_hash: str, stage: str, key: str) -> bool:
+        """Return whether there is an artifact of a key, be it damaged or not."""
+        return self.files.exists(f"{_folder(video_hash, stage, key)}/manifest.json")
 
     def find(
         self,

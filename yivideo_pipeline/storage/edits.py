@@ -59,7 +59,7 @@ class Edits:
         self._files = storage.files
 
     def lock(self, video_hash: str) -> AbstractContextManager[object]:
-        """Lock a video's versions against all processes of this machine, while files are made of them."""
+        """Lock a video's versions against all other users of the storage, while files are made of them."""
         # Lock files stay: 256 of them, not one for each video.
         return self._files.lock(f"edits-{video_hash[:2]}")
 

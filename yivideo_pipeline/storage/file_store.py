@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +22,7 @@ _LOCK = ".in-use"
 if TYPE_CHECKING:
     from upath import UPath
 
+Locks = Callable[[str], AbstractContextManager[object]]
 _PART = ".part"
 _PASSING = ("tmp", "locks")
 """Folders under a local root that hold no files of the store."""
@@ -68,12 +69,14 @@ class FileStore:
         root: A folder, or a URL such as `s3://bucket/yivideo`, whose bucket exists.
         work_dir: Local folder for work in progress where the root is remote; under a local root it is
             the root's own `tmp`, since only a rename within one file system is atomic.
+        locks: Locks a name against all other users of the root, where those of other hosts are among them;
+            by default files lock it against other processes of this host.
 
     Raises:
         ConfigError: There is no driver for the URL.
     """
 
-    def __init__(self, root: str | Path, work_dir: Path | None = None) -> None:
+    def __init__(self, root: str | Path, work_dir: Path | None = None, locks: Locks | None = None) -> None:
         self.root = open_place(root)
         self.folder: Path | None = None
         """The root as a local folder; None where it is remote."""
@@ -83,6 +86,7 @@ class FileStore:
         if work_dir is None:
             raise ValueError(f"{root} is remote: a local folder for work in progress is needed")
         self._work_dir = work_dir
+        self._locks = locks
 
     def require_reachable(self) -> None:
         """Ask object storage whether the root's bucket exists; elsewhere nothing.
@@ -111,7 +115,9 @@ class FileStore:
         return scratch_folder(self._work_dir)
 
     def lock(self, name: str) -> AbstractContextManager[object]:
-        """Lock a name against all other processes of this machine."""
+        """Lock a name against all others that use the root."""
+        if self._locks:
+            return self._locks(name)
         folder = self._work_dir.parent / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")
