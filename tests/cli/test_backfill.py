@@ -84,7 +84,7 @@ def test_without_a_terminal_nothing_is_launched_without_a_yes(environment, fille
 
 
 def test_what_is_launched_is_not_launched_again(environment, filled):
-    note_ui(filled, "http://127.0.0.1:3105")
+    note_ui(filled, "http://127.0.0.1:3105", "http://127.0.0.1:8788")
     first = run(environment, "backfill", "--yes")
     (launched,) = backfills(filled)
     assert f"Launched backfill {launched.backfill_id}: http://127.0.0.1:3105/runs/b/" in first.stdout

@@ -121,7 +121,7 @@ def test_the_last_run_is_named_with_its_outcome_and_page(environment, taken, led
 def test_its_page_is_where_the_ui_was_started_last_or_as_set(environment, taken, ledger, home):
     ledger.materializations.note(made("subtitles"))
     (home / "dagster").mkdir()
-    note_ui(home, "http://127.0.0.1:3105")
+    note_ui(home, "http://127.0.0.1:3105", "http://127.0.0.1:8788")
     assert answer(environment, taken)["last_run"]["url"] == "http://127.0.0.1:3105/runs/run-1"
     named = {**environment, "YIVIDEO_NOTICES__UI_URL": "https://dagster.example/"}
     assert answer(named, taken)["last_run"]["url"] == "https://dagster.example/runs/run-1"

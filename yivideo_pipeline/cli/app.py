@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from yivideo_pipeline.cli.cluster import cluster_app
 from yivideo_pipeline.cli.console import (
     Exit,
     WrongUsage,
@@ -34,6 +35,7 @@ config_app = typer.Typer(help="Show, check and compare settings.", no_args_is_he
 app.add_typer(config_app, name="config")
 quarantine_app = typer.Typer(invoke_without_command=True)
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(cluster_app, name="cluster")
 
 
 def _print_version(wanted: bool) -> None:

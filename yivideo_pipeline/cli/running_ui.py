@@ -9,15 +9,17 @@ from yivideo_pipeline.settings.settings import Settings
 
 
 class RunningUi(TypedDict):
-    """Process and address of the last `yivideo up` of a home folder."""
+    """Process and addresses of the last `yivideo up` of a home folder."""
 
     pid: int
     url: str
+    service_url: str
 
 
-def note_ui(home: Path, url: str) -> None:
-    """Note the UI that this process is about to start."""
-    _note_of(home).write_text(json.dumps(RunningUi(pid=os.getpid(), url=url)), encoding="utf-8")
+def note_ui(home: Path, url: str, service_url: str) -> None:
+    """Note the UI and the service that this process is about to start."""
+    running = RunningUi(pid=os.getpid(), url=url, service_url=service_url)
+    _note_of(home).write_text(json.dumps(running), encoding="utf-8")
 
 
 def last_ui(home: Path) -> RunningUi | None:

@@ -22,6 +22,7 @@ from rich.console import Console
 from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, printable, show_path
 from yivideo_pipeline.cli.folders import ledger_of, require_writable
 from yivideo_pipeline.cli.logs import open_log
+from yivideo_pipeline.cli.ray_nodes import RayNodes, prepare_cluster
 from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
@@ -38,12 +39,13 @@ _TIMEOUT_S = 5.0
 
 
 @contextmanager
-def single_instance(home: Path, url: str) -> Generator[None]:
+def single_instance(home: Path, url: str, service_url: str) -> Generator[None]:
     """Lock the home folder for this program; the kernel releases it however the program ends.
 
     Args:
         home: The home folder.
         url: Address of the UI; another `yivideo up` on this home reports it.
+        service_url: Address of the service.
 
     Raises:
         WrongUsage: Another program holds the lock.
@@ -59,7 +61,7 @@ def single_instance(home: Path, url: str) -> Generator[None]:
             "Stop it first, or give this one another home: YIVIDEO_HOME",
         ) from error
     with lock:
-        note_ui(home, url)
+        note_ui(home, url, service_url)
         yield
 
 
@@ -100,7 +102,12 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_services(
-    port: int, service_port: int | None, config: Path | None, *, publish_ui: bool = False
+    port: int,
+    service_port: int | None,
+    config: Path | None,
+    *,
+    publish_ui: bool = False,
+    cluster: bool = False,
 ) -> Exit:
     """Start Dagster and the service and keep them running until the user stops them.
 
@@ -113,6 +120,7 @@ def run_services(
         config: Settings file.
         publish_ui: Whether the UI listens on all interfaces, as it must where a container's port is published
             on this machine. It still answers no request that names another host.
+        cluster: Whether replicas on Ray hold the models, in place of the service itself.
 
     Raises:
         WrongUsage: A port is taken, or the home folder is in use by another `yivideo up`.
@@ -125,13 +133,16 @@ def run_services(
         os.environ["YIVIDEO_SERVICE__PORT"] = str(service_port)  # for all programs that are started, too
     settings = load_settings(config)
     require_safe(settings.service, insecure=False)
+    if cluster:
+        prepare_cluster(settings)
+        settings = load_settings(config)
     open_log(settings.home)
     apply_environment(settings)
     publish_database(settings.storage.read_database_url())
     console = open_console()
     hurry = threading.Event()
     with (
-        single_instance(settings.home, url_of(port)),
+        single_instance(settings.home, url_of(port), address_of(settings.service)),
         StopRequest(on_repeat=hurry.set).listening((*STOP_SIGNALS, signal.SIGHUP)) as stop,
         tempfile.TemporaryDirectory(prefix="yivideo-") as folder,
     ):
@@ -147,7 +158,9 @@ def run_services(
         console.print(f"Starting Dagster; its state is in {state}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
-        services = Services(Programs(settings, config, (ui_host, port), Path(folder)), stop, console)
+        programs = Programs(settings, config, (ui_host, port), Path(folder))
+        ray = RayNodes(settings, programs.environment, console.print) if cluster else None
+        services = Services(programs, stop, console, ray)
         try:
             return services.run()
         finally:
@@ -176,7 +189,7 @@ class Programs:
         self._home, self._database = settings.home, settings.storage.read_database_url()
         self._ui = ui
         self._socket = folder / "code.sock"
-        self._environment = _environment(settings, config) | self._addresses(settings)
+        self.environment = _environment(settings, config) | self._addresses(settings)
         # Like `workspace.yaml` of the checkout, but with one code server for both the UI and the daemon.
         self._workspace = folder / "workspace.yaml"
         server = {"grpc_server": {"socket": str(self._socket), "location_name": LOCATION}}
@@ -245,7 +258,7 @@ class Programs:
 
     def _start(self, name: str, module: str, *arguments: str) -> SupervisedProgram:
         command = [sys.executable, "-m", module, *arguments]
-        return SupervisedProgram(name, command, self._environment, self.logs)
+        return SupervisedProgram(name, command, self.environment, self.logs)
 
 
 def _environment(settings: Settings, config: Path | None) -> dict[str, str]:
@@ -290,13 +303,20 @@ class Services:
         programs: How each is started.
         stop: Whether the user asked to stop.
         console: Where users read what happens.
+        ray: The nodes whose replicas hold the models; None: the service does.
     """
 
-    def __init__(self, programs: Programs, stop: StopRequest, console: Console) -> None:
+    def __init__(
+        self, programs: Programs, stop: StopRequest, console: Console, ray: RayNodes | None = None
+    ) -> None:
         self._programs = programs
+        self._ray = ray
         self._stop = stop
         self._console = console
-        self._service = self._supervise(programs.service, "runs load the model themselves")
+        if ray:
+            ray.start()
+        without = "runs wait for it" if ray else "runs load the model themselves"
+        self._service = self._supervise(programs.service, without)
         self._dagster: list[Supervisor] = []
 
     def run(self) -> Exit:
@@ -318,6 +338,7 @@ class Services:
     def stop_all(self, hurry: threading.Event) -> None:
         """End all programs; once `hurry` is set, what still runs is killed."""
         programs = [one.program for one in (*self._dagster, self._service)]
+        programs += self._ray.programs if self._ray else []
         try:
             self._console.print("Stopping.")
         finally:  # the terminal or the reader of the pipe may be gone
@@ -346,6 +367,8 @@ class Services:
         while not self._stop.wait(_CHECK_S) and not any(one.has_given_up for one in self._dagster):
             for one in (*self._dagster, self._service):
                 one.check()
+            if self._ray:
+                self._ray.check()
 
     def _wait_for(self, answers: Callable[[], bool], *others: Supervisor) -> bool:
         """Wait until a program answers; False if it can't any more, or the user asks to stop."""

@@ -18,6 +18,7 @@ from yivideo_pipeline.remote.protocol import (
     DescribeCall,
     FailedEvent,
     KeptEvent,
+    LanguageEvent,
     OptionsDescription,
     ProgressEvent,
     ResultEvent,
@@ -177,14 +178,38 @@ class RemoteEngine:
         """
         finished = None if checkpoint is None else dict(checkpoint.load())
         call = TranscribeCall(options=options, background=self._background, finished=finished)
-        return self._work("/v1/speech/transcribe", call, audio, progress, on_words, checkpoint)
+        return self._transcript("/v1/speech/transcribe", call, audio, progress, on_words, checkpoint)
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
     ) -> Transcript:
         """Give each word its final time; see `SpeechEngine.align`."""
         call = AlignCall(options=options, background=self._background, transcript=transcript)
-        return self._work("/v1/speech/align", call, audio, progress)
+        return self._transcript("/v1/speech/align", call, audio, progress)
+
+    def detect_language(
+        self, audio: Audio, options: SpeechOptions, progress: Progress | None = None
+    ) -> tuple[str, float]:
+        """Detect the spoken language; see `ResidentEngine.detect_language`."""
+        call = TranscribeCall(options=options, background=self._background)
+        found = self._work("/v1/speech/language", call, audio, progress)
+        assert isinstance(found, LanguageEvent)
+        return found.language, found.probability
+
+    def _transcript(
+        self,
+        path: str,
+        call: TranscribeCall,
+        audio: Audio,
+        progress: Progress | None,
+        on_words: OnWords | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Transcript:
+        found = self._work(path, call, audio, progress, on_words, checkpoint)
+        assert isinstance(found, ResultEvent)
+        self.cost = found.cost
+        self._info = replace(found.engine, backend=f"{found.engine.backend} at {self._service.url}")
+        return found.transcript
 
     def _work(
         self,
@@ -194,13 +219,11 @@ class RemoteEngine:
         progress: Progress | None,
         on_words: OnWords | None = None,
         checkpoint: Checkpoint | None = None,
-    ) -> Transcript:
+    ) -> ResultEvent | LanguageEvent:
         fraction = 0.0
         for event in self._service.work(path, call, audio, progress):
-            if isinstance(event, ResultEvent):
-                self.cost = event.cost
-                self._info = replace(event.engine, backend=f"{event.engine.backend} at {self._service.url}")
-                return event.transcript
+            if isinstance(event, ResultEvent | LanguageEvent):
+                return event
             if isinstance(event, FailedEvent):
                 raise error_of(event.kind, event.message, event.hint)
             if isinstance(event, WordsEvent) and on_words:

@@ -95,6 +95,14 @@ class KeptEvent(_WireModel):
     entries: dict[str, Any]
 
 
+class LanguageEvent(_WireModel):
+    """The end of a detection: the language and its probability."""
+
+    event: Literal["language"] = "language"
+    language: str
+    probability: float
+
+
 class ResultEvent(_WireModel):
     """The end of successful work: the transcript, the engine that made it, and what it cost the service."""
 
@@ -115,7 +123,14 @@ class FailedEvent(_WireModel):
 
 
 SpeechEvent = Annotated[
-    WaitingEvent | ProgressEvent | WordsEvent | ResumedEvent | KeptEvent | ResultEvent | FailedEvent,
+    WaitingEvent
+    | ProgressEvent
+    | WordsEvent
+    | ResumedEvent
+    | KeptEvent
+    | LanguageEvent
+    | ResultEvent
+    | FailedEvent,
     Field(discriminator="event"),
 ]
 event_adapter: TypeAdapter[SpeechEvent] = TypeAdapter(SpeechEvent)

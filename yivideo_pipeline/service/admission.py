@@ -7,7 +7,7 @@ import ipaddress
 import math
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -29,10 +29,12 @@ class Admission:
 
     Args:
         slots: How many requests are admitted at once.
+        background_slots: Returns how many of them may be requests that others go before; by default all.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, background_slots: Callable[[], int] | None = None) -> None:
         self.slots = slots
+        self._background_slots = background_slots
         self._lock = threading.Lock()
         self._taken = 0
         self._durations_s: deque[float] = deque(maxlen=REMEMBERED)
@@ -43,15 +45,21 @@ class Admission:
         return self._taken
 
     @contextmanager
-    def slot(self) -> Generator[None]:
+    def slot(self, background: bool = False) -> Generator[None]:
         """Take a slot until the block ends.
 
+        Args:
+            background: Whether all other requests go before this one.
+
         Raises:
-            Overloaded: All slots are taken.
+            Overloaded: All slots that it may have are taken.
         """
         started = monotonic()
+        slots = self.slots
+        if background and self._background_slots:
+            slots = min(slots, self._background_slots())
         with self._lock:
-            if self._taken >= self.slots:
+            if self._taken >= slots:
                 raise Overloaded(self._retry_after_s())
             self._taken += 1
         try:

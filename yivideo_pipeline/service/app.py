@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 
 from yivideo_pipeline.errors.tree import ModelBusy
+from yivideo_pipeline.remote.replicas import ReplicaModels
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.connections import BodyLimit, spool_under
 from yivideo_pipeline.service.dependencies import ServiceState
@@ -22,8 +23,9 @@ from yivideo_pipeline.service.pages import dashboard, library, login
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
+from yivideo_pipeline.service.review import editing
 from yivideo_pipeline.service.review import routes as review
-from yivideo_pipeline.service.routes import asr_webservice, health, model, openai, speech
+from yivideo_pipeline.service.routes import asr_webservice, cluster, health, model, openai, speech
 from yivideo_pipeline.service.workflows import routes as workflows
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.manager import ModelManager
@@ -36,10 +38,12 @@ CLOSE_S = 10.0
 ROUTERS = [
     health.router,
     model.router,
+    cluster.router,
     speech.router,
     openai.router,
     asr_webservice.router,
     workflows.router,
+    editing.router,
     review.router,
     review_page.router,
     performance.router,
@@ -105,7 +109,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     return app
 
 
-def _close(manager: ModelManager) -> None:
+def _close(manager: ModelManager | ReplicaModels) -> None:
     try:
         manager.close(CLOSE_S)
     except ModelBusy as busy:

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from yivideo_pipeline.errors.tree import classes_by_kind
 from yivideo_pipeline.machine.host import read_process_memory_bytes
+from yivideo_pipeline.remote.replicas import ReplicaModels
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.alerts import ALERTS, Alert
 from yivideo_pipeline.service.performance.operations import REQUESTS
@@ -158,7 +159,7 @@ class Gauges(Collector):
         self,
         started_at: float,
         admission: Admission,
-        manager: ModelManager,
+        manager: ModelManager | ReplicaModels,
         instance: "dg.DagsterInstance | None",
         alerts: Sequence[Alert],
     ) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from watchfiles import watch
 
 from yivideo_pipeline.errors.tree import ConfigValidationError, YivideoError
+from yivideo_pipeline.remote.replicas import ReplicaModels
+from yivideo_pipeline.settings.cluster import ClusterSettings
 from yivideo_pipeline.settings.load import apply_environment, config_places, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
@@ -26,7 +28,14 @@ from yivideo_pipeline.speech.manager import ModelManager
 log = logging.getLogger(__name__)
 
 _FIXED_SERVICE_FIELDS = ("host", "port", "api_key", "max_requests")
-FIXED_FIELDS = frozenset({"home", "storage.root", *(f"service.{name}" for name in _FIXED_SERVICE_FIELDS)})
+FIXED_FIELDS = frozenset(
+    {
+        "home",
+        "storage.root",
+        *(f"service.{name}" for name in _FIXED_SERVICE_FIELDS),
+        *(f"cluster.{name}" for name in ClusterSettings.model_fields),
+    }
+)
 """Settings that change only with a restart, since what depends on them is built once."""
 
 
@@ -71,13 +80,21 @@ class ModelHost:
         self._config = config
         self._lock = threading.Lock()
         self._rejected: RejectedConfig | None = None
-        self.manager = ModelManager(
-            self._load,
-            options=lambda: self._settings.speech.options,
-            idle_unload_s=settings.service.idle_unload_s,
-            choose=lambda options: self.local.choose(options),
-        )
-        self._local = LocalSpeech(settings, self.manager)
+        self.manager: ModelManager | ReplicaModels
+        self._local: LocalSpeech | ReplicaModels
+        if settings.cluster.replicas_url:
+            key = settings.service.api_key.get_secret_value() if settings.service.api_key else None
+            self.manager = self._local = ReplicaModels(
+                settings.cluster, key, lambda: self._settings.speech.options
+            )
+        else:
+            self.manager = ModelManager(
+                self._load,
+                options=lambda: self._settings.speech.options,
+                idle_unload_s=settings.service.idle_unload_s,
+                choose=lambda options: self.local.choose(options),
+            )
+            self._local = LocalSpeech(settings, self.manager)
 
     @property
     def settings(self) -> Settings:
@@ -95,7 +112,7 @@ class ModelHost:
         return config_places(self._config, os.environ)
 
     @property
-    def local(self) -> LocalSpeech:
+    def local(self) -> LocalSpeech | ReplicaModels:
         """What is known of options before a model is loaded; a reload alone changes what `auto` means."""
         return self._local
 
@@ -131,7 +148,8 @@ class ModelHost:
             new = load_settings(self._config, {**os.environ, "YIVIDEO_HOME": str(old.home)})
         changes += [change for change in diff_settings(old, new) if change.field != "home"]
         new = _keep_fixed(old, new)
-        options, speech = new.speech.options, LocalSpeech(new, self.manager)
+        options, manager = new.speech.options, self.manager
+        speech = manager if isinstance(manager, ReplicaModels) else LocalSpeech(new, manager)
         warnings = speech.check(options)
         is_other_model = any(change.needs_reload for change in changes)
         if is_other_model:
@@ -173,7 +191,9 @@ class ModelHost:
 def _keep_fixed(old: Settings, new: Settings) -> Settings:
     kept = {name: getattr(old.service, name) for name in _FIXED_SERVICE_FIELDS}
     service = new.service.model_copy(update=kept)
-    return new.model_copy(update={"home": old.home, "storage": old.storage, "service": service})
+    return new.model_copy(
+        update={"home": old.home, "storage": old.storage, "service": service, "cluster": old.cluster}
+    )
 
 
 POLL_S = 5.0

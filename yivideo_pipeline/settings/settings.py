@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from yivideo_pipeline.settings.cluster import ClusterSettings
 from yivideo_pipeline.settings.options import SubtitleOptions, split_list
 from yivideo_pipeline.settings.sections import (
     AlertSettings,
@@ -48,6 +49,7 @@ class Settings(Section):
     notices: NoticeSettings = Field(NoticeSettings(), description="Where failures are reported")
     service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
     alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
+    cluster: ClusterSettings = Field(ClusterSettings(), description="Replicas that hold the models")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

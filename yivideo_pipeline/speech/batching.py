@@ -55,6 +55,11 @@ def in_background() -> Generator[None]:
         _background.reset(token)
 
 
+def is_in_background() -> bool:
+    """Return whether the requests of this thread have a lower priority than others."""
+    return _background.get()
+
+
 @contextmanager
 def one_by_one() -> Generator[None]:
     """Put no two items of a request of this thread into one batch: each is done as early as it can be."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from yivideo_pipeline.machine import host
 from yivideo_pipeline.machine.gpu import read_first_gpu
+from yivideo_pipeline.remote.replicas import ReplicaModels
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.speech.manager import ModelManager
@@ -153,7 +154,9 @@ def read_system(
     )
 
 
-def describe_service(manager: ModelManager, admission: Admission, uptime_s: float) -> ServiceHealth:
+def describe_service(
+    manager: ModelManager | ReplicaModels, admission: Admission, uptime_s: float
+) -> ServiceHealth:
     """Return the health of the service itself: its model and its slots for requests."""
     health = manager.health_check()
     return ServiceHealth(

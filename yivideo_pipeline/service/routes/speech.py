@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, File, Request, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.media.audio import Audio
@@ -15,6 +15,7 @@ from yivideo_pipeline.remote.protocol import (
     AlignCall,
     DescribeCall,
     KeptEvent,
+    LanguageEvent,
     OptionsDescription,
     ProgressEvent,
     ResultEvent,
@@ -22,6 +23,7 @@ from yivideo_pipeline.remote.protocol import (
     TranscribeCall,
     WordsEvent,
 )
+from yivideo_pipeline.remote.replicas import ReplicaEngine
 from yivideo_pipeline.service.allowed_paths import require_model_folder, resolve_file
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused, describe_invalid_values
@@ -84,6 +86,14 @@ def align_upload(call: Call, sound: Upload, shared: Shared, request: Request) ->
     return _stream(shared, parsed, _open_upload(sound, parsed, shared), _alignment(parsed), request)
 
 
+@router.post("/language/upload", response_class=StreamingResponse, responses=NDJSON_RESPONSE)
+def detect_language_upload(call: Call, sound: Upload, shared: Shared, request: Request) -> StreamingResponse:
+    """Detect the language of uploaded audio; responds with lines of JSON."""
+    parsed = _parse(TranscribeCall, call)
+    _require_model(parsed.options, shared, "call.options.model_name")
+    return _stream(shared, parsed, _open_upload(sound, parsed, shared), _detection, request)
+
+
 def _stream(
     shared: ServiceState,
     call: TranscribeCall,
@@ -91,19 +101,20 @@ def _stream(
     work: SpeechWork,
     request: Request,
 ) -> StreamingResponse:
-    def work_on_audio(emit: Emit) -> ResultEvent:
+    def work_on_audio(emit: Emit) -> BaseModel:
         with (
             shared.measured() as cost,
             audio as opened,
             in_background() if call.background else nullcontext(),
             shared.models.manager.lease(call.options) as engine,
         ):
-            transcript = work(engine, opened, emit)
-            assert isinstance(transcript, Transcript)
-            info = engine.describe()
-        return ResultEvent(transcript=transcript, engine=info, cost=cost.summary())
+            found = work(engine, opened, emit)
+            if not isinstance(found, Transcript):
+                return found
+            info, there = engine.describe(), engine.cost if isinstance(engine, ReplicaEngine) else None
+        return ResultEvent(transcript=found, engine=info, cost=there or cost.summary())
 
-    return stream_job(work_on_audio, shared.admission.slot(), f"POST {request.url.path}")
+    return stream_job(work_on_audio, shared.admission.slot(call.background), f"POST {request.url.path}")
 
 
 def _require_model(options: SpeechOptions, shared: ServiceState, field: str) -> None:
@@ -152,6 +163,13 @@ class _RunsCheckpoint:
 
     def note_resumed(self, sound_s: float) -> None:
         self.emit(ResumedEvent(sound_s=sound_s))
+
+
+def _detection(engine: ResidentEngine, audio: Audio, emit: Emit) -> LanguageEvent:
+    language, probability = engine.detect_language(
+        audio, lambda fraction: emit(ProgressEvent(fraction=fraction))
+    )
+    return LanguageEvent(language=language, probability=probability)
 
 
 def _alignment(call: AlignCall) -> SpeechWork:

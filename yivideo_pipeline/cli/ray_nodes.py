@@ -1,0 +1,173 @@
+"""Ray beneath `yivideo cluster up`: a head, nodes beside it, and what Ray Serve shall run there."""
+
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from yivideo_pipeline.cli.console import WrongUsage
+from yivideo_pipeline.cli.serve import require_free_port
+from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor
+from yivideo_pipeline.errors.tree import ServiceUnreachable
+from yivideo_pipeline.remote.ray_dashboard import TOKEN_FILE, RayDashboard, ServeState
+from yivideo_pipeline.settings.settings import Settings
+
+HOST = "127.0.0.1"
+POLL_S = 1.0
+OBJECT_STORE_BYTES = 128 * 2**20
+"""Ray's shared memory on each node, which by default is a third of the machine's: replicas don't use it."""
+
+
+def prepare_cluster(settings: Settings) -> None:
+    """Set what all programs of the cluster inherit: its token, where the replicas are, no reports by Ray.
+
+    The token keeps others out, since Ray's ports are open to all that reach this machine.
+
+    Raises:
+        WrongUsage: Ray is not installed, or the replicas are somebody else's.
+    """
+    cluster = settings.cluster
+    if find_spec("ray") is None:
+        raise WrongUsage("Ray is not installed", "pip install 'yivideo-pipeline[cluster]'")
+    if cluster.replicas_url:
+        raise WrongUsage(
+            f"cluster.replicas_url names replicas that run already: {cluster.replicas_url}",
+            "Use them by `yivideo up`, or remove the setting to start others",
+        )
+    token = settings.home / "cluster" / "token"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    if not token.exists():
+        with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    os.environ.setdefault(TOKEN_FILE, str(token))
+    os.environ.update(
+        RAY_AUTH_MODE="token",
+        RAY_USAGE_STATS_ENABLED="0",
+        YIVIDEO_CLUSTER__REPLICAS_URL=f"http://{HOST}:{cluster.replicas_port}",
+    )
+    if settings.origin("speech.service_required") == "default":
+        os.environ["YIVIDEO_SPEECH__SERVICE_REQUIRED"] = "true"  # a run has no device of its own
+
+
+def dashboard_port(settings: Settings) -> int:
+    """Return the port of Ray's dashboard."""
+    return urlsplit(settings.cluster.dashboard_url).port or 8265
+
+
+class RayNodes:
+    """The head and the nodes of this machine, kept running, and the replicas on them.
+
+    Args:
+        settings: They say how many there are, and where.
+        environment: Of all programs.
+        report: Called with one line for the user.
+
+    Raises:
+        WrongUsage: A port is taken.
+    """
+
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], report: Callable[[str], object]
+    ) -> None:
+        self._settings, self._report = settings, report
+        for name in ("head_port", "replicas_port"):
+            require_free_port(HOST, getattr(settings.cluster, name), f"cluster.{name}:")
+        require_free_port(HOST, dashboard_port(settings), "cluster.dashboard_url:")
+        self._dashboard = RayDashboard(settings.cluster.dashboard_url)
+        # Short, since paths of sockets have at most 107 characters; the logs there outlive this program.
+        name = f"yivideo-{zlib.crc32(os.fsencode(settings.home)):08x}"
+        self.folder = Path(tempfile.gettempdir()) / name
+        # What the head knows is kept in files, so that nodes and replicas go on when it is started again.
+        state = settings.home / "cluster" / "gcs"
+        for old in (self.folder, state):
+            shutil.rmtree(old, ignore_errors=True)
+        state.mkdir(parents=True)
+        self._environment = {**environment, "RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(state)}
+        self._supervisors: list[Supervisor] = []
+
+    @property
+    def programs(self) -> list[SupervisedProgram]:
+        """All programs."""
+        return [one.program for one in self._supervisors]
+
+    def start(self) -> None:
+        """Start the head and the nodes."""
+        self._supervise(self._start_head, "no replica is started or replaced")
+        for number in range(1, self._settings.cluster.nodes + 1):
+            start = partial(self._start_node, number)
+            self._supervise(start, "its replicas are started on other nodes")
+
+    def check(self) -> None:
+        """Restart what has ended; to be called again and again."""
+        for one in self._supervisors:
+            one.check()
+
+    def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> None:
+        self._supervisors.append(Supervisor(start, without, self._report))
+
+    def _start_head(self) -> SupervisedProgram:
+        cluster = self._settings.cluster
+        head = self._start(
+            "ray-head",
+            *("--head", "--port", str(cluster.head_port)),
+            *("--dashboard-port", str(dashboard_port(self._settings))),
+            *("--temp-dir", str(self.folder)),
+        )
+        threading.Thread(target=self._deploy, args=(head,), name="deploy", daemon=True).start()
+        return head
+
+    def _start_node(self, number: int) -> SupervisedProgram:
+        """Start a node that stands for another machine: with a home and a temporary folder of its own."""
+        home = self._settings.home / "cluster" / f"node-{number}"
+        own = {"YIVIDEO_HOME": str(home), "YIVIDEO_CACHE__MODEL_DIR": str(self._settings.cache.model_dir)}
+        address = f"127.0.0.1:{self._settings.cluster.head_port}"
+        folder = self.folder.with_name(f"{self.folder.name}-{number}")
+        return self._start(f"ray-node-{number}", "--address", address, "--temp-dir", str(folder), **own)
+
+    def _start(self, name: str, *arguments: str, **environment: str) -> SupervisedProgram:
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        ports = ("--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0")
+        memory = ("--object-store-memory", str(OBJECT_STORE_BYTES))
+        logs = self._settings.home / "logs"
+        return SupervisedProgram(
+            name, [*command, *arguments, *ports, *memory], {**self._environment, **environment}, logs
+        )
+
+    def _deploy(self, head: SupervisedProgram) -> None:
+        """Have the replicas started once the head answers; then report how many there are, and why."""
+        pause, told, is_deployed = threading.Event(), "", False
+        decided_at = time.time()
+        while head.exit_code is None:
+            try:
+                if not is_deployed:
+                    self._dashboard.deploy(self._settings.cluster.replicas_port)
+                    is_deployed = True
+                state = self._dashboard.serve_state()
+            except ServiceUnreachable:
+                pause.wait(POLL_S)
+                continue
+            for decision in state.decisions:
+                if decision.at > decided_at:
+                    decided_at = decision.at
+                    self._report(f"Replicas: {decision.before} to {decision.after}, {decision.reason}")
+            if state.status != "NOT_DEPLOYED" and (line := _summarize(state)) != told:
+                self._report(line)
+                told = line
+            pause.wait(POLL_S)
+
+
+def _summarize(state: ServeState) -> str:
+    running = sum(one.state == "RUNNING" for one in state.replicas)
+    line = f"Replicas: {running} of {state.wanted} running"
+    if state.message and state.status != "RUNNING":
+        line += f" ({state.message.strip().splitlines()[-1]})"
+    return line
