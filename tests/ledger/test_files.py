@@ -76,3 +76,23 @@ def test_several_processes_write_to_a_file_at_the_same_time(home):
     for writer in writers:
         writer.join()
     assert set(open_ledger(home).files.read()) == {"0.mp4", "1.mp4", "2.mp4"}
+
+
+def test_files_that_are_there_as_they_were_taken_need_no_record(files):
+    taken = replace(RECORD, why="TAKEN", taken_size_bytes=RECORD.size_bytes, taken_mtime_ns=RECORD.mtime_ns)
+    others = {
+        "changed.mp4": taken,
+        "missing.mp4": taken,
+        "back.mp4": replace(taken, missing_since=3.0),
+        "retired.mp4": replace(taken, retired_at=3.0),
+        "not taken.mp4": RECORD,
+        "taken before.mp4": replace(taken, taken_size_bytes=1),
+        "just taken.mp4": replace(taken, why="NEW"),
+    }
+    written = {key: replace(record, key=key) for key, record in others.items()}
+    files.write([replace(taken, key="same.mp4"), *written.values()])
+    there = dict.fromkeys([*written, "same.mp4", "new.mp4"], RECORD.stamp) | {"changed.mp4": Stamp(1, 2)}
+    del there["missing.mp4"]
+    records, unchanged = files.compare(there)
+    assert unchanged == {"same.mp4"}
+    assert records == written

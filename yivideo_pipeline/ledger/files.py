@@ -13,13 +13,18 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     bindparam,
+    case,
     delete,
+    false,
     select,
+    true,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, read_all, table_of, upsert
+
+_CHUNK = 1000
 
 
 class Stamp(NamedTuple):
@@ -130,6 +135,31 @@ class FileLedger:
         with self._engine.connect() as connection:
             return {record.key: record for record in read_all(connection, FileRecord)}
 
+    def compare(self, present: Mapping[str, Stamp]) -> tuple[dict[str, FileRecord], set[str]]:
+        """Return the keys of those present files with which nothing has happened, and all other records.
+
+        Nothing has happened with a file that was taken, is noted as taken, and is there in the same state. Of
+        a large library that is nearly every file: they are compared as bare rows, in a fifth of the time.
+
+        Args:
+            present: The state of each file that is there, by key.
+        """
+        state = FileRecord.key, FileRecord.size_bytes, FileRecord.mtime_ns
+        with self._engine.connect() as connection:
+            # In this order: a file that is noted as taken meanwhile is among both.
+            records = {record.key: record for record in read_all(connection, FileRecord, ~_IS_SETTLED)}
+            settled = {
+                key: (size_bytes, mtime_ns)
+                for key, size_bytes, mtime_ns in connection.execute(select(*state).where(_IS_SETTLED))
+                if key not in records
+            }
+            unchanged = {key for key, stamp in settled.items() if present.get(key) == stamp}
+            others = sorted(settled.keys() - unchanged)
+            for start in range(0, len(others), _CHUNK):
+                is_one = FileRecord.key.in_(others[start : start + _CHUNK])
+                records |= {record.key: record for record in read_all(connection, FileRecord, is_one)}
+        return records, unchanged
+
     def find(self, key: str) -> FileRecord | None:
         """Return one file; None where it was never seen."""
         with Session(self._engine) as session:
@@ -196,6 +226,20 @@ class FileLedger:
             # In the order in which `upsert` has them: two transactions then never wait for each other.
             changes.sort(key=itemgetter("of"))
             connection.execute(statement.values({name: bindparam(name) for name in names}), changes)
+
+
+_IS_SETTLED = case(
+    (
+        (FileRecord.why == "TAKEN")
+        & (FileRecord.taken_size_bytes == FileRecord.size_bytes)
+        & (FileRecord.taken_mtime_ns == FileRecord.mtime_ns)
+        & FileRecord.missing_since.is_(None)
+        & FileRecord.retired_at.is_(None),
+        true(),
+    ),
+    else_=false(),
+)
+"""Whether a file was there in the state in which it was taken, and that was noted."""
 
 
 def _forget(connection: Connection, keys: Collection[str]) -> None:

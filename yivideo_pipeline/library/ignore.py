@@ -65,6 +65,9 @@ class NameRules:
         self._extensions = tuple(extension.lower() for extension in extensions)
         self._globs = tuple(ignore)
         self._ignored = PathSpec(map(_compile, self._globs))
+        # Nearly no path matches any glob: that is found out at once for all of them.
+        patterns = [pattern.regex.pattern for pattern in self._ignored.patterns if pattern.regex]
+        self._any = re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)", re.DOTALL)
         self._closed = closed or {}
 
     def is_video(self, name: str) -> bool:
@@ -102,6 +105,8 @@ class NameRules:
         if name.startswith("."):
             return Decision(Reason.HIDDEN, printable_name(name))
         # With the slash a glob such as `cache/**` matches the folder too, which is then never read.
+        if not self._any.search(f"{path}/"):
+            return None
         index = self._ignored.check_file(f"{path}/").index
         return None if index is None else Decision(Reason.IGNORED, printable_name(self._globs[index]))
 

@@ -7,7 +7,7 @@ what changes in them.
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +160,20 @@ class FoundFile(NamedTuple):
     stamp: Stamp
 
 
+def files_by_key(scans: Mapping[str, RootScan], roots: Mapping[str, AnyPath]) -> dict[str, FoundFile]:
+    """Return all files of all roots by partition key.
+
+    Args:
+        scans: The content of each root, by the root's name.
+        roots: The roots by name, as in the settings.
+    """
+    return {
+        key_below(root, path, roots): FoundFile(root, path, stamp)
+        for root, scan in scans.items()
+        for path, stamp in scan.files.items()
+    }
+
+
 @dataclass(frozen=True)
 class Survey:
     """What was found in all roots, beside what the ledger knew before.
@@ -169,7 +183,9 @@ class Survey:
         roots: The roots by name, as in the settings.
         rules: The name rules of each root.
         scans: The content of each root.
-        records: What is known of each file, by key.
+        found: All files that may be videos, by key.
+        unchanged: Those with which nothing has happened since they were taken.
+        records: What is known of all others, by key.
         seen: What is known of each root.
     """
 
@@ -177,17 +193,10 @@ class Survey:
     roots: Mapping[str, AnyPath]
     rules: Mapping[str, NameRules]
     scans: Mapping[str, RootScan]
+    found: Mapping[str, FoundFile]
+    unchanged: Collection[str]
     records: Mapping[str, FileRecord]
     seen: Mapping[str, RootRecord]
-
-    @cached_property
-    def found(self) -> dict[str, FoundFile]:
-        """All files that may be videos, by key."""
-        return {
-            key_below(root, path, self.roots): FoundFile(root, path, stamp)
-            for root, scan in self.scans.items()
-            for path, stamp in scan.files.items()
-        }
 
     @cached_property
     def missing(self) -> dict[str, tuple[str, str]]:
@@ -224,7 +233,8 @@ class Survey:
 
     @cached_property
     def _taken(self) -> dict[Stamp, str]:
-        taken = [(record.taken, key) for key, record in self.records.items() if record.taken]
+        taken = [(self.found[key].stamp, key) for key in self.unchanged]
+        taken += [(record.taken, key) for key, record in self.records.items() if record.taken]
         return dict(sorted(taken, key=lambda pair: self._is_gone(pair[1])))  # of equal stamps the last stays
 
     def _is_gone(self, key: str) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from yivideo_pipeline.errors.tree import YivideoError
@@ -20,7 +21,7 @@ from yivideo_pipeline.library.decisions import Case, Decision, Policy, Reason, d
 from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_facts
 from yivideo_pipeline.library.ignore import NameRules, absolute_roots, own_folders, rules_of_roots
 from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResult, WatchAlert
-from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey
+from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey, files_by_key
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import key_of, place_of
@@ -28,6 +29,7 @@ from yivideo_pipeline.storage.remote_paths import AnyPath, read_stamp
 
 OPEN_FOR_S = 10.0
 """A scan opens files for so long; the next scan opens the others. A sensor's tick may last 60 s."""
+_TAKEN = Decision(Reason.TAKEN)
 _REASONS = dict(Reason.__members__)  # by all their names, those of older versions too
 
 
@@ -77,7 +79,7 @@ class Watch:
         """
         survey, quarantined = self._survey(now)
         deadline = time.monotonic() + OPEN_FOR_S
-        decisions: dict[str, Decision] = {}
+        decisions = dict.fromkeys(survey.unchanged, _TAKEN)
         changes: dict[str, Decision] = {}
         updated: dict[str, FileRecord] = {}
         taken = 0
@@ -112,7 +114,7 @@ class Watch:
             return Explanation(None, Decision(Reason.NO_REGULAR_FILE))
         if key.startswith("/"):
             return Explanation(None, Decision(Reason.OUTSIDE))
-        survey, all_quarantined = self._survey(now)
+        survey, all_quarantined = self._survey(now, key)
         record, quarantined = survey.records.get(key), all_quarantined.get(key)
         if key in survey.found or record:
             decision, _ = self._decide(survey, key, quarantined, may_open=True)
@@ -163,11 +165,20 @@ class Watch:
         """Note that the partitions of deleted files were removed."""
         self._files.note_retired(keys, time.time() if now is None else now)
 
-    def _survey(self, now: float | None) -> tuple[Survey, dict[str, Quarantined]]:
+    def _survey(
+        self, now: float | None, examined: str | None = None
+    ) -> tuple[Survey, dict[str, Quarantined]]:
+        """List all roots, and compare them with the ledger; `examined` is never among the unchanged files."""
         now = time.time() if now is None else now
         scans = {name: listing.scan() for name, listing in self._listings.items()}
-        survey = Survey(now, self._roots, self._rules, scans, self._files.read(), self._files.roots())
-        return survey, self._failures.quarantined()
+        found, quarantined = files_by_key(scans, self._roots), self._failures.quarantined()
+        present = {
+            key: file.stamp for key, file in found.items() if key != examined and key not in quarantined
+        }
+        records, unchanged = self._files.compare(present)
+        seen = self._files.roots()
+        survey = Survey(now, self._roots, self._rules, scans, found, unchanged, records, seen)
+        return survey, quarantined
 
     def _decide(
         self, survey: Survey, key: str, quarantined: Quarantined | None, may_open: bool
@@ -178,8 +189,8 @@ class Watch:
         if file is None:
             case = Case(survey.now, None, record, quarantined, obstacle=survey.obstacle(key))
             return decide(case, self._policy), record
-        path = self._roots[file.root] / file.path
-        inspection = Inspection(record, path, survey.folder_of(file), self._storage, may_open)
+        root = self._roots[file.root]
+        inspection = Inspection(record, root, file.path, survey.folder_of(file), self._storage, may_open)
         case = Case(
             survey.now,
             file.stamp,
@@ -198,22 +209,22 @@ class Watch:
         decisions: Mapping[str, Decision],
         changes: Mapping[str, Decision],
     ) -> ScanResult:
-        counts = Counter(decision.reason for decision in decisions.values())
+        others = {key: decision for key, decision in decisions.items() if decision is not _TAKEN}
+        counts = Counter(decision.reason for decision in others.values())
+        counts[Reason.TAKEN] += len(decisions) - len(others)
         for scan in survey.scans.values():
             counts.update(scan.skipped)
             counts[Reason.INACCESSIBLE] += len(scan.inaccessible)
         items = {"take": [], "take_again": [], "retire": []}
         held: Counter[tuple[str, Decision]] = Counter()
-        for key, decision in decisions.items():
+        for key, decision in others.items():
             if decision.action in items:
                 items[decision.action].append(self._item(survey, records[key], decision))
             elif decision.action == "hold":
                 held[survey.missing[key][0], decision] += 1
         for root, trouble in survey.troubles.items():
             held[root, trouble] += 0
-        settling = [
-            records[key].steady_since for key, one in decisions.items() if one.reason is Reason.SETTLING
-        ]
+        settling = [records[key].steady_since for key, one in others.items() if one.reason is Reason.SETTLING]
         return ScanResult(
             take=tuple(items["take"] + items["take_again"]),
             retire=tuple(items["retire"]),
@@ -238,20 +249,32 @@ class Inspection:
 
     Args:
         record: What is known of the file.
-        path: The file.
+        root: Its library root.
+        relative: Its path relative to the root.
         folder: The names beside it.
         storage: Knows which subtitles yivideo wrote.
         may_open: Whether the file may be opened.
     """
 
     def __init__(
-        self, record: FileRecord, path: AnyPath, folder: Folder, storage: Storage, may_open: bool
+        self,
+        record: FileRecord,
+        root: AnyPath,
+        relative: str,
+        folder: Folder,
+        storage: Storage,
+        may_open: bool,
     ) -> None:
         self.record = record
-        self._path = path
+        self._root = root
+        self._relative = relative
         self._folder = folder
         self._storage = storage
         self._may_open = may_open
+
+    @cached_property
+    def _path(self) -> AnyPath:
+        return self._root / self._relative  # takes longer than all else that most files need
 
     def facts(self) -> MediaFacts | Decision:
         """Return what is inside the file; a decision where it can't be opened now."""
@@ -271,7 +294,7 @@ class Inspection:
     def sidecars(self) -> list[Sidecar]:
         """Return the subtitles beside the file, except those that yivideo wrote for this very video."""
         known = set(json.loads(self.record.foreign or "[]"))
-        sidecars = self._folder.sidecars_of(self._path.name)
+        sidecars = self._folder.sidecars_of(self._relative.rpartition("/")[2])
         foreign = [one for one in sidecars if one.name in known or not self._is_own(one)]
         names = [one.name for one in foreign]
         if names and not known.issuperset(names):
@@ -295,12 +318,13 @@ def _stamp_of(path: AnyPath) -> Stamp | None:
 
 
 def _first_seen_first(survey: Survey) -> list[str]:
+    """Return the files that have to be decided on."""
     records = survey.records
 
     def order(key: str) -> tuple[float, str]:
         return (records[key].first_seen if key in records else survey.now, key)
 
-    return sorted([*survey.found, *survey.missing], key=order)
+    return sorted([*(survey.found.keys() - survey.unchanged), *survey.missing], key=order)
 
 
 def _observe(survey: Survey, key: str, file: FoundFile | None, settle_s: float) -> FileRecord:
