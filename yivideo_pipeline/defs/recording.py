@@ -52,6 +52,31 @@ def note_refusal(ledger: Ledger, library: Library, key: str, error: MediaError, 
     ledger.samples.record(failed_sample(origin, failure.stage, key, failure.at, metadata))
 
 
+def quarantine_killers(ledger: Ledger, library: Library, after: int) -> list[str]:
+    """Quarantine the videos that have killed so many workers; return those that were not yet.
+
+    A stage does so when it finds that out at its begin; but where Dagster has no retries left, none begins.
+    """
+    known = ledger.failures.quarantined()
+    deaths = {key: count for key, count in ledger.workers.deaths().items() if count >= after}
+    killers = [key for key in deaths if key not in known]
+    for key in killers:
+        last = ledger.workers.last_death(key)
+        failure = ledger.failures.note_failure(
+            key, last.stage, last.run_id, _killed(deaths[key]), attempts=deaths[key]
+        )
+        ledger.failures.quarantine(key, failure, *_stamp_of(library, key))
+    return killers
+
+
+def _killed(deaths: int) -> WorkerKilled:
+    return WorkerKilled(
+        f"The worker was killed {plural(deaths, 'time')} while it worked on this video",
+        "Lack of memory often ends so: see the system's log, then use a smaller model or a machine with more"
+        " memory",
+    )
+
+
 def _stamp_of(library: Library, key: str) -> tuple[int, int]:
     """Return size and time of a video's file; both are 0 where there is none."""
     try:
@@ -85,11 +110,7 @@ class Recorder:
         deaths = workers.begin(stage.partition_key, stage.name, self._run)
         try:
             if deaths >= deaths_allowed:
-                raise WorkerKilled(
-                    f"The worker was killed {plural(deaths, 'time')} while it worked on this video",
-                    "Lack of memory often ends so: see the system's log, then use a smaller model or a"
-                    " machine with more memory",
-                )
+                raise _killed(deaths)
             yield
         finally:
             workers.end(stage.partition_key)

@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, exists, func, select, update
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
-from yivideo_pipeline.ledger.alive import gone_workers, keep_beating, worker_of_this_process
+from yivideo_pipeline.ledger.alive import (
+    gone_workers,
+    heartbeat_ages,
+    keep_beating,
+    worker_of_this_process,
+)
 from yivideo_pipeline.ledger.database import Base, insert_missing, upsert
 from yivideo_pipeline.ledger.samples import RunColumns, RunOrigin, Sample, record_in_turn
 
@@ -30,6 +35,24 @@ class AtWork(RunColumns, Base, kw_only=True):
     def run(self) -> RunOrigin:
         """The run that the stage is made in."""
         return RunOrigin(**{field.name: getattr(self, field.name) for field in fields(RunOrigin)})
+
+
+@dataclass(frozen=True)
+class BusyWorker:
+    """A process at work on a video, on any host that shares the database.
+
+    `since` is Unix seconds. `fraction` is how much of the stage is done, 0 to 1; None where it has not said.
+    `silent_s` is how long ago it gave its last sign of life; None: it never did.
+    """
+
+    host: str
+    pid: int
+    key: str
+    stage: str
+    since: float
+    fraction: float | None
+    silent_s: float | None
+    run_id: str
 
 
 class Death(Base):
@@ -87,6 +110,14 @@ class WorkerLedger:
         with Session(self._engine) as session:
             return next(iter(living(session, session.scalars(latest).all())), None)
 
+    def busy(self) -> list[BusyWorker]:
+        """Return all that is being worked on now, by host and process; what dead workers left is no work."""
+        with Session(self._engine) as session:
+            entries = living(session, session.scalars(select(AtWork)).all())
+            ages = heartbeat_ages(session.connection())
+        workers = [_busy_worker(entry, ages.get(entry.worker)) for entry in entries]
+        return sorted(workers, key=lambda one: (one.host, one.pid, one.since, one.key))
+
     def is_gone(self, worker: str) -> bool:
         """Return whether a worker has ended; False for one of which nothing is known."""
         with self._engine.connect() as connection:
@@ -98,6 +129,12 @@ class WorkerLedger:
         with self._engine.begin() as connection:
             _bury_dead(connection)
             return dict(connection.execute(counts).tuples().all())
+
+    def last_death(self, key: str) -> Death:
+        """Return the last death at a video that killed a worker."""
+        latest = select(Death).where(Death.key == key).order_by(Death.id.desc()).limit(1)
+        with Session(self._engine) as session:
+            return session.scalars(latest).one()
 
     def suspects(self) -> set[str]:
         """Return the videos at which a worker died, alone or beside others, since they last succeeded."""
@@ -115,6 +152,13 @@ class WorkerLedger:
         with self._engine.begin() as connection:
             _bury_dead(connection)
             connection.execute(delete(Death).where(Death.key == key))
+
+
+def _busy_worker(entry: AtWork, silent_s: float | None) -> BusyWorker:
+    host, pid, _ = entry.worker.rsplit(":", 2)
+    return BusyWorker(
+        host, int(pid), entry.key, entry.stage, entry.since, entry.fraction, silent_s, entry.run_id
+    )
 
 
 def _alone() -> ColumnElement[bool]:

@@ -7,12 +7,14 @@ from shutil import copyfile
 
 import dagster as dg
 import pytest
+from sqlalchemy.orm import Session
 
 from tests.defs.sensors.sensor_daemon import Tick, daemon
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.sensors import new_videos
 from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.ledger.workers import Death
 from yivideo_pipeline.stages import VIDEOS
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "samples" / "harbour-15s.mp4"
@@ -182,6 +184,23 @@ def test_a_video_that_was_released_from_quarantine_is_made_again(library):
     library.ledger.files.forget(["talk.mp4"])
     library.tick()
     assert library.runs == ["talk.mp4"] * 2
+
+
+def test_a_video_whose_last_retry_was_killed_is_quarantined_without_another_run(library):
+    library.add("killer.mp4", "twice.mp4")
+    library.tick()
+    library.tick()
+    times = {"killer.mp4": 3, "twice.mp4": 2}
+    with Session(library.ledger.engine) as session, session.begin():
+        session.add_all(
+            Death(key, "transcript", f"run {key}", number) for key in times for number in range(times[key])
+        )
+    assert library.tick() == "Nothing to be made. 1 skipped (1 quarantined), 1 known"
+    ((key, entry),) = library.ledger.failures.quarantined().items()
+    assert (key, entry.kind, entry.stage) == ("killer.mp4", "worker_killed", "transcript")
+    assert "killed 3 times" in entry.message
+    library.tick()
+    assert sorted(library.runs) == ["killer.mp4", "twice.mp4"]
 
 
 def test_a_great_library_does_not_fill_the_queue(library, monkeypatch):

@@ -15,6 +15,8 @@ import dagster as dg
 
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.partitions import videos
+from yivideo_pipeline.defs.recording import quarantine_killers
+from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.defs.ticks import open_tick
 from yivideo_pipeline.errors.tree import Severity
@@ -77,6 +79,7 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
         storage: dg.ResourceParam[Storage],
+        library: dg.ResourceParam[Library],
     ) -> dg.SensorResult | dg.SkipReason:
         nonlocal rest_until
         instance, tick = context.instance, open_tick(context, launch, ledger)
@@ -85,6 +88,8 @@ def build_watch_sensor(poll_s: int) -> dg.SensorDefinition:
         if time.monotonic() < rest_until and not tick.is_dry:
             return dg.SkipReason("A scan of this library takes long: one of the next ticks makes it")
         began_cpu_s, began_s = time.thread_time(), time.monotonic()
+        for key in quarantine_killers(tick.ledger, library, tick.settings.runs.quarantine_after):
+            context.log.warning(f"{key}: quarantined, since it has killed its workers again and again")
         watch = open_watch(tick.settings, tick.ledger, storage)
         watch.note_taken(find_submitted(instance, context.cursor))
         scan = watch.scan(limit=_free_slots(instance))
