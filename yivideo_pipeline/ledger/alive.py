@@ -70,6 +70,13 @@ def gone_workers(connection: Connection, workers: Collection[str]) -> set[str]:
     return gone
 
 
+def heartbeat_ages(connection: Connection) -> dict[str, float]:
+    """Return the seconds since each worker's last sign of life, by the clock of the database."""
+    now = _now(connection)
+    beats = connection.execute(select(Heartbeat.worker, Heartbeat.at)).tuples()
+    return {worker: max(0.0, now - at) for worker, at in beats}
+
+
 def keep_beating(engine: Engine) -> None:
     """Give a sign of life now and every few seconds, as long as this process lives and uses the database."""
     with _lock:
