@@ -87,7 +87,9 @@ def known(stack: Stack) -> dict[str, str]:
     }
     workflow = stack.create(asked)["workflow_id"]
     assert stack.wait(workflow)["state"] == "succeeded"
-    return {"key": "asked/talk.mp4", "workflow_id": workflow, "name": "tiny.en", "kind": "srt"}
+    return {
+        "key": "asked/talk.mp4", "workflow_id": workflow, "name": "tiny.en", "kind": "srt", "version": 1,
+    }  # fmt: skip
 
 
 def ask(case):

@@ -9,7 +9,7 @@ machine's subtitles is a version too: one without cues. So nothing that the user
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -73,6 +73,10 @@ class Edits:
         edit = self.latest(video_hash, language)
         return edit if edit and edit.cues is not None else None
 
+    def all(self, video_hash: str, language: str) -> list[Edit]:
+        """Return all versions that can be read, the oldest first."""
+        return list(self._versions(_folder(video_hash, language)))
+
     def find(self, video_hash: str, language: str, version: int) -> Edit | None:
         """Return one of the versions."""
         return self._read(f"{_folder(video_hash, language)}/{version}.json")
@@ -114,9 +118,11 @@ class Edits:
 
     def _last_of(self, folder: str) -> Edit | None:
         """Return the last version that can be read, where `current.json` can't be."""
+        return next(reversed(list(self._versions(folder))), None)
+
+    def _versions(self, folder: str) -> Iterator[Edit]:
         names = (f"{folder}/{number}.json" for number in count(1))
-        found = map(self._read, takewhile(self._files.exists, names))
-        return next(reversed([edit for edit in found if edit]), None)
+        return filter(None, map(self._read, takewhile(self._files.exists, names)))
 
     def _read(self, name: str) -> Edit | None:
         data = self._files.read(name)

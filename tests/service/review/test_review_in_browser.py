@@ -110,7 +110,7 @@ def test_the_video_plays_with_its_subtitles_and_the_spoken_word_is_highlighted(p
     page.keyboard.press("Space")
     until(page, "document.getElementById('video').paused")
     spoken = page.locator("#cues li.spoken .cue-text").inner_text()
-    assert page.evaluate(SHOWN).replace("\n", " ") == spoken
+    assert page.evaluate(SHOWN) == spoken
 
 
 def test_a_click_on_a_word_jumps_there(page, server):
@@ -146,14 +146,14 @@ def test_what_is_edited_and_saved_is_there_later_beside_the_video_and_after_anot
     field.fill("Corrected <b>by hand</b>\n& kept")
     page.get_by_label("Start", exact=True).fill("0:00.123")
     page.keyboard.press("Control+Enter")
-    page.get_by_text("1 unsaved change").wait_for()
+    page.get_by_text("2 unsaved changes").wait_for()
     page.keyboard.press("Control+s")
     page.get_by_text("Saved as version 1").wait_for()
     page.reload()
     page.get_by_text("Edited by hand").first.wait_for()
     first = page.locator("#cues li").first
     first.locator("[data-word]").first.wait_for()
-    assert first.locator(".cue-text").inner_text() == "Corrected <b>by hand</b> & kept"
+    assert first.locator(".cue-text").inner_text() == "Corrected <b>by hand</b>\n& kept"
     subtitles = (home / "inbox" / KEY).with_name("harbour talk.en.srt")
     saved = subtitles.read_bytes()
     assert b"00:00:00,123 -->" in saved
@@ -179,11 +179,10 @@ def test_a_cue_is_split_merged_deleted_and_brought_back(page):
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     assert rows.count() == count
-    page.get_by_text("unsaved").wait_for(state="hidden")
+    page.get_by_text("All changes saved").wait_for()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Merge with next").click()
     assert rows.count() == count - 1
-    page.get_by_role("button", name="Cancel").click()
     page.keyboard.press("Control+z")
     assert rows.count() == count
 
@@ -194,10 +193,8 @@ def test_an_invalid_time_is_explained_and_not_applied(page):
     page.get_by_label("End", exact=True).fill("0:00.001")
     page.get_by_text("The end has to be after the start").wait_for()
     page.keyboard.press("Control+Enter")
-    assert page.locator(".cue-form").is_visible()
-    page.keyboard.press("Escape")
     page.locator(".cue-form").wait_for(state="detached")
-    assert page.locator("#unsaved").is_hidden()
+    page.get_by_text("All changes saved").wait_for()
 
 
 def test_in_a_conflict_neither_the_saved_nor_the_typed_text_is_lost(page, server):

@@ -18,11 +18,16 @@ _YEAR_S = 365 * 86_400
 THEME_COOKIE = "yivideo_theme"
 THEMES = ("light", "dark")
 
+_WAVESURFER_STYLE = "sha256-2/AFTPuP4qEbSn4KmAzsJt3JK6WrqUViQjrdhLR/QMQ="
+"""The style sheet that wavesurfer.js 8.0.1 adds to a waveform of the height that `waveform.js` asks for."""
+_STYLES = f"style-src 'self' '{_WAVESURFER_STYLE}'"
 OWN_ONLY = (
-    "default-src 'self'; img-src 'self' data:; media-src 'self'; object-src 'none'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'"
+    f"default-src 'self'; {_STYLES}; img-src 'self' data:; media-src 'self'; object-src 'none';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-SWAGGER = OWN_ONLY + "; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+SWAGGER = (
+    OWN_ONLY.replace(_STYLES, "style-src 'self' 'unsafe-inline'") + "; script-src 'self' 'unsafe-inline'"
+)
 """FastAPI's page that describes the API has an inline script."""
 
 static_files = StaticFiles(directory=_FOLDER / "static")

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +20,7 @@ from yivideo_pipeline.service.review.video import (
 from yivideo_pipeline.speech.types import WordSource
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.edits import Edit, EditConflict, EditedCue
+from yivideo_pipeline.storage.remote_paths import to_path
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.delivery import DeliveredSubtitles, deliver_subtitles
 from yivideo_pipeline.subtitles.edited import clean_lines, time_cues
@@ -118,6 +118,8 @@ class Review(BaseModel):
     confidence: float | None = None
     empty_reason: str | None = None
     end_ms: int = 0
+    frame_rate: float | None = Field(None, description="Of the picture, in frames per second")
+    speech_spans: list[tuple[int, int]] = Field([], description="Where speech was heard, in milliseconds")
     low_confidence_pct: int = round(LOW_CONFIDENCE * 100)
     limits: EditorLimits | None = None
     version: int = 0
@@ -141,6 +143,12 @@ class SavedVersion(BaseModel):
     edited: EditedVersion | None
     files: list[str]
     warnings: list[str]
+
+
+class ShownCues(BaseModel):
+    """Cues with their words."""
+
+    cues: list[ShownCue]
 
 
 class Difference(BaseModel):
@@ -222,6 +230,11 @@ def save(subtitles: ReviewedSubtitles, cues: Sequence[EditedCue] | None, over: i
     )
 
 
+def show_cues(subtitles: ReviewedSubtitles, cues: Sequence[EditedCue]) -> ShownCues:
+    """Return cues with their words: those of the transcript where it has them."""
+    return ShownCues(cues=[_shown_cue(cue) for cue in time_cues(cues, subtitles.transcript)])
+
+
 def find_differences(subtitles: ReviewedSubtitles) -> list[Difference]:
     """Return where the edited version differs from the machine's."""
     machine, edited = subtitles.machine, subtitles.edited
@@ -252,6 +265,7 @@ def _plain_cues(cues: Sequence[EditedCue]) -> list[PlainCue]:
 def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
     document = subtitles.artifact.document
     texts = subtitles.machine if subtitles.edited is None else subtitles.edited
+    picture = subtitles.video.info.video_stream if subtitles.video.info else None
     limits = subtitles.options.model_dump(include=set(EditorLimits.model_fields))
     return review.model_copy(
         update={
@@ -261,10 +275,15 @@ def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
             "confidence": document["quality"]["mean_confidence"],
             "empty_reason": document["empty_reason"],
             "end_ms": subtitles.end_ms,
+            "frame_rate": picture.frame_rate if picture else None,
             "limits": EditorLimits.model_validate(limits),
             "version": subtitles.version,
             "edited": _edited_version(subtitles),
-            "cues": [_shown_cue(cue) for cue in time_cues(texts, subtitles.transcript)],
+            "speech_spans": [
+                (round(span.start_s * 1000), round(span.end_s * 1000))
+                for span in subtitles.transcript.speech_spans
+            ],
+            "cues": show_cues(subtitles, texts).cues,
         }
     )
 
@@ -314,7 +333,7 @@ def _deliver(subtitles: ReviewedSubtitles) -> tuple[list[DeliveredSubtitles], li
     video = subtitles.video
     handed, warnings = [], []
     for folder in video.storage.delivery_folders(video.key) or [""]:
-        if not (Path(folder) if folder else video.path.parent).is_dir():
+        if not (to_path(folder) if folder else video.path.parent).is_dir():
             continue  # the user has removed the folder and the files in it
         try:
             handed.append(

@@ -1,31 +1,43 @@
 // The review page: creates its parts, connects them, and loads the video.
 
-import { fetchJson } from "/static/frame.js";
-import { CueList } from "./cues.js";
+import { fetchJson, language } from "/static/frame.js";
+import { Commands } from "./commands.js";
+import { SubtitleDocument } from "./document.js";
 import { byId, make, t } from "./dom.js";
-import { Editor } from "./editor.js";
+import { Drafts } from "./drafts.js";
+import { Findings } from "./findings.js";
+import { CueForm } from "./form.js";
 import { Player } from "./player.js";
 import { Search } from "./search.js";
-import { installShortcuts } from "./shortcuts.js";
+import { Tools } from "./tools.js";
 import { Transcript } from "./transcript.js";
 import { Versions } from "./versions.js";
+import { Waveform } from "./waveform.js";
 
 const RETRY_MS = 4000;
 
-const url = `/api/v1/review/${encodeURIComponent(byId("review").dataset.key)}`;
-const cues = new CueList();
-const player = new Player(url, cues);
-const transcript = new Transcript(cues);
-const editor = new Editor(cues, transcript, player);
-const search = new Search(cues, transcript, goTo);
-const versions = new Versions(url, cues, editor, load);
-
-/** Jump to a cue, and show its row. */
-function goTo(cue) {
-  player.seek(cue.start_ms);
-  transcript.show(cue.start_ms);
-  transcript.reveal(transcript.rowOf(cue));
-}
+const { key } = byId("review").dataset;
+const url = `/api/v1/review/${encodeURIComponent(key)}`;
+const doc = new SubtitleDocument();
+const player = new Player(url, doc);
+const transcript = new Transcript(doc);
+// After the transcript, whose rows show the findings.
+const findings = new Findings(doc);
+findings.addEventListener("change", (event) => event.detail.forEach((cue) => transcript.mark(cue, findings.of(cue))));
+const form = new CueForm(doc, transcript, findings, (name) => commands.run(name));
+const search = new Search(doc, transcript, findings, (cue) => commands.goTo(cue));
+const versions = new Versions(url, doc, findings, form, load);
+let speech = [];
+const waveform = new Waveform(url, doc, player, () => ({ cue: commands.cue, speech, lowPct: transcript.lowPct }));
+const commands = new Commands({ doc, player, transcript, form, findings, search, versions, waveform });
+waveform.onEdge = (edge, ms) => commands.setEdge(edge, ms);
+waveform.onEdit = (cue) => form.open(cue);
+new Tools(doc, findings, form, commands, player);
+const drafts = new Drafts(key, doc, () => {
+  if (!isLoaded) return undefined;
+  return doc.unsaved ? { version: versions.version, cues: doc.plain() } : null;
+});
+let isLoaded = false;
 
 /** Load the review and show it; as long as there are no subtitles, show which stages are done. */
 async function load() {
@@ -37,23 +49,58 @@ async function load() {
   }
   byId("loading").hidden = true;
   byId("review").classList.remove("waits");
-  editor.limits = review.limits;
+  findings.limits = review.limits;
   transcript.lowPct = review.low_confidence_pct;
   if (!player.isOpen) player.open(review);
-  cues.load(review.cues, review.end_ms);
+  form.release();
+  doc.load(review.cues, review.end_ms);
   versions.show(review);
   showFacts(review);
   transcript.show(player.now);
+  speech = review.speech_spans;
+  if (!isLoaded) {
+    bringBackDraft();
+    if (review.sound) waveform.open(review.sound.offset_ms, review.limits.min_gap_ms);
+  }
+  isLoaded = true;
 }
 
 async function start() {
   try {
     await load();
   } catch (problem) {
+    byId("loading").hidden = false;
     byId("loading").className = "note bad";
     byId("loading").textContent = problem.message;
   }
 }
+
+/** Take up again what was not saved when the page was closed; one click, or Ctrl+Z, drops it. */
+function bringBackDraft() {
+  const draft = drafts.find();
+  if (!draft) return;
+  const loaded = doc.list;
+  const known = new Map(doc.list.map((cue) => [nameOf(cue), cue]));
+  doc.replace(0, doc.list.length, draft.cues.map((cue) => known.get(nameOf(cue)) ?? { ...cue, words: null }));
+  if (!doc.unsaved) return;
+  const when = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(draft.kept_at));
+  const step = doc.lastStep;
+  const { version } = versions;
+  // Saving then finds that another version was saved in between, and asks.
+  versions.version = draft.version;
+  byId("draft-text").textContent = t("draft_back", { when });
+  byId("draft").hidden = false;
+  byId("drop-draft").onclick = () => {
+    form.close();
+    byId("draft").hidden = true;
+    versions.version = version;
+    if (doc.lastStep === step) doc.undo();
+    else doc.replace(0, doc.list.length, loaded);
+  };
+  byId("keep-draft").onclick = () => (byId("draft").hidden = true);
+}
+
+const nameOf = ({ start_ms, end_ms, text }) => `${start_ms} ${end_ms} ${text}`;
 
 function showStages(stages) {
   byId("review").classList.add("waits");
@@ -75,30 +122,31 @@ function showStages(stages) {
   byId("loading").after(list);
 }
 
-function showFacts({ language, model, score, confidence, empty_reason: reason }) {
+function showFacts({ language: spoken, model, score, confidence, empty_reason: reason }) {
   byId("stages")?.remove();
-  const low = cues.list.reduce(
-    (sum, cue) => sum + (cue.words?.filter((word) => word[3] < transcript.lowPct).length ?? 0),
-    0,
-  );
+  const low = doc.list.reduce((sum, cue) => sum + (cue.words?.filter((word) => word[3] < transcript.lowPct).length ?? 0), 0);
   const mark = (text) => make("span", { className: "mark plain" }, text);
-  const facts = [language, model, t("cues", { count: cues.list.length })].filter(Boolean).map(mark);
+  const facts = [spoken, model, t("cues", { count: doc.list.length })].filter(Boolean).map(mark);
   if (score !== null) facts.push(mark(t("readability", { score })));
   if (confidence !== null) facts.push(mark(t("mean_confidence", { percent: Math.round(100 * confidence) })));
   if (low) {
-    const go = () => goTo(cues.list[transcript.nextUncertain(transcript.currentIndex)]);
+    const go = () => commands.run("uncertain");
     facts.push(make("button", { type: "button", className: "mark warn", title: t("next_low"), onclick: go }, t("low_words", { count: low })));
   }
   byId("facts").replaceChildren(...facts);
   byId("empty")?.remove();
-  if (cues.list.length) return;
-  const add = make("button", { type: "button", onclick: () => editor.add(null) }, t("add_first"));
-  byId("loading").after(make("p", { id: "empty", className: "blank muted" }, t("no_words", { reason: reason ?? "" }), make("br"), add));
+  if (doc.list.length) return;
+  const add = () => commands.run("add");
+  const blank = make("p", { id: "empty", className: "blank muted" }, t("no_words", { reason: reason ?? "" }), make("br"), make("button", { type: "button", onclick: add }, t("add_first")));
+  byId("loading").after(blank);
 }
 
 player.addEventListener("move", () => transcript.show(player.now));
+for (const event of ["focusin", "focusout"]) byId("cues").addEventListener(event, () => waveform.update());
+transcript.addEventListener("current", () => waveform.update());
 transcript.addEventListener("jump", (event) => player.seek(event.detail));
-byId("show-help").addEventListener("click", () => byId("help").showModal());
-cues.addEventListener("change", () => transcript.show(player.now));
-installShortcuts({ player, transcript, editor, search, versions, goTo });
+doc.addEventListener("change", () => transcript.show(player.now));
+addEventListener("beforeunload", (event) => {
+  if (doc.unsaved && !drafts.isKept) event.preventDefault();
+});
 start();

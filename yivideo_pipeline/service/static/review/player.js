@@ -1,6 +1,7 @@
 // The player: the video with its subtitles, or its audio alone if the browser can't play the video.
 
 import { byId, t } from "./dom.js";
+import { successor } from "./document.js";
 
 /** Audio codecs that browsers play; with any other, a video would stay silent without an error. */
 const PLAYABLE_AUDIO = /^(aac|mp3|opus|vorbis|flac|pcm_.*)$/;
@@ -13,22 +14,27 @@ export class Player extends EventTarget {
   #offsetMs = 0;
   #track = null;
   #trackCues = new Map();
+  /** The cue that is played again and again; null for none. */
+  #loop = null;
+  frameMs = 40;
 
-  constructor(url, cues) {
+  constructor(url, doc) {
     super();
     this.url = url;
-    this.cues = cues;
     this.#video.addEventListener("error", () => this.#fail());
     this.#video.addEventListener("loadedmetadata", () => this.#checkPicture());
     for (const name of ["timeupdate", "seeking", "seeked"]) {
       this.#video.addEventListener(name, () => this.#notify());
     }
     this.#video.addEventListener("play", () => this.#tick());
-    cues.addEventListener("change", (event) => this.#change(event.detail));
+    byId("speed").addEventListener("change", () => (this.#video.playbackRate = Number(byId("speed").value)));
+    this.#video.addEventListener("ratechange", () => (byId("speed").value = String(this.#video.playbackRate)));
+    doc.addEventListener("change", (event) => this.#change(event.detail));
   }
 
   /** Open the file, or else its audio; to be called before there are cues. */
-  open({ media, sound, language, name }) {
+  open({ media, sound, language, name, frame_rate: frameRate }) {
+    if (frameRate) this.frameMs = 1000 / frameRate;
     this.media = media;
     this.sound = sound;
     this.#track = this.#video.addTextTrack("subtitles", name, language);
@@ -59,6 +65,29 @@ export class Player extends EventTarget {
     // The browser rejects a play that a pause or a new source interrupts; that is no error.
     if (this.#video.paused) this.#video.play().catch((error) => console.debug(error.message));
     else this.#video.pause();
+  }
+
+  /** Pause, and go so many frames on; a frame is shown from its start to that of the next one. */
+  stepFrames(count) {
+    this.#video.pause();
+    const frame = Math.floor((this.now + 1) / this.frameMs + 1e-3);
+    this.#video.currentTime = Math.max(0, ((frame + count) * this.frameMs + this.frameMs / 2 - this.#offsetMs) / 1000);
+  }
+
+  /** Take the next speed of those that there are. */
+  changeSpeed(by) {
+    const speeds = [...byId("speed").options].map(({ value }) => Number(value));
+    const at = speeds.indexOf(this.#video.playbackRate);
+    this.#video.playbackRate = speeds[Math.min(Math.max(at + by, 0), speeds.length - 1)];
+  }
+
+  /** Play a cue again and again, or stop doing so. */
+  toggleLoop(cue) {
+    this.#loop = this.#loop || !cue ? null : cue;
+    byId("loop").setAttribute("aria-pressed", String(this.#loop !== null));
+    if (!this.#loop) return;
+    this.seek(cue.start_ms);
+    if (this.paused) this.toggle();
   }
 
   #fail() {
@@ -97,6 +126,7 @@ export class Player extends EventTarget {
   }
 
   #notify() {
+    if (this.#loop && !this.paused && (this.now >= this.#loop.end_ms || this.now < this.#loop.start_ms - 1000)) this.seek(this.#loop.start_ms);
     this.dispatchEvent(new Event("move"));
   }
 
@@ -107,7 +137,9 @@ export class Player extends EventTarget {
     requestAnimationFrame(() => this.#tick());
   }
 
-  #change({ removed, added }) {
+  #change(change) {
+    const { removed, added } = change;
+    this.#loop = this.#loop && successor(this.#loop, change);
     for (const cue of removed) {
       this.#track.removeCue(this.#trackCues.get(cue));
       this.#trackCues.delete(cue);

@@ -1,30 +1,31 @@
-// Saves edits, shows which version is current, compares the two, and restores the machine version.
+// Saves edits, also by itself; lists, compares and brings back the versions.
 
 import { fetchJson, language, showMessage } from "/static/frame.js";
 import { byId, make, t } from "./dom.js";
 import { formatClock } from "./times.js";
 
+const QUIET_MS = 30_000;
 const timestamps = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
 /** `reload` loads the review from the service and shows it. */
 export class Versions {
   #saving = false;
+  #inConflict = false;
+  #timer = 0;
 
-  constructor(url, cues, editor, reload) {
+  constructor(url, doc, findings, form, reload) {
     this.url = url;
-    this.cues = cues;
-    this.editor = editor;
+    this.doc = doc;
+    this.findings = findings;
+    this.form = form;
     this.reload = reload;
     this.version = 0;
-    byId("save").addEventListener("click", () => this.save());
-    byId("undo").addEventListener("click", () => this.undo());
+    byId("show-versions").addEventListener("click", () => this.#showVersions());
     byId("show-difference").addEventListener("click", () => this.#showDifferences());
     byId("go-back").addEventListener("click", () => this.#restoreMachine());
     byId("which").addEventListener("change", () => this.#updateLinks());
-    cues.addEventListener("change", () => this.#showUnsaved());
-    addEventListener("beforeunload", (event) => {
-      if (cues.steps.length || editor.isOpen) event.preventDefault();
-    });
+    for (const name of ["change", "saved"]) doc.addEventListener(name, () => this.#showState());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#saveByItself());
   }
 
   /** Show which version is current. */
@@ -33,37 +34,61 @@ export class Versions {
     byId("version").hidden = !edited;
     byId("which").hidden = !edited;
     byId("downloads").hidden = false;
+    byId("show-versions").hidden = version === 0;
     if (edited) {
       const when = timestamps.format(new Date(edited.saved_at));
       byId("version-when").textContent = t("edited_at", { version, when });
       byId("machine-changed").hidden = !edited.machine_changed;
     }
     this.#updateLinks();
-    this.#showUnsaved();
-  }
-
-  undo() {
-    this.editor.close();
-    this.cues.undo();
+    this.#showState();
   }
 
   /** Save all cues; if that fails, the changes stay here. */
   async save() {
-    if (this.#saving || !this.editor.apply() || !this.cues.steps.length) return;
-    this.#saving = true;
-    byId("save").disabled = true;
+    this.form.commit();
+    if (this.#saving || !this.doc.unsaved) return;
+    if (this.findings.hasFaults) {
+      showMessage(t("has_faults"), true);
+      return;
+    }
     showMessage(t("saving"));
     try {
-      const body = { version: this.version, cues: this.cues.plain() };
-      const saved = await fetchJson(`${this.url}/cues`, { method: "PUT", body });
-      await this.reload();
-      this.#showSaved(saved);
+      this.#showSaved(await this.#send());
     } catch (problem) {
       showMessage(problem.message, true);
       if (problem.kind === "edit_conflict") await this.#resolveConflict();
+    }
+  }
+
+  async #send() {
+    this.#saving = true;
+    byId("save").disabled = true;
+    clearTimeout(this.#timer);
+    const { list, lastStep } = this.doc;
+    try {
+      const body = { version: this.version, cues: this.doc.plain() };
+      const saved = await fetchJson(`${this.url}/cues`, { method: "PUT", body });
+      this.#inConflict = false;
+      this.doc.markSaved(list, lastStep);
+      this.show(saved);
+      this.doc.fillWords((await fetchJson(this.url)).cues);
+      return saved;
     } finally {
       this.#saving = false;
-      byId("save").disabled = false;
+      byId("save").disabled = !this.doc.unsaved;
+    }
+  }
+
+  /** Save after a while without changes; what can't be saved yet stays in the browser's draft. */
+  async #saveByItself() {
+    if (this.#saving || this.#inConflict || !this.doc.unsaved || this.findings.hasFaults) return;
+    try {
+      const { version } = await this.#send();
+      showMessage(t("saved_by_itself", { version }));
+    } catch (problem) {
+      this.#inConflict = problem.kind === "edit_conflict";
+      showMessage(problem.message, true);
     }
   }
 
@@ -74,21 +99,58 @@ export class Versions {
   }
 
   async #resolveConflict() {
+    this.#inConflict = true;
     const choice = await askUser(byId("conflict"));
-    if (choice === "theirs") await this.reload();
+    if (choice === "theirs") {
+      this.form.release();
+      await this.reload();
+      this.#inConflict = false;
+    }
     if (choice !== "over") return;
     this.version = (await fetchJson(this.url)).version;
-    this.#saving = false;
     await this.save();
   }
 
   async #restoreMachine() {
     if ((await askUser(byId("back"))) !== "yes") return;
-    this.editor.close();
+    this.form.release();
     try {
       await fetchJson(`${this.url}/edits?version=${this.version}`, { method: "DELETE" });
       await this.reload();
       showMessage(t("back_done"));
+    } catch (problem) {
+      showMessage(problem.message, true);
+    }
+  }
+
+  async #showVersions() {
+    const list = byId("version-list");
+    list.replaceChildren(make("li", { className: "muted" }, "…"));
+    byId("versions").showModal();
+    try {
+      const { versions } = await fetchJson(`${this.url}/versions`);
+      list.replaceChildren(...versions.map((one) => this.#makeVersion(one)));
+    } catch (problem) {
+      list.replaceChildren(make("li", { className: "note bad" }, problem.message));
+    }
+  }
+
+  #makeVersion({ version, saved_at, cues }) {
+    const when = timestamps.format(new Date(saved_at));
+    const what = cues === null ? t("machine") : t("cues", { count: cues });
+    const text = make("span", { className: "grow" }, `${t("version", { version })} · ${when} · ${what}`);
+    const button = make("button", { type: "button", onclick: () => this.#bringBack(version) }, t("bring_back"));
+    return make("li", { className: "row" }, text, button);
+  }
+
+  /** Replace the cues by those of an older version: a step that can be undone, and that is still to be saved. */
+  async #bringBack(version) {
+    try {
+      const { cues } = await fetchJson(`${this.url}/versions/${version}`);
+      byId("versions").close();
+      this.form.close();
+      this.doc.replace(0, this.doc.list.length, cues);
+      showMessage(t("brought_back", { version }));
     } catch (problem) {
       showMessage(problem.message, true);
     }
@@ -108,10 +170,15 @@ export class Versions {
     }
   }
 
-  #showUnsaved() {
-    const count = this.cues.steps.length;
-    byId("unsaved").hidden = count === 0;
-    byId("unsaved-count").textContent = t("unsaved", { count });
+  #showState() {
+    const { unsaved, canUndo, canRedo } = this.doc;
+    byId("footer").classList.toggle("dirty", unsaved > 0);
+    byId("unsaved-count").textContent = unsaved ? t("unsaved", { count: unsaved }) : t("all_saved");
+    byId("undo").disabled = !canUndo;
+    byId("redo").disabled = !canRedo;
+    byId("save").disabled = !unsaved || this.#saving;
+    clearTimeout(this.#timer);
+    if (unsaved) this.#timer = setTimeout(() => this.#saveByItself(), QUIET_MS);
   }
 
   #updateLinks() {
