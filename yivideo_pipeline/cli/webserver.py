@@ -1,12 +1,13 @@
-"""Dagster's webserver behind a guard: a program that `yivideo up` starts, with the options of Dagster's own.
+"""Dagster's webserver behind a guard, with our pictures: a program of `yivideo up`, with Dagster's options.
 
 Dagster lets whoever reaches its port do anything, by GET too. It listens on this machine alone, but every
 page that is open in a browser here can reach it: an image whose address is a mutation would start runs.
 """
 
 from graphql import GraphQLSyntaxError, OperationDefinitionNode, OperationType, parse
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from yivideo_pipeline.machine.garbage import search_garbage_seldom
@@ -49,8 +50,27 @@ def _holds_mutation(query: str) -> bool:
     )
 
 
+def picture(request: Request) -> Response:
+    """Return the picture of an artifact, whose folder is the path; 404 if there is none.
+
+    Where artifacts are is read from today's settings, as the runs do. A picture never changes.
+    """
+    from yivideo_pipeline.defs.previews import draw_picture
+    from yivideo_pipeline.settings.load import load_settings
+    from yivideo_pipeline.storage.artifacts import Storage
+
+    settings = load_settings()
+    storage = Storage(settings.storage.root, settings.home / "tmp")
+    found = draw_picture(storage, request.path_params["folder"])
+    if found is None:
+        return PlainTextResponse("There is no such picture", 404)
+    keep = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return Response(found.data, media_type=found.media_type, headers=keep)
+
+
 if __name__ == "__main__":
     search_garbage_seldom()
     from yivideo_pipeline.defs.dagster_internals import run_webserver
+    from yivideo_pipeline.defs.previews import ADDRESS
 
-    run_webserver(PageGuard)
+    run_webserver(PageGuard, [Route(f"{ADDRESS}{{folder:path}}", picture)])

@@ -43,6 +43,7 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.cached_method import cached_method
 from sqlalchemy import case, func, select
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from yivideo_pipeline.defs.partitions import videos
@@ -56,11 +57,15 @@ DAEMON_MODULE = "dagster._daemon"
 tests/cli/up/test_up.py. When it breaks: the command's entry point, found by `importlib.metadata`."""
 
 
-def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
+def run_webserver(guard: Callable[[ASGIApp], ASGIApp], routes: Sequence[BaseRoute]) -> None:
     """Run Dagster's webserver command behind middleware of ours, which sees every request first.
 
-    Why: the command has no option for it, and serves every web page. Test: tests/cli/up/test_up.py.
-    When it breaks: `uvicorn.run` of the guarded `create_app_from_workspace_process_context`.
+    Why: the command has no option for it, and serves every web page. Test: tests/cli/up/test_up.py,
+    test_ui.py. When it breaks: `uvicorn.run` of the guarded `create_app_from_workspace_process_context`.
+
+    Args:
+        guard: The middleware.
+        routes: Answered before Dagster's own.
     """
     from dagster_webserver import app, cli
     from starlette.middleware import Middleware
@@ -68,6 +73,9 @@ def run_webserver(guard: Callable[[ASGIApp], ASGIApp]) -> None:
     class GuardedWebserver(app.DagsterWebserver):
         def build_middleware(self) -> list[Middleware]:
             return [Middleware(guard), *super().build_middleware()]
+
+        def build_routes(self) -> list[BaseRoute]:
+            return [*routes, *super().build_routes()]
 
     app.DagsterWebserver = GuardedWebserver  # ty: ignore[invalid-assignment]
     cli.main()

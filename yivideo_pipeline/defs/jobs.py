@@ -5,7 +5,6 @@ All steps of a run share one process: the transcript's model is still loaded whe
 
 import dagster as dg
 
-from yivideo_pipeline.defs.reports.assets import REPORT_GROUP
 from yivideo_pipeline.stages import JOB, STAGES
 
 process_video = dg.define_asset_job(
@@ -17,7 +16,7 @@ process_video = dg.define_asset_job(
 
 daily_report = dg.define_asset_job(
     "daily_report",
-    selection=dg.AssetSelection.groups(REPORT_GROUP),
+    selection=dg.AssetSelection.assets("library_report", "performance_report"),
     description="What was done since yesterday, and the state of the library",
     executor_def=dg.in_process_executor,
 )

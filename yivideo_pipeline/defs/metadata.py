@@ -10,13 +10,14 @@ from typing import Any
 import dagster as dg
 
 from yivideo_pipeline.defs.checks.catalogue import check_metadata, presentable
-from yivideo_pipeline.defs.previews import TIMELINE_WORDS, draw_timeline, draw_waveform, image
+from yivideo_pipeline.defs.previews import POSTER, TIMELINE_WORDS, link_picture
 from yivideo_pipeline.defs.stage import StageResult
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.speech.types import Transcript, Word
+from yivideo_pipeline.storage.artifacts import Artifact
 from yivideo_pipeline.storage.edits import Edit
 from yivideo_pipeline.storage.partition_keys import encode_key
 from yivideo_pipeline.storage.remote_paths import AnyPath
@@ -27,7 +28,7 @@ TEXT_WORDS = 1500
 """Words of a transcript that the UI shows; all of them are in the artifact."""
 
 Metadata = dict[str, Any]
-"""Plain values and Dagster's, by name; None becomes null."""
+"""Plain values and Dagster's, by name; what is None has no row in the UI."""
 
 
 def materialization_metadata(result: StageResult, earlier: Sequence[Attempt]) -> Metadata:
@@ -42,7 +43,7 @@ def materialization_metadata(result: StageResult, earlier: Sequence[Attempt]) ->
     metadata = {**result.metadata, **_cost(result), "attempts": len(earlier) + 1}
     if earlier:
         metadata["earlier_attempts"] = _attempt_table(earlier)
-    shown = {name: presentable(value) for name, value in metadata.items()}
+    shown = {name: presentable(value) for name, value in metadata.items() if value is not None}
     return {**shown, **check_metadata(result.checks)}
 
 
@@ -62,10 +63,10 @@ def failure_metadata(error: YivideoError, attempts: int, *, quarantined: bool) -
     }
 
 
-def video_metadata(path: AnyPath, info: MediaInfo, poster: bytes, warnings: Sequence[str]) -> Metadata:
-    """Return the video's container, streams and poster."""
+def video_metadata(path: AnyPath, info: MediaInfo, artifact: Artifact, warnings: Sequence[str]) -> Metadata:
+    """Return the video's container, streams and poster, which sound alone has not."""
     return {
-        "poster": dg.MetadataValue.md(image(poster, "image/jpeg", "Poster")) if poster else None,
+        "poster": _picture(artifact, "Poster") if artifact.sizes.get(POSTER) else None,
         "path": dg.MetadataValue.path(encode_key(str(path))),
         "container": info.container,
         "duration_s": info.duration_s,
@@ -75,19 +76,19 @@ def video_metadata(path: AnyPath, info: MediaInfo, poster: bytes, warnings: Sequ
     }
 
 
-def audio_metadata(document: Mapping[str, Any], stream: StreamInfo, tracks: str | None) -> Metadata:
+def audio_metadata(artifact: Artifact, stream: StreamInfo, tracks: str | None) -> Metadata:
     """Return the audio's stream, its length, how much of it is speech, and the waveform.
 
     Args:
-        document: Of the audio.
+        artifact: The audio.
         stream: The stream that was decoded.
         tracks: Which of several tracks it is, and which others there are.
     """
-    spans, duration_s = document["speech_spans"], document["duration_s"]
-    picture = draw_waveform(document["outline"], spans, document["offset_s"], duration_s)
+    document = artifact.document
+    spans = document["speech_spans"]
     return {
-        "waveform": dg.MetadataValue.md(picture),
-        "duration_s": duration_s,
+        "waveform": _picture(artifact, "Sound, with speech in green"),
+        "duration_s": document["duration_s"],
         "offset_s": document["offset_s"],
         "speech_s": sum((end - start for start, end in spans), 0.0),
         "speech_spans": len(spans),
@@ -129,13 +130,18 @@ def transcript_metadata(transcript: Transcript, resumed_s: float = 0.0) -> Metad
     }
 
 
-def alignment_metadata(transcript: Transcript) -> Metadata:
-    """Return which aligner timed the words, and the words on a time line."""
+def alignment_metadata(artifact: Artifact, transcript: Transcript) -> Metadata:
+    """Return which aligner timed the words, and the words on a time line.
+
+    Args:
+        artifact: The alignment.
+        transcript: What it holds.
+    """
     words = transcript.words
     confidence = sum(word.confidence for word in words) / len(words) if words else None
     more = f"\n\nThe first {TIMELINE_WORDS} of {len(words)} words." if len(words) > TIMELINE_WORDS else ""
     return {
-        "timeline": dg.MetadataValue.md(draw_timeline(words) + more),
+        "timeline": _picture(artifact, "Words in time", more),
         "aligner": transcript.aligner,
         "words": len(words),
         "words_by_source": dg.MetadataValue.json(dict(Counter(word.source for word in words))),
@@ -170,6 +176,10 @@ def subtitle_metadata(
         "confidence": quality["mean_confidence"],
         **_warnings([*document["warnings"], *warnings]),
     }
+
+
+def _picture(artifact: Artifact, title: str, more: str = "") -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(link_picture(artifact, title) + more)
 
 
 def _cost(result: StageResult) -> Metadata:

@@ -1,17 +1,25 @@
-"""Small drawings for Dagster's UI, as Markdown that contains the picture.
+"""Pictures of what the stages made, for Dagster's UI: the poster, the waveform, the words in time.
 
-The UI removes plain `<svg>`, but shows an image whose address is its own data. The drawings are stored in the
-event log with the metadata, so each stays under 30 kB.
+The metadata of a materialization hold only the picture's address, which is that of the artifact; the webserver
+of `yivideo up` draws it when it is looked at. The UI shows Markdown at once only if it is shorter than 1,000
+characters, and what stands in the event log is kept for good.
 """
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
-from yivideo_pipeline.speech.types import Word
+from yivideo_pipeline.speech.types import Transcript, Word
+from yivideo_pipeline.storage.artifacts import Artifact, Storage
 
-WIDTH = 944
+ADDRESS = "/pictures/"
+"""Where the webserver has the pictures, by the folder of their artifact."""
+POSTER = "poster.jpg"
+_FOLDER = re.compile(r"videos/(?P<video>[0-9a-f]+)/(?P<stage>[a-z]+)-(?P<key>[0-9a-f]+)")
+WIDTH = 760
 TIMELINE_WORDS = 60
 _ROW_S = 6.0
 _ROW_HEIGHT = 58
@@ -24,9 +32,47 @@ _BY_SOURCE = {
 }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a browser takes it."""
+
+    media_type: str
+    data: bytes
+
+
 def image(data: bytes, media_type: str, title: str) -> str:
-    """Return Markdown that contains a picture."""
+    """Return Markdown that contains a picture, for reports, which stand on their own."""
     return f"![{title}](data:{media_type};base64,{base64.b64encode(data).decode('ascii')})"
+
+
+def link_picture(artifact: Artifact, title: str) -> str:
+    """Return Markdown that shows the picture of an artifact."""
+    return f"![{title}]({ADDRESS}{artifact.folder})"
+
+
+def draw_picture(storage: Storage, folder: str) -> Picture | None:
+    """Return the picture of an artifact; None where there is no such artifact (any more), or it has none.
+
+    Args:
+        storage: Where the artifacts are.
+        folder: Of the artifact, as `link_picture` named it.
+    """
+    place = _FOLDER.fullmatch(folder)
+    artifact = storage.find(place["video"], place["stage"], place["key"]) if place else None
+    if artifact is None:
+        return None
+    document, stage = artifact.document, artifact.stage
+    if stage == "audio":
+        spans, offset_s = document["speech_spans"], document["offset_s"]
+        return _svg(draw_waveform(document["outline"], spans, offset_s, document["duration_s"]))
+    if stage == "alignment":
+        return _svg(draw_timeline(Transcript.model_validate(document).words))
+    if stage != "video":
+        return None
+    try:
+        return Picture("image/jpeg", storage.read(artifact, POSTER))
+    except FileNotFoundError:
+        return None
 
 
 def draw_waveform(
@@ -35,7 +81,7 @@ def draw_waveform(
     offset_s: float,
     duration_s: float,
 ) -> str:
-    """Return a drawing of the sound's outline over its speech spans.
+    """Return a drawing (SVG) of the sound's outline over its speech spans.
 
     Args:
         outline: Lowest and highest sample of each part, in percent of full scale.
@@ -59,11 +105,10 @@ def draw_waveform(
             (1.0, "end"),
         )
     )
-    return _svg(
+    return _drawing(
         134,
         f'<path d="{speech}" fill="{_SPEECH}"/><path d="{wave}" stroke="{_INK}" stroke-width="2"/>{times}'
         f"{_legend(122, [(_SPEECH, 'speech')])}",
-        "Sound, with speech in green",
     )
 
 
@@ -83,9 +128,9 @@ def _columns(
 
 
 def draw_timeline(words: Sequence[Word]) -> str:
-    """Return a drawing of the first words on a time line, 6 s per row, coloured by the source of their times.
+    """Return a drawing (SVG) of the first words on a time line, 6 s per row.
 
-    Words alternate between two lanes, so that each has room for its letters.
+    They are coloured by the source of their times. Words alternate between two lanes, so that each has room for its letters.
     """
     shown = words[:TIMELINE_WORDS]
     begin = shown[0].start_s // _ROW_S if shown else 0
@@ -106,7 +151,7 @@ def draw_timeline(words: Sequence[Word]) -> str:
     sources = {word.source for word in shown}
     legend = [look for source, look in _BY_SOURCE.items() if source in sources]
     parts.append(_legend(rows * _ROW_HEIGHT, legend, "the paler, the less certain"))
-    return _svg(rows * _ROW_HEIGHT + 14, "".join(parts), "Words in time")
+    return _drawing(rows * _ROW_HEIGHT + 14, "".join(parts))
 
 
 def _draw_word(word: Word, y: int, start_s: float) -> str:
@@ -122,22 +167,25 @@ def _draw_word(word: Word, y: int, start_s: float) -> str:
 
 def _legend(y: int, looks: Sequence[tuple[str, str]], remark: str = "") -> str:
     parts = [
-        f'<rect x="{place * 200}" y="{y}" width="12" height="12" fill="{colour}"/>'
-        f"{_text(place * 200 + 16, y + 10, meaning)}"
+        f'<rect x="{place * 190}" y="{y}" width="12" height="12" fill="{colour}"/>'
+        f"{_text(place * 190 + 16, y + 10, meaning)}"
         for place, (colour, meaning) in enumerate(looks)
     ]
     return "".join([*parts, _text(WIDTH, y + 10, remark, "end")])
 
 
-def _svg(height: int, body: str, title: str) -> str:
+def _svg(drawing: str) -> Picture:
+    return Picture("image/svg+xml", drawing.encode("utf-8"))
+
+
+def _drawing(height: int, body: str) -> str:
     edge = 8  # of paper around the drawing, for the dark theme
     across, down = WIDTH + 2 * edge, height + 2 * edge
-    drawing = (
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}"'
         f' viewBox="-{edge} -{edge} {across} {down}" font-family="sans-serif" font-size="11" fill="{_INK}">'
         f'<rect x="-{edge}" y="-{edge}" width="{across}" height="{down}" fill="{_PAPER}"/>{body}</svg>'
     )
-    return image(drawing.encode("utf-8"), "image/svg+xml", title)
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> str:

@@ -60,7 +60,7 @@ def evaluate(stage: str, key: str, subject: Subject, settings: CheckSettings) ->
     results = []
     for check in _wanted(stage, settings):
         verdict = check.judge(subject, settings)
-        figures = {name: presentable(value) for name, value in verdict.figures.items()}
+        figures = {name: presentable(value) for name, value in verdict.figures.items() if value is not None}
         results.append(
             dg.AssetCheckResult(
                 asset_key=stage,

@@ -1,7 +1,6 @@
 """The two report assets: the state of the library, and the performance.
 
-They have a group of their own beside the pipeline: only a user or the daily schedule launches them, and no
-job of a video contains them. They depend on the subtitles for the lineage alone.
+Only a user or the daily schedule launches them, and no job of a video contains them. They depend on the subtitles for the lineage alone.
 """
 
 import time
@@ -29,13 +28,12 @@ from yivideo_pipeline.history.lost_work import record_lost_work
 from yivideo_pipeline.history.tables import day_table, sample_table, video_table, with_days, with_times
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
-from yivideo_pipeline.stages import OWNERS
+from yivideo_pipeline.stages import GROUP, OWNERS
 from yivideo_pipeline.storage.file_store import FileStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REPORT_GROUP = "reports"
 FOLDER = "reports"
 """Under the home folder."""
 DAY_S = 86_400.0
@@ -58,7 +56,7 @@ def build_report_assets(home: Path, time_zone: str | None, ui_url: str) -> list[
 def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.AssetsDefinition:
     @dg.asset(
         deps=["subtitles"],
-        group_name=REPORT_GROUP,
+        group_name=GROUP,
         owners=OWNERS,
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
@@ -77,7 +75,7 @@ def _build_library_report(home: Path, zone: str | None, ui_url: str) -> dg.Asset
 def _build_performance_report(home: Path, zone: str | None) -> dg.AssetsDefinition:
     @dg.asset(
         deps=["subtitles"],
-        group_name=REPORT_GROUP,
+        group_name=GROUP,
         owners=OWNERS,
         kinds={"pandas", "python"},
         tags={"domain": "reports"},
