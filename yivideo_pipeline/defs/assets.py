@@ -18,6 +18,7 @@ from yivideo_pipeline.defs.metadata import (
     transcript_metadata,
     video_metadata,
 )
+from yivideo_pipeline.defs.previews import POSTER
 from yivideo_pipeline.defs.stage import SOUND, Stage, StageResult, StageWork
 from yivideo_pipeline.defs.stage_asset import stage_asset
 from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, describe_tracks, probe
@@ -45,10 +46,9 @@ def video(stage: Stage) -> StageResult:
         if work.is_due:
             from yivideo_pipeline.media.images import poster_jpeg
 
-            (work.folder / "poster.jpg").write_bytes(poster_jpeg(stage.path) or b"")
-            work.save(info.model_dump(mode="json"), files=["poster.jpg"])
-    poster = stage.resources.storage.read(work.artifact, "poster.jpg")
-    metadata = video_metadata(stage.path, info, poster, warnings)
+            (work.folder / POSTER).write_bytes(poster_jpeg(stage.path) or b"")
+            work.save(info.model_dump(mode="json"), files=[POSTER])
+    metadata = video_metadata(stage.path, info, work.artifact, warnings)
     return work.result(metadata, Subject(work.document, video=info, options=options), version=digest)
 
 
@@ -67,7 +67,7 @@ def audio(stage: Stage) -> StageResult:
             sound = decode_sound(stage.path, work.folder / SOUND, stream, stage.report_progress)
             work.save(sound, files=[SOUND])
     return work.result(
-        audio_metadata(work.document, stream, describe_tracks(info, stream)),
+        audio_metadata(work.artifact, stream, describe_tracks(info, stream)),
         Subject(work.document, video=info),
         audio_s=work.document["duration_s"],
     )
@@ -122,7 +122,7 @@ def alignment(stage: Stage) -> StageResult:
     subject = Subject(work.document, audio=sound.document, transcript=timed, options=stage.subtitle_options)
     # Taking over the transcript's times is no work on the sound: it has no speed.
     audio_s = None if aligner is Aligner.ATTENTION else timed.duration_s
-    return work.result(alignment_metadata(timed), subject, audio_s=audio_s)
+    return work.result(alignment_metadata(work.artifact, timed), subject, audio_s=audio_s)
 
 
 @stage_asset(kinds={"python"}, domain="subtitles")
