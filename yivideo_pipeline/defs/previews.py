@@ -1,8 +1,8 @@
 """Pictures of what the stages made, for Dagster's UI: the poster, the waveform, the words in time.
 
-The metadata of a materialization hold only the picture's address, which is that of the artifact; the webserver
-of `yivideo up` draws it when it is looked at. The UI shows Markdown at once only if it is shorter than 1,000
-characters, and what stands in the event log is kept for good.
+The metadata of a materialization hold only the picture's address, which is that of the artifact; the
+webserver of `yivideo up` draws it when it is looked at. The UI shows Markdown at once only if it is shorter
+than 1,000 characters, and what stands in the event log is kept for good.
 """
 
 import base64
@@ -130,7 +130,8 @@ def _columns(
 def draw_timeline(words: Sequence[Word]) -> str:
     """Return a drawing (SVG) of the first words on a time line, 6 s per row.
 
-    They are coloured by the source of their times. Words alternate between two lanes, so that each has room for its letters.
+    They are coloured by the source of their times, and alternate between two lanes, so that each has room for
+    its letters.
     """
     shown = words[:TIMELINE_WORDS]
     begin = shown[0].start_s // _ROW_S if shown else 0

@@ -1,6 +1,7 @@
 """The two report assets: the state of the library, and the performance.
 
-Only a user or the daily schedule launches them, and no job of a video contains them. They depend on the subtitles for the lineage alone.
+Only a user or the daily schedule launches them, and no job of a video contains them. They depend on the
+subtitles for the lineage alone.
 """
 
 import time
