@@ -116,8 +116,9 @@ def test_a_key_and_an_object_stand_for_each_other(bucket, settings):
     path = path_of("2024/a: b%25 #1?.mp4", roots)
     assert str(path) == f"{bucket.url}/library/2024/a: b% #1?.mp4"
     assert key_of(path, roots) == "2024/a: b%25 #1?.mp4"
-    with pytest.raises(ValueError, match="is in no library"):
-        key_of(path.parent.parent.parent / "library2" / "x.mp4", roots)
+    outside = path.parent.parent.parent / "library2" / "100%...x.mp4"
+    assert key_of(outside, roots) == f"{bucket.url}/library2/100%25%2E%2E%2Ex.mp4"
+    assert str(path_of(key_of(outside, roots), {**roots, "s3": path.parent})) == str(outside)
     with pytest.raises(ValueError):
         path_of("../outside.mp4", roots)
 

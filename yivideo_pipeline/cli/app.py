@@ -59,7 +59,7 @@ def common(
 def process(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", hidden=True)],
     output_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the subtitles; else beside the video")
+        Path | None, typer.Option(metavar="DIR|URL", help="Folder for the subtitles; else beside the video")
     ] = None,
     formats: Annotated[
         str | None, typer.Option("--format", metavar="LIST", help="srt,vtt,ass,ttml,json,txt: one or several")
@@ -84,7 +84,7 @@ def process(
 ) -> None:
     """Make subtitles for videos; what was made before is reused.
 
-    Each PATH is a video, or a folder that is searched for videos.
+    Each PATH is a video, or a folder that is searched for videos, also in a bucket (s3://bucket/folder).
     """
     with importing():
         from yivideo_pipeline.cli.process import ProcessRequest, process_videos

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yivideo_pipeline.errors.tree import ConfigError, YivideoError
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _PIPE_WIDTH = 10_000
 """Lines to a pipe are neither folded nor cut."""
@@ -183,8 +184,10 @@ def sentences(message: str, hint: str = "") -> str:
     return " ".join(part if part.endswith((".", "!", "?", "…")) else f"{part}." for part in parts)
 
 
-def show_path(path: Path) -> str:
-    """Format a path, relative to the working directory where it lies below it."""
+def show_path(path: AnyPath) -> str:
+    """Format a path, relative to the working directory where it lies below it, or an object's URL."""
+    if not isinstance(path, Path):
+        return printable(str(path))
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
     return printable(os.fspath(shown))

@@ -7,7 +7,6 @@ with `make`, a file whose size, times and number are the same is the same file.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,9 +23,11 @@ from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import SMALL_BYTES, Storage, canonical_json
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path, version_of
 
-FileState = list[int]
-"""A file's size, times of modification and change in nanoseconds, and its number on its disk.
+FileState = list[Any]
+"""A file's size, times of modification and change in nanoseconds, and its number on its disk; of an object
+its size, time and ETag.
 
 The time of change can't be set by a user: it also shows a file that was replaced under its old date.
 """
@@ -51,7 +52,7 @@ class FinishedVideos:
         self,
         settings: Settings,
         options: ProcessOptions,
-        output_dir: Path | None,
+        output_dir: "AnyPath | None",
         speech: LocalSpeech | RemoteSpeech,
         ledger: Ledger,
         storage: Storage,
@@ -69,7 +70,7 @@ class FinishedVideos:
         }
         self.asked = hashlib.sha256(canonical_json(asked).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def find(self, videos: Mapping[str, Path]) -> dict[str, Processed]:
+    def find(self, videos: Mapping[str, AnyPath]) -> dict[str, Processed]:
         """Return the outcome of each video that is done, by its key.
 
         Args:
@@ -78,7 +79,7 @@ class FinishedVideos:
         runs = self._ledger.finished.asked(self.asked, videos)
         return {run.key: _outcome_of(run) for run in runs if self._holds(run, videos[run.key])}
 
-    def note(self, video: Path, before: FileState | None, processed: Processed) -> None:
+    def note(self, video: AnyPath, before: FileState | None, processed: Processed) -> None:
         """Note a run that delivered all.
 
         Args:
@@ -99,9 +100,9 @@ class FinishedVideos:
             )
         )
 
-    def _holds(self, run: FinishedRun, video: Path) -> bool:
+    def _holds(self, run: FinishedRun, video: AnyPath) -> bool:
         states = json.loads(run.states)
-        if str(video) not in states or any(state_of(path) != state for path, state in states.items()):
+        if str(video) not in states or any(state_of(to_path(name)) != was for name, was in states.items()):
             return False
         made = self._ledger.materializations.of(run.key)  # another run may have made something else since
         return {one.run_id for one in made.values()} == {run.run_id} and all(
@@ -109,11 +110,13 @@ class FinishedVideos:
         )
 
 
-def state_of(path: Path | str) -> FileState | None:
-    """Return the state of a file; None where there is none."""
+def state_of(path: AnyPath) -> FileState | None:
+    """Return the state of a file or object; None where there is none, or it can't be asked about."""
     try:
-        found = os.stat(path)  # noqa: PTH116
-    except OSError:
+        if not isinstance(path, Path):
+            return version_of(path)
+        found = path.stat()
+    except Exception:  # noqa: BLE001 - each driver has its own
         return None
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
@@ -125,7 +128,7 @@ def _outcome_of(run: FinishedRun) -> Processed:
     """Return a run's outcome as that of a run now, which would find all that was made."""
     # Another version of the program may have noted more, or less.
     noted = {name: value for name, value in json.loads(run.outcome).items() if name in _REPORTED}
-    noted |= {"files": tuple(map(Path, noted["files"])), "warnings": tuple(noted["warnings"])}
+    noted |= {"files": tuple(map(to_path, noted["files"])), "warnings": tuple(noted["warnings"])}
     now: dict[str, Any] = {"reused": tuple(STAGES), "resumed_s": 0.0, "wall_s": 0.0, "failure": None}
     return Processed(**{**noted, **now})
 

@@ -4,16 +4,15 @@ So the work to come can be estimated, and a file that is no media or has no soun
 instead of a run.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from yivideo_pipeline.errors.tree import MediaError, YivideoError
+from yivideo_pipeline.errors.tree import MediaError
 from yivideo_pipeline.ledger.files import Stamp
+from yivideo_pipeline.storage.remote_paths import AnyPath, read_stamp
 
 AT_ONCE = 8
 """On a network share most of the time is spent waiting."""
@@ -39,7 +38,7 @@ class LookAhead:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look-ahead")
-        self._glances: dict[Path, Future[Glance]] = {}
+        self._glances: dict[AnyPath, Future[Glance]] = {}
 
     def __enter__(self) -> Self:
         """Return it."""
@@ -51,11 +50,11 @@ class LookAhead:
         """Open no further files."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def begin(self, paths: Sequence[Path]) -> None:
+    def begin(self, paths: Sequence[AnyPath]) -> None:
         """Begin to open these videos."""
         self._glances = {path: self._pool.submit(_glance, path) for path in paths}
 
-    def estimate_durations(self, within_s: float) -> dict[Path, float | None]:
+    def estimate_durations(self, within_s: float) -> dict[AnyPath, float | None]:
         """Return the duration of each video, in seconds; None where its file does not give it.
 
         Opening thousands of files may take minutes: those that are not open in time are estimated by their
@@ -67,7 +66,7 @@ class LookAhead:
         size_bytes = sum(one.stamp.size_bytes for one in known if one.stamp)
         seconds_per_byte = sum(one.duration_s or 0.0 for one in known) / size_bytes if size_bytes else 0.0
 
-        def estimate(path: Path) -> float | None:
+        def estimate(path: AnyPath) -> float | None:
             if path in seen:
                 return seen[path].duration_s
             stamp = _stamp_of(path)
@@ -75,13 +74,13 @@ class LookAhead:
 
         return {path: estimate(path) for path in self._glances}
 
-    def refusal_of(self, path: Path) -> MediaError | None:
+    def refusal_of(self, path: AnyPath) -> MediaError | None:
         """Return why nothing in a file can be transcribed; None where it can, or was changed since."""
         glance = self._glances[path].result()
         return glance.refused if glance.stamp == _stamp_of(path) else None
 
 
-def _glance(path: Path) -> Glance:
+def _glance(path: AnyPath) -> Glance:
     from yivideo_pipeline.media.probe import AUTO, choose_audio_stream, probe
 
     stamp, stage = _stamp_of(path), "video"
@@ -91,14 +90,13 @@ def _glance(path: Path) -> Glance:
         choose_audio_stream(info, AUTO)
     except MediaError as error:
         return Glance(stamp, refused=error.within(stage=stage))
-    except YivideoError:
-        return Glance(stamp)  # reported in full when the video is processed
+    except Exception:  # noqa: BLE001 - each driver has its own; reported when the video is processed
+        return Glance(stamp)
     return Glance(stamp, info.duration_s)
 
 
-def _stamp_of(path: Path) -> Stamp | None:
+def _stamp_of(path: AnyPath) -> Stamp | None:
     try:
-        found = os.stat(path)  # noqa: PTH116
-    except OSError:
+        return Stamp(*read_stamp(path))
+    except Exception:  # noqa: BLE001 - each driver has its own
         return None
-    return Stamp(found.st_size, found.st_mtime_ns)

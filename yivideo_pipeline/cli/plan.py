@@ -31,6 +31,7 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.model_choice import ModelChoice
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 LOOK_S = 20.0
 """Seconds in which files that were never processed are opened for their length; the rest go by their size."""
@@ -107,9 +108,9 @@ def _read_lengths(settings: Settings, ledger: Ledger, selection: Selection) -> d
     """Open the files whose length the ledger does not know; those that can't be opened have none."""
     keys = [video.key for video in selection.videos]
     known, library = ledger.materializations.durations(keys), Library(settings.library.roots)
-    unknown: dict[Path, str] = {}
+    unknown: dict[AnyPath, str] = {}
     for key in keys:
-        if key not in known and isinstance(path := _path_of(library, key), Path):
+        if key not in known and (path := _path_of(library, key)):
             unknown[path] = key
     with LookAhead() as ahead:
         ahead.begin(list(unknown))
@@ -117,7 +118,7 @@ def _read_lengths(settings: Settings, ledger: Ledger, selection: Selection) -> d
     return {unknown[path]: length_s for path, length_s in found.items() if length_s}
 
 
-def _path_of(library: Library, key: str) -> object:
+def _path_of(library: Library, key: str) -> "AnyPath | None":
     try:
         return library.path_of(key)
     except YivideoError:  # the run reports it

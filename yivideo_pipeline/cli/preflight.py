@@ -5,15 +5,15 @@ written, disks without room.
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from yivideo_pipeline.cli.console import WrongUsage, printable
 from yivideo_pipeline.cli.folders import SpaceNeed, ledger_of, require_space, require_writable
 from yivideo_pipeline.cli.lookahead import LookAhead
-from yivideo_pipeline.errors.classify import disk_error
+from yivideo_pipeline.errors.classify import classify, disk_error
 from yivideo_pipeline.errors.tree import (
     ConfigValidationError,
     DiskError,
@@ -22,6 +22,8 @@ from yivideo_pipeline.errors.tree import (
     UnreadableMedia,
     YivideoError,
 )
+from yivideo_pipeline.library.decisions import Reason
+from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.remote.client import RemoteSpeech
 from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
 from yivideo_pipeline.settings.settings import Settings
@@ -29,8 +31,11 @@ from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of
-from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
+from yivideo_pipeline.storage.partition_keys import absolute_path, is_below, key_of, path_below
+from yivideo_pipeline.storage.remote_paths import AnyPath, require_bucket, to_path
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 AUDIO_BYTES_PER_S = 32_000
 """Decoded audio: 16,000 samples a second of two bytes."""
@@ -68,10 +73,10 @@ class ProcessOptions:
 
 @dataclass(frozen=True)
 class FoundVideos:
-    """The videos in order, each once, and the folders that could not be read."""
+    """The videos in order, each once, and the folders or buckets that could not be read."""
 
-    videos: tuple[Path, ...]
-    unreadable: tuple[tuple[Path, YivideoError], ...]
+    videos: tuple[AnyPath, ...]
+    unreadable: tuple[tuple[AnyPath, YivideoError], ...]
 
 
 def find_videos(
@@ -82,32 +87,34 @@ def find_videos(
     Hidden files and folders are skipped, and so are links to folders.
 
     Args:
-        paths: Files and folders.
+        paths: Files and folders; URLs of objects, or of buckets and places in them.
         extensions: Extensions of videos, in lower case, with the dot.
         ignored: Folders to skip: those of yivideo's own, which hold decoded audio.
 
     Raises:
         WrongUsage: A path does not exist, or there is no video in any of them.
+        YivideoError: Object storage can't be asked.
     """
-    missing = [path for path in paths if not os.path.lexists(path)]
-    if missing:
-        places = [to_path(path) for path in missing]
-        names = ", ".join(printable(str(path)) for path in places)
-        if not all(isinstance(path, Path) for path in places):
-            raise WrongUsage(
-                f"{names}: this command takes files and folders of this machine",
-                "Add the bucket to library.roots: `yivideo up` processes what is in it",
-            )
-        raise WrongUsage(f"There is no {names}", "Check the path")
-    videos: dict[Path, None] = {}
-    skipped = {folder for folder in ignored if isinstance(folder, Path)}
-    unreadable: list[tuple[Path, YivideoError]] = []
-    for path in map(_absolute, paths):
-        found = _search(path, tuple(extensions), skipped, unreadable) if path.is_dir() else [path]
+    places = [absolute_path(to_path(path)) for path in paths]
+    kinds = {place: _kind_of(place) for place in places}
+    if missing := [place for place, kind in kinds.items() if not kind]:
+        raise WrongUsage(
+            f"There is no {', '.join(printable(str(place)) for place in missing)}", "Check the path"
+        )
+    videos: dict[AnyPath, None] = {}
+    unreadable: list[tuple[AnyPath, YivideoError]] = []
+    for place, kind in kinds.items():
+        if kind == "file":
+            found: Iterable[AnyPath] = [place]
+        elif isinstance(place, Path):
+            skipped = {folder for folder in ignored if isinstance(folder, Path)}
+            found = _search(place, tuple(extensions), skipped, unreadable)
+        else:
+            found = _list(place, extensions, ignored, unreadable)
         videos.update(dict.fromkeys(found))
     if not videos and not unreadable:
         raise WrongUsage(
-            "There is no video in " + ", ".join(printable(str(path)) for path in paths),
+            "There is no video in " + ", ".join(printable(str(place)) for place in places),
             "Known extensions are library.extensions of the settings; a file given by name is always taken",
         )
     return FoundVideos(tuple(videos), tuple(unreadable))
@@ -117,7 +124,7 @@ def find_videos(
 class PlannedVideo:
     """One video to process: its partition key, and its duration as far as it is known beforehand."""
 
-    path: Path
+    path: AnyPath
     key: str
     duration_s: float | None
 
@@ -131,7 +138,7 @@ class ProcessPlan:
     """
 
     videos: tuple[PlannedVideo, ...]
-    blocked: dict[Path, YivideoError]
+    blocked: dict[AnyPath, YivideoError]
     weights: WeightsStatus
     warnings: tuple[str, ...]
     model: ModelChoice
@@ -145,8 +152,8 @@ class ProcessPlan:
 def plan_videos(
     settings: Settings,
     speech_options: SpeechOptions,
-    paths: Sequence[Path],
-    output_dir: Path | None,
+    paths: Sequence[AnyPath],
+    output_dir: "AnyPath | None",
     speech: LocalSpeech | RemoteSpeech,
     ahead: LookAhead,
 ) -> ProcessPlan:
@@ -159,11 +166,13 @@ def plan_videos(
     warnings = speech.check(model.options)
     weights = _require_weights(speech, model.options)
     ledger_of(settings)
-    if output_dir:
+    blocked: dict[AnyPath, YivideoError] = {}
+    if isinstance(output_dir, Path):
         require_writable(output_dir, "Give another folder with --output-dir")
-        blocked = {}
+    elif output_dir:
+        _require_bucket(output_dir)
     else:
-        blocked = _find_blocked_folders({path.parent for path in paths})
+        blocked |= _find_blocked_folders({path.parent for path in paths if isinstance(path, Path)})
     ahead.begin(paths)
     videos = tuple(
         PlannedVideo(path, key_of(path, settings.library.roots), duration_s)
@@ -175,9 +184,8 @@ def plan_videos(
     audio_dir, model_dir = storage.files.folder or settings.home, settings.cache.model_dir
     for folder in (audio_dir, model_dir):
         require_writable(folder, "Make it writable, or name another one in the settings")
-    needs = [
-        SpaceNeed(folder, 0, "subtitles and records") for folder in (settings.home, output_dir) if folder
-    ]
+    written = [settings.home, *([output_dir] if isinstance(output_dir, Path) else [])]
+    needs = [SpaceNeed(folder, 0, "subtitles and records") for folder in written]
     if weights.state == "fetchable" and (size := download_bytes(model.options.model_name)):
         needs.append(SpaceNeed(model_dir, size, "the weights"))
     possible = [video for video in videos if video.path not in blocked]
@@ -198,8 +206,37 @@ def _flag_of(option: str) -> str:
     return _FLAGS.get(option, "--" + option.replace("_", "-"))
 
 
+def _kind_of(place: AnyPath) -> Literal["file", "directory"] | None:
+    """Return what is at a place; None where there is nothing."""
+    if isinstance(place, Path):
+        return ("directory" if place.is_dir() else "file") if os.path.lexists(place) else None
+    try:
+        return place.fs.info(place.path)["type"]
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        raise classify(error) from error
+
+
+def _list(
+    place: "UPath",
+    extensions: Collection[str],
+    ignored: Collection[AnyPath],
+    unreadable: list[tuple[AnyPath, YivideoError]],
+) -> "list[UPath]":
+    """Return the videos of a bucket, or of the part of it below a URL, by their names."""
+    from yivideo_pipeline.library.bucket import BucketListing
+
+    own = [path_below(folder, place) for folder in ignored if is_below(folder, place)]
+    rules = NameRules(extensions, closed=dict.fromkeys(own, Reason.OWN_FOLDER))
+    found = BucketListing(place, rules).scan()
+    if found.trouble:
+        unreadable.append((place, DiskError(f"The bucket can't be listed ({found.trouble})")))
+    return [place / path for path in sorted(found.files)]
+
+
 def _search(
-    top: Path, extensions: tuple[str, ...], ignored: set[Path], unreadable: list[tuple[Path, YivideoError]]
+    top: Path, extensions: tuple[str, ...], ignored: set[Path], unreadable: list[tuple[AnyPath, YivideoError]]
 ) -> list[Path]:
     def note(error: OSError) -> None:
         known = disk_error(error) or DiskError(f"The folder can't be read ({error.strerror})")
@@ -218,10 +255,6 @@ def _search(
     return found
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
-
-
 def _require_weights(speech: LocalSpeech | RemoteSpeech, options: SpeechOptions) -> WeightsStatus:
     status = speech.weights(options)
     if status.state == "missing":
@@ -232,8 +265,8 @@ def _require_weights(speech: LocalSpeech | RemoteSpeech, options: SpeechOptions)
     return status
 
 
-def _find_blocked_folders(folders: set[Path]) -> dict[Path, YivideoError]:
-    blocked: dict[Path, YivideoError] = {}
+def _find_blocked_folders(folders: set[Path]) -> dict[AnyPath, YivideoError]:
+    blocked: dict[AnyPath, YivideoError] = {}
     for folder in folders:
         try:
             require_writable(folder, "Give another folder with --output-dir, or make this one writable")
@@ -242,14 +275,25 @@ def _find_blocked_folders(folders: set[Path]) -> dict[Path, YivideoError]:
     return blocked
 
 
-def _find_irregular(paths: Sequence[Path]) -> dict[Path, YivideoError]:
+def _require_bucket(place: "UPath") -> None:
+    try:
+        require_bucket(place)
+    except FileNotFoundError as error:
+        raise DiskError(f"There is no bucket for {place}", "Give another place with --output-dir") from error
+    except Exception as error:
+        raise classify(error) from error
+
+
+def _find_irregular(paths: Sequence[AnyPath]) -> dict[AnyPath, YivideoError]:
     """Return what is no file, such as a pipe: it can't be read twice, and may never end."""
     from yivideo_pipeline.media.container import require_regular
 
-    irregular: dict[Path, YivideoError] = {}
+    irregular: dict[AnyPath, YivideoError] = {}
     for path in paths:
+        if not isinstance(path, Path):
+            continue
         try:
-            require_regular(os.stat(path).st_mode)  # noqa: PTH116
+            require_regular(path.stat().st_mode)
         except UnreadableMedia as error:
             irregular[path] = error
         except OSError:
@@ -259,7 +303,7 @@ def _find_irregular(paths: Sequence[Path]) -> dict[Path, YivideoError]:
 
 def _require_space_for_audio(
     videos: Sequence[PlannedVideo], folder: Path, storage: Storage, other_needs: Sequence[SpaceNeed]
-) -> dict[Path, YivideoError]:
+) -> dict[AnyPath, YivideoError]:
     """Check that the decoded audio of the videos finds room beside the other needs.
 
     Returns:

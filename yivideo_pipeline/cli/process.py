@@ -43,7 +43,8 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.partition_keys import absolute_path, key_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 if TYPE_CHECKING:
     from yivideo_pipeline.defs.runner import Processor
@@ -120,11 +121,11 @@ class _Session:
     options: ProcessOptions
     found: FoundVideos
     finished: FinishedVideos
-    done: dict[Path, VideoOutcome]
+    done: dict[AnyPath, VideoOutcome]
     plan: ProcessPlan | None
     speech: LocalSpeech | RemoteSpeech
     ahead: LookAhead
-    output_dir: Path | None
+    output_dir: "AnyPath | None"
     messages: Console
     live: bool
 
@@ -143,7 +144,7 @@ class _Session:
             outcomes.get(path) or VideoOutcome(path, "not_started") for path in self.found.videos
         ]
 
-    def _run(self, plan: ProcessPlan, lines: Lines, stop: StopRequest) -> dict[Path, VideoOutcome]:
+    def _run(self, plan: ProcessPlan, lines: Lines, stop: StopRequest) -> dict[AnyPath, VideoOutcome]:
         """Run the pipeline on the videos that have something to do; those not begun are left out."""
         with importing():
             from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
@@ -163,9 +164,9 @@ class _Session:
 
     def _process_groups(
         self, plan: ProcessPlan, processor: "Processor", reporter: Reporter, stop: StopRequest
-    ) -> dict[Path, VideoOutcome]:
+    ) -> dict[AnyPath, VideoOutcome]:
         """Process the videos in order, short ones together, until all are done or the user asks to stop."""
-        outcomes: dict[Path, VideoOutcome] = {}
+        outcomes: dict[AnyPath, VideoOutcome] = {}
 
         def finish(ended: Sequence[VideoOutcome]) -> None:
             outcomes.update((one.path, one) for one in ended)
@@ -233,7 +234,7 @@ class _Session:
                 raise
 
 
-def _outcome_of(path: Path, processed: Processed, stop: StopRequest) -> VideoOutcome:
+def _outcome_of(path: AnyPath, processed: Processed, stop: StopRequest) -> VideoOutcome:
     if processed.interrupted or (stop.received and not processed.success):
         return VideoOutcome(path, "interrupted")  # between two stages Dagster calls it a failure
     return VideoOutcome.of_run(path, processed)
@@ -273,7 +274,7 @@ def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _S
     open_log(settings.home)
     apply_environment(settings)
     speech = choose_speech(settings)
-    output_dir = request.output_dir.expanduser().absolute() if request.output_dir else None
+    output_dir = absolute_path(to_path(request.output_dir.expanduser())) if request.output_dir else None
     live = sys.stdout.isatty() and messages.is_terminal
     ledger, storage = ledger_of(settings), Storage(settings.storage.root, settings.home / "tmp")
     finished = FinishedVideos(settings, options, output_dir, speech, ledger, storage)

@@ -19,7 +19,7 @@ from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.storage.partition_keys import key_of
+from yivideo_pipeline.storage.partition_keys import is_outside, key_of
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 
@@ -109,7 +109,7 @@ def _print_released(released: Sequence[str], poll_s: float) -> None:
     if not released:
         console.print("No video is quarantined.")
         return
-    watched = sum(not key.startswith("/") for key in released)
+    watched = sum(not is_outside(key) for key in released)
     if watched:
         console.print(
             f"While `yivideo up` runs, the sensor new_videos takes {plural(watched, 'video')} as new,"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import STAGES
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 Status = Literal["done", "failed", "interrupted", "not_started"]
 
@@ -43,13 +43,13 @@ class VideoFailure:
 class VideoOutcome:
     """What became of one video, or of a folder that could not be read."""
 
-    path: Path
+    path: AnyPath
     status: Status
     processed: Processed | None = None
     failure: VideoFailure | None = None
 
     @classmethod
-    def of_run(cls, path: Path, processed: Processed) -> "VideoOutcome":
+    def of_run(cls, path: AnyPath, processed: Processed) -> "VideoOutcome":
         """Return the outcome of a run that ended by itself."""
         failed = processed.failure
         if failed is None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import Any, Protocol, get_args, get_origin
 
@@ -34,7 +33,7 @@ from yivideo_pipeline.settings.whisper_models import AUTO_MODEL, MODELS
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.types import Transcript
-from yivideo_pipeline.storage.partition_keys import resolve_inside
+from yivideo_pipeline.storage.partition_keys import lies_inside, output_folder
 
 _HINT = "Change it in the launch's configuration"
 _NAMED_CHOICES = 12
@@ -182,7 +181,7 @@ class Launch(CheckedResource):
     subtitles: SubtitleConfig = SubtitleConfig()  # ty: ignore[invalid-type-form]
     output_dir: str | None = Field(
         None,
-        description="Folder for the subtitles, under a library root or one of service.roots;"
+        description="Folder or s3://… for the subtitles, under a library root or one of service.roots;"
         " unset: beside the video",
     )
 
@@ -251,9 +250,10 @@ def _override(
 
 
 def _require_allowed(output_dir: str, settings: Settings) -> None:
-    if "\0" in output_dir or not Path(output_dir).is_absolute():
+    folder = output_folder(output_dir)
+    if folder is None:
         raise ConfigValidationError(f"output_dir: {output_dir!r} is not absolute: give the whole path")
-    if resolve_inside(Path(output_dir), settings.allowed_folders) is None:
+    if not lies_inside(folder, settings.allowed_folders):
         raise ConfigValidationError(
             f"output_dir: {output_dir} lies outside the allowed folders:"
             " choose one under a library root, or add it to service.roots"

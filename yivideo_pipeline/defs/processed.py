@@ -1,9 +1,9 @@
 """The outcome of one video, which what only reads it gets without importing Dagster."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from yivideo_pipeline.ledger.failures import StageFailure
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Processed:
     run_id: str
     wall_s: float
     failure: StageFailure | None
-    files: tuple[Path, ...] = ()
+    files: tuple[AnyPath, ...] = ()
     language: str | None = None
     audio_s: float | None = None
     speech_s: float | None = None

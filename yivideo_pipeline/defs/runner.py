@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -21,6 +20,7 @@ from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.settings.options import name_for_launch
 from yivideo_pipeline.stages import JOB, LAST_STAGE, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.partition_keys import decode_key
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 TRIGGER = "cli"
 
@@ -34,7 +34,7 @@ class LaunchOptions:
 
     speech: Mapping[str, Any] = field(default_factory=dict)
     subtitles: Mapping[str, Any] = field(default_factory=dict)
-    output_dir: Path | None = None
+    output_dir: "AnyPath | None" = None
 
     def as_config(self) -> dict[str, Any]:
         """Return the run's configuration."""
@@ -176,7 +176,7 @@ def _describe(
         wall_s=wall_s,
         failure=failure,
         interrupted=interrupted,
-        files=tuple(Path(decode_key(file)) for file in subtitles.get("files", ())),
+        files=tuple(to_path(decode_key(file)) for file in subtitles.get("files", ())),
         language=values.get("language"),
         audio_s=values.get("duration_s"),
         speech_s=values.get("speech_s"),

@@ -24,7 +24,7 @@ from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResul
 from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey, files_by_key
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of, place_of
+from yivideo_pipeline.storage.partition_keys import is_outside, key_of, place_of
 from yivideo_pipeline.storage.remote_paths import AnyPath, read_stamp
 
 OPEN_FOR_S = 10.0
@@ -112,7 +112,7 @@ class Watch:
             key = key_of(path, self._roots)
         except ValueError:
             return Explanation(None, Decision(Reason.NO_REGULAR_FILE))
-        if key.startswith("/"):
+        if is_outside(key):
             return Explanation(None, Decision(Reason.OUTSIDE))
         survey, all_quarantined = self._survey(now, key)
         record, quarantined = survey.records.get(key), all_quarantined.get(key)

@@ -14,6 +14,7 @@ from yivideo_pipeline.settings.sections import (
     CacheSettings,
     CheckSettings,
     HubSettings,
+    LibraryRoot,
     LibrarySettings,
     NoticeSettings,
     RetrySettings,
@@ -48,8 +49,8 @@ class Settings(Section):
     checks: CheckSettings = Field(CheckSettings(), description="Asset checks")
     notices: NoticeSettings = Field(NoticeSettings(), description="Where failures are reported")
     service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
-    alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
     cluster: ClusterSettings = Field(ClusterSettings(), description="Replicas that hold the models")
+    alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -61,9 +62,9 @@ class Settings(Section):
         return copy
 
     @property
-    def allowed_folders(self) -> tuple[Path, ...]:
+    def allowed_folders(self) -> tuple[LibraryRoot, ...]:
         """The folders that requests and launches may name: the library's, and those of `service.roots`."""
-        return (*self.library.folders.values(), *self.service.roots)
+        return (*self.library.roots.values(), *self.service.roots)
 
     def origin(self, path: str) -> str:
         """Return where the value at a dotted path was set: a file's line, a variable, or `default`."""

@@ -4,7 +4,7 @@ A key is the video's path relative to its library root, with `/` between folders
 forbids in a key (`...` and control characters), `%` itself and bytes that are not UTF-8 are
 percent-encoded; everything else, such as Chinese or spaces, stays readable. Keys of videos in any but
 the first root begin with the root's name (`archive:2024/talk.mp4`); the key of a video outside all
-roots is its absolute path, which begins with `/`.
+roots is its absolute path, which begins with `/`, or the URL of an object.
 """
 
 import os
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.remote_paths import DRIVERS, AnyPath, kind_of, to_path
 
 _DOTS = r"\.{3,}"
 _CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
@@ -39,15 +39,13 @@ def key_of(path: AnyPath, roots: Mapping[str, AnyPath]) -> str:
         roots: Library roots by name; keys don't name the first.
 
     Raises:
-        ValueError: The path is a library root itself, or an object in none of them.
+        ValueError: The path is a library root itself.
     """
     absolute = absolute_path(path)
     places = {name: absolute_path(root) for name, root in roots.items()}
     containing = {name: root for name, root in places.items() if is_below(absolute, root)}
     if not containing:
-        if not isinstance(absolute, Path):
-            raise ValueError(f"{path} is in no library: add its bucket to library.roots")
-        return encode_key(absolute.as_posix())
+        return encode_key(absolute.as_posix() if isinstance(absolute, Path) else str(absolute))
     name = max(containing, key=lambda name: len(containing[name].parts))
     relative = path_below(absolute, containing[name])
     if not relative:
@@ -71,11 +69,20 @@ def path_of(key: str, roots: Mapping[str, AnyPath]) -> AnyPath:
 
     Raises:
         ValueError: The key is empty, names a missing root, or would lead out of its root.
+        ConfigError: It is the URL of an object for which there is no driver, or which holds a key.
     """
-    if key.startswith("/"):
-        return Path(decode_key(key))
+    if is_outside(key):
+        return to_path(decode_key(key))
     name, relative = place_of(key, roots)
     return absolute_path(roots[name]) / relative.as_posix()
+
+
+def is_outside(key: str) -> bool:
+    """Return whether a partition key is a whole path or URL: its video lies in no library root.
+
+    No key of a root looks like this: what follows the root's name is never a path from `/` on.
+    """
+    return key.startswith("/") or kind_of(key) in DRIVERS
 
 
 def place_of(key: str, roots: Mapping[str, AnyPath]) -> tuple[str, Path]:
@@ -96,13 +103,31 @@ def place_of(key: str, roots: Mapping[str, AnyPath]) -> tuple[str, Path]:
     return name, relative
 
 
-def resolve_inside(path: Path, folders: Iterable[Path]) -> Path | None:
+def resolve_inside(path: Path, folders: Iterable[AnyPath]) -> Path | None:
     """Return a path with all links followed; None where it leads out of the folders. It need not exist."""
     try:
         real = path.resolve()
     except (OSError, RuntimeError, ValueError):  # too long, a ring of links, or text that is no path
         return None
-    return real if any(real.is_relative_to(folder.resolve()) for folder in folders) else None
+    local = (folder.resolve() for folder in folders if isinstance(folder, Path))
+    return real if any(real.is_relative_to(folder) for folder in local) else None
+
+
+def output_folder(name: str) -> "AnyPath | None":
+    """Return the folder, or place in a bucket, that a launch names for its subtitles; None for others."""
+    if "\0" in name:
+        return None
+    folder = to_path(name)
+    return absolute_path(folder) if not isinstance(folder, Path) or folder.is_absolute() else None
+
+
+def lies_inside(place: AnyPath, folders: Iterable[AnyPath]) -> bool:
+    """Return whether a place lies in one of the folders, also when all links are followed."""
+    if isinstance(place, Path):
+        return resolve_inside(place, folders) is not None
+    # Buckets have no links, but programs that make files of objects follow dots.
+    names = place.path.rstrip("/").split("/")
+    return not {"", ".", ".."} & set(names) and any(is_below(place, folder) for folder in folders)
 
 
 def absolute_path(path: AnyPath) -> AnyPath:
@@ -116,7 +141,8 @@ def is_below(path: AnyPath, folder: AnyPath) -> bool:
     """Return whether an absolute path is a folder or lies in it; an object never lies in a local folder."""
     if isinstance(path, Path) or isinstance(folder, Path):
         return isinstance(path, Path) and isinstance(folder, Path) and path.is_relative_to(folder)
-    return path.is_relative_to(folder)
+    # By their URLs: the same place opened with other options of its driver is another object.
+    return f"{path}/".startswith(f"{str(folder).rstrip('/')}/")
 
 
 def path_below(path: AnyPath, folder: AnyPath) -> str:

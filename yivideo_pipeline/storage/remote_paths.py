@@ -65,10 +65,14 @@ def to_path(name: str | PathLike[str]) -> AnyPath:
     A `Path` made of a URL has lost one of its slashes, and stands for the same.
 
     Raises:
-        ConfigError: No driver for this kind of object storage is installed.
+        ConfigError: No driver for this kind of object storage is installed, or the URL holds a key.
     """
     url = _URL.fullmatch(str(name))
-    return open_place(f"{url[1]}://{url[2]}") if url and url[1] in DRIVERS else Path(name)
+    if not (url and url[1] in DRIVERS):
+        return Path(name)
+    if "@" in url[2].partition("/")[0]:
+        raise ConfigError("Keys don't belong in an address", "Give them in the environment")
+    return open_place(f"{url[1]}://{url[2]}")
 
 
 def read_stamp(path: AnyPath) -> tuple[int, int]:
@@ -89,6 +93,16 @@ def stamp_of(listed: Mapping[str, Any]) -> tuple[int, int]:
     if isinstance(changed, str):
         changed = datetime.fromisoformat(changed)
     return listed["size"], round(changed.timestamp()) * 10**9 if changed else 0
+
+
+def version_of(path: "UPath") -> list[int | str]:
+    """Return what is another for each version of an object: its bytes, time of change and ETag.
+
+    Raises:
+        OSError: There is none, or it can't be asked about.
+    """
+    listed = path.fs.info(path.path)
+    return [*stamp_of(listed), str(listed.get("ETag") or listed.get("etag") or "")]
 
 
 def require_bucket(place: "UPath") -> None:

@@ -28,7 +28,12 @@ class DeliveredFile:
 
 
 def deliver_file(
-    storage: Storage, source: str, video: AnyPath, suffix: str, data: bytes, output_dir: Path | None = None
+    storage: Storage,
+    source: str,
+    video: AnyPath,
+    suffix: str,
+    data: bytes,
+    output_dir: "AnyPath | None" = None,
 ) -> DeliveredFile:
     """Write one subtitle file for a video, under the first name that is free or ours.
 
@@ -38,7 +43,7 @@ def deliver_file(
         video: The video; the file's name begins with its stem.
         suffix: The rest of the name, such as `.en.srt`.
         data: The file's content.
-        output_dir: Folder to write to, made where it is missing; without it the video's own.
+        output_dir: Folder or place in a bucket to write to; without it the video's own. A folder is made.
 
     Raises:
         DiskError: The folder can't be made or written to.

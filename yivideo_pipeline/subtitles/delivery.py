@@ -12,7 +12,7 @@ from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, Edits
-from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 from yivideo_pipeline.storage.sidecars import DeliveredFile, deliver_file
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
@@ -49,13 +49,15 @@ def deliver_subtitles(
         transcript: The transcript that the subtitles were made of.
         partition_key: The video's partition key.
         video: The video's file or object.
-        output_dir: Folder to write to; by default the video's own.
+        output_dir: Folder or URL to write to; by default the video's own.
         write_empty: Whether subtitles without cues are written too.
 
     Raises:
         DiskError: The folder can't be created or written to.
     """
-    folder = Path(output_dir).expanduser().absolute() if output_dir else None
+    folder = to_path(output_dir) if output_dir else None
+    if isinstance(folder, Path):
+        folder = folder.expanduser().absolute()
     language = subtitles.document["language"]
     edits = Edits(storage)
     with edits.lock(subtitles.video_hash):
