@@ -9,17 +9,24 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from yivideo_pipeline.errors.tree import UnreadableMedia
+from yivideo_pipeline.errors.tree import ConfigError, UnreadableMedia
 from yivideo_pipeline.media.container import require_regular
 from yivideo_pipeline.service.errors import SEE_DOCS, Refused
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER
-from yivideo_pipeline.storage.partition_keys import key_of, path_of, resolve_inside
-from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.partition_keys import (
+    is_outside,
+    key_of,
+    lies_inside,
+    output_folder,
+    path_of,
+    resolve_inside,
+)
+from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 log = logging.getLogger(__name__)
 
 
-def resolve_file(name: str, allowed: Sequence[Path]) -> Path:
+def resolve_file(name: str, allowed: Sequence[AnyPath]) -> Path:
     """Return the file that a request names, with all links followed.
 
     Args:
@@ -33,17 +40,21 @@ def resolve_file(name: str, allowed: Sequence[Path]) -> Path:
         raise Refused(422, "invalid_request", "The path is not absolute", "Give the whole path of the file")
     real = resolve_inside(Path(name), allowed)
     if real is None:
-        raise Refused(
-            403,
-            "path_not_allowed",
-            "The file lies outside the allowed folders",
-            "Put it under a library root, or add its folder to service.roots",
-        )
+        raise _outside()
     if not real.is_file():
         if real.exists():
             _refuse_irregular(real)
         raise Refused(404, "not_found", "There is no such file", "Check the path")
     return real
+
+
+def _outside() -> Refused:
+    return Refused(
+        403,
+        "path_not_allowed",
+        "The file lies outside the allowed folders",
+        "Put it under a library root, or add its folder to service.roots",
+    )
 
 
 def _refuse_irregular(real: Path) -> None:
@@ -53,11 +64,11 @@ def _refuse_irregular(real: Path) -> None:
         raise Refused(404, "not_found", error.message, error.hint) from error
 
 
-def resolve_video(name: str, roots: Mapping[str, AnyPath], allowed: Sequence[Path]) -> str:
+def resolve_video(name: str, roots: Mapping[str, AnyPath], allowed: Sequence[AnyPath]) -> str:
     """Return the partition key of the video that a request names.
 
     Args:
-        name: The file's absolute path, or its partition key.
+        name: The file's absolute path, the URL of an object in the library, or a partition key.
         roots: The library's folders by name.
         allowed: The allowed folders.
 
@@ -67,10 +78,13 @@ def resolve_video(name: str, roots: Mapping[str, AnyPath], allowed: Sequence[Pat
     """
     if not name.startswith("/"):
         try:
+            name = key_of(to_path(name), roots) if is_outside(name) else name
             path = path_of(name, roots)
         except ValueError as error:
             hint = "Give the whole path of the file, or its partition key"
             raise Refused(422, "invalid_request", f"video_path: {error}", hint) from error
+        if is_outside(name):  # the object would be fetched with the service's rights
+            raise _outside()
         if isinstance(path, Path):
             resolve_file(str(path), allowed)
         elif not path.is_file():  # an object of a library root, which no link leads out of
@@ -86,25 +100,25 @@ def resolve_video(name: str, roots: Mapping[str, AnyPath], allowed: Sequence[Pat
 
 
 def name_to_key(name: str, roots: Mapping[str, AnyPath]) -> str:
-    """Return the partition key that a path or key stands for, without looking at the disk."""
+    """Return the partition key that a path or key stands for, without looking at disk or bucket."""
     try:
-        return key_of(Path(name), roots) if name.startswith("/") else name
-    except ValueError:
-        return name  # a root itself, which is no video's name
+        return key_of(to_path(name), roots) if is_outside(name) else name
+    except (ValueError, ConfigError):
+        return name  # a root itself, which is no video's name, or of object storage that is not known here
 
 
-def require_output_folder(name: str, allowed: Sequence[Path]) -> None:
+def require_output_folder(name: str, allowed: Sequence[AnyPath]) -> None:
     """Refuse a folder for subtitles outside the allowed folders; it need not exist yet.
 
     Raises:
         Refused: 422 where the path is not absolute, 403 where it lies outside.
     """
-    if "\0" in name or not Path(name).is_absolute():
+    folder = output_folder(name)
+    if folder is None:
         raise Refused(
             422, "invalid_request", "output_params.output_dir: it is not absolute", "Give a whole path"
         )
-    path = Path(os.path.abspath(name))  # noqa: PTH100 - as the run reads it
-    if resolve_inside(path, allowed) is None:
+    if not lies_inside(folder, allowed):
         raise Refused(
             403,
             "path_not_allowed",
@@ -113,7 +127,7 @@ def require_output_folder(name: str, allowed: Sequence[Path]) -> None:
         )
 
 
-def require_model_folder(name: str, configured: str, allowed: Sequence[Path], field: str) -> None:
+def require_model_folder(name: str, configured: str, allowed: Sequence[AnyPath], field: str) -> None:
     """Refuse a model's folder that lies outside the allowed folders.
 
     Args:

@@ -26,6 +26,7 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import scratch_folder
+from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.telemetry.measure import Measurement, TimeShares, measure
 
 _COPY_BYTES = 1024 * 1024
@@ -142,7 +143,7 @@ class ServiceState:
         return MediaInput(self.scratch, self.settings.service.max_duration_s)
 
     @property
-    def allowed_folders(self) -> tuple[Path, ...]:
+    def allowed_folders(self) -> tuple[AnyPath, ...]:
         """The folders whose files a request may name: the library's, and those of `service.roots`."""
         return self.settings.allowed_folders
 

@@ -4,6 +4,7 @@ A video's key is one part of the address, percent-encoded as a whole (`/` may st
 """
 
 import gzip
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from starlette.background import BackgroundTask
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RESPONSE
+from yivideo_pipeline.service.review.object_file import object_response
 from yivideo_pipeline.service.review.versions import (
     Differences,
     Review,
@@ -57,14 +59,17 @@ IN_PARTS: dict[int | str, dict[str, Any]] = {
 
 @router.head("/{key:path}/media", include_in_schema=False)
 @router.get("/{key:path}/media", response_class=FileResponse, responses=IN_PARTS)
-def media(key: Key, shared: Shared) -> FileResponse:
-    """Return the video's own file, whole or in parts."""
+def media(key: Key, shared: Shared, request: Request) -> Response:
+    """Return the video's own file or object, whole or in parts."""
     video = _find(key, shared)
     if video.info is None or video.file is None:
         raise Refused(
             404, "no_media", "The video's file is gone, or was replaced since", "Process the video again"
         )
-    return FileResponse(video.file, media_type=media_type_of(video.info), headers=NOT_SNIFFED)
+    media_type = media_type_of(video.info)
+    if isinstance(video.file, FilePath):
+        return FileResponse(video.file, media_type=media_type, headers=NOT_SNIFFED)
+    return object_response(video.file, request, media_type, NOT_SNIFFED)
 
 
 @router.head("/{key:path}/sound", include_in_schema=False)

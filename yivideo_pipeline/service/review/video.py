@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.library.ignore import own_folders, rules_of_roots
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.errors import Refused
@@ -12,8 +13,8 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, EditedCue, Edits
-from yivideo_pipeline.storage.partition_keys import path_of, place_of
-from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.partition_keys import is_outside, path_of, place_of
+from yivideo_pipeline.storage.remote_paths import AnyPath, read_stamp
 from yivideo_pipeline.subtitles.cues import build_cues
 
 AUDIO_FILE = "audio.wav"
@@ -55,11 +56,13 @@ class ReviewedVideo:
         return MediaInfo.model_validate(video.document) if video else None
 
     @cached_property
-    def file(self) -> Path | None:
-        """The video's file; None if it is gone, is in a bucket, or is not the one that was processed."""
-        if self.info is None or not isinstance(self.path, Path) or not self.path.is_file():
+    def file(self) -> "AnyPath | None":
+        """The video's file or object; None if it is gone, or is not the one that was processed."""
+        try:
+            is_it = self.info is not None and read_stamp(self.path)[0] == self.info.size_bytes
+        except FileNotFoundError:
             return None
-        return self.path if self.path.stat().st_size == self.info.size_bytes else None
+        return self.path if is_it and self.path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def find_video(key: str, storage: Storage, settings: Settings) -> ReviewedVideo:
     unknown = Refused(404, "not_found", "There is no such video", "The library lists all videos")
     try:
         path = path_of(key, settings.library.roots)
-    except ValueError as error:
+    except (ValueError, ConfigError) as error:
         raise unknown from error
     video = ReviewedVideo(key, path, storage, settings.subtitles)
     if video.info is None and not _is_in_library(key, path, settings):
@@ -165,7 +168,7 @@ def media_type_of(info: MediaInfo) -> str:
 
 
 def _is_in_library(key: str, path: AnyPath, settings: Settings) -> bool:
-    if key.startswith("/") or "\0" in str(path) or not path.is_file():
+    if is_outside(key) or "\0" in str(path) or not path.is_file():
         return False
     root, below = place_of(key, settings.library.roots)
     folder = settings.library.roots[root]

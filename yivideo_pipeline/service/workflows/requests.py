@@ -22,6 +22,7 @@ from yivideo_pipeline.settings.options import (
     override,
 )
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, stages_before
+from yivideo_pipeline.storage.remote_paths import AnyPath
 
 STEPS = {
     "ffmpeg.extract_audio": ("video", "audio"),
@@ -53,7 +54,7 @@ class OutputParams(BaseModel):
     whisperx_config: dict[str, Any] = Field({}, description="Settings of `speech`, by their names")
     subtitles: dict[str, Any] = Field({}, description="Settings of `subtitles`, by their names")
     output_dir: str | None = Field(
-        None, max_length=4096, description="Folder for the subtitles; by default that of the video"
+        None, max_length=4096, description="Folder or s3://… for the subtitles; by default that of the video"
     )
 
 
@@ -63,7 +64,7 @@ class WorkflowRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     video_path: str = Field(
-        min_length=1, max_length=4096, description="Absolute path of the video, or its partition key"
+        min_length=1, max_length=4096, description="Path or s3://… of the video, or its partition key"
     )
     workflow_config: WorkflowConfig
     output_params: OutputParams = OutputParams()
@@ -101,7 +102,7 @@ def plan_launch(
     request: WorkflowRequest,
     speech: SpeechOptions,
     subtitles: SubtitleOptions,
-    allowed_folders: Sequence[Path],
+    allowed_folders: Sequence[AnyPath],
     check_speech: Callable[[SpeechOptions], tuple[str, ...]],
 ) -> LaunchPlan:
     """Validate all of a request but its video, as far as that is possible before a model is loaded.
