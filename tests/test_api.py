@@ -112,12 +112,14 @@ def test_the_model_manager_lends_the_models_of_the_settings():
 @pytest.mark.model
 @pytest.mark.parametrize("kind", list(SubtitleFormat))
 def test_subtitles_are_written_in_the_format_of_the_name(transcript, tmp_path, kind):
-    path = write_subtitles(transcript, tmp_path / f"movie.{kind.upper()}")
+    path = write_subtitles(transcript, tmp_path / f"movie.{kind.ending.upper()}")
     content = path.read_text(encoding="utf-8")
     if kind is SubtitleFormat.JSON:
         assert len(json.loads(content)["word_segments"]) == len(transcript.words)
     elif kind in (SubtitleFormat.TTML, SubtitleFormat.TXT):
         assert "fishing boats" in content
+    elif kind is SubtitleFormat.WORDS_VTT:  # pysubs2 takes a line with two times of words for a cue's times
+        assert content.count(" --> ") == len(build_cues(transcript, SubtitleOptions()))
     else:
         assert len(pysubs2.SSAFile.from_string(content)) == len(build_cues(transcript, SubtitleOptions()))
 

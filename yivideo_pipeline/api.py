@@ -68,7 +68,8 @@ def write_subtitles(
 
     Args:
         transcript: As `transcribe` returns it.
-        path: The file: .srt, .vtt, .ass, .ttml, .json (WhisperX's shape) or .txt (a sentence a line).
+        path: The file: .srt, .vtt, .ass, .ttml, .json (WhisperX's shape), .txt (a sentence a line),
+            .imsc.ttml, .ebu.ttml, or, with the times of words, .words.vtt and .karaoke.ass.
         options: How words become cues; by default the settings' `subtitles` section.
         title: The video's title, for the formats that have one (ASS, TTML).
         changes: Fields of `SubtitleOptions` in place of the options' own, such as `max_lines=1`.
@@ -114,11 +115,12 @@ def _enter_sound(stack: ExitStack, source: AudioInput, options: SpeechOptions) -
 
 
 def _format_of(path: Path) -> SubtitleFormat:
-    try:
-        return SubtitleFormat(path.suffix.lower().removeprefix("."))
-    except ValueError:
-        known = ", ".join(f".{kind}" for kind in SubtitleFormat)
+    """Return the format with the longest ending that a name has: `talk.words.vtt` is not plain WebVTT."""
+    fitting = [kind for kind in SubtitleFormat if path.name.lower().endswith(f".{kind.ending}")]
+    if not fitting:
+        known = ", ".join(f".{kind.ending}" for kind in SubtitleFormat)
         raise ConfigValidationError(
             f"{path}: {path.suffix or 'a name without an extension'} is not a subtitle format",
             f"Choose a name that ends in one of {known}",
-        ) from None
+        )
+    return max(fitting, key=lambda kind: len(kind.ending))

@@ -93,7 +93,7 @@ def test_a_wrong_speech_option_is_refused_before_the_run(job, speech, words):
 @pytest.mark.parametrize(
     ("subtitles", "words"),
     [
-        ({"formats": ["docx"]}, "srt | vtt | ass | ttml | json | txt got docx"),
+        ({"formats": ["docx"]}, "karaoke-ass got docx"),
         ({"formats": []}, "subtitles.formats"),
         ({"max_lines": 9}, "subtitles.max_lines: 9 is not allowed: must be at most 4"),
         ({"min_duration_s": 5.0, "max_duration_s": 4.0}, "min_duration_s 5 is over max_duration_s 4"),

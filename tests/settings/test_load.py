@@ -185,7 +185,8 @@ retry: {strategy: often}
         " choose auto, float32, float16, bfloat16, int8, int8_float16 or int16",
         "config.yml line 3, whisperx_service.batch_size: 0 is not allowed: must be at least 1",
         "YIVIDEO_SPEECH__FASTER_WHISPER_THREADS: '64' is not allowed: must be at most 32",
-        "config.yml line 6, subtitles.formats: 'doc' is not allowed: choose srt, vtt, ass, ttml, json or txt",
+        "config.yml line 6, subtitles.formats: 'doc' is not allowed: choose srt, vtt, ass, ttml, json, txt,"
+        " imsc, ebu-tt-d, words-vtt or karaoke-ass",
         "config.yml line 8, retry.strategy: 'often' is not allowed:"
         " choose fixed, linear, exponential or fibonacci",
     ]

@@ -22,6 +22,7 @@ from yivideo_pipeline.defs.previews import POSTER
 from yivideo_pipeline.defs.stage import SOUND, Stage, StageResult, StageWork
 from yivideo_pipeline.defs.stage_asset import stage_asset
 from yivideo_pipeline.media.probe import MediaInfo, choose_audio_stream, content_hash, describe_tracks, probe
+from yivideo_pipeline.media.shots import look_at_picture
 from yivideo_pipeline.settings.options import Aligner
 from yivideo_pipeline.settings.sections import CheckSettings
 from yivideo_pipeline.speech.engine import EngineInfo
@@ -137,7 +138,8 @@ def subtitles(stage: Stage) -> StageResult:
     decides = {**stage.deciding_options, "title": title, "end_s": end_s}
     with stage.work(source.video_hash, {"alignment": source.content}, decides) as work:
         if work.is_due:
-            document = render_subtitles(words, options, title, work.folder, end_s)
+            picture = look_at_picture(stage.path) if options.guide.timing.looks_at_picture else None
+            document = render_subtitles(words, options, title, work.folder, end_s, picture)
             work.save(document, files=[f"subtitles.{kind}" for kind in options.formats])
     subject = Subject(
         work.document,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, differences
+from yivideo_pipeline.settings.style_guides import StyleProfile
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json
@@ -92,6 +93,8 @@ def deciding_options(
         case "alignment":
             return {"aligner": speech.aligner.value}
         case "subtitles":
-            return subtitles.model_dump(mode="json")
+            # A copy of the video is delivered, not made by the stage; `default` has the key that it had.
+            default = {"profile"} if subtitles.profile is StyleProfile.DEFAULT else set()
+            return subtitles.model_dump(mode="json", exclude={"mux", *default})
         case _:
             return {}

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
+from yivideo_pipeline.media.shots import Picture
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
+from yivideo_pipeline.subtitles.style_report import report_style
 from yivideo_pipeline.subtitles.writers import render
 
 OUTLINE_BINS = 480
@@ -72,6 +74,7 @@ def render_subtitles(
     title: str,
     folder: Path,
     end_s: float | None = None,
+    picture: Picture | None = None,
 ) -> dict[str, Any]:
     """Write `subtitles.<format>` in every format of the options to a folder; return the subtitles' document.
 
@@ -84,8 +87,10 @@ def render_subtitles(
         title: The video's title.
         folder: Where the files go.
         end_s: When the video ends; no cue is shown after it.
+        picture: The video's frames and shots, for the style guides that look at them.
     """
-    cues = build_cues(transcript, options, end_s)
+    cues = build_cues(transcript, options, end_s, picture)
+    style = report_style(cues, options, transcript.language, end_s, picture)
     for kind in options.formats:
         text = render(cues, transcript, kind, title)
         (folder / f"subtitles.{kind}").write_text(text, encoding="utf-8", newline="")
@@ -96,7 +101,8 @@ def render_subtitles(
         "end_s": end_s,
         "speech_s": transcript.speech_s,
         "empty_reason": transcript.empty_reason,
-        "quality": measure_quality(cues, transcript, options).model_dump(mode="json"),
+        "quality": measure_quality(cues, transcript, options, style).model_dump(mode="json"),
+        "style": style.model_dump(mode="json"),
         "first_cues": [
             {"start_ms": cue.start_ms, "end_ms": cue.end_ms, "text": cue.text} for cue in cues[:FIRST_CUES]
         ],

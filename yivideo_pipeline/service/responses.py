@@ -23,6 +23,10 @@ SUBTITLE_MEDIA_TYPES = {
     SubtitleFormat.TTML: "application/ttml+xml",
     SubtitleFormat.JSON: "application/json",
     SubtitleFormat.TXT: "text/plain",
+    SubtitleFormat.IMSC: "application/ttml+xml",
+    SubtitleFormat.EBU_TT_D: "application/ttml+xml",
+    SubtitleFormat.WORDS_VTT: "text/vtt",
+    SubtitleFormat.KARAOKE_ASS: "text/x-ssa",
 }
 SUBTITLE_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {kind: {} for kind in SUBTITLE_MEDIA_TYPES.values()}}

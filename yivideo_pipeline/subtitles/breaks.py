@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from yivideo_pipeline.subtitles.grammar import Grammar
 from yivideo_pipeline.subtitles.tokens import Token, is_spaceless
+from yivideo_pipeline.subtitles.unspaced import inside_phrases, inside_words
 
 SENTENCE_COST = 0.0
 CLAUSE_COST = 0.6
@@ -61,6 +62,24 @@ def ends_sentence(text: str, following: str, grammar: Grammar) -> bool:
     stem = _key(bare)
     initial = len(stem) == 1 and stem.isalpha() and stem != "i"
     return bare.endswith("…") or not (stem in grammar.abbreviations or initial)
+
+
+def is_inside_word(before: str, after: str) -> bool:
+    """Return whether a break between two texts tears a word; in scripts with spaces, one without a hyphen."""
+    if is_spaceless(before[-1]) and is_spaceless(after[0]):
+        return len(before) in inside_words(before + after)
+    return False
+
+
+def is_inside_phrase(before: str, after: str, grammar: Grammar) -> bool:
+    """Return whether a break parts what belongs together: article and noun, a name, number and unit."""
+    if is_spaceless(before[-1]) or is_spaceless(after[0]):
+        return len(before) in inside_phrases(before + after)
+    left, right = before.split()[-1], after.split()[0]
+    last = left.rstrip(_CLOSERS)[-1:]
+    if last in _CLAUSE_ENDS or ends_sentence(left, right, grammar):
+        return False
+    return _spaced_cost(left, right, grammar) >= NAME_COST
 
 
 def _text_cost(before: Token, after: Token, grammar: Grammar) -> float:

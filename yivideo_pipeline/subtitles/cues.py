@@ -11,18 +11,18 @@ pause.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import ceil, inf
+from math import inf
+from typing import TYPE_CHECKING
 
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.breaks import Break, rate_breaks
 from yivideo_pipeline.subtitles.grammar import Grammar, grammar_of
-from yivideo_pipeline.subtitles.tokens import Profile, Token, profile_of, split_wide, tokenize
+from yivideo_pipeline.subtitles.timing import MIN_SPACING_MS, CueTiming, FrameClock, clock_of
+from yivideo_pipeline.subtitles.tokens import Token, profile_of, split_wide, tokenize
 
-MIN_SPACING_MS = 40
-"""Cues start at least one frame apart, so that each has a length in every format."""
-LINGER_MS = 500
-"""A cue stays this long after its last word, where there is room."""
+if TYPE_CHECKING:  # it opens media, which takes a while to import
+    from yivideo_pipeline.media.shots import Picture
 
 LINE_END_MARKS = "，、。"
 """Broadcasters in China leave these out at the end of a line, and no other marks."""
@@ -35,6 +35,9 @@ FREE_PAUSE_MS = 300
 FAST_COST = 10.0
 """Cost of a cue that would need twice the time it has."""
 SHORT_COST = 6.0
+BROKEN_COST = 1000.0
+"""Cost of each limit that a cue breaks, where the guide is strict: more than any text may cost, so that the
+cheapest cut is one that breaks as few as possible."""
 ORPHAN_COST = 2.0
 ORPHAN_LINE_SHARE = 0.25
 
@@ -67,31 +70,37 @@ class Cue:
 
 
 def build_cues(
-    transcript: Transcript, options: SubtitleOptions, end_s: float | None = None
+    transcript: Transcript,
+    options: SubtitleOptions,
+    end_s: float | None = None,
+    picture: "Picture | None" = None,
 ) -> tuple[Cue, ...]:
     """Cut a transcript into cues that are in order, never overlap and all have a length.
 
     A cue starts when its first word does. It ends up to half a second after its last word; later
     where it would be too short or too fast to read, earlier where the next cue needs the time. No cue
     spans a pause longer than the options allow, and none is shown after the end of the video. The limits on
-    lines are exceeded only where words share one start, so that no cut is possible between them.
+    lines are exceeded only where words share one start, so that no cut is possible between them. A style
+    guide may move both ends to frames and away from shot changes.
 
     Args:
         transcript: The words.
-        options: The profile.
+        options: The limits and the guide.
         end_s: When the video ends; by default, when its sound does.
+        picture: The video's frames and shots, for the guides that look at them.
     """
     known_end_s = transcript.end_s if end_s is None else end_s
     end_ms = inf if known_end_s is None else int(known_end_s * 1000)
+    clock = clock_of(options, picture)
     max_pause_ms = round(options.max_pause_s * 1000)
-    tokens = tokenize(transcript, max_pause_ms)
-    passages = list(_split_at_pauses(tokens, max_pause_ms))
-    next_starts = [*(passage[0].start_ms for passage in passages[1:]), inf]
+    passages = _split_at_pauses(tokenize(transcript, max_pause_ms), max_pause_ms)
     grammar = grammar_of(transcript.language)
+    cuts: list[PassageCut] = []
+    for passage in passages:
+        cuts.append(PassageCut(passage, grammar, options, end_ms, clock, cuts[-1] if cuts else None))
+    next_starts = [*(cut.starts_ms[0] for cut in cuts[1:]), inf]
     return tuple(
-        cue
-        for passage, next_start_ms in zip(passages, next_starts, strict=False)
-        for cue in _build_passage(passage, next_start_ms, end_ms, grammar, options)
+        cue for cut, next_start_ms in zip(cuts, next_starts, strict=False) for cue in cut.cues(next_start_ms)
     )
 
 
@@ -108,61 +117,50 @@ def _split_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[To
         yield passage
 
 
-def _build_passage(
-    tokens: list[Token], next_start_ms: float, end_ms: float, grammar: Grammar, options: SubtitleOptions
-) -> Iterator[Cue]:
-    profile = profile_of("".join(token.text for token in tokens), options)
-    units = split_wide(tokens, profile.line_columns)
-    search = CueSearch(units, rate_breaks(units, grammar), next_start_ms, CueLimits(options, profile, end_ms))
-    for start, end in search.cut():
-        words = tuple(word for unit in units[start:end] for word in unit.words)
-        lines = search.lines.break_lines(start, end)
-        if not options.keep_line_end_marks:
-            lines = tuple(line.rstrip(LINE_END_MARKS) or line for line in lines)
-        yield Cue(units[start].start_ms, search.end_ms(start, end), lines, words)
+class PassageCut:
+    """The tokens between two long pauses, and when a cue begins that begins with each of them."""
 
+    def __init__(
+        self,
+        tokens: Sequence[Token],
+        grammar: Grammar,
+        options: SubtitleOptions,
+        end_ms: float,
+        clock: FrameClock | None,
+        before: "PassageCut | None",
+    ) -> None:
+        profile = profile_of("".join(token.text for token in tokens), options)
+        self._options = options
+        self._units = split_wide(tokens, profile.line_columns)
+        self._breaks = rate_breaks(self._units, grammar)
+        self._timing = CueTiming(options, profile, end_ms, clock)
+        self.spoken_to_ms = max(token.end_ms for token in tokens)
+        self.starts_ms = self._timing.starts_ms(self._units, before.spoken_to_ms if before else 0)
 
-class CueLimits:
-    """The limits of a cue: those of the options, in the profile of the text's script, and the video's end."""
-
-    def __init__(self, options: SubtitleOptions, profile: Profile, end_ms: float = inf) -> None:
-        self.max_lines = options.max_lines
-        self.line_columns = profile.line_columns
-        self.max_duration_ms = int(options.max_duration_s * 1000)
-        self.min_duration_ms = ceil(options.min_duration_s * 1000)
-        self._min_gap_ms = options.min_gap_ms
-        self._end_ms = end_ms
-        self._columns_per_second = profile.columns_per_second
-
-    def reading_ms(self, columns: int) -> int:
-        """Return the time that it takes to read so many columns."""
-        return ceil(1000 * columns / self._columns_per_second)
-
-    def end_ms(self, start_ms: int, speech_end_ms: int, next_start_ms: float, columns: int) -> int:
-        """Return when a cue ends: late enough to be read, but clear of the next cue and within the video.
-
-        A cue whose words begin after the video's end, by a wrong clock, still has a length.
-        """
-        wanted = max(
-            speech_end_ms + LINGER_MS,
-            start_ms + self.min_duration_ms,
-            start_ms + self.reading_ms(columns),
-        )
-        clear = max(min(next_start_ms - self._min_gap_ms, self._end_ms), start_ms + MIN_SPACING_MS)
-        return int(min(wanted, start_ms + self.max_duration_ms, clear))
+    def cues(self, next_start_ms: float) -> Iterator[Cue]:
+        """Yield the cues of the cheapest cut, given when the next passage's first cue starts."""
+        starts = [*self.starts_ms, next_start_ms]
+        search = CueSearch(self._units, self._breaks, starts, self._timing)
+        for start, end in search.cut():
+            words = tuple(word for unit in self._units[start:end] for word in unit.words)
+            lines = search.lines.break_lines(start, end)
+            if not self._options.keep_line_end_marks:
+                lines = tuple(line.rstrip(LINE_END_MARKS) or line for line in lines)
+            yield Cue(self.starts_ms[start], search.end_ms(start, end), lines, words)
 
 
 class CueSearch:
     """Searches the cheapest way to cut the tokens between two long pauses into cues."""
 
     def __init__(
-        self, tokens: Sequence[Token], breaks: Sequence[Break], next_start_ms: float, limits: CueLimits
+        self, tokens: Sequence[Token], breaks: Sequence[Break], starts_ms: Sequence[float], timing: CueTiming
     ) -> None:
-        self.lines = LineBreaker(tokens, breaks, limits.line_columns)
+        self.lines = LineBreaker(tokens, breaks, timing.line_columns)
         self._tokens = tokens
         self._breaks = breaks
-        self._limits = limits
-        self._starts: list[float] = [*(token.start_ms for token in tokens), next_start_ms]
+        self._timing = timing
+        self._starts = starts_ms
+        """When a cue begins that begins with each token; at the end, when the cue after the passage does."""
         self._sentences = list(accumulate((b.ends_sentence for b in breaks), initial=0))
         overlong = (max(0, b.pause_ms - FREE_PAUSE_MS) / 1000 for b in breaks)
         self._pauses = list(accumulate(overlong, initial=0.0))
@@ -198,14 +196,14 @@ class CueSearch:
 
         The shortest one is always among them, even where it breaks a limit, so that any input can be cut.
         """
-        tokens, limits = self._tokens, self._limits
+        tokens, timing = self._tokens, self._timing
         lines, line_start, spoken_to, found = 1, start, 0, False
         for end in range(start + 1, len(tokens) + 1):
-            if self.lines.columns(line_start, end) > limits.line_columns:
+            if self.lines.columns(line_start, end) > timing.line_columns:
                 lines, line_start = lines + 1, end - 1
             spoken_to = max(spoken_to, tokens[end - 1].end_ms)
-            too_long = spoken_to - tokens[start].start_ms > limits.max_duration_ms
-            if found and (lines > limits.max_lines or too_long):
+            too_long = spoken_to - tokens[start].start_ms > timing.max_duration_ms
+            if found and (lines > timing.max_lines or too_long):
                 return
             if self._may_cut(start, end):
                 found = True
@@ -214,14 +212,14 @@ class CueSearch:
     def _may_cut(self, start: int, end: int) -> bool:
         if end == len(self._tokens):
             return True
-        token = self._tokens[end]
-        return bool(token.words) and token.start_ms - self._tokens[start].start_ms >= MIN_SPACING_MS
+        return bool(self._tokens[end].words) and self._starts[end] - self._starts[start] >= MIN_SPACING_MS
 
     def _time_cost(self, start: int, end: int, spoken_to: int) -> float:
-        shown_ms = self._end_ms(start, end, spoken_to) - self._tokens[start].start_ms
-        hurry = self._limits.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
-        shortness = 1 - shown_ms / self._limits.min_duration_ms
-        return FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
+        shown_ms = self._end_ms(start, end, spoken_to) - self._starts[start]
+        hurry = self._timing.reading_ms(self.lines.columns(start, end)) / shown_ms - 1
+        shortness = 1 - shown_ms / self._timing.min_duration_ms
+        broken = BROKEN_COST * ((hurry > 0) + (shortness > 0)) if self._timing.rules.is_strict else 0.0
+        return broken + FAST_COST * max(0.0, hurry) + SHORT_COST * max(0.0, shortness)
 
     def _text_cost(self, start: int, end: int) -> float:
         cost = CUE_COST
@@ -231,12 +229,12 @@ class CueSearch:
         if not at_end:
             cost += self._breaks[end].cost
         whole = self._breaks[start].ends_sentence and (at_end or self._breaks[end].ends_sentence)
-        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._limits.line_columns
+        narrow = self.lines.columns(start, end) <= ORPHAN_LINE_SHARE * self._timing.line_columns
         return cost + ORPHAN_COST * (narrow and not whole)
 
     def _end_ms(self, start: int, end: int, spoken_to: int) -> int:
         columns = self.lines.columns(start, end)
-        return self._limits.end_ms(self._tokens[start].start_ms, spoken_to, self._starts[end], columns)
+        return self._timing.end_ms(int(self._starts[start]), spoken_to, self._starts[end], columns)
 
     def _trace_back(self, came_from: list[int]) -> list[tuple[int, int]]:
         ranges, end = [], len(self._tokens)

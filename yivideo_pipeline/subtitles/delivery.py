@@ -68,15 +68,15 @@ def deliver_subtitles(
         elif subtitles.document["quality"]["cues"] or write_empty:
             data = _generated_files(storage, subtitles)
         files = tuple(
-            deliver_file(storage, partition_key, video, f".{language}.{kind}", content, folder)
-            for kind, content in data.items()
+            deliver_file(storage, partition_key, video, f".{language}.{ending}", content, folder)
+            for ending, content in data.items()
         )
         storage.record_delivery_folder(partition_key, str(folder) if folder else "")
     return DeliveredSubtitles(files, edit)
 
 
 def _generated_files(storage: Storage, subtitles: Artifact) -> Mapping[str, bytes]:
-    return {_format_of(name): storage.read(subtitles, name) for name in subtitles.files}
+    return {_format_of(name).ending: storage.read(subtitles, name) for name in subtitles.files}
 
 
 def _edited_files(
@@ -85,8 +85,8 @@ def _edited_files(
     cues = time_cues(edit.cues or (), transcript)
     edited = as_transcript(cues, transcript)
     kinds = [_format_of(name) for name in subtitles.files]
-    return {kind: render(cues, edited, SubtitleFormat(kind), title_of(video)).encode() for kind in kinds}
+    return {kind.ending: render(cues, edited, kind, title_of(video)).encode() for kind in kinds}
 
 
-def _format_of(name: str) -> str:
-    return Path(name).suffix.removeprefix(".")
+def _format_of(name: str) -> SubtitleFormat:
+    return SubtitleFormat(Path(name).suffix.removeprefix("."))

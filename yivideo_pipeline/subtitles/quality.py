@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,7 +10,7 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Span, Transcript, Word
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.tokens import count_columns, is_sounding, profile_of
+from yivideo_pipeline.subtitles.style_report import StyleReport, chars_per_second, report_style
 
 LOW_CONFIDENCE = 0.5
 
@@ -55,14 +55,27 @@ class Quality(BaseModel):
     issues: tuple[str, ...]
 
 
-def measure_quality(cues: Sequence[Cue], transcript: Transcript, options: SubtitleOptions) -> Quality:
-    """Measure cues by the options that they were built with, and words by the speech that was detected."""
+def measure_quality(
+    cues: Sequence[Cue],
+    transcript: Transcript,
+    options: SubtitleOptions,
+    style: StyleReport | None = None,
+) -> Quality:
+    """Measure cues by the options that they were built with, and words by the speech that was detected.
+
+    Args:
+        cues: The cues.
+        transcript: The words that they were made of.
+        options: The limits and the guide.
+        style: The cues' report, where it was made before.
+    """
+    style = style or report_style(cues, options, transcript.language)
     words = [word for word in transcript.words if word.text.strip()]
     confidences = [word.confidence for word in words]
     low_share = sum(c < LOW_CONFIDENCE for c in confidences) / len(words) if words else 0.0
     covered = _covered_share(words, transcript.speech_spans, options.max_pause_s)
-    speeds = [_chars_per_second(cue, options) for cue in cues]
-    faults = _count_faults(cues, options)
+    speeds = [chars_per_second(cue, options) for cue in cues]
+    faults = _count_faults(cues, style)
     return Quality(
         cues=len(cues),
         words=len(words),
@@ -78,42 +91,17 @@ def measure_quality(cues: Sequence[Cue], transcript: Transcript, options: Subtit
     )
 
 
-def _count_faults(cues: Sequence[Cue], options: SubtitleOptions) -> dict[str, int]:
-    gaps = [after.start_ms - before.end_ms for before, after in pairwise(cues)]
+def _count_faults(cues: Sequence[Cue], style: StyleReport) -> dict[str, int]:
+    overlapping = sum(after.start_ms < before.end_ms for before, after in pairwise(cues))
     return {
-        "cues_overlapping": sum(gap < 0 for gap in gaps),
-        "cues_too_fast": sum(_is_too_fast(cue, options) for cue in cues),
-        "cues_too_short": sum(cue.duration_ms < int(options.min_duration_s * 1000) for cue in cues),
-        "cues_too_long": sum(cue.duration_ms > options.max_duration_s * 1000 for cue in cues),
-        "cues_with_long_lines": sum(_has_long_lines(cue, options) for cue in cues),
-        "cues_across_pauses": sum(_is_across_pause(cue, options.max_pause_s) for cue in cues),
-        "gaps_too_short": sum(0 <= gap < options.min_gap_ms for gap in gaps),
+        "cues_overlapping": overlapping,
+        "cues_too_fast": style.broken("reading_speed"),
+        "cues_too_short": style.broken("shortest_duration"),
+        "cues_too_long": style.broken("longest_duration"),
+        "cues_with_long_lines": style.broken("lines"),
+        "cues_across_pauses": style.broken("pauses"),
+        "gaps_too_short": style.broken("gap") - overlapping,
     }
-
-
-def _chars_per_second(cue: Cue, options: SubtitleOptions) -> float:
-    """Return characters a second; in Chinese, Japanese and Korean a narrow character counts half."""
-    columns_per_char = profile_of(cue.text, options).columns_per_char
-    return 1000 * sum(map(count_columns, cue.lines)) / columns_per_char / max(1, cue.duration_ms)
-
-
-def _is_too_fast(cue: Cue, options: SubtitleOptions) -> bool:
-    profile = profile_of(cue.text, options)
-    return _chars_per_second(cue, options) * profile.columns_per_char > profile.columns_per_second
-
-
-def _has_long_lines(cue: Cue, options: SubtitleOptions) -> bool:
-    limit = profile_of(cue.text, options).line_columns
-    return len(cue.lines) > options.max_lines or any(count_columns(line) > limit for line in cue.lines)
-
-
-def _is_across_pause(cue: Cue, max_pause_s: float) -> bool:
-    sounding = [word for word in cue.words if is_sounding(word.text)]
-    spoken_to_s = accumulate((word.end_s for word in sounding), max)
-    return any(
-        round(after.start_s * 1000) - round(end_s * 1000) > round(max_pause_s * 1000)
-        for end_s, after in zip(spoken_to_s, sounding[1:], strict=False)
-    )
 
 
 def _covered_share(words: Sequence[Word], spans: Sequence[Span], max_pause_s: float) -> float:

@@ -5,22 +5,18 @@ WebVTT) and 9 h 59 min (ASS), so each format here writes its own. And it has no 
 a player would take for markup is neutralised here, with WebVTT's own escapes, else by an invisible U+2060
 WORD JOINER in the middle of the mark, which players show as nothing.
 
-TTML is written in the IMSC 1 text profile, which broadcasters' and web players read. pysubs2's writer leaves
-out the language, the region and the time base that the profile asks for, so this one uses `xml.etree`.
+ASS takes text as left to right unless it is told otherwise, which sets the marks at the ends of Hebrew and
+Arabic lines on the wrong side. Where a player looks at the letters, the first one decides: a line that runs
+from right to left but begins with a Latin word gets an invisible mark before it.
 
-ASS and TTML take text as left to right unless they are told otherwise, which sets the marks at the ends of
-Hebrew and Arabic lines on the wrong side. Where a player looks at the letters, the first one decides: a line
-that runs from right to left but begins with a Latin word gets an invisible mark before it.
-
-JSON and plain text hold the transcript, whatever the cues.
+TTML is written in `ttml`. JSON and plain text hold the transcript, whatever the cues.
 """
 
 import io
 import json
 import re
-import unicodedata
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from pysubs2 import Color, SSAEvent, SSAFile, SSAStyle
 from pysubs2.formats.base import FormatBase
@@ -33,13 +29,16 @@ from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.breaks import ends_sentence
 from yivideo_pipeline.subtitles.cues import Cue
+from yivideo_pipeline.subtitles.directions import direction_mark
 from yivideo_pipeline.subtitles.grammar import grammar_of
+from yivideo_pipeline.subtitles.karaoke import TimedPiece, timed_pieces
 from yivideo_pipeline.subtitles.tokens import tokenize
+from yivideo_pipeline.subtitles.ttml import render_ebu_tt_d, render_imsc, render_ttml
 
 WORD_JOINER = "\u2060"
 RIGHT_TO_LEFT_MARK = "\u200f"
-RIGHT_TO_LEFT_SHARE = 0.4
-"""From this share of Hebrew or Arabic letters on, a line runs from right to left."""
+UNSUNG = Color(160, 160, 160)
+"""Karaoke: the colour of words that are yet to be said."""
 DIRECTION_OF_TEXT = -1
 """An ASS style's encoding by which libass takes each line's direction from its first letter."""
 
@@ -47,31 +46,6 @@ _SRT_TAG = re.compile(r"<(?=\s*/?\s*[A-Za-z!?])")
 _CLOCK = re.compile(r"(?<=:\d)(?=[.,]\d)|(?<=:\d\d)(?=[.,]\d)")
 _ASS_BRACES = str.maketrans("{}", "｛｝")
 _PLAY_RES = {"PlayResX": "1920", "PlayResY": "1080"}
-
-_ROOT = {
-    "xmlns": "http://www.w3.org/ns/ttml",
-    "xmlns:ttm": "http://www.w3.org/ns/ttml#metadata",
-    "xmlns:ttp": "http://www.w3.org/ns/ttml#parameter",
-    "xmlns:tts": "http://www.w3.org/ns/ttml#styling",
-    "ttp:timeBase": "media",
-    "ttp:profile": "http://www.w3.org/ns/ttml/profile/imsc1/text",
-}
-_STYLE = {
-    "xml:id": "text",
-    "tts:color": "white",
-    "tts:fontFamily": "proportionalSansSerif",
-    "tts:fontSize": "100%",
-    "tts:lineHeight": "125%",
-    "tts:textAlign": "center",
-    "tts:textOutline": "black 5%",
-}
-_REGION = {
-    "xml:id": "bottom",
-    "tts:origin": "10% 80%",
-    "tts:extent": "80% 15%",
-    "tts:displayAlign": "after",
-    "tts:overflow": "visible",
-}
 
 PARAGRAPH_PAUSE_MS = 2000
 """A longer pause starts a new line of plain text, even within a sentence."""
@@ -128,13 +102,54 @@ def render_vtt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
     return _render(_Vtt, "vtt", _collect(cues, _escape_vtt), keep_ssa_tags=True)
 
 
+def render_words_vtt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    """Return WebVTT in which each word has its time: players can show it when it is said.
+
+    A time such as `<00:00:01.000>` stands before each word but the first, inside the cue's own times.
+    """
+    subs = _collect(cues, _escape_vtt)
+    for event, cue in zip(subs.events, cues, strict=True):
+        event.text = "".join(_timed_vtt(piece) for piece in timed_pieces(cue))
+    return _render(_Vtt, "vtt", subs, keep_ssa_tags=True)
+
+
+def _timed_vtt(piece: TimedPiece) -> str:
+    text = r"\N".join(map(_escape_vtt, piece.text.split("\n")))
+    return text if piece.start_ms is None else f"<{_Vtt.ms_to_timestamp(piece.start_ms)}>{text}"
+
+
 def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
     """Return Advanced SubStation Alpha, with one style: white, outlined, at the bottom of a 1080p picture.
 
     Its clock has hundredths of a second; both ends are rounded alike, so no cue overlaps the next.
     Braces become full-width ones, since no player agrees with another on how to escape them.
     """
+    return _render_ass(_collect(cues, _escape_ass), title)
+
+
+def render_karaoke_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
+    r"""Return Advanced SubStation Alpha in which each word lights up when it is said (`{\k20}`: 0.2 s)."""
     subs = _collect(cues, _escape_ass)
+    for event, cue in zip(subs.events, cues, strict=True):
+        event.text = _karaoke(cue)
+    return _render_ass(subs, title, UNSUNG)
+
+
+def _karaoke(cue: Cue) -> str:
+    pieces = timed_pieces(cue)
+    starts = [cue.start_ms if piece.start_ms is None else piece.start_ms for piece in pieces]
+    ticks = [(ms + 5) // 10 for ms in (*starts, cue.end_ms)]
+    text, line_begins = "", True
+    for piece, (tick, next_tick) in zip(pieces, pairwise(ticks), strict=True):
+        lines = piece.text.split("\n")
+        marks = [direction_mark(line) if number or line_begins else "" for number, line in enumerate(lines)]
+        shown = r"\N".join(mark + _escape_ass(line) for mark, line in zip(marks, lines, strict=True))
+        text += f"{{\\k{next_tick - tick}}}{shown}"
+        line_begins = piece.text.endswith("\n")
+    return text
+
+
+def _render_ass(subs: SSAFile, title: str | None, unsung: Color = SSAStyle().secondarycolor) -> str:
     subs.info.update(_PLAY_RES)
     if title:
         subs.info["Title"] = " ".join(title.split())
@@ -147,6 +162,7 @@ def render_ass(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
         marginv=54,
         backcolor=Color(0, 0, 0, 128),
         encoding=DIRECTION_OF_TEXT,
+        secondarycolor=unsung,
     )
     return _render(_Ass, "ass", subs, header_notice="")
 
@@ -157,7 +173,7 @@ def _collect(cues: Sequence[Cue], escape: Callable[[str], str]) -> SSAFile:
         SSAEvent(
             start=cue.start_ms,
             end=cue.end_ms,
-            text=r"\N".join(_direction_mark(line) + escape(line) for line in cue.lines),
+            text=r"\N".join(direction_mark(line) + escape(line) for line in cue.lines),
         )
         for cue in cues
     ]
@@ -187,50 +203,6 @@ def _escape_vtt(line: str) -> str:
 
 def _escape_ass(line: str) -> str:
     return _escape_shared(line).translate(_ASS_BRACES)
-
-
-def _direction_mark(line: str) -> str:
-    return RIGHT_TO_LEFT_MARK if _directions(line)[:1] == ["L"] and _runs_right_to_left(line) else ""
-
-
-def _runs_right_to_left(text: str) -> bool:
-    directions = _directions(text)
-    return bool(directions) and 1 - directions.count("L") / len(directions) >= RIGHT_TO_LEFT_SHARE
-
-
-def _directions(text: str) -> list[str]:
-    """Return the direction of each letter: L, R (Hebrew) or AL (Arabic)."""
-    return [kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")]
-
-
-def render_ttml(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
-    """Return TTML: one paragraph a cue, centred in a region at the bottom, on the video's own clock."""
-    root = ET.Element("tt", {**_ROOT, "xml:lang": transcript.language_tag})
-    head = ET.SubElement(root, "head")
-    if title:
-        ET.SubElement(ET.SubElement(head, "metadata"), "ttm:title").text = " ".join(title.split())
-    ET.SubElement(ET.SubElement(head, "styling"), "style", _STYLE)
-    ET.SubElement(ET.SubElement(head, "layout"), "region", _REGION)
-    division = ET.SubElement(ET.SubElement(root, "body", {"style": "text", "region": "bottom"}), "div")
-    division.extend(map(_paragraph, cues))
-    ET.indent(root)
-    markup = ET.tostring(root, encoding="unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n'
-
-
-def _paragraph(cue: Cue) -> ET.Element:
-    paragraph = ET.Element("p", {"begin": _clock(cue.start_ms), "end": _clock(cue.end_ms)})
-    if _runs_right_to_left(cue.text):
-        paragraph.attrib |= {"tts:direction": "rtl", "tts:unicodeBidi": "embed"}
-    paragraph.text, *others = cue.lines
-    for line in others:
-        ET.SubElement(paragraph, "br").tail = line
-    return paragraph
-
-
-def _clock(ms: int) -> str:
-    seconds, rest = divmod(ms, 1000)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
 def render_json(cues: Sequence[Cue], transcript: Transcript, title: str | None) -> str:
@@ -265,4 +237,8 @@ WRITERS: dict[SubtitleFormat, Writer] = {
     SubtitleFormat.TTML: render_ttml,
     SubtitleFormat.JSON: render_json,
     SubtitleFormat.TXT: render_txt,
+    SubtitleFormat.IMSC: render_imsc,
+    SubtitleFormat.EBU_TT_D: render_ebu_tt_d,
+    SubtitleFormat.WORDS_VTT: render_words_vtt,
+    SubtitleFormat.KARAOKE_ASS: render_karaoke_ass,
 }

@@ -19,6 +19,8 @@ from yivideo_pipeline.settings.options import SubtitleFormat
 
 _TTML = "{http://www.w3.org/ns/ttml}"
 _ASS_FIELDS_BEFORE_TEXT = 8
+_WORD_TIME = re.compile(r"<[\d:]+\.\d{3}>")
+_KARAOKE = re.compile(r"\{\\k\d+\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def _read_srt(data: bytes) -> Iterator[ReadCue]:
 def _read_vtt(data: bytes) -> Iterator[ReadCue]:
     if not data.startswith(b"WEBVTT"):  # browsers insist on it, FFmpeg does not
         raise ValueError("it does not begin with WEBVTT")
-    return _demux(data, "webvtt", unescape)
+    return _demux(data, "webvtt", lambda text: unescape(_WORD_TIME.sub("", text)))
 
 
 def _read_ass(data: bytes) -> Iterator[ReadCue]:
@@ -69,7 +71,7 @@ def _read_ass(data: bytes) -> Iterator[ReadCue]:
 
 
 def _ass_text(line: str) -> str:
-    return line.split(",", _ASS_FIELDS_BEFORE_TEXT)[-1].replace("\\N", "\n")
+    return _KARAOKE.sub("", line.split(",", _ASS_FIELDS_BEFORE_TEXT)[-1]).replace("\\N", "\n")
 
 
 def _demux(data: bytes, container: str, text_of: Callable[[str], str]) -> Iterator[ReadCue]:
@@ -84,9 +86,13 @@ def _demux(data: bytes, container: str, text_of: Callable[[str], str]) -> Iterat
 
 def _read_ttml(data: bytes) -> Iterator[ReadCue]:
     for paragraph in ET.fromstring(data).iter(f"{_TTML}p"):
-        lines = [paragraph.text or "", *(line.tail or "" for line in paragraph.iter(f"{_TTML}br"))]
         begin, end = (_clock_ms(paragraph.get(name, "")) for name in ("begin", "end"))
-        yield ReadCue(begin, end, "\n".join(lines))
+        yield ReadCue(begin, end, _text_of(paragraph))
+
+
+def _text_of(element: ET.Element) -> str:
+    inside = "\n" if element.tag == f"{_TTML}br" else element.text or ""
+    return inside + "".join(_text_of(child) + (child.tail or "") for child in element)
 
 
 def _clock_ms(text: str) -> int:
@@ -102,4 +108,8 @@ _READERS: dict[SubtitleFormat, Callable[[bytes], Iterator[ReadCue]]] = {
     SubtitleFormat.VTT: _read_vtt,
     SubtitleFormat.ASS: _read_ass,
     SubtitleFormat.TTML: _read_ttml,
+    SubtitleFormat.IMSC: _read_ttml,
+    SubtitleFormat.EBU_TT_D: _read_ttml,
+    SubtitleFormat.WORDS_VTT: _read_vtt,
+    SubtitleFormat.KARAOKE_ASS: _read_ass,
 }

@@ -24,7 +24,7 @@ ALLOWED_SHARE = {
 }
 """The share of the cues that may have each fault. Where people speak faster than one can read, or words share
 a start, no way of building cues helps; overlapping cues are always an error of ours."""
-CLOCK_MS = {SubtitleFormat.ASS: 10}
+CLOCK_MS = {SubtitleFormat.ASS: 10, SubtitleFormat.KARAOKE_ASS: 10}
 """The resolution of a format's clock; of the others it is 1 ms."""
 
 _INVISIBLE = str.maketrans({"\u2060": None, "\u200f": None, "｛": "{", "｝": "}"})

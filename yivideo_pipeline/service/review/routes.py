@@ -153,7 +153,7 @@ def _subtitle_file(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: 
     transcript = subtitles.transcript if edited is None else as_transcript(cues, subtitles.transcript)
     title = title_of(subtitles.video.path)
     text = render(cues, transcript, kind, title)
-    name = quote(f"{title}.{subtitles.language}.{kind}")
+    name = quote(f"{title}.{subtitles.language}.{kind.ending}")
     return Response(
         text.encode(),
         media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",

@@ -234,7 +234,7 @@ def read_subtitles(
         hint = "Ask for it in output_params.subtitles.formats"
         raise Refused(404, "not_found", f"The subtitles were not made as {format}", hint)
     stem = PurePosixPath(decode_key(runs[0].video)).stem.encode("utf-8", "replace").decode()
-    return f"{stem}.{artifact.document['language']}.{format}", storage.read(artifact, name)
+    return f"{stem}.{artifact.document['language']}.{format.ending}", storage.read(artifact, name)
 
 
 def _find_artifact(storage: Storage, runs: Sequence[WorkflowRun]) -> Artifact | None:
