@@ -6,7 +6,7 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures install install-whisperx test test-whisperx lint demo dev bench bench-load bench-orchestration bench-service \
+.PHONY: help pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
 	bench-gpu bench-setup score lock clean
 
 help: ## this list
@@ -36,6 +36,9 @@ demo: install ## make subtitles for data/samples and print a table of them
 
 dev: install ## start Dagster's UI, daemon and code location, and the service; Ctrl-C stops them
 	@$(BIN)/yivideo up
+
+cluster: install ## the same as `make dev`, with the models in replicas on Ray (docs/scaling.md)
+	@$(BIN)/yivideo cluster up
 
 pictures: install ## take the README's pictures of Dagster's UI again, by its browser test
 	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/up/test_ui.py

@@ -1,11 +1,18 @@
-"""Wrong keys: who has sent many is refused, and nobody else."""
+"""Slots, and wrong keys: who has sent many is refused, and nobody else."""
 
 import itertools
 
 import pytest
 
 from yivideo_pipeline.service import admission
-from yivideo_pipeline.service.admission import MAX_ADDRESSES, WRONG_KEYS, WRONG_KEYS_S, KeyThrottle
+from yivideo_pipeline.service.admission import (
+    MAX_ADDRESSES,
+    WRONG_KEYS,
+    WRONG_KEYS_S,
+    Admission,
+    KeyThrottle,
+    Overloaded,
+)
 
 
 @pytest.fixture
@@ -45,3 +52,12 @@ def test_memory_stays_bounded_however_many_addresses_there_are(clock):
     for one, two in itertools.product(range(64), range(256)):
         throttle.note_wrong_key(f"10.0.{one}.{two}")
     assert len(throttle._wrong) == MAX_ADDRESSES
+
+
+def test_requests_in_the_background_leave_slots_to_others():
+    slots = Admission(3, background_slots=lambda: 1)
+    with slots.slot(background=True):
+        with pytest.raises(Overloaded), slots.slot(background=True):
+            pass
+        with slots.slot(), slots.slot():
+            assert slots.taken == 3

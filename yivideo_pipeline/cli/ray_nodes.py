@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from yivideo_pipeline.cli.console import WrongUsage
 from yivideo_pipeline.cli.serve import require_free_port
-from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor
+from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.remote.ray_dashboard import TOKEN_FILE, RayDashboard, ServeState
 from yivideo_pipeline.settings.settings import Settings
@@ -94,11 +94,6 @@ class RayNodes:
         self._environment = {**environment, "RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(state)}
         self._supervisors: list[Supervisor] = []
 
-    @property
-    def programs(self) -> list[SupervisedProgram]:
-        """All programs."""
-        return [one.program for one in self._supervisors]
-
     def start(self) -> None:
         """Start the head and the nodes."""
         self._supervise(self._start_head, "no replica is started or replaced")
@@ -110,6 +105,12 @@ class RayNodes:
         """Restart what has ended; to be called again and again."""
         for one in self._supervisors:
             one.check()
+
+    def stop(self) -> None:
+        """End everything at once: nothing of it has a state, and who used it has ended before."""
+        at_once = threading.Event()
+        at_once.set()
+        stop_programs([one.program for one in self._supervisors], at_once)
 
     def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> None:
         self._supervisors.append(Supervisor(start, without, self._report))

@@ -338,11 +338,12 @@ class Services:
     def stop_all(self, hurry: threading.Event) -> None:
         """End all programs; once `hurry` is set, what still runs is killed."""
         programs = [one.program for one in (*self._dagster, self._service)]
-        programs += self._ray.programs if self._ray else []
         try:
             self._console.print("Stopping.")
         finally:  # the terminal or the reader of the pipe may be gone
             killed = stop_programs(programs, hurry)
+            if self._ray:
+                self._ray.stop()
         names = ", ".join(program.name for program in killed)
         self._console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
 
