@@ -46,7 +46,8 @@ def test_waiting_and_working_runs_are_counted(instance):
         )
         instance.add_run(run)
     queue = read_queue(instance)
-    assert (queue.queued, queue.running) == (2, 1)
+    assert (queue.queued, queue.running, queue.failed_today) == (2, 1, 1)
+    assert 0 < queue.waiting_s < 3600
 
 
 def test_a_silent_daemon_is_told_from_one_at_work(instance):

@@ -100,7 +100,14 @@ def labels_of(metric: str) -> set[str]:
     for counter in vars(Counters()).values():
         if metric.startswith(getattr(counter, "_name", "-")):
             return {*counter._labelnames, "le"}
-    return {"state", "daemon"} if metric in ("yivideo_runs", "yivideo_daemon_healthy") else set()
+    by_metric = {
+        "yivideo_runs": {"state"},
+        "yivideo_daemon_healthy": {"daemon"},
+        "yivideo_at_work": {"host", "stage"},
+        "yivideo_replica_requests": {"replica"},
+        "yivideo_replica_done_total": {"replica"},
+    }
+    return by_metric.get(metric, set())
 
 
 @pytest.mark.parametrize("query", ["sum(a", "nonsense(a)", "a[5m", "sum by (b (a)"])

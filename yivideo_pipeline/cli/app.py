@@ -205,6 +205,17 @@ app.command()(plan)
 
 
 @app.command()
+def workers(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Show what each process is at work on now.
+
+    All hosts that share the database are listed.
+    """
+    from yivideo_pipeline.cli.workers import show_workers
+
+    raise typer.Exit(show_workers(config, as_json=as_json))
+
+
+@app.command()
 def why(
     file: Annotated[Path, typer.Argument(metavar="FILE", hidden=True)],
     config: ConfigFile = None,

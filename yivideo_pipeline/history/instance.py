@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,15 @@ _DATABASES = {
 
 @dataclass(frozen=True)
 class RunQueue:
-    """Runs that wait, and runs that are starting or at work."""
+    """Runs that wait, runs that are starting or at work, and those that failed within a day.
+
+    `waiting_s` is how long the oldest of those that wait has done so; 0 where none waits.
+    """
 
     queued: int
     running: int
+    failed_today: int
+    waiting_s: float
 
 
 @dataclass(frozen=True)
@@ -74,13 +80,18 @@ def find_instance(home: Path) -> "dg.DagsterInstance | None":
 
 
 def read_queue(instance: "dg.DagsterInstance") -> RunQueue:
-    """Return how many runs wait and how many are under way."""
+    """Return how many runs wait, are under way and have failed lately."""
     from dagster import DagsterRunStatus, RunsFilter
 
     working = [DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+    queued, now = RunsFilter(statuses=[DagsterRunStatus.QUEUED]), datetime.now(UTC)
+    a_day = RunsFilter(statuses=[DagsterRunStatus.FAILURE], updated_after=now - timedelta(days=1))
+    oldest = instance.get_run_records(queued, limit=1, ascending=True)
     return RunQueue(
-        queued=instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.QUEUED])),
+        queued=instance.get_runs_count(queued),
         running=instance.get_runs_count(RunsFilter(statuses=working)),
+        failed_today=instance.get_runs_count(a_day),
+        waiting_s=max(0.0, (now - oldest[0].create_timestamp).total_seconds()) if oldest else 0.0,
     )
 
 

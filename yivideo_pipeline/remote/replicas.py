@@ -104,12 +104,16 @@ class ReplicaModels:
         They have up to twice as many as they should, so that their number doubles while more wait; the rest
         waits at the runs, so that it goes to the new replicas and others need not wait behind it.
         """
+        return 2 * self._settings.requests_per_replica * max(1, self.count_running())
+
+    def count_running(self) -> int:
+        """Return how many replicas run, as far as Ray's dashboard has said it."""
         if time.monotonic() - self._counted_at > COUNT_S:
             self._counted_at = time.monotonic()
             with suppress(ServiceUnreachable):
                 replicas = RayDashboard(self._settings.dashboard_url).serve_state().replicas
                 self._running = sum(one.state == "RUNNING" for one in replicas)
-        return 2 * self._settings.requests_per_replica * max(1, self._running)
+        return self._running
 
     @contextmanager
     def lease(self, options: SpeechOptions | None = None) -> Generator[ReplicaEngine]:

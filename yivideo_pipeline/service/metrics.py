@@ -1,6 +1,7 @@
 """Prometheus metrics: counters that grow as requests and stages end, and gauges that are read on demand."""
 
 import platform
+from collections import Counter as Counting
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from yivideo_pipeline.errors.tree import classes_by_kind
+from yivideo_pipeline.ledger.backlog import Backlog
+from yivideo_pipeline.ledger.workers import BusyWorker
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.remote.replicas import ReplicaModels
 from yivideo_pipeline.service.admission import Admission
@@ -153,6 +156,8 @@ class Gauges(Collector):
         manager: Holds the model.
         instance: Dagster's instance; None where there is none yet.
         alerts: The active alerts.
+        workers: The processes at work, on all hosts.
+        backlog: What is waiting or at work; None where it was not counted yet.
     """
 
     def __init__(
@@ -162,12 +167,16 @@ class Gauges(Collector):
         manager: ModelManager | ReplicaModels,
         instance: "dg.DagsterInstance | None",
         alerts: Sequence[Alert],
+        workers: Sequence[BusyWorker],
+        backlog: Backlog | None,
     ) -> None:
         self._started_at = started_at
         self._admission = admission
         self._manager = manager
         self._instance = instance
         self._alerts = alerts
+        self._workers = workers
+        self._backlog = backlog
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering reads no values."""
@@ -180,6 +189,8 @@ class Gauges(Collector):
         yield _batches()
         yield from _machine()
         yield from self._dagster()
+        yield from self._library()
+        yield from self._replicas()
         active = {alert.name for alert in self._alerts}
         alerts = GaugeMetricFamily("yivideo_alert_active", "1: the alert is active", labels=["alert"])
         for name in ALERTS:
@@ -223,6 +234,14 @@ class Gauges(Collector):
             runs.add_metric(["queued"], counts.queued)
             runs.add_metric(["running"], counts.running)
         yield runs
+        yield _gauge(
+            "runs_failed_day", "Runs that failed within a day", counts.failed_today if counts else None
+        )
+        yield _gauge(
+            "run_waiting_seconds",
+            "How long the oldest queued run has waited",
+            counts.waiting_s if counts else None,
+        )
         ages = GaugeMetricFamily(
             "yivideo_daemon_heartbeat_age_seconds",
             "Time since the last heartbeat of a part of Dagster's daemon",
@@ -237,6 +256,51 @@ class Gauges(Collector):
         yield ages
         yield healthy
 
+    def _library(self) -> Iterator[Metric]:
+        backlog = self._backlog
+        yield _gauge(
+            "backlog_videos", "Videos taken that have no subtitles yet", backlog.videos if backlog else None
+        )
+        yield _gauge(
+            "backlog_audio_seconds",
+            "Sound in them, partly guessed by size",
+            backlog.audio_s if backlog else None,
+        )
+        at_work = GaugeMetricFamily(
+            "yivideo_at_work", "Videos that processes are at work on", labels=["host", "stage"]
+        )
+        for (host, stage), number in Counting((one.host, one.stage) for one in self._workers).items():
+            at_work.add_metric([host, stage], number)
+        yield at_work
+
+    def _replicas(self) -> Iterator[Metric]:
+        """Read what this gateway has sent to replicas; the sum over the gateways is all of it."""
+        models = self._manager if isinstance(self._manager, ReplicaModels) else None
+        yield _gauge("replicas", "Replicas that run", models.count_running() if models else None)
+        requests = GaugeMetricFamily(
+            "yivideo_replica_requests",
+            "Requests in work at each replica; without a name: they wait for one",
+            labels=["replica"],
+        )
+        done = CounterMetricFamily(
+            "yivideo_replica_done", "Requests that each replica has finished", labels=["replica"]
+        )
+        if models:
+            for replica, number in Counting(work.replica for work in models.work).items():
+                requests.add_metric([replica], number)
+            for replica, number in models.done.items():
+                done.add_metric([replica], number)
+        yield requests
+        yield done
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    """Return a gauge, which has no value where that is not known."""
+    family = GaugeMetricFamily(f"yivideo_{name}", text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
+
 
 def _machine() -> Iterator[Metric]:
     gpu = read_gpu()
@@ -250,10 +314,7 @@ def _machine() -> Iterator[Metric]:
         ("gpu_memory_total_bytes", "GPU memory in all", total and total * MB),
         ("gpu_utilization_ratio", "GPU in use, 0 to 1", utilization and utilization / 100),
     ):
-        family = GaugeMetricFamily(f"yivideo_{name}", text)
-        if value is not None:
-            family.add_metric([], value)
-        yield family
+        yield _gauge(name, text, value)
 
 
 def _batches() -> Metric:

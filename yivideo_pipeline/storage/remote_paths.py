@@ -4,6 +4,7 @@ Credentials come from where the provider's own programs look for them (environme
 role), never from the settings. Nothing that was listed is kept: other machines write to the same bucket.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,6 +22,8 @@ AnyPath: TypeAlias = "Path | UPath"
 """A path of this machine, or an object's."""
 BLOCK_BYTES = 4 * 1024 * 1024
 """An object is read by ranges of about this size: a probe takes a few of them."""
+S3_ATTEMPTS = 10
+"""The waits between them grow up to 20 s: some 50 s in all."""
 _CHANGED = ("LastModified", "updated", "last_modified")
 """Names of the time of change, as S3's, Google's and Azure's drivers list an object."""
 DRIVERS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
@@ -40,7 +43,7 @@ def open_place(url: str | Path) -> AnyPath:
     from upath import UPath
 
     try:
-        path = UPath(str(url).rstrip("/"), use_listings_cache=False)
+        path = UPath(str(url).rstrip("/"), use_listings_cache=False, **_options_of(kind))
         _ = path.fs
     except ImportError as error:
         extra = DRIVERS.get(kind)
@@ -51,6 +54,16 @@ def open_place(url: str | Path) -> AnyPath:
             f"{url} is of a kind that is not known", f"Use a folder, or {', '.join(DRIVERS)}://…"
         ) from error
     return path
+
+
+def _options_of(kind: str) -> dict[str, Any]:
+    """Return a driver's options: S3's would give up after 4 s without an answer; so it waits half a minute.
+
+    The environment's own limits stand.
+    """
+    if kind != "s3" or {"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & set(os.environ):
+        return {}
+    return {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}}
 
 
 def kind_of(url: str | Path) -> str:

@@ -13,6 +13,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
+from yivideo_pipeline.ledger.backlog import Backlog, read_backlog
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import RequestOutcome
@@ -39,6 +40,9 @@ class PerformanceMonitor:
         settings: Returns the alert settings as they are now.
         admission: Counts the requests in the service.
         ledger: Opens the home's ledger, or returns the open one.
+
+    Attributes:
+        backlog: What is waiting or at work, as the last check has counted it; None before the first.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class PerformanceMonitor:
         self.counters = Counters()
         self.history = History(home, ledger, self.counters.count_stages)
         self.alerts = AlertBook(ledger)
+        self.backlog: Backlog | None = None
         # A thread of its own, so that checks and the requests in the server's pool never wait for each other.
         self._thread = ThreadPoolExecutor(1, "performance")
 
@@ -63,7 +68,7 @@ class PerformanceMonitor:
         stored.add_done_callback(_log_unstored)
 
     def check(self) -> None:
-        """Take a sample of the machine, and start and end alerts."""
+        """Take a sample of the machine, count the backlog, and start and end alerts."""
         now, settings, ledger = time.time(), self._settings(), self._ledger()
         gpu, runs, memory = read_gpu(), count_runs(self.history.instance()), read_memory()
         ledger.machine.add(
@@ -79,6 +84,7 @@ class PerformanceMonitor:
                 places_taken=self._admission.taken,
             )
         )
+        self.backlog = read_backlog(ledger.engine)
         window = Window(now - 3600 * settings.hours, now + 1)
         with self.history.tables(-1) as tables:
             operations = within(tables.operations(None), window)

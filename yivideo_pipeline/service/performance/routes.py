@@ -40,8 +40,10 @@ from yivideo_pipeline.service.performance.summary import (
 )
 from yivideo_pipeline.service.performance.system import (
     SystemHealth,
+    WorkerHealth,
     count_runs,
     describe_service,
+    describe_worker,
     read_system,
 )
 from yivideo_pipeline.stages import STAGES
@@ -164,6 +166,12 @@ def system_health(shared: Shared) -> SystemHealth:
     return _read_system(shared)
 
 
+@router.get("/workers")
+def workers(shared: Shared) -> list[WorkerHealth]:
+    """Return what each process is at work on now, on all hosts that share the database."""
+    return list(map(describe_worker, shared.ledger.workers.busy()))
+
+
 @router.post(
     "/export",
     response_class=StreamingResponse,
@@ -215,7 +223,8 @@ def _read_system(shared: ServiceState) -> SystemHealth:
         folders["results"] = shared.storage.files.folder
     service = describe_service(shared.models.manager, shared.admission, now - shared.started_at)
     instance = shared.performance.history.instance()
-    return read_system(service, instance, folders, settings.alerts.memory_pct, now)
+    workers = shared.ledger.workers.busy()
+    return read_system(service, instance, workers, folders, settings.alerts.memory_pct, now)
 
 
 def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: Window) -> Summary:

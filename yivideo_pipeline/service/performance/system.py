@@ -3,13 +3,15 @@
 Values that can't be known are null, and `reasons` says why.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.ledger.workers import BusyWorker
 from yivideo_pipeline.machine import host
 from yivideo_pipeline.machine.gpu import read_first_gpu
 from yivideo_pipeline.remote.replicas import ReplicaModels
@@ -69,10 +71,12 @@ class GpuHealth(BaseModel):
 
 
 class RunCounts(BaseModel):
-    """The number of Dagster's runs that wait, and of those under way."""
+    """Dagster's runs that wait, are under way, and have failed within a day."""
 
     queued: int
     running: int
+    failed_today: int
+    waiting_s: float = Field(description="How long the oldest of those that wait has done so")
 
 
 class DaemonHealth(BaseModel):
@@ -82,6 +86,19 @@ class DaemonHealth(BaseModel):
     heartbeat_age_s: float
     healthy: bool = Field(description="A heartbeat within two minutes, and no error")
     errors: list[str]
+
+
+class WorkerHealth(BaseModel):
+    """A process at work on a video, on any host that shares the database."""
+
+    host: str
+    pid: int
+    key: str
+    stage: str
+    since: str
+    fraction: float | None = Field(description="How much of the stage is done, 0 to 1")
+    silent_s: float | None = Field(description="Seconds since its last sign of life")
+    run_id: str
 
 
 class ServiceHealth(BaseModel):
@@ -109,6 +126,7 @@ class SystemHealth(BaseModel):
     gpu: GpuHealth | None
     queue: RunCounts | None
     daemons: list[DaemonHealth] | None
+    workers: list[WorkerHealth]
     service: ServiceHealth
     reasons: dict[str, str]
 
@@ -116,6 +134,7 @@ class SystemHealth(BaseModel):
 def read_system(
     service: ServiceHealth,
     instance: "dg.DagsterInstance | None",
+    workers: Iterable[BusyWorker],
     folders: Mapping[str, Path],
     max_memory_pct: float,
     now: float,
@@ -125,6 +144,7 @@ def read_system(
     Args:
         service: As `describe_service` returns it.
         instance: Dagster's instance; None if there is none yet.
+        workers: The processes at work.
         folders: The folders whose disks are reported, by what is kept there.
         max_memory_pct: Memory use above this is a problem.
         now: Unix time.
@@ -149,6 +169,7 @@ def read_system(
         gpu=gpu,
         queue=count_runs(instance),
         daemons=daemons or None,
+        workers=list(map(describe_worker, workers)),
         service=service,
         reasons=reasons,
     )
@@ -169,6 +190,11 @@ def describe_service(
         leases_waiting=health.waiting,
         last_error=health.last_error,
     )
+
+
+def describe_worker(worker: BusyWorker) -> WorkerHealth:
+    """Return a process at work as the API shows it."""
+    return WorkerHealth.model_validate({**asdict(worker), "since": iso(worker.since)})
 
 
 def read_cpu() -> CpuHealth:
@@ -228,7 +254,7 @@ def count_runs(instance: "dg.DagsterInstance | None") -> RunCounts | None:
     from yivideo_pipeline.history.instance import read_queue
 
     queue = read_queue(instance)
-    return RunCounts(queued=queue.queued, running=queue.running)
+    return RunCounts.model_validate(asdict(queue))
 
 
 def read_daemons(instance: "dg.DagsterInstance | None") -> list[DaemonHealth]:

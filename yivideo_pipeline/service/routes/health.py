@@ -102,6 +102,8 @@ def metrics(shared: Shared, accept: Annotated[str, Header(include_in_schema=Fals
             shared.models.manager,
             performance.history.instance(),
             performance.alerts.active(),
+            shared.ledger.workers.busy(),
+            performance.backlog,
         )
     )
     encode, content_type = choose_encoder(accept)

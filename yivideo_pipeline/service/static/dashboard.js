@@ -115,6 +115,16 @@ function makeStages(stages) {
   return makeTable(names.map((name) => t(name)), rows);
 }
 
+function makeWorkers(workers) {
+  if (!workers.length) return make("p", "muted", t("no_workers"));
+  const names = ["column.video", "stage", "column.progress", "column.since", "column.host", "column.sign"];
+  const rows = workers.map((one) => [
+    one.key, t(`stage.${one.stage}`), formatShare(one.fraction), formatTime(one.since), `${one.host} · ${one.pid}`,
+    one.silent_s == null ? t("unknown") : t("ago", { time: formatSeconds(Math.round(one.silent_s)) }),
+  ]);
+  return makeTable(names.map((name) => t(name)), rows);
+}
+
 function makeFailures(failures) {
   if (!failures.length) return make("p", "muted", t("no_failures"));
   const rows = failures.map((one) => {
@@ -156,6 +166,7 @@ function show(figures) {
   const { insights, system } = figures;
   replaceContent(byId("tiles"), ...makeTiles(figures));
   replaceContent(byId("attention"), ...makeAttention(figures));
+  replaceContent(byId("workers"), makeWorkers(system.workers));
   replaceContent(byId("stages"), makeStages(figures.stages));
   replaceContent(byId("failures"), makeFailures(insights.failures));
   replaceContent(byId("machine"), ...makeMachine(system));
