@@ -3,9 +3,9 @@
 import pytest
 
 from yivideo_pipeline.errors.tree import TruncatedMedia
+from yivideo_pipeline.ledger.backlog import read_backlog
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.ledger.materializations import Materialization
-from yivideo_pipeline.ledger.backlog import read_backlog
 
 SIZE = 1_000_000_000
 

@@ -51,11 +51,15 @@ def up(
 
 @cluster_app.command("status")
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show nodes, replicas, what each of them does now, and why there are so many."""
+    """Show nodes, replicas, what each of them and each run does now, and why there are so many."""
+    from dataclasses import asdict
+
     import httpx
 
+    from yivideo_pipeline.cli.folders import ledger_of
     from yivideo_pipeline.cli.running_ui import last_ui
     from yivideo_pipeline.cli.serve import address_of
+    from yivideo_pipeline.cli.workers import print_workers
     from yivideo_pipeline.settings.load import load_settings
 
     settings = load_settings(config)
@@ -74,10 +78,12 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
     if answer.status_code != 200:
         problem = found.get("error", {})
         raise ServiceUnreachable(problem.get("message", answer.reason_phrase), problem.get("hint", ""))
+    workers = ledger_of(settings).workers.busy()
     if as_json:
-        print_json(found)
+        print_json({**found, "workers": [asdict(one) for one in workers]})
     else:
         _show(found)
+        print_workers(workers)
 
 
 @cluster_app.command("down")

@@ -12,8 +12,8 @@ import psutil
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.ledger.backlog import Backlog, read_backlog
+from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.errors import RequestOutcome
