@@ -18,7 +18,7 @@ from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger import database, migrations, open_ledger
 from yivideo_pipeline.ledger.database import FILE, SCHEMA_VERSION, Base, version_table_of
-from yivideo_pipeline.ledger.videos import known_videos
+from yivideo_pipeline.service.pages.video_list import VideoQuery, list_videos
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.edits import Edits
@@ -75,7 +75,7 @@ def test_the_last_migration_is_the_programs_version():
 
 def test_an_old_home_keeps_its_videos_edits_quarantine_and_flags(old_home):
     ledger = open_ledger(old_home)
-    videos = {video.key: video for video in known_videos(ledger.engine)}
+    videos = {row.known.key: row.known for row in list_videos(ledger.engine, VideoQuery()).rows}
     assert set(videos) == {"harbour.mp4", "课/一.mp4", "broken.mp4", "copy of harbour.mp4"}
     made = videos["harbour.mp4"]
     assert (made.why, made.language, made.score, made.audio_s) == ("TAKEN", "en", 100.0, 16.832)

@@ -15,7 +15,8 @@ from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
 from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.postgres import MOST, open_pool, require_answer
-from yivideo_pipeline.ledger.samples import Sample
+from yivideo_pipeline.ledger.samples import RunOrigin, Sample
+from yivideo_pipeline.service.pages.video_list import SORT_ORDERS, VideoQuery, list_videos
 
 
 @pytest.fixture
@@ -101,6 +102,21 @@ def test_the_next_statement_after_a_restart_of_the_server_is_answered(tmp_path, 
     postgres.start()
     assert ledger.flags.get("backfills.paused").value == "ann"
     cut_off.close()
+
+
+def test_the_page_lists_videos_as_from_a_file(tmp_path, url):
+    ledger = open_ledger(tmp_path, url)
+    keys = ["Ärger.mp4", "b_100%25.mp4", "c.mp4"]
+    ledger.files.write([FileRecord(key, "inbox", 1, 1, 1.0, 1.0, "NEW") for key in keys])
+    ledger.workers.begin("c.mp4", "audio", RunOrigin("run", "run"))
+    ledger.failures.note_failure("elsewhere.mp4", "audio", "run", ConfigError("Wrong", "Correct it"), 1)
+    for order in SORT_ORDERS:
+        listed = list_videos(ledger.engine, VideoQuery(order=order))
+        assert {row.known.key: row.state for row in listed.rows} == {
+            "Ärger.mp4": "waiting", "b_100%25.mp4": "waiting", "c.mp4": "running", "elsewhere.mp4": "failed",
+        }  # fmt: skip
+    for search, key in zip(("ärGER", "_100%", "C.MP4"), keys, strict=True):
+        assert [row.known.key for row in list_videos(ledger.engine, VideoQuery(search)).rows] == [key]
 
 
 def test_a_dry_run_writes_to_a_copy(tmp_path, url):

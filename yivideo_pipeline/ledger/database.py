@@ -22,12 +22,13 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    func,
     insert,
     inspect,
     select,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, class_mapper
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session, class_mapper
 
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger.postgres import continue_numbers, describe, open_pool, require_usable, take_turn
@@ -155,6 +156,8 @@ def _prepare(connection: Any, _record: Any) -> None:
     # last entries may be missing, but the file is whole.
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    # SQLite's own knows the letters of ASCII alone.
+    connection.create_function("lower", 1, str.lower, deterministic=True)
 
 
 def read_version(connection: Connection) -> int | None:
@@ -252,6 +255,12 @@ def table_of(model: type[Base]) -> Table:
 def values_of(row: Base) -> dict[str, Any]:
     """Return a row's values by column; a number that the database gives is left out."""
     return next(_values([row]))
+
+
+def greatest(session: Session, *columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the greatest of some columns, none of which may be NULL."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    return (func.max if is_sqlite else func.greatest)(*columns)
 
 
 def _values(rows: Sequence[Base]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from yivideo_pipeline.ledger.videos import KnownVideo, known_videos
+from yivideo_pipeline.ledger.known_videos import KnownVideo
 from yivideo_pipeline.service.connections import UPLOAD_PATH
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
@@ -109,7 +109,7 @@ async def upload(
 
 def _shown(shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
     """Return what the templates show."""
-    videos = list_videos(known_videos(shared.ledger.engine), query)
+    videos = list_videos(shared.ledger.engine, query)
     settings = shared.settings
     return {
         "videos": videos,

@@ -1,18 +1,29 @@
 """The list of videos as the library page shows it: each video's state and why, filtered, sorted and paged.
 
-It knows only the ledger's rows, and no request, so that it is tested without a service.
+It knows only the ledger's tables, and no request, so that it is tested without a service. The database
+counts, sorts and pages; of 100,000 videos no more than one page is read.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Literal, cast, get_args
 
-from yivideo_pipeline.ledger.videos import KnownVideo
+from sqlalchemy import ColumnElement, Engine, Subquery, case, func, select
+from sqlalchemy.orm import Session
+
+from yivideo_pipeline.ledger.known_videos import (
+    KnownVideo,
+    audio_length,
+    known_videos,
+    outlines,
+    readability,
+    workers_by_video,
+)
 from yivideo_pipeline.library.decisions import Reason
-from yivideo_pipeline.storage.partition_keys import decode_key
+from yivideo_pipeline.storage.partition_keys import decode_key, encode_key
 
 VideoState = Literal["running", "failed", "quarantined", "waiting", "done", "skipped", "deleted"]
 STATES: tuple[VideoState, ...] = get_args(VideoState)
@@ -20,7 +31,7 @@ SortOrder = Literal["changed", "name", "length", "readability", "made"]
 SORT_ORDERS: tuple[SortOrder, ...] = get_args(SortOrder)
 PAGE_SIZE = 50
 
-_DELETED = {Reason.GONE, Reason.RETIRED, Reason.DELETED}
+_DELETED = [Reason.GONE, Reason.RETIRED, Reason.DELETED]
 
 
 @dataclass(frozen=True)
@@ -62,51 +73,37 @@ class VideoList:
     pages: int
 
 
-def list_videos(videos: Sequence[KnownVideo], query: VideoQuery) -> VideoList:
-    """Return one page of the videos that a query finds."""
-    text = query.search.strip().casefold()
-    found = [
-        (video, state_of(video)) for video in videos if not text or text in shown_path(video.key).casefold()
-    ]
-    counts = Counter(state for _, state in found)
-    chosen = [video for video, state in found if query.state in (None, state)]
-    chosen.sort(key=_SORT_KEYS[query.order])
-    pages = max(1, -(-len(chosen) // PAGE_SIZE))
-    page = min(max(query.page, 1), pages)
-    rows = [row_of(video) for video in chosen[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]]
-    return VideoList(rows, counts, len(chosen), page, pages)
+def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
+    """Return one page of the ledger's videos that a query finds."""
+    with Session(engine) as session:
+        working = workers_by_video(session)
+        videos = outlines(session, working)
+        state = _state_of(videos)
+        found = select(videos.c.key, state.label("state")).where(*_matches(videos, query.search))
+        numbers = found.with_only_columns(state, func.count()).group_by(state)
+        counts = Counter(cast(dict[VideoState, int], dict(session.execute(numbers).tuples().all())))
+        total = counts[query.state] if query.state else counts.total()
+        pages = max(1, -(-total // PAGE_SIZE))
+        page = min(max(query.page, 1), pages)
+        if query.state:
+            found = found.where(state == query.state)
+        found = found.order_by(*_order(videos, query.order), videos.c.key)
+        shown = session.execute(found.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).tuples().all()
+        known = known_videos(session, [key for key, _ in shown], working)
+    rows = [row_of(known[key], cast(VideoState, state)) for key, state in shown]
+    return VideoList(rows, counts, total, page, pages)
 
 
-def row_of(video: KnownVideo) -> VideoRow:
+def row_of(video: KnownVideo, state: VideoState) -> VideoRow:
     """Return a video as the list shows it."""
     path = PurePosixPath(shown_path(video.key))
     folder = "" if path.parent == PurePosixPath() else path.parent.as_posix()
-    return VideoRow(video, state_of(video), path.name, folder)
-
-
-def state_of(video: KnownVideo) -> VideoState:
-    """Return a video's state: what happens with it now counts more than what happened before."""
-    if video.stage is not None:
-        return "running"
-    if video.aside_since is not None:
-        return "quarantined"
-    if video.failed_at is not None:
-        return "failed"
-    reason = _decided_reason(video)
-    if reason in _DELETED:
-        return "deleted"
-    if reason and reason.action in ("take_again", "wait"):
-        return "waiting"
-    if video.made_at is not None:
-        return "done"
-    # The watch has never seen a video of which a command processed only some stages.
-    is_queued = reason is None or reason is Reason.TAKEN or reason.action == "take"
-    return "waiting" if is_queued else "skipped"
+    return VideoRow(video, state, path.name, folder)
 
 
 def reason_of(video: KnownVideo) -> tuple[Reason | None, str]:
     """Return why a video waits or is skipped, and the details; None where it waits for Dagster."""
-    reason = _decided_reason(video)
+    reason = Reason[video.why] if video.why else None
     if reason is None or reason is Reason.TAKEN:
         return None, ""
     return reason, video.detail or ""
@@ -117,21 +114,43 @@ def shown_path(key: str) -> str:
     return os.fsencode(decode_key(key)).decode("utf-8", "replace")
 
 
-def _decided_reason(video: KnownVideo) -> Reason | None:
-    """Return the reason of the watch's last decision; None if it has never seen the video."""
-    return Reason[video.why] if video.why else None
+def _state_of(videos: Subquery) -> ColumnElement[str]:
+    """Return a video's state: what happens with it now counts more than what happened before."""
+    row = videos.c
+    again = [reason for reason in Reason if reason.action in ("take_again", "wait")]
+    # The watch has never seen a video of which a command processed only some stages.
+    queued = [reason for reason in Reason if reason is Reason.TAKEN or reason.action == "take"]
+    return case(
+        (row.working_since.is_not(None), "running"),
+        (row.aside_since.is_not(None), "quarantined"),
+        (row.failed_at.is_not(None), "failed"),
+        (_is_one_of(row.why, _DELETED), "deleted"),
+        (_is_one_of(row.why, again), "waiting"),
+        (row.made_at.is_not(None), "done"),
+        (_is_one_of(func.coalesce(row.why, ""), queued) | (func.coalesce(row.why, "") == ""), "waiting"),
+        else_="skipped",
+    )
 
 
-def _changed_at(video: KnownVideo) -> float:
-    times = (video.first_seen, video.made_at, video.failed_at, video.aside_since, video.stage_since)
-    return max((time for time in times if time is not None), default=0.0)
+def _is_one_of(why: ColumnElement[str], reasons: Sequence[Reason]) -> ColumnElement[bool]:
+    """Return whether a decision has one of the reasons, by any of its names."""
+    return why.in_([name for name, reason in Reason.__members__.items() if reason in reasons])
 
 
-_SORT_KEYS: dict[SortOrder, Callable[[KnownVideo], Any]] = {
-    "changed": lambda video: (-_changed_at(video), video.key),
-    "name": lambda video: (shown_path(video.key).casefold(), video.key),
-    "length": lambda video: (-(video.audio_s or -1.0), video.key),
-    "readability": lambda video: (video.score is None, video.score, video.key),
-    "made": lambda video: (-(video.made_at or 0.0), video.key),
-}
-"""Videos with an unknown value come last; the least readable subtitles come first."""
+def _matches(videos: Subquery, search: str) -> Sequence[ColumnElement[bool]]:
+    text = encode_key(search.strip()).lower()
+    return [func.lower(videos.c.key).contains(text, autoescape=True)] if text else []
+
+
+def _order(videos: Subquery, order: SortOrder) -> Sequence[ColumnElement]:
+    """Return what the videos are sorted by; those with an unknown value come last."""
+    row = videos.c
+    if order == "name":
+        return [func.lower(row.key)]
+    if order == "length":
+        return [func.coalesce(audio_length(row.key), -1.0).desc()]
+    if order == "readability":  # the least readable subtitles come first
+        return [func.coalesce(readability(row.key), 1000.0)]
+    if order == "made":
+        return [func.coalesce(row.made_at, 0.0).desc()]
+    return [row.changed_at.desc()]
