@@ -1,11 +1,14 @@
+import os
 import socket
 import subprocess
+import time
 
 import psutil
 import pytest
 from sqlalchemy.orm import Session
 
-from yivideo_pipeline.ledger.alive import is_gone, worker_of_this_process
+from yivideo_pipeline.ledger.alive import GONE_AFTER_S, Heartbeat, is_gone, worker_of_this_process
+from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.known_videos import known_videos, workers_by_video
 from yivideo_pipeline.ledger.samples import RunOrigin
@@ -48,6 +51,27 @@ def test_others_see_how_far_a_worker_is_until_it_ends(ledger):
     assert (video.stage, video.stage_fraction) == ("transcript", 0.5)
     ledger.workers.begin("a.mp4", "alignment", RUN)
     assert ledger.workers.at_work("a.mp4").fraction is None, "that was the stage before"
+
+
+def test_all_that_is_being_worked_on_is_listed_with_its_host_and_its_sign_of_life(ledger, other_worker):
+    ledger.workers.begin("b.mp4", "audio", OTHER)
+    ledger.workers.report("b.mp4", 0.5)
+    far = WorkerLedger(ledger.engine)
+    far._worker = "gpu-7:41:1.00"
+    far.begin("c.mp4", "audio", RUN)
+    with ledger.engine.begin() as connection:
+        upsert(connection, [Heartbeat(worker_of_this_process(), time.time() - 2)])
+    busy = {one.key: one for one in ledger.workers.busy()}
+    assert {key: (one.host, one.pid, one.stage, one.fraction) for key, one in busy.items()} == {
+        "a.mp4": (socket.gethostname(), other_worker.pid, "transcript", None),
+        "b.mp4": (socket.gethostname(), os.getpid(), "audio", 0.5),
+        "c.mp4": ("gpu-7", 41, "audio", None),
+    }
+    assert 0 <= busy["b.mp4"].silent_s < GONE_AFTER_S
+    assert busy["c.mp4"].silent_s is None, "it never gave a sign"
+    other_worker.kill()
+    other_worker.wait()
+    assert [one.key for one in ledger.workers.busy()] == ["c.mp4", "b.mp4"], "by host"
 
 
 def test_a_living_worker_counts_as_no_death(ledger, other_worker):
