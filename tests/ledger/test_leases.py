@@ -136,7 +136,7 @@ def test_a_process_gives_signs_of_life_from_its_first_work_on(home, monkeypatch)
 
     def last_sign() -> float:
         with ledger.engine.connect() as connection:
-            return connection.scalar(select(Heartbeat.at))
+            return connection.execute(select(Heartbeat.at)).scalar_one()
 
     ledger.workers.begin("a.mp4", "audio", RunOrigin("run1", "root1"))
     first = last_sign()

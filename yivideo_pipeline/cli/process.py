@@ -157,9 +157,9 @@ class _Session:
             choose_reporter(self.messages, plan, lines, live=self.live) as reporter,
         ):
             limit_models(instance, self.settings.runs.gpu_slots, raise_only=True)
-            close_abandoned_runs(instance)
             listener = Listener(reporter.advance, lambda: stop.received)
             resources = build_resources(self.settings, self.speech, listener, writes_anywhere=True)
+            close_abandoned_runs(instance, ledger=resources["ledger"].workers)
             return self._process_groups(plan, Processor(instance, resources), reporter, stop)
 
     def _process_groups(

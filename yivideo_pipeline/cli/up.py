@@ -1,32 +1,29 @@
-"""`yivideo up`: Dagster's UI, daemon and code location and the service, started and stopped together.
-
-One `yivideo up` runs for a home folder: two daemons on one Dagster instance would do everything twice.
-"""
+"""`yivideo up`: Dagster's UI, daemon and code location and the service, started and stopped together."""
 
 import os
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import psutil
 import yaml
-from filelock import FileLock, Timeout
 from rich.console import Console
 
-from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, printable, show_path
+from yivideo_pipeline.cli.console import Exit, open_console, print_problem, printable, show_path
 from yivideo_pipeline.cli.folders import ledger_of, require_writable
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.ray_nodes import RayNodes, prepare_cluster
-from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
+from yivideo_pipeline.cli.single import single_for_database, single_for_home
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.postgres import describe
 from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
@@ -36,33 +33,6 @@ from yivideo_pipeline.stages import LOCATION
 MARK = "_YIVIDEO_UP"
 """Environment variable of all processes that `yivideo up` starts: the home folder that they serve."""
 _TIMEOUT_S = 5.0
-
-
-@contextmanager
-def single_instance(home: Path, url: str, service_url: str) -> Generator[None]:
-    """Lock the home folder for this program; the kernel releases it however the program ends.
-
-    Args:
-        home: The home folder.
-        url: Address of the UI; another `yivideo up` on this home reports it.
-        service_url: Address of the service.
-
-    Raises:
-        WrongUsage: Another program holds the lock.
-    """
-    folder = home / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "up.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise WrongUsage(
-            f"yivideo up already runs for {show_path(home)}: {_describe(last_ui(home))}",
-            "Stop it first, or give this one another home: YIVIDEO_HOME",
-        ) from error
-    with lock:
-        note_ui(home, url, service_url)
-        yield
 
 
 def end_leftovers(home: Path) -> int:
@@ -88,10 +58,6 @@ def _serves(process: psutil.Process, home: Path) -> bool:
         return process.pid != os.getpid() and process.environ().get(MARK) == str(home)
     except (psutil.Error, OSError):
         return False  # it ended meanwhile, or belongs to another user
-
-
-def _describe(running: RunningUi | None) -> str:
-    return f"{running['url']} (process {running['pid']})" if running else "it is just starting"
 
 
 HOST = "127.0.0.1"
@@ -142,19 +108,22 @@ def run_services(
     console = open_console()
     hurry = threading.Event()
     with (
-        single_instance(settings.home, url_of(port), address_of(settings.service)),
+        single_for_home(settings.home, url_of(port), address_of(settings.service)),
         StopRequest(on_repeat=hurry.set).listening((*STOP_SIGNALS, signal.SIGHUP)) as stop,
         tempfile.TemporaryDirectory(prefix="yivideo-") as folder,
+        ExitStack() as turn,
     ):
         leftovers = end_leftovers(settings.home)
         if leftovers:
             console.print(f"Ended processes that a killed yivideo up had left running: {leftovers}")
-        ledger_of(settings)  # migrates it, or refuses a newer program's, before anything is started
+        ledger = ledger_of(settings)  # migrates it, or refuses a newer program's, before anything is started
         ui_host = ANY_HOST if publish_ui else HOST
         require_free_port(ui_host, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
         database = settings.storage.read_database_url()
         state = describe(database) if database else show_path(settings.home / "dagster")
+        if database:
+            turn.enter_context(single_for_database(ledger.leases, state, stop, console))
         console.print(f"Starting Dagster; its state is in {state}")
         _prepare_instance(settings, console)
         _make_inbox(settings)
@@ -224,8 +193,10 @@ class Programs:
         """Close the runs whose process is gone, while no code server runs; returns how many there were."""
         from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
 
+        # Of a database other hosts may have workers; a home of files has this host's alone.
+        workers = open_ledger(self._home, self._database).workers if self._database else None
         with open_instance(self._home, self._database) as instance:
-            return len(close_abandoned_runs(instance, alone=True))
+            return len(close_abandoned_runs(instance, alone=True, ledger=workers))
 
     def code_server_answers(self) -> bool:
         """Return whether the definitions are loaded."""

@@ -21,7 +21,7 @@ from yivideo_pipeline.ledger.database import Base, upsert
 BEAT_S = 5.0
 GONE_AFTER_S = 30.0
 """A worker of another host is gone after so long without a sign of life."""
-_FORGOTTEN_AFTER_S = 30 * 86_400
+_FORGOTTEN_AFTER_S = 7 * 86_400
 
 _beating: WeakSet[Engine] = WeakSet()
 _lock = threading.Lock()
