@@ -62,7 +62,14 @@ def process(
         Path | None, typer.Option(metavar="DIR|URL", help="Folder for the subtitles; else beside the video")
     ] = None,
     formats: Annotated[
-        str | None, typer.Option("--format", metavar="LIST", help="srt,vtt,ass,ttml,json,txt: one or several")
+        str | None, typer.Option("--format", metavar="LIST", help="srt,vtt,ass,ttml,json,txt,…; several")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Style guide: netflix, bbc, shorts, netflix-zh, …")
+    ] = None,
+    mux: Annotated[
+        str | None,
+        typer.Option(metavar="mkv|mp4", help="Also copy the video, with the subtitles as a track"),
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="Whisper model")] = None,
     language: Annotated[
@@ -97,7 +104,8 @@ def process(
         "batch_size": batch_size,
         "audio_track": audio_track,
     }
-    request = ProcessRequest(paths, speech, {"formats": formats}, output_dir, config, as_json)
+    subtitles = {"formats": formats, "profile": profile, "mux": mux}
+    request = ProcessRequest(paths, speech, subtitles, output_dir, config, as_json)
     raise typer.Exit(process_videos(request))
 
 

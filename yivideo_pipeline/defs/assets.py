@@ -185,5 +185,6 @@ def _deliver(stage: Stage, work: StageWork, words: Transcript) -> Metadata:
         stage.path,
         stage.resources.launch.output_dir,
         stage.subtitle_options.write_empty,
+        stage.subtitle_options.mux,
     )
     return subtitle_metadata(work.document, delivered.files, delivered.edit)

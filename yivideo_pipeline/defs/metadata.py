@@ -27,6 +27,9 @@ from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
 TEXT_WORDS = 1500
 """Words of a transcript that the UI shows; all of them are in the artifact."""
 
+SHOWN_CUES = 12
+"""Numbers of cues that the UI shows for each rule of style; 100 are in the artifact."""
+
 Metadata = dict[str, Any]
 """Plain values and Dagster's, by name; what is None has no row in the UI."""
 
@@ -163,6 +166,8 @@ def subtitle_metadata(
         )
     return {
         "first_cues": dg.MetadataValue.md(_cue_table(document["first_cues"])),
+        "style_report": dg.MetadataValue.md(_style_table(document["style"])) if "style" in document else None,
+        "style": dg.MetadataValue.json(document.get("style", {})),
         "readability_details": dg.MetadataValue.md(_readability_table(quality)),
         # Encoded like the keys: no database takes every name that a file may have.
         "files": dg.MetadataValue.json([encode_key(str(one.path)) for one in delivered]),
@@ -285,6 +290,19 @@ def _readability_table(quality: Mapping[str, Any]) -> str:
     ]
     issues = "".join(f"\n- {_plain(issue)}" for issue in quality["issues"])
     return "\n".join(["| | |", "| --- | --- |", *rows]) + (f"\n{issues}" if issues else "")
+
+
+def _style_table(style: Mapping[str, Any]) -> str:
+    """Return each rule with the cues that break it, the hard ones first, and why they do."""
+    rows = [
+        f"| {rule['rule'].replace('_', ' ')}{'' if rule['is_hard'] else ' (soft)'} | {rule['broken']} |"
+        f" {', '.join(str(number) for number, _ in rule['cues'][:SHOWN_CUES])} |"
+        f" {', '.join(reason.replace('_', ' ') for reason in rule['reasons'])} |"
+        for rule in style["rules"]
+    ]
+    proof = " No other cut of these words breaks fewer hard rules." if style["is_strict"] else ""
+    head = f"Profile {style['profile']}, {plural(style['cues'], 'cue')}.{proof}"
+    return "\n".join([head, "", "| rule | broken | by cues | since |", "| --- | --- | --- | --- |", *rows])
 
 
 def _number(value: float | None) -> str:

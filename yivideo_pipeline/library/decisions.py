@@ -54,6 +54,7 @@ class Reason(Enum):
     HIDDEN = "skip", "It is hidden: its name or a folder's begins with a dot"
     IGNORED = "skip", "It is ignored by library.ignore"
     OWN_FOLDER = "skip", "It lies in one of yivideo's own folders"
+    OWN_COPY = "skip", "It is a copy with subtitles as a track, which yivideo made (subtitles.mux)"
     OTHER_ENDING = "skip", "Its file name extension is not among library.extensions"
     OTHER_ROOT = "skip", "It belongs to another root, which lies inside this one"
     LINKED = "skip", "It lies behind a link to a folder, and such links are not followed"

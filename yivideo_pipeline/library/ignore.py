@@ -24,6 +24,7 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import absolute_path, is_below, path_below
 from yivideo_pipeline.storage.remote_paths import AnyPath
+from yivideo_pipeline.storage.sidecars import COPY_ENDINGS
 
 _UNFINISHED_ENDINGS = (
     ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",
@@ -104,6 +105,8 @@ class NameRules:
             return Decision(Reason.TEMPORARY, printable_name(name))
         if name.startswith("."):
             return Decision(Reason.HIDDEN, printable_name(name))
+        if name.lower().endswith(COPY_ENDINGS):
+            return Decision(Reason.OWN_COPY, printable_name(name))
         # With the slash a glob such as `cache/**` matches the folder too, which is then never read.
         if not self._any.search(f"{path}/"):
             return None

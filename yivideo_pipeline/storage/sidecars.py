@@ -16,6 +16,8 @@ from yivideo_pipeline.errors.tree import DiskError
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.remote_paths import AnyPath
 
+COPY_ENDINGS = (".yivideo.mkv", ".yivideo.mp4")
+"""Of copies of videos with subtitles as a track: the library does not take them for videos."""
 _USUAL_NAME_MAX_BYTES = 255
 
 

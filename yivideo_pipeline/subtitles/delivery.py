@@ -5,15 +5,16 @@ delivers the corrected version, also in a format or to a folder that is asked fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.options import MuxContainer, SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, Edits
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 from yivideo_pipeline.storage.sidecars import DeliveredFile, deliver_file
+from yivideo_pipeline.subtitles.copies import deliver_copy
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
 from yivideo_pipeline.subtitles.writers import render
 
@@ -40,6 +41,7 @@ def deliver_subtitles(
     video: AnyPath,
     output_dir: str | None = None,
     write_empty: bool = False,
+    mux: MuxContainer = MuxContainer.NONE,
 ) -> DeliveredSubtitles:
     """Write every format of a video's subtitles beside the video or into a folder.
 
@@ -51,6 +53,7 @@ def deliver_subtitles(
         video: The video's file or object.
         output_dir: Folder or URL to write to; by default the video's own.
         write_empty: Whether subtitles without cues are written too.
+        mux: The container of a copy of the video with the subtitles as a track.
 
     Raises:
         DiskError: The folder can't be created or written to.
@@ -72,6 +75,21 @@ def deliver_subtitles(
             for ending, content in data.items()
         )
         storage.record_delivery_folder(partition_key, str(folder) if folder else "")
+    if mux is not MuxContainer.NONE and files:
+        copy = deliver_copy(
+            storage,
+            subtitles,
+            transcript,
+            edit.cues if edit else None,
+            partition_key,
+            video,
+            folder or video.parent,
+            mux,
+        )
+        if isinstance(copy, str):
+            files = (*files[:-1], replace(files[-1], warnings=(*files[-1].warnings, copy)))
+        else:
+            files = (*files, copy)
     return DeliveredSubtitles(files, edit)
 
 
