@@ -71,7 +71,7 @@ score: install ## word error rate and word times on the corpus that YIVIDEO_SPEE
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 	--custom-compile-command "make lock" $(LOCK_ARGS) pyproject.toml
 # What deploy/Dockerfile installs.
-IMAGE = --extra postgres --extra s3 --extra gcs --extra azure
+IMAGE = --extra postgres --extra s3 --extra gcs --extra azure --extra cluster
 
 lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versions
 	$(LOCK) --extra weights --output-file requirements/runtime.txt

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Generator
+from configparser import ConfigParser
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy import create_engine, text
 
 from tests.waiting import wait_for
 
+PGBOUNCER = Path(__file__).resolve().parents[1] / "deploy" / "pgbouncer" / "pgbouncer.ini"
 USER, PASSWORD = "yivideo", "geheim/1"
 _AS_POSTGRES = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
 
@@ -88,16 +90,18 @@ class PostgresServer:
 
     @contextmanager
     def bouncer(self, connections: int) -> Generator[int]:
-        """Run pgbouncer in transaction mode, with so many connections to the server; yields its port."""
+        """Run pgbouncer as in `deploy/`, with so many connections to the server; yields its port."""
         port, folder = free_port(), self.folder / "bouncer"
         folder.mkdir(exist_ok=True)
         (folder / "users").write_text(f'"{USER}" "{PASSWORD}"\n')
-        (folder / "bouncer.ini").write_text(
-            f"[databases]\n* = host=127.0.0.1 port={self.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\n"
-            f"listen_port={port}\nunix_socket_dir=\nauth_type=scram-sha-256\nauth_file={folder}/users\n"
-            f"pool_mode=transaction\nmax_client_conn=500\ndefault_pool_size={connections}\n"
-            f"max_db_connections={connections}\nlogfile={folder}/log\n"
-        )
+        settings = ConfigParser()
+        settings.read(PGBOUNCER)
+        settings["databases"]["*"] = f"host=127.0.0.1 port={self.port}"
+        own_here = {"listen_addr": "127.0.0.1", "listen_port": port, "auth_file": folder / "users"}
+        sizes = dict.fromkeys(("default_pool_size", "max_db_connections"), connections)
+        settings["pgbouncer"].update({name: str(value) for name, value in {**own_here, **sizes}.items()})
+        with (folder / "bouncer.ini").open("w") as file:
+            settings.write(file)
         own(folder, *folder.iterdir())
         with subprocess.Popen(
             [*_AS_POSTGRES, find_program("pgbouncer"), "-q", folder / "bouncer.ini"]

@@ -20,7 +20,7 @@ from yivideo_pipeline.cli.console import (
     show_path,
 )
 from yivideo_pipeline.cli.many import backfill, plan
-from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, read_number, read_port
+from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, PublishUi, read_number, read_port
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.machine.garbage import importing, search_garbage_seldom
 
@@ -118,12 +118,7 @@ def up(
             parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
         ),
     ] = None,
-    publish_ui: Annotated[
-        bool,
-        typer.Option(
-            "--publish-ui", help="Let the UI, which has no login, listen on all interfaces; for containers"
-        ),
-    ] = False,
+    publish_ui: PublishUi = False,
     config: ConfigFile = None,
 ) -> None:
     """Start Dagster's UI, daemon and code location, and the service.

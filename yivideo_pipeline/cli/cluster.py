@@ -16,7 +16,7 @@ from yivideo_pipeline.cli.console import (
     print_json,
     print_table,
 )
-from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, read_port
+from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, PublishUi, read_port
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.plurals import plural
 
@@ -37,6 +37,7 @@ def up(
             parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
         ),
     ] = None,
+    publish_ui: PublishUi = False,
     config: ConfigFile = None,
 ) -> None:
     """Start what `yivideo up` starts, and replicas on Ray that hold the models.
@@ -46,7 +47,7 @@ def up(
     """
     from yivideo_pipeline.cli.up import run_services
 
-    raise typer.Exit(run_services(port, service_port, config, cluster=True))
+    raise typer.Exit(run_services(port, service_port, config, publish_ui=publish_ui, cluster=True))
 
 
 @cluster_app.command("status")

@@ -7,6 +7,12 @@ from typing import Annotated
 import typer
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings file")]
+PublishUi = Annotated[
+    bool,
+    typer.Option(
+        "--publish-ui", help="Let the UI, which has no login, listen on all interfaces; for containers"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout")]
 
 
