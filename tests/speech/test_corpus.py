@@ -124,6 +124,20 @@ def test_words_are_timed_to_a_tenth_of_a_second(read):
     assert share_near(tuple(d for error in errors for d in error.ends_s)) >= 0.90
 
 
+def test_a_hesitation_that_the_text_leaves_out_belongs_to_no_word(base, corpus, tmp_path):
+    clip = next(clip for clip in load_corpus(corpus / "world") if clip.path.stem.startswith("mfa-"))
+    transcript = base.transcribe(write_wav(tmp_path / "a.wav", read_samples(clip.path)), BASE)
+    errors = time_errors(clip.words, transcript)
+    assert share_near(errors.starts_s) >= 0.88
+    assert share_near(errors.ends_s) >= 0.88
+    hesitations = [word for word in clip.words if word.text == "um"]
+    assert len(hesitations) == 2
+    for word in transcript.words:
+        for hesitation in hesitations:
+            shared_s = min(word.end_s, hesitation.end_s) - max(word.start_s, hesitation.start_s)
+            assert shared_s <= 0.15 or normalize(word.text) == "um", word
+
+
 def test_every_word_has_its_time_in_order_and_inside_the_clip(read):
     for _, transcript in read:
         words = transcript.words

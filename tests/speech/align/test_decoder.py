@@ -25,3 +25,15 @@ def test_a_frame_that_stands_for_eight_equal_ones_gives_the_same_attention(tiny_
         np.testing.assert_allclose(thin[head], whole[head], atol=1e-5)
         np.testing.assert_array_equal(maps_alone[head], thin[head])
     np.testing.assert_allclose(found[1][1], found[0][1], atol=1e-3)
+
+
+@pytest.mark.model
+def test_tokens_are_compared_as_their_probabilities_are(tiny_weights: Weights) -> None:
+    decoder = Decoder(tiny_weights.folder / "model.bin")
+    output = np.random.default_rng(0).normal(size=(2, 384)).astype(np.float32)
+    own, others = [1000, 1001], [1002, 1003]
+    ratios = decoder.compare(output, own, others)
+    assert ratios.shape == (2, 2)
+    for column, other in enumerate(others):
+        expected = decoder.probabilities(output, [other] * 2) / decoder.probabilities(output, own)
+        np.testing.assert_allclose(ratios[:, column], expected, rtol=1e-3)

@@ -28,11 +28,16 @@ def test_torch_finds_the_attention_and_the_probabilities_that_numpy_finds(tiny_w
             HEADS,
             with_output=True,
         )
-        found.append((maps, output, decoder.probabilities(output, [*long[1:], 1, *short[1:], 1])))
-    (maps, output, probabilities), (torch_maps, torch_output, torch_probabilities) = found
+        tokens = [*long[1:], 1, *short[1:], 1]
+        ratios = decoder.compare(output, tokens, [1013, 2])
+        found.append((maps, output, decoder.probabilities(output, tokens), ratios))
+    (maps, output, probabilities, ratios), (torch_maps, torch_output, torch_probabilities, torch_ratios) = (
+        found
+    )
     for own, others in zip(maps, torch_maps, strict=True):
         assert {head: one.shape for head, one in own.items()} == {h: one.shape for h, one in others.items()}
         for head in HEADS:
             np.testing.assert_allclose(others[head], own[head], atol=1e-5)
     np.testing.assert_allclose(torch_output, output, atol=1e-2)
+    np.testing.assert_allclose(torch_ratios, ratios, rtol=2e-2)
     np.testing.assert_allclose(torch_probabilities, probabilities, rtol=1e-2, atol=1e-9)

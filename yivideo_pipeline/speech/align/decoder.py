@@ -160,6 +160,13 @@ class Decoder:
                 total += np.exp(logits, out=logits).sum(axis=1)
         return 1 / total
 
+    def compare(self, output: np.ndarray, tokens: list[int], others: list[int]) -> np.ndarray:
+        """Return how likely other tokens are relative to each row's own one, shape (n, others)."""
+        normalized = self._normalize(output, "layer_norm")
+        own = np.einsum("nd,nd->n", normalized, self._embeddings[tokens])
+        with np.errstate(over="ignore"):
+            return np.exp(normalized @ self._embeddings[others].T - own[:, np.newaxis])
+
     def _attend_text(self, hidden: np.ndarray, rows: list[slice], name: str) -> np.ndarray:
         """Compute a layer's self-attention: each token sees those before it in its own text."""
         mixed = self._project(hidden, f"{name}/layer_norm", f"{name}/linear_0")

@@ -9,15 +9,16 @@ the words. The method comes from "Whisper Has an Internal Word Aligner", arXiv:2
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.speech.align.best_path import FRAME_S, find_word_times
 from yivideo_pipeline.speech.align.boundaries import extend_by_decay, levels_db
 from yivideo_pipeline.speech.align.decoder import CrossAttentionCache, Decoder, ForcedSequence, Head
+from yivideo_pipeline.speech.align.hesitations import find_hesitations, insert_hesitations
 from yivideo_pipeline.speech.align.text import (
     Encoded,
     WordTimings,
@@ -30,9 +31,10 @@ from yivideo_pipeline.speech.align.text import (
 from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder
 from yivideo_pipeline.speech.whisper import ENCODER_FRAMES_PER_S, Decoding, Whisper
 
-FRAME_S = 0.01
-SILENCE_ENTRY = np.float32(3.0)  # cost of entering a silence
-_NEVER = np.float32(-1e9)
+# Cost of 10 ms of sound between words: a hesitation, a breath, a word that the text leaves out. In the
+# first pass it attracts some attention of the word behind it, and must cost less than that is worth.
+PIECES_GAP_COST = 0.1
+LETTERS_GAP_COST = 1.5
 PAUSE_S = 0.12  # a gap that separates phrases
 MARGIN_S = 0.2  # sound around a phrase that is read with it
 MAX_PHRASE_WORDS = 40
@@ -142,12 +144,16 @@ class PhraseAligner:
         silence = estimate_silence(sound, activity, 2 * frames)
         window = _Window(self._decoder.cache_encoded(encoded), silence, frames)
         rough, tokens, bounds, output = self._read_pieces(window, tokenizer, words)
-        exact = self._read_letters(window, tokenizer, words, rough)
+        hesitations = find_hesitations(self._decoder, tokenizer, tokens, bounds, output)
+        spoken, is_text = insert_hesitations(words, hesitations)
+        if hesitations:
+            rough = self._read_pieces(window, tokenizer, spoken)[0]
+        exact = self._read_letters(window, tokenizer, spoken, rough)
         times = LETTERS_SHARE * exact + (1 - LETTERS_SHARE) * (rough - PIECES_LAG_S)
         timed = ~np.isnan(times).any(axis=1)
         duration_s = len(sound) / SAMPLE_RATE_HZ
         times = extend_by_decay(_fill_and_order(times, duration_s), duration_s)
-        return _Draft(tuple(words), times, timed, tokens, bounds, output)
+        return _Draft(tuple(words), times[is_text], timed[is_text], tokens, bounds, output)
 
     def _read_pieces(
         self, window: _Window, tokenizer: Any, words: list[str]
@@ -172,7 +178,7 @@ class PhraseAligner:
         rows = _predicting_rows(prompt, tokens)
         scores = _score(maps[0], self._profile.pieces, rows, lambda attention: 10 * attention)
         times = np.full((len(words), 2), np.nan)
-        times[:kept] = find_word_times(scores, window.silence, bounds)
+        times[:kept] = find_word_times(scores, window.silence, bounds, PIECES_GAP_COST)
         own_output = output[-len(sequences[-1].tokens) :][_predicting_rows(prompt, own_tokens)]
         return times, own_tokens, own_bounds, own_output
 
@@ -203,7 +209,8 @@ class PhraseAligner:
         maps, _ = self._decoder.attend(sequences, list(self._profile.letters), with_output=False)
         for (first, last, low, high, tokens, bounds), found in zip(phrases, maps, strict=True):
             scores = _score(found, self._profile.letters, _predicting_rows(prompt, tokens), _rate_letter)
-            times = find_word_times(scores, window.silence[2 * low : 2 * high], bounds)
+            silence = window.silence[2 * low : 2 * high]
+            times = find_word_times(scores, silence, bounds, LETTERS_GAP_COST)
             times += low / ENCODER_FRAMES_PER_S
             exact[first:last] = np.where(np.isnan(times), rough[first:last], times)
         return exact
@@ -300,71 +307,3 @@ def _fill_and_order(times: np.ndarray, duration_s: float) -> np.ndarray:
     known = np.where(np.isnan(flat), -np.inf, flat)
     ordered = np.maximum.accumulate(np.maximum(known, 0.0))
     return np.minimum(ordered, duration_s).reshape(-1, 2)
-
-
-# The best path of tokens through time, with silence allowed before, between and after words.
-
-
-def find_word_times(scores: np.ndarray, silence: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """Return start and end of each word in seconds, shape (n, 2); NaN for words without a token.
-
-    Every token takes at least one frame of 10 ms, tokens come in order, and a silence may stand
-    before, between and after words. A likely silence scores higher than any token, an unlikely one
-    lowers the score.
-
-    Args:
-        scores: How well each token fits each frame, shape (tokens, frames).
-        silence: How likely each frame is silent, 0 to 1, shape (frames,).
-        bounds: Index of each word's first token, then the number of tokens, shape (n + 1,).
-    """
-    states = _lay_out_states(bounds)
-    if scores.shape[0] == 0 or scores.shape[1] < scores.shape[0]:
-        return np.full((len(bounds) - 1, 2), np.nan)
-    path = _best_path(_state_scores(scores, silence, states), states)
-    at = states[path]
-    times = np.full((len(bounds) - 1, 2), np.nan)
-    for word, (first, last) in enumerate(pairwise(bounds)):
-        frames = np.flatnonzero((at >= first) & (at < last))
-        if len(frames):
-            times[word] = frames[0] * FRAME_S, (frames[-1] + 1) * FRAME_S
-    return times
-
-
-def _lay_out_states(bounds: np.ndarray) -> np.ndarray:
-    """Return the token of each state in order, -1 for silence: one before each word and one at the end."""
-    return np.append(np.insert(np.arange(bounds[-1]), bounds[:-1], -1), -1)
-
-
-def _state_scores(scores: np.ndarray, silence: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return the score of each state at each frame, float32, shape (frames, states)."""
-    tokens = scores[np.maximum(states, 0)].T - 0.5 * silence[:, np.newaxis]
-    silent = 1.5 * (2 * silence - 1)
-    return np.where(states < 0, silent[:, np.newaxis], tokens).astype(np.float32)
-
-
-def _best_path(scores: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return the state at each frame; a step stays, goes to the next state, or skips a silence."""
-    frames, count = scores.shape
-    silent = states < 0
-    entry = np.where(silent, SILENCE_ENTRY, np.float32(0))[1:]
-    skip = np.where(silent[1:-1] & ~silent[2:], np.float32(0), _NEVER)
-    best = np.full(count, _NEVER)
-    best[0], best[1] = scores[0, 0] - SILENCE_ENTRY, scores[0, 1]
-    came = np.zeros((frames, count), np.int8)
-    for frame in range(1, frames):
-        moved = best.copy()
-        step = best[:-1] - entry
-        better = step > moved[1:]
-        moved[1:][better] = step[better]
-        came[frame, 1:][better] = 1
-        jump = best[:-2] + skip
-        better = jump > moved[2:]
-        moved[2:][better] = jump[better]
-        came[frame, 2:][better] = 2
-        best = moved + scores[frame]
-    state = count - 1 if best[-1] > best[-2] else count - 2
-    path = np.empty(frames, np.int64)
-    for frame in range(frames - 1, -1, -1):
-        path[frame] = state
-        state -= int(came[frame, state])
-    return path

@@ -120,6 +120,16 @@ class TorchDecoder:
                 total += (normalized @ block.float().T - own).exp().sum(dim=-1)
             return (1 / total).cpu().numpy()
 
+    def compare(self, output: np.ndarray, tokens: list[int], others: list[int]) -> np.ndarray:
+        """Return how likely other tokens are relative to each row's own one; see `Decoder.compare`."""
+        torch = self._torch
+        with torch.inference_mode():
+            normalized = self._normalize(torch.from_numpy(output).to(self._device), "layer_norm")
+            embeddings = self._embeddings[torch.tensor(others, device=self._device)].float()
+            own = self._embeddings[torch.tensor(tokens, dtype=torch.long, device=self._device)].float()
+            logits = normalized @ embeddings.T - (normalized * own).sum(dim=-1, keepdim=True)
+            return logits.exp().cpu().numpy()
+
     def _attend_text(self, hidden: Any, name: str) -> Any:
         """Compute a layer's self-attention: each token sees those before it in its own text."""
         parts = self._project(hidden, name, "linear_0").chunk(3, dim=-1)
