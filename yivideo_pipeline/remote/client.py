@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     import httpx  # imported when a service is called
 
 CONNECT_S = 5.0
-SILENCE_S = 60.0
-"""The service sends an event every few seconds; after this time without one it is taken for dead."""
+ANSWER_S = 60.0
+SILENCE_S = 20.0
+"""At work the service sends an event every 5 s; after this time without one it is taken for dead."""
 UNREADABLE_KINDS = {"path_not_allowed", "not_found"}
 """Kinds of errors about a path that this process reads and the service does not."""
 
@@ -73,7 +74,7 @@ class ServiceClient:
         import httpx
 
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
+        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         # The environment's proxy must not stand between a run and its service.
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
@@ -126,6 +127,7 @@ class ServiceClient:
             while True:
                 with _send(client, path, call, audio, by_path) as answer:
                     if answer.status_code == 200:
+                        answer.request.extensions["timeout"]["read"] = SILENCE_S  # for each read from now on
                         yield from map(event_adapter.validate_json, filter(None, answer.iter_lines()))
                         return
                     answer.read()
