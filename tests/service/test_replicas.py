@@ -87,7 +87,7 @@ def replica(script: Script) -> Generator[Replica]:
             self.close_connection = True
             script(Answer(self, call, len(found.calls)))
 
-        def log_message(self, *_args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

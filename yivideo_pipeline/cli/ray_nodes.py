@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -23,6 +24,13 @@ from yivideo_pipeline.settings.settings import Settings
 
 HOST = "127.0.0.1"
 POLL_S = 1.0
+_AGENT_PORTS = (
+    "--dashboard-agent-grpc-port",
+    "--dashboard-agent-listen-port",
+    "--runtime-env-agent-port",
+    "--metrics-export-port",
+)
+"""Where a node's agents listen. Left to them, the node waits for 15 s until they say it, and fails else."""
 OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory on each node, which by default is a third of the machine's: replicas don't use it."""
 
@@ -93,16 +101,18 @@ class RayNodes:
         state.mkdir(parents=True)
         self._environment = {**environment, "RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(state)}
         self._supervisors: list[Supervisor] = []
+        self._is_up = threading.Event()
 
     def start(self) -> None:
-        """Start the head and the nodes."""
+        """Start the head."""
         self._supervise(self._start_head, "no replica is started or replaced")
-        for number in range(1, self._settings.cluster.nodes + 1):
-            start = partial(self._start_node, number)
-            self._supervise(start, "its replicas are started on other nodes")
 
     def check(self) -> None:
-        """Restart what has ended; to be called again and again."""
+        """Start the nodes once the head answers, and restart what has ended; to be called again and again."""
+        if self._is_up.is_set() and len(self._supervisors) == 1:
+            for number in range(1, self._settings.cluster.nodes + 1):
+                start = partial(self._start_node, number)
+                self._supervise(start, "its replicas are started on other nodes")
         for one in self._supervisors:
             one.check()
 
@@ -117,10 +127,13 @@ class RayNodes:
 
     def _start_head(self) -> SupervisedProgram:
         cluster = self._settings.cluster
+        # Else Ray takes a node of this machine, which waits for the head, for another head.
+        (self.folder / "ray_current_cluster").unlink(missing_ok=True)
         head = self._start(
             "ray-head",
             *("--head", "--port", str(cluster.head_port)),
             *("--dashboard-port", str(dashboard_port(self._settings))),
+            *("--ray-client-server-port", str(_free_port())),
             *("--temp-dir", str(self.folder)),
         )
         threading.Thread(target=self._deploy, args=(head,), name="deploy", daemon=True).start()
@@ -136,7 +149,9 @@ class RayNodes:
 
     def _start(self, name: str, *arguments: str, **environment: str) -> SupervisedProgram:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        ports = ("--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0")
+        ports = ["--min-worker-port", "0", "--max-worker-port", "0"]
+        for port in _AGENT_PORTS:
+            ports += [port, str(_free_port())]
         memory = ("--object-store-memory", str(OBJECT_STORE_BYTES))
         logs = self._settings.home / "logs"
         return SupervisedProgram(
@@ -152,6 +167,7 @@ class RayNodes:
                 if not is_deployed:
                     self._dashboard.deploy(self._settings.cluster.replicas_port)
                     is_deployed = True
+                    self._is_up.set()
                 state = self._dashboard.serve_state()
             except ServiceUnreachable:
                 pause.wait(POLL_S)
@@ -164,6 +180,12 @@ class RayNodes:
                 self._report(line)
                 told = line
             pause.wait(POLL_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return probe.getsockname()[1]
 
 
 def _summarize(state: ServeState) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import httpx
 
 APPLICATION = "yivideo"
-BUILDER = "yivideo_pipeline.service.ray_replica:build"
+BUILDER: str = "yivideo_pipeline.service.ray_replica:build"
 TOKEN_FILE = "RAY_AUTH_TOKEN_PATH"
 """Environment variable of Ray: the file with the token that all of a cluster's programs show each other."""
 TIMEOUT_S = 5.0
