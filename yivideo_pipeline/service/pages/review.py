@@ -8,6 +8,7 @@ from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.review.routes import Key
 from yivideo_pipeline.service.review.video import find_video
 from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.style_guides import StyleProfile
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,4 +30,5 @@ def show_review(key: Key, request: Request, shared: Shared) -> Response:
         key=video.key,
         name=video.path.name.encode("utf-8", "replace").decode(),
         formats=[kind.value for kind in SubtitleFormat],
+        profiles=[profile.value for profile in StyleProfile],
     )

@@ -25,6 +25,7 @@ from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.delivery import DeliveredSubtitles, deliver_subtitles
 from yivideo_pipeline.subtitles.edited import clean_lines, time_cues
 from yivideo_pipeline.subtitles.quality import LOW_CONFIDENCE
+from yivideo_pipeline.subtitles.style_report import StyleReport
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +123,7 @@ class Review(BaseModel):
     speech_spans: list[tuple[int, int]] = Field([], description="Where speech was heard, in milliseconds")
     low_confidence_pct: int = round(LOW_CONFIDENCE * 100)
     limits: EditorLimits | None = None
+    style: StyleReport | None = Field(None, description="How the machine's cues keep to their style guide")
     version: int = 0
     edited: EditedVersion | None = None
     cues: list[ShownCue] = []
@@ -267,6 +269,9 @@ def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
     texts = subtitles.machine if subtitles.edited is None else subtitles.edited
     picture = subtitles.video.info.video_stream if subtitles.video.info else None
     limits = subtitles.options.model_dump(include=set(EditorLimits.model_fields))
+    style = StyleReport.model_validate(document["style"]) if "style" in document else None
+    if style:  # a guide's gap is two frames, whatever the frame rate
+        limits["min_gap_ms"] = style.gap_ms
     return review.model_copy(
         update={
             "language": subtitles.language,
@@ -277,6 +282,7 @@ def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
             "end_ms": subtitles.end_ms,
             "frame_rate": picture.frame_rate if picture else None,
             "limits": EditorLimits.model_validate(limits),
+            "style": style,
             "version": subtitles.version,
             "edited": _edited_version(subtitles),
             "speech_spans": [

@@ -9,6 +9,7 @@ import { Findings } from "./findings.js";
 import { CueForm } from "./form.js";
 import { Player } from "./player.js";
 import { Search } from "./search.js";
+import { showStyle } from "./style.js";
 import { Tools } from "./tools.js";
 import { Transcript } from "./transcript.js";
 import { Versions } from "./versions.js";
@@ -56,6 +57,7 @@ async function load() {
   doc.load(review.cues, review.end_ms);
   versions.show(review);
   showFacts(review);
+  showStyle(key, review.style, (number) => doc.list[number] && commands.goTo(doc.list[number]));
   transcript.show(player.now);
   speech = review.speech_spans;
   if (!isLoaded) {
@@ -84,6 +86,10 @@ function bringBackDraft() {
   doc.replace(0, doc.list.length, draft.cues.map((cue) => known.get(nameOf(cue)) ?? { ...cue, words: null }));
   if (!doc.unsaved) return;
   const when = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(draft.kept_at));
+  const close = () => {
+    byId("draft").hidden = true;
+    transcript.focus(commands.cue);
+  };
   const step = doc.lastStep;
   const { version } = versions;
   // Saving then finds that another version was saved in between, and asks.
@@ -92,12 +98,12 @@ function bringBackDraft() {
   byId("draft").hidden = false;
   byId("drop-draft").onclick = () => {
     form.close();
-    byId("draft").hidden = true;
+    close();
     versions.version = version;
     if (doc.lastStep === step) doc.undo();
     else doc.replace(0, doc.list.length, loaded);
   };
-  byId("keep-draft").onclick = () => (byId("draft").hidden = true);
+  byId("keep-draft").onclick = close;
 }
 
 const nameOf = ({ start_ms, end_ms, text }) => `${start_ms} ${end_ms} ${text}`;
