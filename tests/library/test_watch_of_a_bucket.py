@@ -1,6 +1,9 @@
 """A library root in a bucket: what the watch takes, skips and misses there."""
 
+from datetime import UTC
+
 import pytest
+from moto.s3.models import s3_backends
 
 from tests.library.conftest import SAMPLE, SETTLE_S
 from yivideo_pipeline.errors.tree import ConfigValidationError
@@ -59,6 +62,21 @@ def test_a_video_is_taken_once_and_again_when_it_is_replaced(bucket, scan):
     bucket.write("library/2024/会议 a.mp4", VIDEO + b"more")
     scan(30)
     assert taken(scan(40)) == ["2024/会议 a.mp4"]
+
+
+def test_a_scan_lists_a_thousand_objects_with_a_request_and_asks_about_none(bucket, scan):
+    for number in range(1001):  # put into the server, which is in this process
+        s3_backends["123456789012"]["aws"].put_object(bucket.name, f"library/{number}.mp4", b"x")
+    bucket.served()
+    assert len(scan(0).decisions) == 1001
+    assert [(one.method, one.path.strip("/")) for one in bucket.served()] == [("GET", bucket.name)] * 2
+
+
+def test_times_of_a_listing_are_not_guessed(bucket, settings):
+    bucket.write("library/a.mp4", VIDEO)
+    root = settings.library.roots["cloud"]
+    [listed] = root.fs.find(root.path, detail=True).values()
+    assert listed["LastModified"].tzinfo is UTC, "dateutil has another, and takes ten times as long"
 
 
 def test_names_are_skipped_as_in_a_folder_and_so_are_our_own_artifacts(bucket, scan):
