@@ -52,7 +52,7 @@ class StreamInfo(BaseModel):
     starts.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     index: int
     kind: StreamKind
@@ -78,9 +78,12 @@ class StreamInfo(BaseModel):
 
 
 class MediaInfo(BaseModel):
-    """One media file. `duration_s` is what the container declares, or PyAV's estimate; None if impossible."""
+    """One media file. `duration_s` is what the container declares, or PyAV's estimate; None if impossible.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    What a newer version of the program has noted besides is left out when it is read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     container: str
     duration_s: float | None

@@ -24,7 +24,9 @@ NO_LANGUAGE = "und"
 
 
 class _ExchangeModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """What is stored, and sent between programs; what a newer version has noted besides is left out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Span(_ExchangeModel):

@@ -82,7 +82,12 @@ class ReviewedSubtitles:
     def options(self) -> SubtitleOptions:
         """The options by which words became cues."""
         noted = self.artifact.document.get("options")
-        return SubtitleOptions.model_validate(noted) if noted else self.video.options
+        if not noted:
+            return self.video.options
+        # A newer version of the program may have noted more.
+        return SubtitleOptions.model_validate(
+            {name: value for name, value in noted.items() if name in SubtitleOptions.model_fields}
+        )
 
     @cached_property
     def machine(self) -> tuple[EditedCue, ...]:
