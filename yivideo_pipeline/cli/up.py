@@ -5,8 +5,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -116,15 +116,10 @@ def run_services(
         leftovers = end_leftovers(settings.home)
         if leftovers:
             console.print(f"Ended processes that a killed yivideo up had left running: {leftovers}")
-        ledger = ledger_of(settings)  # migrates it, or refuses a newer program's, before anything is started
         ui_host = ANY_HOST if publish_ui else HOST
         require_free_port(ui_host, port)
         require_free_port(settings.service.host, settings.service.port, "--service-port")
-        database = settings.storage.read_database_url()
-        state = describe(database) if database else show_path(settings.home / "dagster")
-        if database:
-            turn.enter_context(single_for_database(ledger.leases, state, stop, console))
-        console.print(f"Starting Dagster; its state is in {state}")
+        turn.enter_context(_claim_state(settings, stop, console))
         _prepare_instance(settings, console)
         _make_inbox(settings)
         programs = Programs(settings, config, (ui_host, port), Path(folder))
@@ -134,6 +129,16 @@ def run_services(
             return services.run()
         finally:
             services.stop_all(hurry)
+
+
+@contextmanager
+def _claim_state(settings: Settings, stop: StopRequest, console: Console) -> Generator[None]:
+    """Open what Dagster and the ledger keep: migrate it, or refuse a newer program's, or another host's."""
+    ledger, database = ledger_of(settings), settings.storage.read_database_url()
+    state = describe(database) if database else show_path(settings.home / "dagster")
+    with single_for_database(ledger.leases, state, stop, console) if database else nullcontext():
+        console.print(f"Starting Dagster; its state is in {state}")
+        yield
 
 
 def url_of(port: int) -> str:
