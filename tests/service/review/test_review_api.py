@@ -57,6 +57,8 @@ def test_the_review_holds_all_that_the_page_shows(client, key):
     assert (body["key"], body["state"], body["language"]) == (key, "ready", "en")
     assert body["media"]["is_there"]
     assert all(stage["is_made"] for stage in body["stages"])
+    assert (body["style"]["profile"], body["style"]["cues"]) == ("default", len(body["cues"]))
+    assert {rule["rule"] for rule in body["style"]["rules"]} >= {"reading_speed", "lines", "phrases"}
     first = body["cues"][0]
     assert "".join(word[0] for word in first["words"]).split() == first["text"].split()
     assert first["start_ms"] == first["words"][0][1]
@@ -191,6 +193,32 @@ def test_a_saved_version_is_current_everywhere_and_no_run_replaces_it(client, pi
     again = pipeline.run(key, subtitles={"formats": ["srt"], "max_chars_per_line": 20})
     assert "Typed" in again.files[0].read_text()
     assert client.get(at(key)).json()["edited"]["machine_changed"] is True
+
+
+def test_the_waveform_comes_as_the_peaks_of_the_sound_and_is_kept(client):
+    first = client.get(at(ODD, "/peaks"))
+    assert first.headers["content-type"] == "application/octet-stream"
+    seconds = (int(client.head(at(ODD, "/sound")).headers["content-length"]) - 44) / 32_000
+    assert len(first.content) == 2 * round(50 * seconds)
+    signed = [byte - 256 * (byte > 127) for byte in first.content]
+    assert min(signed) < -20
+    assert max(signed) > 20
+    assert client.get(at(ODD, "/peaks")).content == first.content
+    assert client.get(at("waiting.mp4", "/peaks")).status_code == 404
+    assert client.post(at("waiting.mp4", "/light-copy")).status_code == 404
+
+
+def test_older_versions_are_listed_and_shown(client, pipeline):
+    key = pipeline.add("older.mp4")
+    pipeline.run(key)
+    put(client, key, 0, [{"start_ms": 500, "end_ms": 900, "text": "The mine"}])
+    client.delete(at(key, "/edits?version=1"))
+    listed = client.get(at(key, "/versions")).json()["versions"]
+    assert [(one["version"], one["cues"]) for one in listed] == [(2, None), (1, 1)]
+    (cue,) = client.get(at(key, "/versions/1")).json()["cues"]
+    assert (cue["text"], [word[4] for word in cue["words"]]) == ("The mine", ["aligned", "interpolated"])
+    assert client.get(at(key, "/versions/2")).json()["cues"] == client.get(at(key)).json()["cues"]
+    assert client.get(at(key, "/versions/3")).status_code == 404
 
 
 def test_restoring_the_machine_version_restores_its_files_and_loses_nothing(client, pipeline):

@@ -3,23 +3,31 @@
 import os
 import shutil
 import subprocess
-import time
-from fractions import Fraction
 from urllib.parse import quote
 
-import av
 import pytest
 
-from tests.browser import NEEDS_CHROMIUM, watch
+from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
 from tests.service.review.fake_pipeline import FakePipeline
+from tests.service.review.review_browser import (
+    FOCUS,
+    NOW,
+    PATIENCE_MS,
+    SHOWN,
+    cues_of,
+    drag,
+    edit,
+    make_unplayable,
+    open_review,
+    place_of,
+    texts_of,
+    until,
+)
 from tests.service.server import PROGRAM, SAMPLES, run_server
 
 pytestmark = NEEDS_CHROMIUM
 
 KEY = "港口 #1/harbour talk.mp4"
-PATIENCE_MS = 60_000
-NOW = "document.getElementById('video').currentTime"
-SHOWN = "[...document.getElementById('video').textTracks[0].activeCues ?? []].map(cue => cue.text).join()"
 
 
 def process(home, model_dir, path) -> str:
@@ -36,23 +44,6 @@ def process(home, model_dir, path) -> str:
     return ended.stderr + ended.stdout
 
 
-def make_unplayable(path) -> None:
-    """A video that this pipeline reads and no browser does: MPEG-4 part 2 with AC-3 in AVI."""
-    with av.open(str(SAMPLES / "harbour-15s.mp4")) as source, av.open(str(path), "w") as target:
-        pictures = target.add_stream("mpeg4", rate=12)
-        pictures.width, pictures.height, pictures.pix_fmt = 160, 90, "yuv420p"
-        sound = target.add_stream("ac3", rate=48_000)
-        for number, frame in enumerate(source.decode(video=0)):
-            small = frame.reformat(160, 90, "yuv420p")
-            small.pts, small.time_base = number, Fraction(1, 12)
-            target.mux(pictures.encode(small))
-        target.mux(pictures.encode(None))
-        source.seek(0)
-        for frame in source.decode(audio=0):
-            target.mux(sound.encode(frame))
-        target.mux(sound.encode(None))
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, model_dir, tiny_weights):
     home = tmp_path_factory.mktemp("review")
@@ -65,8 +56,11 @@ def home(tmp_path_factory, model_dir, tiny_weights):
     make_unplayable(home / "inbox" / "odd.avi")
     pipeline.run("odd.avi")
     pipeline.add("waiting.mp4")
-    pipeline.add("both.mp4")
-    pipeline.run("both.mp4")
+    for name in ("both.mp4", "undo.mp4", "keys.mp4", "waves.mp4", "many.mp4"):
+        pipeline.add(name)
+        pipeline.run(name)
+    pipeline.add("strict.mp4")
+    pipeline.run("strict.mp4", subtitles={"profile": "netflix"})
     yield home
     pipeline.instance.dispose()
 
@@ -88,18 +82,18 @@ def page(server, browser):
     assert page.problems == []
 
 
-def open_review(page, key: str) -> None:
-    page.goto(f"/review/{quote(key, safe='')}")
-    page.locator("#cues [data-word]").first.wait_for()
-    until(page, "document.getElementById('video').readyState >= 1")
-
-
-def until(page, condition: str) -> None:
-    # Playwright's own waiting evaluates text within the page, which the page forbids.
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not page.evaluate(condition):
-        assert time.monotonic() < deadline, f"never true: {condition}"
-        page.wait_for_timeout(100)
+@pytest.mark.parametrize(("width", "language", "theme"), [(1280, "en", "light"), (390, "zh", "dark")])
+def test_the_page_fits_and_reads_in_both_languages_and_themes(page, width, language, theme):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"/review/{quote(KEY, safe='')}?lang={language}")
+    page.locator("#waveform [part~=cue]").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.locator("#cues > li").nth(1).locator(".cue-text").dblclick(position={"x": 4, "y": 8})
+    page.locator(".cue-form textarea").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    if width == 1280:
+        keep_picture(page, "review")
 
 
 def test_the_video_plays_with_its_subtitles_and_the_spoken_word_is_highlighted(page):
@@ -165,28 +159,6 @@ def test_what_is_edited_and_saved_is_there_later_beside_the_video_and_after_anot
     page.get_by_role("dialog").get_by_text("& kept").wait_for()
 
 
-def test_a_cue_is_split_merged_deleted_and_brought_back(page):
-    open_review(page, "both.mp4")
-    rows = page.locator("#cues li")
-    count = rows.count()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
-    page.get_by_label("Text").evaluate("field => field.setSelectionRange(9, 9)")
-    page.get_by_role("button", name="Split at the cursor").click()
-    assert rows.count() == count + 1
-    page.get_by_role("button", name="Delete").click()
-    assert rows.count() == count
-    page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")
-    assert rows.count() == count
-    page.get_by_text("All changes saved").wait_for()
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Merge with next").click()
-    assert rows.count() == count - 1
-    page.keyboard.press("Control+z")
-    assert rows.count() == count
-
-
 def test_an_invalid_time_is_explained_and_not_applied(page):
     open_review(page, "both.mp4")
     page.keyboard.press("Enter")
@@ -214,12 +186,14 @@ def test_in_a_conflict_neither_the_saved_nor_the_typed_text_is_lost(page, server
     assert page.problems.pop().endswith("409 (Conflict)")
 
 
-def test_of_a_video_that_no_browser_plays_the_audio_is_played(page):
+def test_of_a_video_that_no_browser_plays_a_light_copy_is_made_and_played(page):
     page.goto("/review/odd.avi")
-    page.get_by_text("can't play the file").wait_for()
-    until(page, "document.getElementById('video').readyState >= 1")
+    page.get_by_text("a light copy of it is played").wait_for()
+    until(page, "document.getElementById('video').videoWidth === 160")
     page.keyboard.press("Space")
     until(page, f"{NOW} > 1 && {SHOWN}.length > 0")
+    page.reload()  # the copy is kept
+    until(page, "document.getElementById('video').currentSrc.endsWith('/light-copy')")
 
 
 def test_a_video_that_waits_says_so_in_chinese_too(page):
@@ -233,3 +207,199 @@ def test_the_page_of_an_unknown_video_says_so(page):
     assert answer.status == 404
     page.get_by_text("Video not found").wait_for()
     assert page.problems.pop().endswith("404 (Not Found)")
+
+
+def test_all_that_is_typed_is_undone_and_done_again(page):
+    open_review(page, "undo.mp4")
+    before = texts_of(page)
+    field = edit(page, 1)
+    field.press_sequentially(" More")
+    assert texts_of(page)[1] == f"{before[1]} More"
+    page.keyboard.press("Control+z")
+    assert field.input_value() == before[1]
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+y")
+    assert field.input_value() == f"{before[1]} More"
+    page.keyboard.press("Escape")
+    assert texts_of(page) == before
+    page.keyboard.press("Control+z")
+    assert texts_of(page)[1] == f"{before[1]} More"
+    page.get_by_text("1 unsaved change").wait_for()
+    page.keyboard.press("Control+z")
+    assert texts_of(page) == before
+    page.get_by_text("All changes saved").wait_for()
+    page.keyboard.press("Control+z")
+    page.get_by_text("Nothing to undo").wait_for()
+    assert page.evaluate(FOCUS) != "nothing"
+
+
+def test_a_draft_is_brought_back_and_versions_save_themselves_and_come_back(page):
+    open_review(page, "undo.mp4")
+    before = texts_of(page)
+    edit(page, 0).fill("First of all")
+    edit(page, 2).fill("")  # a cue without text can't be saved: only the browser has this
+    page.reload()
+    page.get_by_text("Your unsaved changes of").wait_for()
+    assert texts_of(page) == ["First of all", before[1], "", before[3]]
+    page.get_by_role("button", name="Discard").click()
+    assert texts_of(page) == before
+    page.keyboard.press("Control+Shift+z")
+    page.keyboard.press("n")  # the cue without text
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+Enter")  # a cue without text goes
+    assert texts_of(page) == ["First of all", before[1], before[3]]
+    page.goto("/library")  # what can be saved is saved when the page is left
+    open_review(page, "undo.mp4")
+    page.get_by_text("Version 1, saved").wait_for()
+    assert texts_of(page) == ["First of all", before[1], before[3]]
+    edit(page, 0).fill("Second thoughts")
+    page.keyboard.press("Control+s")
+    page.get_by_text("Saved as version 2").wait_for()
+    page.get_by_role("button", name="Versions").click()
+    page.get_by_role("listitem").filter(has_text="Version 1").get_by_role("button").click()
+    page.get_by_text("Version 1 is back").wait_for()
+    assert texts_of(page)[0] == "First of all"
+    page.keyboard.press("Control+z")
+    assert texts_of(page)[0] == "Second thoughts"
+
+
+def test_a_video_is_corrected_by_the_keyboard_alone(page):
+    open_review(page, "keys.mp4")
+    press = page.keyboard.press
+    page.get_by_role("button", name="Shortcuts").focus()
+    press("Tab")
+    press("Tab") if page.evaluate("document.activeElement.id === 'scroller'") else None
+    assert page.evaluate("document.activeElement.closest('#cues > li:first-child') !== null")
+    press("Enter")
+    press("Alt+k")
+    until(page, f"{NOW} > 1")
+    press("Alt+k")
+    until(page, "document.getElementById('video').paused")
+    press("Alt+i")
+    now_ms = round(page.evaluate(NOW) * 1000)
+    assert cues_of(page)[0][0] == pytest.approx(now_ms, abs=2)
+    press("Alt+[")
+    press("Shift+Alt+]")  # a frame: this video has 10 a second
+    press("Alt+;")
+    assert cues_of(page)[0][:2] == [pytest.approx(now_ms, abs=2), 4817]
+    page.get_by_label("Text").evaluate("field => field.setSelectionRange(9, 9)")
+    press("Alt+Enter")
+    assert texts_of(page)[:2] == ["The quick", "brown fox jumps over the lazy dog."]
+    press("Alt+ArrowUp")
+    press("Alt+m")
+    assert texts_of(page)[0] == "The quick brown fox\njumps over the lazy dog."
+    press("Alt+ArrowDown")
+    page.keyboard.type("!")
+    press("Control+Enter")
+    assert texts_of(page)[1].endswith("dog.!")
+    press("u")
+    assert page.evaluate(NOW) == pytest.approx(11.0, abs=0.01)
+    press(">")
+    assert page.evaluate("document.getElementById('video').playbackRate") == 1.25
+    press("r")
+    assert page.get_by_role("button", name="Loop the cue").get_attribute("aria-pressed") == "true"
+    press("r")
+    press("Space")
+    press("ArrowDown")
+    press("Alt+Delete")
+    assert len(cues_of(page)) == 3
+    assert page.evaluate(FOCUS) != "nothing"
+    press("F1")
+    page.get_by_role("dialog").get_by_text("Next uncertain word").wait_for()
+
+
+def test_cues_are_moved_in_the_waveform(page):
+    open_review(page, "waves.mp4")
+    drag(page, 4885, 4418)  # near the end of "lazy" at 4450, to which it snaps
+    assert cues_of(page)[0][:2] == [500, 4450]
+    drag(page, 5030, 4530)  # to the gap after the first cue
+    assert cues_of(page)[1][:2] == [pytest.approx(4500, abs=40), 9417]
+    drag(page, 15_000, 15_500)  # a whole cue, which the end of the video stops
+    start_ms, end_ms, _ = cues_of(page)[3]
+    assert (start_ms > 14_000, end_ms - start_ms) == (True, 2450)
+    page.mouse.click(*place_of(page, 1500))
+    assert page.evaluate(NOW) == pytest.approx(1.5, abs=0.05)
+    page.keyboard.down("Shift")
+    page.mouse.click(*place_of(page, 1000))
+    page.keyboard.up("Shift")
+    assert cues_of(page)[0][0] == pytest.approx(1000, abs=30)
+    for _ in range(4):
+        page.keyboard.press("Control+z")
+    page.get_by_text("All changes saved").wait_for()
+    width = page.locator("#waveform [part=wrapper]").bounding_box()["width"]
+    page.get_by_role("button", name="Waveform: closer").click()
+    assert page.locator("#waveform [part=wrapper]").bounding_box()["width"] > 1.4 * width
+    keep_picture(page, "editor-waveform")
+
+
+def test_many_cues_are_corrected_at_once(page):
+    open_review(page, "many.mp4")
+    page.keyboard.press("Control+h")
+    page.keyboard.type("the")
+    page.get_by_role("button", name="Whole words only").click()
+    page.get_by_role("button", name="Match case").click()
+    page.get_by_text("1 of 3").wait_for()
+    page.get_by_label("Replace with").fill("a")
+    page.get_by_role("button", name="Replace all").click()
+    assert texts_of(page)[0] == "The quick brown fox jumps\nover a lazy dog."
+    page.get_by_role("button", name="Regular expression").click()
+    page.get_by_label("Search the transcript").fill(r"(quick) (brown)")
+    page.get_by_text("1 of 4").wait_for()
+    page.get_by_label("Replace with").fill("$2, $1")
+    page.get_by_role("button", name="Replace", exact=True).click()
+    page.get_by_text("1 of 3").wait_for()
+    assert texts_of(page)[0].startswith("The brown, quick fox")
+    edit(page, 1).fill("This one is far too long for a single line of text that anybody reads at home")
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("button", name="1 cue with problems").wait_for()
+    page.locator("#cues > li").nth(1).get_by_text("a line is longer than 42").wait_for()
+    keep_picture(page, "editor-findings")
+    page.get_by_role("button", name="1 cue with problems").click()
+    page.get_by_role("button", name="Fix all").click()
+    page.get_by_role("dialog").get_by_text("No problems").wait_for()
+    page.keyboard.press("Escape")
+    assert [len(line) < 43 for line in texts_of(page)[1].split("\n")] == [True, True]
+    starts = [cue[0] for cue in cues_of(page)]
+    page.locator("#cues > li").nth(2).locator(".at").click()
+    page.get_by_role("button", name="Times").click()
+    page.get_by_label("By (s").fill("-0.05")
+    page.get_by_label("From cue 3 on").check()
+    page.get_by_role("button", name="Shift").click()
+    assert [cue[0] for cue in cues_of(page)] == [*starts[:2], starts[2] - 50, starts[3] - 50]
+    page.keyboard.press("Control+z")
+    page.get_by_role("button", name="Times").click()
+    page.get_by_label("should start at").nth(0).fill("0:01")
+    page.get_by_label("should start at").nth(1).fill("0:13")
+    page.get_by_role("button", name="Stretch").click()
+    first, *_, last = cues_of(page)
+    assert (first[0], last[0]) == (1000, 13_000)
+
+
+def test_a_file_corrected_elsewhere_is_imported(page, home):
+    open_review(page, "odd.avi")
+    corrected = "1\n00:00:00,500 --> 00:00:03,000\nThe quick <i>red</i> fox\n\n"
+    corrected += "2\n00:00:03,100 --> 00:00:09,000\njumps\n"
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import").click()
+    file = {"name": "done.srt", "mimeType": "text/plain", "buffer": corrected.encode()}
+    chooser.value.set_files(file)
+    page.get_by_text("2 cues imported").wait_for()
+    assert texts_of(page) == ["The quick red fox", "jumps"]
+    words = page.evaluate("document.querySelector('#cues > li').cue.words")
+    assert [(word[1], word[4]) for word in words if word[0].strip() == "fox"] == [(2000, "aligned")]
+    assert "quick red fox" in (home / "inbox" / "odd.en.srt").read_text()
+    chooser.value.set_files({**file, "buffer": b"no subtitles"})
+    page.get_by_text("The file is not SRT, VTT or ASS").wait_for()
+    assert "422" in page.problems.pop()
+
+
+def test_the_style_guide_has_its_report_and_another_can_be_chosen(page):
+    open_review(page, "strict.mp4")
+    page.locator("#style summary").click()
+    page.get_by_text("Style guide: netflix").wait_for()
+    assert page.locator("#style-count").inner_text() in ("Every rule is kept", "1 rule is broken")
+    assert page.locator("#profile option").count() == 6
+    for rule in page.locator("#style-rules li").all():
+        rule.locator("button").first.click()
+        assert page.locator("#cues li.current").count() == 1

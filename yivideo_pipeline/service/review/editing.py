@@ -1,17 +1,24 @@
-"""What the editor asks for beside the review itself: the waveform, and versions that were saved."""
+"""What the editor asks for beside the review itself: the waveform, a light copy, files, older versions."""
 
-from fastapi import APIRouter, Path, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel
+from starlette.background import BackgroundTask
 
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.review.routes import Key
+from yivideo_pipeline.service.review.light_copies import LightCopies, LightCopy, name_of
+from yivideo_pipeline.service.review.routes import IN_PARTS, NOT_SNIFFED, Key
 from yivideo_pipeline.service.review.versions import ShownCues, show_cues
 from yivideo_pipeline.service.review.video import AUDIO_FILE, ReviewedSubtitles, find_video, require_subtitles
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
+from yivideo_pipeline.subtitles.readers import read_cues
 
 PEAKS_PER_S = 50
+_light_copies = LightCopies()
 
 router = APIRouter(prefix="/api/v1/review", tags=["review"])
 """To be included before the other routes of the review, whose last one matches any path."""
@@ -24,6 +31,12 @@ class OldVersion(BaseModel):
     saved_at: str
     by: str
     cues: int | None
+
+
+class ImportedCues(ShownCues):
+    """The cues of a file, and what was changed in them so that they fit."""
+
+    notes: list[str]
 
 
 class OldVersions(BaseModel):
@@ -47,6 +60,37 @@ def peaks(key: Key, shared: Shared) -> Response:
     if audio is None or AUDIO_FILE not in audio.files:
         raise Refused(404, "no_media", "The video's audio was not kept", "Process the video again")
     return Response(_find_peaks(audio, shared.storage), media_type="application/octet-stream")
+
+
+@router.post("/{key:path}/light-copy")
+def request_light_copy(key: Key, shared: Shared) -> LightCopy:
+    """Have a copy made that every browser plays, and return how far it is; asking again is harmless."""
+    return _light_copies.request(find_video(key, shared.storage, shared.settings))
+
+
+@router.head("/{key:path}/light-copy", include_in_schema=False)
+@router.get("/{key:path}/light-copy", response_class=FileResponse, responses=IN_PARTS)
+def light_copy(key: Key, shared: Shared) -> FileResponse:
+    """Return the light copy of a video as MP4, whole or in parts."""
+    video = find_video(key, shared.storage, shared.settings).artifact("video")
+    if video is None or not shared.storage.files.exists(name_of(video)):
+        raise Refused(404, "no_media", "There is no light copy of this video", "Request one by POST")
+    copy = shared.storage.files.local_copy(name_of(video))
+    after = BackgroundTask(copy.__exit__, None, None, None)
+    return FileResponse(copy.__enter__(), media_type="video/mp4", headers=NOT_SNIFFED, background=after)
+
+
+@router.post("/{key:path}/import")
+def read_file(
+    key: Key, shared: Shared, file: Annotated[bytes, Body(media_type="application/octet-stream")]
+) -> ImportedCues:
+    """Return the cues of an SRT, VTT or ASS file with the transcript's word times; nothing is saved yet."""
+    subtitles = _find(key, shared)
+    try:
+        cues, notes = read_cues(file, subtitles.language, subtitles.end_ms)
+    except ValueError as error:
+        raise Refused(422, "invalid_request", str(error), "Export it as SRT, and try again") from error
+    return ImportedCues(cues=show_cues(subtitles, cues).cues, notes=notes)
 
 
 @router.get("/{key:path}/versions")

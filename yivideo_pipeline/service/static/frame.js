@@ -34,7 +34,9 @@ export function localizeTimes(inside = document) {
   }
 }
 
-/** Show a message, which screen readers read aloud too. */
+toast.addEventListener("click", () => (toast.textContent = ""));
+
+/** Show a message, which screen readers read aloud too; a click takes it away. */
 export function showMessage(text, isError = false) {
   toast.classList.toggle("bad", isError);
   toast.textContent = text;
@@ -53,10 +55,13 @@ export class ServiceError extends Error {
 /** Join the sentences that are not empty. */
 export const joinSentences = (...sentences) => sentences.filter(Boolean).join(". ");
 
-/** Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON. */
-export async function fetchJson(url, { method = "GET", body, signal, headers = {} } = {}) {
-  const options = { method, signal, headers: { Accept: "application/json", ...headers } };
-  if (body !== undefined) {
+/** Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON, a file as it is. */
+export async function fetchJson(url, { method = "GET", body, signal, headers = {}, keepalive = false } = {}) {
+  const options = { method, signal, keepalive, headers: { Accept: "application/json", ...headers } };
+  if (body instanceof Blob) {
+    options.body = body;
+    options.headers["Content-Type"] = "application/octet-stream";
+  } else if (body !== undefined) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }

@@ -95,7 +95,8 @@ export class Commands {
   get index() {
     const { list } = this.doc;
     if (this.form.isOpen) return list.indexOf(this.form.cue);
-    const focused = document.activeElement?.closest("#cues > li")?.cue;
+    // While it plays, the cue that is spoken is meant, wherever the focus was left.
+    const focused = this.player.paused && document.activeElement?.closest("#cues > li")?.cue;
     return focused ? list.indexOf(focused) : Math.min(Math.max(this.transcript.currentIndex, 0), list.length - 1);
   }
 
@@ -126,6 +127,7 @@ export class Commands {
     const typing = target.matches("input:not([type=checkbox]), textarea, select");
     const withModifier = event.ctrlKey || event.metaKey || event.altKey || /^F\d/.test(name);
     if (!command || (typing && !withModifier && !(command === "drop" && target.closest("form")))) return;
+    if (typing && ["undo", "redo"].includes(command) && !target.closest(".cue-form")) return; // a field's own
     if (["Space", "Enter"].includes(name) && target.closest("button, a, summary") && !(name === "Enter" && target.matches("#cues .at"))) return;
     event.preventDefault();
     event.stopPropagation();

@@ -101,6 +101,12 @@ export class SubtitleDocument extends EventTarget {
     return this.#done.length - this.#done.lastIndexOf(this.#savedStep) - 1;
   }
 
+  /** End the last step, so that what is typed next is one of its own; return it. */
+  seal() {
+    if (this.lastStep) this.lastStep.merge = null;
+    return this.lastStep;
+  }
+
   isSaved(cue) {
     return this.#saved.has(cue);
   }

@@ -19,3 +19,10 @@ export function make(tag, { data = {}, ...properties } = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+/** Disable a button or enable it; if it has the focus, a cue gets that, so that it does not fall to the page. */
+export function setDisabled(button, isDisabled) {
+  const hadFocus = isDisabled && button === document.activeElement;
+  button.disabled = isDisabled;
+  if (hadFocus) document.querySelector("#cues .at[tabindex='0']")?.focus({ preventScroll: true });
+}

@@ -151,7 +151,10 @@ player.addEventListener("move", () => transcript.show(player.now));
 for (const event of ["focusin", "focusout"]) byId("cues").addEventListener(event, () => waveform.update());
 transcript.addEventListener("current", () => waveform.update());
 transcript.addEventListener("jump", (event) => player.seek(event.detail));
-doc.addEventListener("change", () => transcript.show(player.now));
+doc.addEventListener("change", () => {
+  if (doc.list.length) byId("empty")?.remove();
+  transcript.show(player.now);
+});
 addEventListener("beforeunload", (event) => {
   if (doc.unsaved && !drafts.isKept) event.preventDefault();
 });

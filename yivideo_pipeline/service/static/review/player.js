@@ -1,10 +1,14 @@
-// The player: the video with its subtitles, or its audio alone if the browser can't play the video.
+// The player: the video with its subtitles. Of a video that the browser can't play, the audio alone is played until
+// the service has made a light copy.
 
+import { fetchJson, joinSentences } from "/static/frame.js";
 import { byId, t } from "./dom.js";
 import { successor } from "./document.js";
 
 /** Audio codecs that browsers play; with any other, a video would stay silent without an error. */
 const PLAYABLE_AUDIO = /^(aac|mp3|opus|vorbis|flac|pcm_.*)$/;
+
+const ASK_MS = 1500;
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
@@ -16,6 +20,7 @@ export class Player extends EventTarget {
   #trackCues = new Map();
   /** The cue that is played again and again; null for none. */
   #loop = null;
+  #isCopyAsked = false;
   frameMs = 40;
 
   constructor(url, doc) {
@@ -40,7 +45,7 @@ export class Player extends EventTarget {
     this.#track = this.#video.addTextTrack("subtitles", name, language);
     this.#track.mode = "showing";
     if (!media?.is_there) this.#playAudio(t("gone"));
-    else if (media.sound && !PLAYABLE_AUDIO.test(media.sound)) this.#playAudio(t("unplayable", { what: media.sound }));
+    else if (media.picture && media.sound && !PLAYABLE_AUDIO.test(media.sound)) this.#playCopy();
     else this.#video.src = `${this.url}/media`;
   }
 
@@ -91,14 +96,52 @@ export class Player extends EventTarget {
   }
 
   #fail() {
-    if (this.#video.currentSrc.endsWith("/media")) this.#playAudio(t("unplayable", { what: this.#codecs() }));
-    else this.#showNote(t("nothing_to_play"));
+    if (!this.#video.currentSrc.endsWith("/media")) this.#showNote(t("nothing_to_play"));
+    else if (this.media.picture) this.#playCopy();
+    else this.#playAudio(t("unplayable", { what: this.#codecs() }));
   }
 
   #checkPicture() {
     const hasNoPicture = this.media?.picture && this.#video.videoWidth === 0;
-    if (hasNoPicture && !this.#isAudio()) this.#showNote(t("no_picture", { what: this.media.picture }));
+    if (hasNoPicture && this.#video.currentSrc.endsWith("/media")) this.#playCopy();
     byId("sound-only").hidden = this.#video.videoWidth > 0;
+  }
+
+  /** Play the light copy once the service has it, and the audio until then. */
+  async #playCopy() {
+    if (this.#isCopyAsked) return;
+    this.#isCopyAsked = true;
+    const what = this.#codecs();
+    try {
+      let copy = await this.#askForCopy();
+      if (!copy.is_ready) this.#playAudio(t("unplayable", { what }));
+      while (!copy.is_ready && !copy.error) {
+        this.#showNote(t("copy_is_made", { what, percent: Math.round(100 * copy.fraction) }));
+        await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+        copy = await this.#askForCopy();
+      }
+      if (copy.error) this.#showNote(joinSentences(t("unplayable", { what }), copy.error));
+      else this.#changeSource(`${this.url}/light-copy`, 0, t("copy_is_played", { what }));
+    } catch (error) {
+      this.#playAudio(joinSentences(t("unplayable", { what }), error.message));
+    }
+  }
+
+  #askForCopy() {
+    return fetchJson(`${this.url}/light-copy`, { method: "POST" });
+  }
+
+  /** Go on at the same time with another source, which begins at `offsetMs` of the video. */
+  #changeSource(source, offsetMs, note) {
+    const { now, paused } = this;
+    const { playbackRate } = this.#video;
+    this.#showNote(note);
+    this.#offsetMs = offsetMs;
+    for (const [cue, trackCue] of this.#trackCues) this.#setTimes(trackCue, cue);
+    this.#video.src = source;
+    this.#video.playbackRate = playbackRate;
+    if (now > offsetMs) this.seek(now);
+    if (!paused) this.toggle();
   }
 
   #playAudio(reason) {
@@ -106,14 +149,7 @@ export class Player extends EventTarget {
       this.#showNote(t("nothing_to_play"));
       return;
     }
-    this.#showNote(reason);
-    this.#offsetMs = this.sound.offset_ms;
-    for (const [cue, trackCue] of this.#trackCues) this.#setTimes(trackCue, cue);
-    this.#video.src = `${this.url}/sound`;
-  }
-
-  #isAudio() {
-    return this.#video.currentSrc.endsWith("/sound");
+    this.#changeSource(`${this.url}/sound`, this.sound.offset_ms, reason);
   }
 
   #codecs() {

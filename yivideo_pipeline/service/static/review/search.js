@@ -1,6 +1,6 @@
 // Find and replace in the transcript: counts the hits, goes from one to the next, highlights and replaces them.
 
-import { byId, t } from "./dom.js";
+import { byId, setDisabled, t } from "./dom.js";
 import { wrap } from "./lines.js";
 import { showMessage } from "/static/frame.js";
 
@@ -163,7 +163,7 @@ export class Search {
     const found = count ? t("hits", { at: this.#at + 1, count }) : t("no_hits");
     const isInvalid = this.#field.value.trim() && !this.#expression;
     byId("hits").textContent = isInvalid ? t("bad_regex") : this.#expression ? found : "";
-    for (const id of ["previous-hit", "next-hit", "replace-one", "replace-all"]) byId(id).disabled = !count;
+    for (const id of ["previous-hit", "next-hit", "replace-one", "replace-all"]) setDisabled(byId(id), !count);
     this.#highlight();
   }
 

@@ -1,6 +1,6 @@
 // Tools that change many cues at once: their times, their lines, and what breaks a rule.
 
-import { byId, make, t } from "./dom.js";
+import { byId, make, setDisabled, t } from "./dom.js";
 import { wrap } from "./lines.js";
 import { FIXES, MIN_MS, retime, twoPoints } from "./operations.js";
 import { formatMs, parseMs } from "./times.js";
@@ -32,7 +32,7 @@ export class Tools {
       button.textContent = count ? t("problems", { count }) : t("no_problems");
       button.classList.toggle("warn", count > 0);
       button.classList.toggle("good", !count);
-      byId("next-problem").disabled = !count;
+      setDisabled(byId("next-problem"), !count);
     });
   }
 

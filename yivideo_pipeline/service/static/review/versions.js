@@ -1,10 +1,11 @@
-// Saves edits, also by itself; lists, compares and brings back the versions.
+// Saves edits, also by itself; lists, compares and brings back the versions, and imports files as one.
 
-import { fetchJson, language, showMessage } from "/static/frame.js";
-import { byId, make, t } from "./dom.js";
+import { fetchJson, joinSentences, language, showMessage } from "/static/frame.js";
+import { byId, make, setDisabled, t } from "./dom.js";
 import { formatClock } from "./times.js";
 
 const QUIET_MS = 30_000;
+const MOST_KEPT_ALIVE = 20_000;
 const timestamps = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
 /** `reload` loads the review from the service and shows it. */
@@ -23,6 +24,8 @@ export class Versions {
     byId("show-versions").addEventListener("click", () => this.#showVersions());
     byId("show-difference").addEventListener("click", () => this.#showDifferences());
     byId("go-back").addEventListener("click", () => this.#restoreMachine());
+    byId("import").addEventListener("click", () => byId("file").click());
+    byId("file").addEventListener("change", () => this.#import(byId("file").files[0]));
     byId("which").addEventListener("change", () => this.#updateLinks());
     for (const name of ["change", "saved"]) doc.addEventListener(name, () => this.#showState());
     document.addEventListener("visibilitychange", () => document.hidden && this.#saveByItself());
@@ -63,12 +66,15 @@ export class Versions {
 
   async #send() {
     this.#saving = true;
-    byId("save").disabled = true;
+    setDisabled(byId("save"), true);
     clearTimeout(this.#timer);
-    const { list, lastStep } = this.doc;
+    const { list } = this.doc;
+    const lastStep = this.doc.seal();
     try {
       const body = { version: this.version, cues: this.doc.plain() };
-      const saved = await fetchJson(`${this.url}/cues`, { method: "PUT", body });
+      // A request that is kept alive is sent even if the page closes; browsers limit its size.
+      const keepalive = JSON.stringify(body).length < MOST_KEPT_ALIVE;
+      const saved = await fetchJson(`${this.url}/cues`, { method: "PUT", body, keepalive });
       this.#inConflict = false;
       this.doc.markSaved(list, lastStep);
       this.show(saved);
@@ -76,7 +82,7 @@ export class Versions {
       return saved;
     } finally {
       this.#saving = false;
-      byId("save").disabled = !this.doc.unsaved;
+      this.#showState();
     }
   }
 
@@ -156,6 +162,21 @@ export class Versions {
     }
   }
 
+  /** Save the cues of a file as a version edited by hand; that can be undone. */
+  async #import(file) {
+    if (!file) return;
+    byId("file").value = "";
+    try {
+      const { cues, notes } = await fetchJson(`${this.url}/import`, { method: "POST", body: file });
+      this.form.close();
+      this.doc.replace(0, this.doc.list.length, cues);
+      await this.save();
+      showMessage(joinSentences(t("imported", { count: cues.length }), ...notes), notes.length > 0);
+    } catch (problem) {
+      showMessage(problem.message, true);
+    }
+  }
+
   async #showDifferences() {
     const list = byId("differences");
     list.replaceChildren(make("p", { className: "muted" }, "…"));
@@ -174,9 +195,9 @@ export class Versions {
     const { unsaved, canUndo, canRedo } = this.doc;
     byId("footer").classList.toggle("dirty", unsaved > 0);
     byId("unsaved-count").textContent = unsaved ? t("unsaved", { count: unsaved }) : t("all_saved");
-    byId("undo").disabled = !canUndo;
-    byId("redo").disabled = !canRedo;
-    byId("save").disabled = !unsaved || this.#saving;
+    setDisabled(byId("undo"), !canUndo);
+    setDisabled(byId("redo"), !canRedo);
+    setDisabled(byId("save"), !unsaved || this.#saving);
     clearTimeout(this.#timer);
     if (unsaved) this.#timer = setTimeout(() => this.#saveByItself(), QUIET_MS);
   }
