@@ -22,6 +22,7 @@ from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_
 from yivideo_pipeline.library.ignore import NameRules, absolute_roots, own_folders, rules_of_roots
 from yivideo_pipeline.library.outcome import Explanation, LibraryItem, ScanResult, WatchAlert
 from yivideo_pipeline.library.scan import FoundFile, Listing, LocalListing, Survey, files_by_key
+from yivideo_pipeline.machine.garbage import building
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import is_outside, key_of, place_of
@@ -70,6 +71,7 @@ class Watch:
             name: _listing_of(root, self._rules[name]) for name, root in self._roots.items()
         }
 
+    @building()
     def scan(self, now: float | None = None, limit: int = 50) -> ScanResult:
         """Scan all roots, decide on each file, and remember what was seen.
 
