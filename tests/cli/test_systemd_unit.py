@@ -1,4 +1,4 @@
-"""The unit of systemd in `deploy/` starts the command as it is, and systemd understands it."""
+"""The units of systemd in `deploy/` start the commands as they are, and systemd understands them."""
 
 import shutil
 import subprocess
@@ -11,7 +11,8 @@ from tests.cli.command import PROGRAM
 from yivideo_pipeline.cli.app import app
 from yivideo_pipeline.cli.console import Exit
 
-UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "yivideo.service"
+UNITS = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+UNIT = UNITS / "yivideo.service"
 
 
 class _Unit(ConfigParser):
@@ -37,9 +38,10 @@ def test_it_starts_the_command_and_asks_it_alone_to_stop(service):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
-def test_systemd_finds_no_fault_in_it(tmp_path):
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/yivideo/.venv/bin/yivideo", str(PROGRAM)))
+@pytest.mark.parametrize("unit", sorted(UNITS.iterdir()), ids=lambda unit: unit.stem)
+def test_systemd_finds_no_fault_in_it(unit, tmp_path):
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace("/opt/yivideo/.venv/bin", str(PROGRAM.parent)))
     verified = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", copy],
         capture_output=True,
@@ -48,4 +50,4 @@ def test_systemd_finds_no_fault_in_it(tmp_path):
         timeout=60,
     )
     assert (verified.returncode, verified.stdout) == (0, "")
-    assert UNIT.name not in verified.stderr, "what it says of other units is not ours"
+    assert unit.name not in verified.stderr, "what it says of other units is not ours"
