@@ -13,6 +13,7 @@ COMMANDS = [
     ("backup",),
     ("migrate",),
     ("notify",),
+    ("retime",),
     ("backfill",),
     ("plan",),
     ("why",),

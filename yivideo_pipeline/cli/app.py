@@ -203,6 +203,30 @@ def notify(config: ConfigFile = None) -> None:
     raise typer.Exit(send_test_notice(config))
 
 
+@app.command()
+def retime(
+    subtitles: Annotated[Path, typer.Argument(metavar="SUBTITLES", hidden=True)],
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", hidden=True)],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write; else NAME.retimed.srt beside it")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="Whisper model")] = None,
+    language: Annotated[str | None, typer.Option(metavar="CODE|auto", help="Spoken language")] = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a subtitle file of others (SRT, WebVTT, ASS) the times of the spoken words.
+
+    The text stays. Drift and cuts are found; cues that match nothing in VIDEO keep their times and are
+    listed.
+    """
+    with importing():
+        from yivideo_pipeline.cli.retime import retime_file
+
+    speech = {"model_name": model, "language": language}
+    raise typer.Exit(retime_file(subtitles, video, output, speech, config, as_json))
+
+
 app.command()(backfill)
 app.command()(plan)
 

@@ -102,7 +102,10 @@ def _match(cue: EditedCue, recognized: Sequence[Word]) -> Iterator[Word]:
     """Yield the cue's words: recognized ones unchanged, the others spread over the time between them."""
     texts = split_words(cue.text)
     blocks = SequenceMatcher(
-        None, [_bare(word.text) for word in recognized], [_bare(text) for text in texts], autojunk=False
+        None,
+        [bare_text(word.text) for word in recognized],
+        [bare_text(text) for text in texts],
+        autojunk=False,
     ).get_matching_blocks()
     known = {block.b + n: recognized[block.a + n] for block in blocks for n in range(block.size)}
     now_s = cue.start_ms / 1000
@@ -129,10 +132,10 @@ def _spread(texts: Sequence[str], start_s: float, end_s: float) -> Iterator[Word
 def _is_text_of(words: Sequence[Word], text: str) -> bool:
     joined = "".join(word.text for word in words)
     # Most are identical, which is quick to check.
-    return joined.split() == text.split() or _bare(joined) == _bare(text)
+    return joined.split() == text.split() or bare_text(joined) == bare_text(text)
 
 
-def _bare(text: str) -> str:
-    """Return what is compared: lower-case letters and digits; text of marks alone as it is."""
+def bare_text(text: str) -> str:
+    """Return what is compared of words: lower-case letters and digits; text of marks alone as it is."""
     kept = "".join(char for char in text.casefold() if is_sounding(char))
     return kept or "".join(text.split())
