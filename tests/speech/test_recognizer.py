@@ -12,6 +12,7 @@ from tests.speech.make_sound import write_wav
 from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.gap_repair import LEAST_LOGPROB
 from yivideo_pipeline.speech.recognizer import (
     Piece,
     Recognizer,
@@ -196,6 +197,13 @@ def test_a_model_of_english_alone_transcribes_what_it_is_to_translate(tmp_path):
 def test_a_short_chunk_is_searched_with_the_beam_at_once(tmp_path):
     recognizer = StandIn(-0.05)
     recognizer.recognize([one_piece(tmp_path, 7.0)], ENGLISH)
+    assert recognizer.beams == [5]
+
+
+def test_what_gap_repair_would_not_take_is_heard_once(tmp_path, monkeypatch):
+    recognizer = StandIn(LEAST_LOGPROB - 0.1)
+    monkeypatch.setattr(recognizer, "leaves_out_silence", lambda _sound: True)  # it could be encoded whole
+    assert recognizer.recognize([one_piece(tmp_path, 7.0)], ENGLISH, fallback=False) == [None]
     assert recognizer.beams == [5]
 
 

@@ -12,6 +12,7 @@ from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, split_words, spoken_characters
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
+from yivideo_pipeline.speech.gap_repair import LEAST_LOGPROB
 from yivideo_pipeline.speech.levels import level_voices
 from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
 from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
@@ -101,11 +102,15 @@ class Recognizer:
         Args:
             pieces: Of any sounds.
             decoding: How they are decoded.
-            fallback: Whether doubtful ones are decoded again at other temperatures, or dropped.
+            fallback: Whether doubtful ones are decoded again at other temperatures; else they are dropped,
+                as is at once what gap repair would not take.
         """
-        encoded, firsts = self._decode(self.encode(pieces), decoding)
+        least_logprob = float("-inf") if fallback else LEAST_LOGPROB
+        encoded, firsts = self._decode(self.encode(pieces), decoding, least_logprob)
         decoded = [
-            self._decode_again(encoded, row, first, decoding) if fallback or not is_doubtful(first) else None
+            self._decode_again(encoded, row, first, decoding)
+            if fallback or not (is_doubtful(first) or first.avg_logprob < least_logprob)
+            else None
             for row, first in enumerate(firsts)
         ]
         texts = ["" if one is None else one.text for one in decoded]
@@ -115,11 +120,13 @@ class Recognizer:
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
         ]
 
-    def _decode(self, encoded: Encoded, decoding: Decoding) -> tuple[Encoded, list[Decoded]]:
+    def _decode(
+        self, encoded: Encoded, decoding: Decoding, least_logprob: float
+    ) -> tuple[Encoded, list[Decoded]]:
         """Decode each chunk: greedily first, with the wanted beam where that text is not clear.
 
         An unsure one is encoded with its whole window, since Whisper distinguishes noise from speech best by
-        the silence around it, and decoded from that.
+        the silence around it, and decoded from that; but not one below `least_logprob`.
         """
         longest_s = max(chunk.duration_s for chunk in encoded.chunks)
         is_greedy = self._is_greedy_worthwhile(decoding) and longest_s > SELDOM_CLEAR_S
@@ -128,7 +135,9 @@ class Recognizer:
         unsure = [
             row
             for row, (sound, one) in enumerate(zip(encoded.sounds, decoded, strict=True))
-            if not is_sure(one) and self.whisper.leaves_out_silence(sound)
+            if not is_sure(one)
+            and one.avg_logprob >= least_logprob
+            and self.whisper.leaves_out_silence(sound)
         ]
         for row, one in enumerate(decoded):
             if is_greedy and row not in unsure and not is_clear(one):

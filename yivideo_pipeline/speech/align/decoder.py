@@ -45,14 +45,6 @@ class CrossAttentionCache:
             self.weight,
         )
 
-    def thin(self, step: int) -> "CrossAttentionCache":
-        """Return one frame of every `step`, which stands for all of them."""
-        return CrossAttentionCache(
-            tuple(np.ascontiguousarray(key[:, ::step]) for key in self.keys),
-            tuple(np.ascontiguousarray(value[:, ::step]) for value in self.values),
-            step * self.weight,
-        )
-
 
 @dataclass(frozen=True)
 class ForcedSequence:
@@ -79,7 +71,7 @@ class Decoder:
 
     def __init__(self, model_file: Path) -> None:
         tensors = read_tensors(model_file, "decoder/")
-        self._heads = int(tensors["num_heads"])
+        self.heads = int(tensors["num_heads"])
         # Unpacked once: for each window that took longer than all products with them.
         self._embeddings = tensors["embeddings/weight"].astype(np.float32)
         # Weights are stored transposed, as they are used: float32, contiguous.
@@ -88,15 +80,15 @@ class Decoder:
             for name, tensor in tensors.items()
             if tensor.dtype in (np.float16, np.float32) and name != "embeddings/weight"
         }
-        self._layers = sum(name.endswith("/attention/linear_0/weight") for name in tensors)
-        self._scale = np.float32((self._embeddings.shape[1] // self._heads) ** -0.5)
+        self.layers = sum(name.endswith("/attention/linear_0/weight") for name in tensors)
+        self._scale = np.float32((self._embeddings.shape[1] // self.heads) ** -0.5)
         self.max_tokens = tensors["position_encodings/encodings"].shape[0]
 
     def cache_encoded(self, encoded: np.ndarray) -> CrossAttentionCache:
         """Return keys and values of encoder output of shape (frames, d)."""
         encoded = encoded.astype(np.float32, copy=False)
         keys, values = [], []
-        for layer in range(self._layers):
+        for layer in range(self.layers):
             key, value = np.split(self._linear(encoded, f"layer_{layer}/attention/linear_1"), 2, axis=-1)
             keys.append(self._by_head(key))
             values.append(self._by_head(value))
@@ -200,7 +192,7 @@ class Decoder:
 
     def _by_head(self, x: np.ndarray) -> np.ndarray:
         """Reshape (n, d) to (heads, n, d / heads)."""
-        return x.reshape(len(x), self._heads, -1).transpose(1, 0, 2)
+        return x.reshape(len(x), self.heads, -1).transpose(1, 0, 2)
 
 
 def _attend_sound(scores: np.ndarray, sequence: ForcedSequence, layer: int) -> np.ndarray:
