@@ -2,6 +2,7 @@
 
 import os
 import signal
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,17 +157,17 @@ def _show(found: dict[str, Any]) -> None:
             [
                 one["id"],
                 one["node"][:8],
-                one["state"].lower() + (f": {one['reason']}" if one["reason"] else ""),
+                one["state"].lower(),
                 moment(one["since"]) if one["since"] else "",
-                str(one.get("done", "")),
-                [_describe(request) for request in one.get("requests", ())],
+                str(one["done"]),
+                [_describe(request) for request in one["requests"]],
             ]
-            for one in (*found["replicas"], *found["dead"])
+            for one in found["replicas"]
         ),
         numbers={"done"},
     )
-    for one in found["decisions"]:
-        console.print(f"{moment(one['at'])}  {one['before']} to {one['after']} replicas: {one['reason']}")
+    for one in found["events"]:
+        console.print(f"{moment(datetime.fromisoformat(one['at']).timestamp())}  {one['text']}")
 
 
 def _describe(request: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 import zlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -99,7 +99,13 @@ class RayNodes:
         for old in (self.folder, state):
             shutil.rmtree(old, ignore_errors=True)
         state.mkdir(parents=True)
-        self._environment = {**environment, "RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(state)}
+        self._environment = {
+            **environment,
+            "RAY_gcs_storage": "rocksdb",
+            "RAY_gcs_storage_path": str(state),
+            # Where dagster-ray's jobs look for `dagster`.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
+        }
         self._supervisors: list[Supervisor] = []
         self._is_up = threading.Event()
 
@@ -161,21 +167,21 @@ class RayNodes:
     def _deploy(self, head: SupervisedProgram) -> None:
         """Have the replicas started once the head answers; then report how many there are, and why."""
         pause, told, is_deployed = threading.Event(), "", False
-        decided_at = time.time()
+        seen = datetime.now(UTC)
         while head.exit_code is None:
             try:
                 if not is_deployed:
                     self._dashboard.deploy(self._settings.cluster.replicas_port)
                     is_deployed = True
                     self._is_up.set()
-                state = self._dashboard.serve_state()
+                state = self._dashboard.serve_state(with_events=True)
             except ServiceUnreachable:
                 pause.wait(POLL_S)
                 continue
-            for decision in state.decisions:
-                if decision.at > decided_at:
-                    decided_at = decision.at
-                    self._report(f"Replicas: {decision.before} to {decision.after}, {decision.reason}")
+            for event in state.events:
+                if event.at > seen:
+                    seen = event.at
+                    self._report(event.text)
             if state.status != "NOT_DEPLOYED" and (line := _summarize(state)) != told:
                 self._report(line)
                 told = line

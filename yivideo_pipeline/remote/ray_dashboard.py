@@ -1,7 +1,9 @@
 """The dashboard of a Ray cluster: what Ray Serve shall run there, the nodes, and the replicas."""
 
 import os
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +18,12 @@ APPLICATION = "yivideo"
 BUILDER: str = "yivideo_pipeline.service.ray_replica:build"
 TOKEN_FILE = "RAY_AUTH_TOKEN_PATH"
 """Environment variable of Ray: the file with the token that all of a cluster's programs show each other."""
+LOG_LINES = 500
+EVENTS = 20
+_EVENT = re.compile(
+    r"\w+ (?P<at>[-\d]+ [:\d]+,\d{3}) controller \d+ -- "
+    r"(?P<text>(Up|Down)scaling .*|Actor for Replica.* crashed.*|Health check for Replica.*)"
+)
 TIMEOUT_S = 5.0
 DEPLOY_S = 120.0
 """The first deployment starts Serve's own processes, which takes 10 to 30 s."""
@@ -33,37 +41,33 @@ class ClusterNode(BaseModel):
 
 
 class ClusterReplica(BaseModel):
-    """A replica as Ray Serve sees it; a dead one has a reason."""
+    """A replica as Ray Serve sees it."""
 
     id: str
     node: str
     pid: int | None
     state: str
     since: float | None
-    reason: str = ""
 
 
-class ScalingDecision(BaseModel):
-    """A decision of the autoscaler: when, in Unix seconds, from how many replicas to how many, and why."""
+class ClusterEvent(BaseModel):
+    """A line of Ray Serve's log: a replica that ended, or a decision of the autoscaler with its reason."""
 
-    at: float
-    before: int
-    after: int
-    reason: str
+    at: datetime
+    text: str
 
 
 class ServeState(BaseModel):
-    """What Ray Serve runs: its state and why, the replicas that are wanted, those there are, the latest dead.
+    """What Ray Serve runs: its state and why, how many replicas are wanted, and those that there are.
 
-    `decisions` are the latest ones of the autoscaler.
+    `events` has the latest ones, the newest last.
     """
 
     status: str
     message: str
     wanted: int
     replicas: tuple[ClusterReplica, ...]
-    dead: tuple[ClusterReplica, ...]
-    decisions: tuple[ScalingDecision, ...]
+    events: tuple[ClusterEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,14 @@ class RayDashboard:
         }
         self._request("PUT", "/api/serve/applications/", DEPLOY_S, json=config)
 
-    def serve_state(self) -> ServeState:
+    def serve_state(self, with_events: bool = False) -> ServeState:
         """Return what Ray Serve runs.
 
         Raises:
             ServiceUnreachable: The dashboard does not answer.
         """
-        application = self._request("GET", "/api/serve/applications/")["applications"].get(APPLICATION, {})
+        found = self._request("GET", "/api/serve/applications/").json()
+        application = found["applications"].get(APPLICATION, {})
         deployments = list(application.get("deployments", {}).values())
         messages = [application.get("message", ""), *(one["message"] for one in deployments)]
         return ServeState(
@@ -103,8 +108,7 @@ class RayDashboard:
             message=next(filter(None, messages), ""),
             wanted=sum(one.get("target_num_replicas") or 0 for one in deployments),
             replicas=tuple(_replica(entry) for one in deployments for entry in one["replicas"]),
-            dead=tuple(_replica(entry) for one in deployments for entry in one["recent_dead_replicas"]),
-            decisions=tuple(found for one in deployments for found in _decisions(one)),
+            events=self._events(found["controller_info"]) if with_events else (),
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:
@@ -113,7 +117,7 @@ class RayDashboard:
         Raises:
             ServiceUnreachable: The dashboard does not answer.
         """
-        found = self._request("GET", "/api/v0/nodes?detail=true")["data"]["result"]["result"]
+        found = self._request("GET", "/api/v0/nodes?detail=true").json()["data"]["result"]["result"]
         return tuple(
             ClusterNode(
                 id=node["node_id"],
@@ -126,9 +130,22 @@ class RayDashboard:
             for node in found
         )
 
+    def _events(self, controller: dict[str, Any]) -> tuple[ClusterEvent, ...]:
+        """Return the latest events of Serve's controller, which tells its reasons in its log alone."""
+        if not controller:
+            return ()
+        file = {"node_id": controller["node_id"], "filename": controller["log_file_path"].lstrip("/")}
+        log = self._request("GET", "/api/v0/logs/file", params={**file, "lines": LOG_LINES}).text
+        found = [_EVENT.match(line) for line in log.splitlines()]
+        return tuple(
+            ClusterEvent(at=datetime.fromisoformat(f"{one['at']}000").astimezone(), text=_plain(one["text"]))
+            for one in found
+            if one
+        )[-EVENTS:]
+
     def _request(
         self, method: Literal["GET", "PUT"], path: str, timeout_s: float = TIMEOUT_S, **body: Any
-    ) -> Any:
+    ) -> "httpx.Response":
         import httpx
 
         try:
@@ -141,7 +158,7 @@ class RayDashboard:
             ) from error
         if answer.status_code != 200:
             raise ServiceUnreachable(f"Ray's dashboard answered {answer.status_code}: {_first_line(answer)}")
-        return answer.json() if answer.content else None
+        return answer
 
 
 def _token() -> dict[str, str]:
@@ -156,6 +173,12 @@ def _first_line(answer: "httpx.Response") -> str:
     return (answer.text.strip().splitlines() or [""])[0][:200]
 
 
+def _plain(text: str) -> str:
+    """Return a line of Serve's log without its notation."""
+    text = re.sub(r"(?:Actor for )?Replica\(id='(\w+)'[^)]*\)", r"Replica \1", text)
+    return re.sub(r" Deployment\([^)]*\)| for deployment \S+", "", text)
+
+
 def _replica(entry: dict[str, Any]) -> ClusterReplica:
     return ClusterReplica(
         id=entry["replica_id"],
@@ -163,18 +186,4 @@ def _replica(entry: dict[str, Any]) -> ClusterReplica:
         pid=entry.get("pid"),
         state=entry.get("state", ""),
         since=entry.get("start_time_s"),
-        reason=str(entry.get("reason") or entry.get("message") or ""),
     )
-
-
-def _decisions(deployment: dict[str, Any]) -> list[ScalingDecision]:
-    detail = deployment.get("autoscaling_detail") or {}
-    return [
-        ScalingDecision(
-            at=one["timestamp_s"],
-            before=one["prev_num_replicas"],
-            after=one["curr_num_replicas"],
-            reason=one["reason"],
-        )
-        for one in detail.get("decisions", [])
-    ]

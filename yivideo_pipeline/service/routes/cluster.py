@@ -7,10 +7,10 @@ from pydantic import BaseModel
 
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.remote.ray_dashboard import (
+    ClusterEvent,
     ClusterNode,
     ClusterReplica,
     RayDashboard,
-    ScalingDecision,
     ServeState,
 )
 from yivideo_pipeline.remote.replica_engine import ReplicaWork
@@ -46,7 +46,7 @@ class ReplicaInWork(ClusterReplica):
 class ClusterStatus(BaseModel):
     """The cluster as this gateway sees it; `problem` says what can't be seen at present.
 
-    `waiting` are requests that no replica has begun yet; `dead` are the latest replicas that ended.
+    `waiting` are requests that no replica has begun yet; `events` are the latest decisions and ends.
     """
 
     status: str
@@ -56,22 +56,21 @@ class ClusterStatus(BaseModel):
     nodes: tuple[ClusterNode, ...]
     replicas: tuple[ReplicaInWork, ...]
     waiting: tuple[RequestInWork, ...]
-    dead: tuple[ClusterReplica, ...]
-    decisions: tuple[ScalingDecision, ...]
+    events: tuple[ClusterEvent, ...]
 
 
 @router.get("")
 def status(shared: Shared) -> ClusterStatus:
-    """Return the nodes and replicas, what each replica does now, and the latest autoscaling decisions."""
+    """Return the nodes and replicas, what each replica does now, and the latest events with their reasons."""
     models = shared.models.manager
     if not isinstance(models, ReplicaModels):
         hint = "Start the service by `yivideo cluster up`, or set cluster.replicas_url"
         raise Refused(404, "no_cluster", "This service holds its model itself", hint)
     dashboard = RayDashboard(shared.settings.cluster.dashboard_url)
-    unknown = ServeState(status="UNKNOWN", message="", wanted=0, replicas=(), dead=(), decisions=())
+    unknown = ServeState(status="UNKNOWN", message="", wanted=0, replicas=())
     serve, nodes, problem = unknown, (), None
     try:
-        serve, nodes = dashboard.serve_state(), dashboard.nodes()
+        serve, nodes = dashboard.serve_state(with_events=True), dashboard.nodes()
     except ServiceUnreachable as error:
         problem = error.message
     work, done = models.work, models.done
@@ -90,8 +89,7 @@ def status(shared: Shared) -> ClusterStatus:
             for one in serve.replicas
         ),
         waiting=_show([request for request in work if not request.replica]),
-        dead=serve.dead,
-        decisions=serve.decisions,
+        events=serve.events,
     )
 
 

@@ -1,0 +1,158 @@
+"""Throughput of 1, 2, 4 replicas whose engine sleeps as a GPU would compute: `python -m benchmarks.replicas`.
+
+Each number is a `yivideo cluster up` of its own. Clients keep `REQUESTS` sounds in work for each replica.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks.services import free_port
+from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, wav_header
+
+BATCH = 8
+BATCH_S = float(os.environ.get("SLEEPING_BATCH_S", "4"))
+"""A device that sleeps takes so long for a batch of up to `BATCH` windows: about what a GPU does."""
+WINDOW_S = 30.0
+LOG = "SLEEPING_LOG"
+"""Environment variable: a file to which each load and each batch adds a line."""
+REQUESTS = 8
+WINDOWS = 8
+"""In each sound."""
+START_S = 300.0
+
+
+@dataclass
+class SleepingCluster:
+    """A running `yivideo cluster up` whose replicas sleep."""
+
+    home: Path
+    url: str
+    environment: dict[str, str]
+    program: subprocess.Popen[str]
+    printed: list[str]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `yivideo cluster …` on its home."""
+        command = [Path(sys.executable).with_name("yivideo"), "cluster", *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+
+    def transcribe(self, sound: Path) -> dict:
+        """Return the gateway's answer to a sound, as whisper-asr-webservice gives it."""
+        client = httpx.Client(base_url=self.url, timeout=600, trust_env=False)
+        with sound.open("rb") as file, client:
+            return client.post("/asr", params={"output": "json"}, files={"audio_file": file}).json()
+
+    def log(self, what: str) -> list[list[str]]:
+        """Return the words of each `load` or `batch`: process, what, and which model or how many windows."""
+        lines = Path(self.environment[LOG]).read_text().splitlines()
+        return [words for words in map(str.split, lines) if words[1] == what]
+
+    def wait_for_line(self, text: str, timeout_s: float = START_S) -> float:
+        """Wait until it prints a line with this text; returns how many seconds that took."""
+        started = time.monotonic()
+        while not any(text in line for line in list(self.printed)):
+            assert self.program.poll() is None, self.printed
+            assert time.monotonic() < started + timeout_s, self.printed
+            time.sleep(0.1)
+        return time.monotonic() - started
+
+
+@contextmanager
+def run_cluster(home: Path, **cluster: object) -> Generator[SleepingCluster]:
+    """Run a cluster with these settings of the section `cluster` until the block ends."""
+    service_port = free_port()
+    environment = {
+        **os.environ,
+        "YIVIDEO_HOME": str(home),
+        "YIVIDEO_SERVICE__PORT": str(service_port),
+        "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+        "YIVIDEO_CLUSTER__DASHBOARD_URL": f"http://127.0.0.1:{free_port()}",
+        "YIVIDEO_CLUSTER__HEAD_PORT": str(free_port()),
+        "YIVIDEO_CLUSTER__REPLICAS_PORT": str(free_port()),
+        "YIVIDEO_CLUSTER__CPUS_PER_REPLICA": "0.01",
+        **{f"YIVIDEO_CLUSTER__{name.upper()}": str(value) for name, value in cluster.items()},
+        LOG: str(home.with_name("sleeping.log")),
+    }
+    program = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.sleeping_replicas", "cluster", "up", "--port", str(free_port())],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=Path(__file__).resolve().parents[1],
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda: printed.extend(program.stdout or ()), daemon=True)
+    reader.start()
+    found = SleepingCluster(home, f"http://127.0.0.1:{service_port}", environment, program, printed)
+    try:
+        yield found
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.wait(120)
+        reader.join()
+
+
+def write_silence(path: Path, seconds: float) -> Path:
+    """Write a sound of this length; what it says is all the same to an engine that sleeps."""
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    path.write_bytes(wav_header(samples) + bytes(2 * samples))
+    return path
+
+
+def measure(cluster: SleepingCluster, sound: Path, replicas: int, seconds: float) -> float:
+    """Return how many windows a second are finished, counted between the first and the last answer."""
+    finished: list[float] = []
+    end = time.monotonic() + seconds
+
+    def ask() -> None:
+        while time.monotonic() < end:
+            cluster.transcribe(sound)
+            finished.append(time.monotonic())
+
+    clients = [threading.Thread(target=ask) for _ in range(replicas * REQUESTS)]
+    started = time.monotonic()
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    return len(finished) * WINDOWS / (max(finished) - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=20.0)
+    given = parser.parse_args()
+    print(f"A device alone: {BATCH / BATCH_S:.0f} windows a second")
+    print("replicas  windows/s  of N times one  model loads")
+    one = 0.0
+    for replicas in given.replicas:
+        with tempfile.TemporaryDirectory() as folder:
+            sound = write_silence(Path(folder, "sound.wav"), WINDOWS * WINDOW_S)
+            bounds = {"min_replicas": replicas, "max_replicas": replicas}
+            with run_cluster(Path(folder, "home"), **bounds) as cluster:
+                cluster.wait_for_line(f"Replicas: {replicas} of {replicas} running")
+                cluster.wait_for_line("the service: http://")
+                rate = measure(cluster, sound, replicas, given.seconds)
+                one = one or rate / replicas
+                loads = len(cluster.log("load"))
+                print(f"{replicas:8}  {rate:9.1f}  {rate / (replicas * one):14.2f}  {loads:11}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""`yivideo cluster up`: replicas share the work, and no request is lost when one, or its node, is killed.
+
+The replicas are real, on a real Ray; their engine sleeps where a GPU would compute. The tests use the one
+cluster in their order.
+"""
+
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from benchmarks.replicas import BATCH, WINDOW_S, SleepingCluster, run_cluster, write_silence
+from tests.cli.command import SAMPLES
+from tests.waiting import wait_for
+from yivideo_pipeline.cli.up import MARK
+
+WINDOWS = 6 * BATCH
+PATIENCE_S = 240.0
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    home = tmp_path_factory.mktemp("cluster") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLEEPING_BATCH_S", "1")
+        with run_cluster(home, nodes=1, min_replicas=2, max_replicas=2) as running:
+            running.wait_for_line("Replicas: 2 of 2 running")
+            running.wait_for_line("the service: http://")
+            yield running
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return write_silence(tmp_path_factory.mktemp("sound") / "long.wav", WINDOWS * WINDOW_S)
+
+
+def status(cluster: SleepingCluster) -> dict[str, Any]:
+    return httpx.get(f"{cluster.url}/api/v1/cluster", timeout=60, trust_env=False).json()
+
+
+def running(cluster: SleepingCluster) -> list[dict[str, Any]]:
+    return [one for one in status(cluster)["replicas"] if one["state"] == "RUNNING"]
+
+
+def wait_for_two(cluster: SleepingCluster, without: Iterable[int]) -> list[dict[str, Any]]:
+    """Return the running replicas once there are two, and the killed ones are gone."""
+
+    def found() -> list[dict[str, Any]] | None:
+        replicas = running(cluster)
+        gone = not {one["pid"] for one in replicas} & set(without)
+        return replicas if len(replicas) == 2 and gone else None
+
+    return wait_for(found, timeout_s=PATIENCE_S)
+
+
+def begin(cluster: SleepingCluster, sound) -> tuple[Future[dict], dict[str, Any]]:
+    """Send a long sound; returns its answer to come, and the replica that is in the middle of it."""
+    pool = ThreadPoolExecutor(1)
+    answer = pool.submit(cluster.transcribe, sound)
+    pool.shutdown(wait=False)
+
+    def at_work() -> dict[str, Any] | None:
+        assert not answer.done()
+        busy = [
+            one for one in running(cluster) for request in one["requests"] if 0 < request["fraction"] < 0.9
+        ]
+        return busy[0] if busy else None
+
+    return answer, wait_for(at_work, poll_s=0.05, timeout_s=PATIENCE_S)
+
+
+def assert_complete(answer: Future[dict]) -> None:
+    """Assert that the answer has each window once."""
+    assert answer.result(PATIENCE_S)["text"].split() == [f"w{number}" for number in range(WINDOWS)]
+
+
+def kill_session(cluster: SleepingCluster, argument: str) -> set[int]:
+    """Kill a program that the cluster has started, with all processes of its session; returns them."""
+    (main,) = [
+        one
+        for one in psutil.Process(cluster.program.pid).children()
+        if "ray.scripts.scripts" in one.cmdline() and argument in one.cmdline()
+    ]
+    killed = {one.pid for one in psutil.process_iter() if os.getsid(one.pid) == main.pid}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    return killed
+
+
+def test_replicas_share_the_work_and_each_has_loaded_one_model(cluster, sound):
+    shutil.copy(SAMPLES / "harbour-15s.mp4", cluster.home / "inbox")
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(cluster.transcribe, sound) for _ in range(4)]
+    for answer in answers:
+        assert_complete(answer)
+    assert all(one["done"] for one in running(cluster))
+    assert sorted(int(pid) for pid, *_ in cluster.log("load")) == sorted(
+        one["pid"] for one in running(cluster)
+    )
+    # Requests on a replica share its batches: few are not full, those of the video among them.
+    assert len(cluster.log("batch")) <= 4 * WINDOWS / BATCH + 6
+
+
+def test_a_run_uses_them_as_any_service(cluster):
+    wait_for((cluster.home / "inbox" / "harbour-15s.en.srt").exists, timeout_s=PATIENCE_S)
+
+
+def test_a_request_goes_on_when_its_replica_is_killed(cluster, sound):
+    before = sum(int(size) for *_, size in cluster.log("batch"))
+    answer, replica = begin(cluster, sound)
+    os.kill(replica["pid"], signal.SIGKILL)
+    assert_complete(answer)
+    computed = sum(int(size) for *_, size in cluster.log("batch")) - before
+    assert computed <= WINDOWS + 2 * BATCH, "windows that were finished were computed again"
+    wait_for_two(cluster, without=[replica["pid"]])
+    assert f"Replica {replica['id']} crashed" in status(cluster)["events"][-1]["text"]
+    assert len(cluster.log("load")) == 3
+
+
+def test_a_request_goes_on_when_a_node_is_killed(cluster, sound):
+    answer, _ = begin(cluster, sound)
+    killed = kill_session(cluster, "--address")
+    assert_complete(answer)
+    wait_for_two(cluster, without=killed)
+
+
+def test_a_request_goes_on_when_the_head_is_killed(cluster, sound, capsys):
+    answer, _ = begin(cluster, sound)
+    killed, at = kill_session(cluster, "--head"), time.monotonic()
+    assert_complete(answer)
+    with capsys.disabled():
+        print(f"\n{time.monotonic() - at:.0f} s from the end of the head to the end of the request")
+    wait_for_two(cluster, without=killed)
+
+
+def test_down_stops_what_was_started_and_nothing_else(cluster):
+    stopped = cluster.command("down")
+    assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n"), stopped
+    assert cluster.program.wait(1) == 0
+    mark = f"{MARK}={cluster.home}".encode()
+    assert not [pid for pid in psutil.pids() if mark in environment_of(pid)]
+    again = cluster.command("down")
+    assert (again.returncode, again.stdout) == (0, "Nothing was running.\n"), again
+    status = cluster.command("status")
+    assert status.returncode == 1
+    assert "does not answer" in status.stderr
+
+
+def environment_of(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is another user's
+        return []
