@@ -88,6 +88,18 @@ class PostgresServer:
         finally:
             engine.dispose()
 
+    def dump(self, url: SecretStr, file: Path) -> None:
+        """Write a database to a file, as docs/deploy.md says."""
+        self._tool("pg_dump", "--format", "custom", "--file", str(file), _plain(url))
+
+    def restore(self, url: SecretStr, file: Path) -> None:
+        """Fill an empty database from a dump."""
+        self._tool("pg_restore", "--no-owner", "--exit-on-error", "--dbname", _plain(url), str(file))
+
+    def _tool(self, name: str, *arguments: str) -> None:
+        done = subprocess.run([find_program(name), *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
     @contextmanager
     def bouncer(self, connections: int) -> Generator[int]:
         """Run pgbouncer as in `deploy/`, with so many connections to the server; yields its port."""
@@ -116,6 +128,11 @@ class PostgresServer:
         command = [*_AS_POSTGRES, find_program(name), *arguments]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stderr
+
+
+def _plain(url: SecretStr) -> str:
+    """The address as PostgreSQL's own programs take it."""
+    return url.get_secret_value().replace("+psycopg2", "")
 
 
 def own(*paths: Path) -> None:

@@ -13,16 +13,16 @@ from yivideo_pipeline.errors.tree import TruncatedMedia
 from yivideo_pipeline.ledger import open_ledger
 
 
-def note_failure(home, key: str) -> None:
-    failures = open_ledger(home).failures
+def note_failure(home, key: str, url=None) -> None:
+    failures = open_ledger(home, url).failures
     failed = failures.note_failure(
         key, "audio", "run-1", TruncatedMedia("It breaks off", "Copy it"), attempts=1
     )
     failures.quarantine(key, failed, 1000, 5)
 
 
-def quarantined(home) -> list[str]:
-    return list(open_ledger(home).failures.quarantined())
+def quarantined(home, url=None) -> list[str]:
+    return sorted(open_ledger(home, url).failures.quarantined())
 
 
 @pytest.mark.model
@@ -47,6 +47,29 @@ def test_a_restored_backup_knows_all_that_the_running_home_knew(tmp_path, model_
     again = run({**environment, "YIVIDEO_HOME": str(tmp_path / "restored")}, "process", video, "--json")
     [result] = json.loads(again.stdout)["videos"]
     assert result["already_processed"] and len(result["reused"]) == 5
+
+
+def test_a_database_is_restored_from_its_dump_beside_the_home(home, tmp_path, model_dir, postgres):
+    url = postgres.make_database()
+    environment = settings(home, model_dir, YIVIDEO_STORAGE__DATABASE_URL=url.get_secret_value())
+    note_failure(home, "broken.mp4", url)
+    (home / "dagster").mkdir()
+    (home / "dagster" / "dagster.yaml").write_text("")
+    assert call(environment, "backup", tmp_path / "backup").returncode == 0
+    dump = tmp_path / "yivideo.dump"
+    postgres.dump(url, dump)
+
+    restored = postgres.make_database()
+    postgres.restore(restored, dump)
+    shutil.copytree(tmp_path / "backup", tmp_path / "restored")
+    there = {
+        "YIVIDEO_HOME": str(tmp_path / "restored"),
+        "YIVIDEO_STORAGE__DATABASE_URL": restored.get_secret_value(),
+    }
+    [listed] = json.loads(call({**environment, **there}, "quarantine", "--json").stdout)
+    assert listed["key"] == "broken.mp4"
+    note_failure(tmp_path / "restored", "second.mp4", restored)  # numbers go on behind those of the dump
+    assert quarantined(tmp_path / "restored", restored) == ["broken.mp4", "second.mp4"]
 
 
 @pytest.fixture
