@@ -33,7 +33,7 @@ _BY_SOURCE = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class EncodedPicture:
     """A picture as a browser takes it."""
 
     media_type: str
@@ -50,7 +50,7 @@ def link_picture(artifact: Artifact, title: str) -> str:
     return f"![{title}]({ADDRESS}{artifact.folder})"
 
 
-def draw_picture(storage: Storage, folder: str) -> Picture | None:
+def draw_picture(storage: Storage, folder: str) -> EncodedPicture | None:
     """Return the picture of an artifact; None where there is no such artifact (any more), or it has none.
 
     Args:
@@ -70,7 +70,7 @@ def draw_picture(storage: Storage, folder: str) -> Picture | None:
     if stage != "video":
         return None
     try:
-        return Picture("image/jpeg", storage.read(artifact, POSTER))
+        return EncodedPicture("image/jpeg", storage.read(artifact, POSTER))
     except FileNotFoundError:
         return None
 
@@ -175,8 +175,8 @@ def _legend(y: int, looks: Sequence[tuple[str, str]], remark: str = "") -> str:
     return "".join([*parts, _text(WIDTH, y + 10, remark, "end")])
 
 
-def _svg(drawing: str) -> Picture:
-    return Picture("image/svg+xml", drawing.encode("utf-8"))
+def _svg(drawing: str) -> EncodedPicture:
+    return EncodedPicture("image/svg+xml", drawing.encode("utf-8"))
 
 
 def _drawing(height: int, body: str) -> str:
