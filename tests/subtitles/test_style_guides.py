@@ -188,3 +188,17 @@ def test_a_line_that_tears_apart_what_belongs_together_is_reported(lines, rule):
     assert broken(report_style([cue], SubtitleOptions(), language)).keys() >= {rule}
     whole = Cue(0, 3000, (" ".join(lines),) if language == "en" else ("".join(lines),), cue.words)
     assert rule not in broken(report_style([whole], SubtitleOptions(max_chars_per_line=80), language))
+
+
+def said(text: str) -> list[Word]:
+    """The words of a text, each with the space before it."""
+    return [make_word(f" {word}", at / 4, at / 4 + 0.2) for at, word in enumerate(text.split())]
+
+
+def test_each_speaker_has_a_line_where_dashes_tell_them_apart():
+    words = said("- Are you coming? - In a minute, my dear old friend. She waited.")
+    lines = [line for cue in build_cues(make_transcript(words), NETFLIX) for line in cue.lines]
+    assert lines[:2] == ["- Are you coming?", "- In a minute, my dear old friend."]
+    cues = build_cues(make_transcript(said("Yes. -No. -Why?")), NETFLIX)
+    assert all(line.count("-") <= 1 for cue in cues for line in cue.lines)
+    assert build_cues(make_transcript(said("well - known")), NETFLIX)[0].lines == ("well - known",)

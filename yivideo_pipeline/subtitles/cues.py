@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # it opens media, which takes a while to import
 LINE_END_MARKS = "，、。"
 """Broadcasters in China leave these out at the end of a line, and no other marks."""
 
+TURN_DASHES = "-–"
+"""A dash before a sentence stands for another speaker, who has a line of their own."""
+
 CUE_COST = 1.0
 SENTENCE_INSIDE_COST = 2.0
 PAUSE_INSIDE_COST = 1.2
@@ -199,7 +202,8 @@ class CueSearch:
         tokens, timing = self._tokens, self._timing
         lines, line_start, spoken_to, found = 1, start, 0, False
         for end in range(start + 1, len(tokens) + 1):
-            if self.lines.columns(line_start, end) > timing.line_columns:
+            is_full = self.lines.columns(line_start, end) > timing.line_columns
+            if is_full or self.lines.is_turn_inside(line_start, end):
                 lines, line_start = lines + 1, end - 1
             spoken_to = max(spoken_to, tokens[end - 1].end_ms)
             too_long = spoken_to - tokens[start].start_ms > timing.max_duration_ms
@@ -252,16 +256,26 @@ class LineBreaker:
         self._breaks = breaks
         self._line_columns = line_columns
         self._ends = list(accumulate((token.columns + token.spaced for token in tokens), initial=0))
+        turns = (
+            bool(token.words) and token.text[0] in TURN_DASHES and place.ends_sentence
+            for token, place in zip(tokens, breaks, strict=True)
+        )
+        self._turns = list(accumulate(turns, initial=0))
 
     def columns(self, start: int, end: int) -> int:
         """Return the columns of the tokens in one line."""
         return self._ends[end] - self._ends[start] - self._tokens[start].spaced
 
+    def is_turn_inside(self, start: int, end: int) -> bool:
+        """Return whether another speaker begins among the tokens after the first."""
+        return self._turns[end] > self._turns[start + 1]
+
     def count_lines(self, start: int, end: int) -> int:
         """Return the smallest number of lines that hold the tokens."""
         lines, line_start = 1, start
         for index in range(start, end):
-            if self.columns(line_start, index + 1) > self._line_columns:
+            is_full = self.columns(line_start, index + 1) > self._line_columns
+            if is_full or self.is_turn_inside(line_start, index + 1):
                 lines, line_start = lines + 1, index
         return lines
 
@@ -284,6 +298,8 @@ class LineBreaker:
                 for place in range(line_start + 1, end - (lines - line) + 1):
                     if self.columns(line_start, place) > self._line_columns:
                         break
+                    if self.is_turn_inside(line_start, place):
+                        break
                     total = cost + self._line_cost(line_start, place, ideal)
                     if place not in longer or total < longer[place][0]:
                         longer[place] = (total, (*places, place))
@@ -291,7 +307,8 @@ class LineBreaker:
         return min(
             (cost + self._shape_cost(place, end, ideal, last=True), places)
             for place, (cost, places) in reached.items()
-            if self.columns(place, end) <= self._line_columns or lines == 1
+            if (self.columns(place, end) <= self._line_columns and not self.is_turn_inside(place, end))
+            or lines == 1
         )
 
     def _line_cost(self, start: int, end: int, ideal: float) -> float:
