@@ -98,7 +98,6 @@ def down(config: ConfigFile = None) -> None:
 
 def _stop(settings: "Settings") -> Exit:
     """Ask the running supervisor to stop everything; without one, end what it left running."""
-    import psutil
     from filelock import FileLock, Timeout
 
     from yivideo_pipeline.cli.running_ui import last_ui
@@ -120,10 +119,8 @@ def _stop(settings: "Settings") -> Exit:
         raise WrongUsage("It is just starting", "Try again")
     os.kill(running["pid"], signal.SIGTERM)
     try:
-        psutil.Process(running["pid"]).wait(STOP_S)
-    except psutil.NoSuchProcess:
-        pass
-    except psutil.TimeoutExpired:
+        lock.acquire(timeout=STOP_S).lock.release()
+    except Timeout:
         raise ServiceUnreachable(
             f"Process {running['pid']} has not ended within {STOP_S:.0f} s", "Look into the folder logs"
         ) from None
