@@ -31,6 +31,17 @@ def test_a_frame_that_stands_for_eight_equal_ones_gives_the_same_attention(tiny_
 
 
 @pytest.mark.model
+def test_behind_a_sound_that_fills_its_window_there_may_be_no_silence(tiny_weights: Weights) -> None:
+    decoder = Decoder(tiny_weights.folder / "model.bin")
+    encoded = np.random.default_rng(0).normal(size=(100, 384))
+    sound, nothing = decoder.cache_encoded(encoded), decoder.cache_encoded(encoded[100:])
+    (alone,), _ = decoder.attend([ForcedSequence(TOKENS, (sound,), 100)], HEADS, with_output=False)
+    (both,), _ = decoder.attend([ForcedSequence(TOKENS, (sound, nothing), 100)], HEADS, with_output=False)
+    for head in HEADS:
+        np.testing.assert_array_equal(both[head], alone[head])
+
+
+@pytest.mark.model
 def test_tokens_are_compared_as_their_probabilities_are(tiny_weights: Weights) -> None:
     decoder = Decoder(tiny_weights.folder / "model.bin")
     output = np.random.default_rng(0).normal(size=(2, 384)).astype(np.float32)

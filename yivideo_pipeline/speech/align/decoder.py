@@ -191,8 +191,8 @@ class Decoder:
         return centred / deviation * self._weights[f"{name}/gamma"] + self._weights[f"{name}/beta"]
 
     def _by_head(self, x: np.ndarray) -> np.ndarray:
-        """Reshape (n, d) to (heads, n, d / heads)."""
-        return x.reshape(len(x), self.heads, -1).transpose(1, 0, 2)
+        """Reshape (n, d) to (heads, n, d / heads); n may be 0."""
+        return x.reshape(len(x), self.heads, x.shape[1] // self.heads).transpose(1, 0, 2)
 
 
 def _attend_sound(scores: np.ndarray, sequence: ForcedSequence, layer: int) -> np.ndarray:
