@@ -116,7 +116,7 @@ def test_a_run_uses_them_as_any_service(cluster):
 
 
 def test_a_request_goes_on_when_its_replica_is_killed(cluster, sound):
-    before = sum(int(size) for *_, size in cluster.log("batch"))
+    before, loads = sum(int(size) for *_, size in cluster.log("batch")), len(cluster.log("load"))
     answer, replica = begin(cluster, sound)
     os.kill(replica["pid"], signal.SIGKILL)
     assert_complete(answer)
@@ -124,7 +124,7 @@ def test_a_request_goes_on_when_its_replica_is_killed(cluster, sound):
     assert computed <= WINDOWS + 2 * BATCH, "windows that were finished were computed again"
     wait_for_two(cluster, without=[replica["pid"]])
     assert f"Replica {replica['id']} crashed" in status(cluster)["events"][-1]["text"]
-    assert len(cluster.log("load")) == 3
+    assert len(cluster.log("load")) == loads + 1
 
 
 def test_a_request_goes_on_when_a_node_is_killed(cluster, sound):
@@ -141,6 +141,28 @@ def test_a_request_goes_on_when_the_head_is_killed(cluster, sound, capsys):
     with capsys.disabled():
         print(f"\n{time.monotonic() - at:.0f} s from the end of the head to the end of the request")
     wait_for_two(cluster, without=killed)
+
+
+def test_two_models_settle_side_by_side(cluster, tmp_path):
+    """Each on a replica, to which further requests for it go: none is loaded any more."""
+    sound = write_silence(tmp_path / "second.wav", 1.0)
+
+    def settled() -> bool:
+        before = len(cluster.log("load"))
+        for model in ("base", "tiny.en"):
+            with sound.open("rb") as file:
+                answer = httpx.post(
+                    f"{cluster.url}/v1/audio/transcriptions",
+                    data={"model": model},
+                    files={"file": file},
+                    timeout=60,
+                    trust_env=False,
+                )
+            assert answer.json()["text"].strip() == "w0", answer.text
+        return len(cluster.log("load")) == before
+
+    wait_for(settled)
+    assert {model for *_, model in cluster.log("load")} == {"base", "tiny.en"}
 
 
 def test_down_stops_what_was_started_and_nothing_else(cluster):
