@@ -41,7 +41,7 @@ def up(
     publish_ui: PublishUi = False,
     config: ConfigFile = None,
 ) -> None:
-    """Start what `yivideo up` starts, and replicas on Ray that hold the models.
+    """Start all of `yivideo up`, and replicas on Ray for the models.
 
     Ctrl-C, or `yivideo cluster down` elsewhere, stops all of them. The section `cluster` of the settings says
     how many replicas there are, and what each has.
@@ -53,7 +53,10 @@ def up(
 
 @cluster_app.command("status")
 def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Show nodes, replicas, what each of them and each run does now, and why there are so many."""
+    """Show nodes, replicas, and what each of them and each run does.
+
+    The latest events say why there are so many replicas.
+    """
     from dataclasses import asdict
 
     import httpx
@@ -90,7 +93,7 @@ def status(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 @cluster_app.command("down")
 def down(config: ConfigFile = None) -> None:
-    """Stop what `yivideo cluster up` or `yivideo up` started for this home, and nothing else."""
+    """Stop all that was started for this home, and nothing else."""
     from yivideo_pipeline.settings.load import load_settings
 
     raise typer.Exit(_stop(load_settings(config)))
