@@ -50,6 +50,26 @@ def test_dagsters_own_storage_reads_the_same_files(instance, tmp_path):
         ]
 
 
+@dg.asset(partitions_def=dg.DynamicPartitionsDefinition(name="films"))
+def film() -> dg.MaterializeResult:
+    return dg.MaterializeResult(metadata={"words": 3})
+
+
+def test_the_log_of_a_run_is_small_and_may_be_deleted_without_losing_what_was_made(tmp_path):
+    with open_instance(tmp_path) as instance:
+        instance.add_dynamic_partitions("films", ["a"])
+        run_id = dg.materialize([film], instance=instance, partition_key="a").run_id
+    log = tmp_path / "dagster" / "history" / "runs" / f"{run_id}.db"
+    assert log.stat().st_size < 80_000, "with SQLite's usual pages an empty one has 115 kB"
+    log.unlink()
+    with open_instance(tmp_path) as instance:
+        assert instance.all_logs(run_id) == []
+        assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.SUCCESS
+        made = instance.get_latest_materialization_event(film.key).asset_materialization
+        assert (made.partition, made.metadata["words"].value) == ("a", 3)
+        assert instance.get_materialized_partitions(film.key) == {"a"}
+
+
 def test_event_logs_of_many_runs_do_not_stay_open(instance, tmp_path):
     runs = [nothing.execute_in_process(instance=instance).run_id for _ in range(RUNS_KEPT_OPEN + 3)]
     logs = {f"{run_id}.db" for run_id in runs} & opened_files(tmp_path)
