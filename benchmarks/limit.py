@@ -115,9 +115,9 @@ def choose_layout(load: Any, windows: Sequence[Window], threads: int, device: st
 
 
 def main() -> None:
-    """Try the layouts, recognize the recording in the best one, write figures and texts as JSON."""
+    """Try the layouts, recognize the recordings in the best one, write figures and texts as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("audio", type=Path)
+    parser.add_argument("audio", type=Path, nargs="+", help="recordings, whose windows are one batch of work")
     parser.add_argument("--output", type=Path, required=True, help="folder for the JSON file")
     parser.add_argument("--model", type=Path, required=True, help="folder of the weights")
     parser.add_argument("--device", default="cpu")
@@ -129,12 +129,13 @@ def main() -> None:
     def load(layout: Layout) -> Limit:
         return Limit(given.model, given.device, given.compute_type, given.beam, layout)
 
-    windows = read_windows(given.audio, load(Layout(1, 1, 1)).model.n_mels)
+    mels = load(Layout(1, 1, 1)).model.n_mels
+    windows = [window for audio in given.audio for window in read_windows(audio, mels)]
     layout = choose_layout(load, windows, given.threads, given.device)
     wall_s, cpu_s, texts = load(layout).run(windows)
     given.output.mkdir(parents=True)
     figures = {"wall_s": wall_s, "cpu_s": cpu_s, "segments": [{"text": text} for text in texts]}
-    (given.output / f"{given.audio.stem}.json").write_text(json.dumps(figures))
+    (given.output / f"{given.audio[0].stem}.json").write_text(json.dumps(figures))
     print(layout)
 
 
