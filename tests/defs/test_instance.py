@@ -83,7 +83,7 @@ def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
     open_instance(home).dispose()
     config = home / "dagster" / "dagster.yaml"
     assert not has_older_defaults(home)
-    config.write_text(config.read_text().replace("Edition 3.", "Edition 1."))
+    config.write_text(config.read_text().replace("Edition 4.", "Edition 1."))
     assert has_older_defaults(home)
     config.write_text("telemetry: {enabled: true}\n")
     assert has_older_defaults(home)
@@ -100,6 +100,7 @@ def test_dagster_reads_what_the_configuration_says(home):
             "dagster/priority",
             "dagster/backfill",
         ]
+        assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 500
         assert instance.run_monitoring_poll_interval_seconds == 5
         assert instance.get_sensor_settings()["use_threads"]
         assert instance.get_backfill_settings()["use_threads"]

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -102,29 +103,47 @@ def limit_models(instance: dg.DagsterInstance, slots: int, *, raise_only: bool =
 def close_abandoned_runs(
     instance: dg.DagsterInstance, *, alone: bool = False, ledger: WorkerLedger | None = None
 ) -> list[str]:
-    """End the runs whose process is gone: a killed process can't, and its run would keep its slot.
+    """End the runs whose process is gone; the arguments are those of `find_abandoned_runs`.
 
-    Dagster retries runs that failed for this reason, as far as their tags allow; a run that was being
-    canceled is canceled. Queued runs go on by themselves.
+    Returns:
+        The ids of the runs.
+    """
+    return close_runs(instance, find_abandoned_runs(instance, alone=alone, ledger=ledger))
+
+
+def find_abandoned_runs(
+    instance: dg.DagsterInstance, *, alone: bool = False, ledger: WorkerLedger | None = None
+) -> list[dg.DagsterRun]:
+    """Return the runs whose process is gone: a killed process can't end its run, which would keep its slot.
 
     Args:
         instance: Where the runs are recorded.
         alone: Whether no code server works on this instance, so that the runs that one launched are gone
             too. Otherwise they are left to their code server.
         ledger: Knows whether workers of other hosts live, where the instance is shared with other hosts.
+    """
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
+    return [run for run in unfinished if _is_abandoned(run, alone, ledger)]
 
-    Returns:
-        The ids of the runs.
+
+def close_runs(instance: dg.DagsterInstance, abandoned: Sequence[dg.DagsterRun]) -> list[str]:
+    """End abandoned runs that nobody has taken up since they were found; returns their ids.
+
+    Dagster retries runs that failed for this reason, as far as their tags allow; a run that was being
+    canceled is canceled. Queued runs go on by themselves.
     """
     closed = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)):
-        if _is_abandoned(run, alone, ledger):
-            if run.status == dg.DagsterRunStatus.CANCELING:
-                instance.report_run_canceled(run, _GONE)
-            else:
-                instance.report_run_failed(run, _GONE)
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            closed.append(run.run_id)
+    for run in (
+        instance.get_runs(dg.RunsFilter(run_ids=[one.run_id for one in abandoned])) if abandoned else ()
+    ):
+        if run.status not in _UNFINISHED:
+            continue
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, _GONE)
+        else:
+            instance.report_run_failed(run, _GONE)
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        closed.append(run.run_id)
     return closed
 
 
