@@ -1,16 +1,18 @@
-"""Makes the two sample videos of data/samples: a drawn picture, a voice by flite.
+"""Makes the two sample videos of data/samples: a drawn picture, a voice by flite, and when it says each word.
 
 Needs Debian's `flite` on PATH; everything else is PyAV and numpy. Run from the repository's root:
 
     .venv/bin/python scripts/make_samples.py
 """
 
+import json
 import subprocess
 import tempfile
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -18,6 +20,7 @@ import numpy as np
 
 FOLDER = Path(__file__).parent.parent / "data" / "samples"
 VOICE_RATE_HZ = 16_000
+PAUSE = "pau"
 WIDTH, HEIGHT, FRAMES_PER_SECOND = 320, 180, 10
 HORIZON = 105
 
@@ -80,6 +83,32 @@ def say_all(sample: Sample, folder: Path) -> np.ndarray:
     for pause_s, text in sample.lines:
         parts += [silence(pause_s), speak(text, folder)]
     return np.concatenate([*parts, silence(sample.last_pause_s)])
+
+
+def time_words(sample: Sample, folder: Path) -> list[tuple[str, float, float]]:
+    """Return each word with its start and end in seconds, from the durations that flite gives its phones."""
+    words, at_s = [], 0.0
+    for pause_s, text in sample.lines:
+        at_s += pause_s
+        ends = time_phones(text)
+        times = [
+            (before, end) for (_, before), (phone, end) in pairwise([("", 0.0), *ends]) if phone != PAUSE
+        ]
+        for word in text.split():
+            count = sum(phone != PAUSE for phone, _ in time_phones(word))
+            own, times = times[:count], times[count:]
+            words.append((word, round(at_s + own[0][0], 3), round(at_s + own[-1][1], 3)))
+        if times:
+            raise ValueError(f"flite says other phones in {text!r} than in its words alone")
+        at_s += len(speak(text, folder)) / VOICE_RATE_HZ
+    return words
+
+
+def time_phones(text: str) -> list[tuple[str, float]]:
+    """Return each phone that flite says with its end in seconds."""
+    command = ["flite", "-voice", "slt", "-psdur", "-t", text, "-o", "none"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return [(phone, float(end)) for phone, _, end in (one.partition(":") for one in found)]
 
 
 def silence(seconds: float) -> np.ndarray:
@@ -154,9 +183,11 @@ def main() -> None:
     for sample in SAMPLES:
         with tempfile.TemporaryDirectory() as folder:
             voice = say_all(sample, Path(folder))
+            words = time_words(sample, Path(folder))
         film(sample, voice)
         text = "\n".join(line for _, line in sample.lines) + "\n"
         (FOLDER / sample.name).with_suffix(".txt").write_text(text)
+        (FOLDER / sample.name).with_suffix(".words.json").write_text(json.dumps(words) + "\n")
         print(f"{sample.name}: {len(voice) / VOICE_RATE_HZ:.1f} s")
 
 

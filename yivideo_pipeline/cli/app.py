@@ -196,6 +196,18 @@ def migrate(
 
 
 @app.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Whisper model, by name, folder or hub id")],
+    config: ConfigFile = None,
+) -> None:
+    """Find out which heads of a model follow the sound, for exact word times."""
+    with importing():
+        from yivideo_pipeline.cli.calibrate import calibrate_model
+
+    raise typer.Exit(calibrate_model(model, config))
+
+
+@app.command()
 def notify(config: ConfigFile = None) -> None:
     """Send a test notice by each channel of the settings."""
     from yivideo_pipeline.cli.notify import send_test_notice

@@ -16,7 +16,8 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile
 from yivideo_pipeline.speech.align.letters import PROFILES, UNMEASURED, LetterAligner
-from yivideo_pipeline.speech.align.phrases import PHRASE_PROFILES, PhraseAligner
+from yivideo_pipeline.speech.align.phrases import PhraseAligner
+from yivideo_pipeline.speech.align.profiles import find_profile
 from yivideo_pipeline.speech.align.text import TextAligner
 from yivideo_pipeline.speech.align.torch_decoder import TorchDecoder, can_use_torch
 from yivideo_pipeline.speech.engine import ResidentEngine
@@ -128,7 +129,7 @@ def choose_attention(
     weights: Weights, model_dir: Path, device: str
 ) -> tuple[Path, Callable[[Whisper], TextAligner]]:
     """Return the folder to load for the best known use of a model's attention, and the aligner for it."""
-    profile = PHRASE_PROFILES.get(weights.model_name)
+    profile = find_profile(weights, model_dir)
     open_decoder = _decoder_on(device) if profile else None
     if profile and open_decoder:
         try:

@@ -102,7 +102,7 @@ class Decoder:
         Args:
             sequences: Texts of at most `max_tokens` tokens, each with its own encoder output.
             heads: (layer, head) pairs whose attention is returned.
-            with_output: Whether the decoder's output is wanted too; then the heads must reach its last layer.
+            with_output: Whether the decoder's output is wanted too.
 
         Returns:
             For each sequence the heads' attention, shape (tokens, frames), normalized over those
@@ -115,7 +115,7 @@ class Decoder:
             [self._embeddings[one.tokens] + positions[: len(one.tokens)] for one in sequences]
         )
         maps: list[AttentionMaps] = [{} for _ in sequences]
-        last = max(layer for layer, _ in heads)
+        last = self.layers - 1 if with_output else max(layer for layer, _ in heads)
         for layer in range(last + 1):
             name = f"layer_{layer}"
             hidden = hidden + self._attend_text(hidden, rows, f"{name}/self_attention")

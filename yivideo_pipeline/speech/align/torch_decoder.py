@@ -88,7 +88,7 @@ class TorchDecoder:
             tokens = torch.tensor(padded, device=self._device)
             positions = self._weights["position_encodings/encodings"][: max(lengths)]
             hidden = self._embeddings[tokens].float() + positions
-            last = max(layer for layer, _ in heads)
+            last = self._layers - 1 if with_output else max(layer for layer, _ in heads)
             for layer in range(last + 1):
                 name = f"layer_{layer}"
                 hidden = hidden + self._attend_text(hidden, f"{name}/self_attention")
