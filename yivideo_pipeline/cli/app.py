@@ -227,9 +227,9 @@ def retime(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a subtitle file of others (SRT, WebVTT, ASS) the times of the spoken words.
+    """Give a subtitle file of others the times of the spoken words.
 
-    The text stays. Drift and cuts are found; cues that match nothing in VIDEO keep their times and are
+    SUBTITLES is an SRT, WebVTT or ASS file; its text stays. Drift and cuts are found; cues that match nothing in VIDEO keep their times and are
     listed.
     """
     with importing():
