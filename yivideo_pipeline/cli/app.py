@@ -229,8 +229,8 @@ def retime(
 ) -> None:
     """Give a subtitle file of others the times of the spoken words.
 
-    SUBTITLES is an SRT, WebVTT or ASS file; its text stays. Drift and cuts are found; cues that match nothing in VIDEO keep their times and are
-    listed.
+    SUBTITLES is an SRT, WebVTT or ASS file; its text stays. Drift and cuts are found; cues that match
+    nothing in VIDEO keep their times and are listed.
     """
     with importing():
         from yivideo_pipeline.cli.retime import retime_file
