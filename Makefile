@@ -46,7 +46,7 @@ pictures: install ## take the documentation's pictures of the pages again, by th
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
 
-bench-orchestration: install ## measure what grows with the library, with 1,000 and 20,000 registered videos
+bench-orchestration: install ## measure what grows with the library, with 1,000 to 100,000 registered videos
 	@$(BIN)/python -m benchmarks.orchestration $(BENCH_ARGS)
 
 bench-load: install ## load the service with 32 clients for two minutes (BENCH_ARGS='--clients 8 --seconds 30')

@@ -1,4 +1,4 @@
-"""Measures what grows with the library: the watch's tick, the status page, `why`, `backfill --dry-run`.
+"""Measures what grows with the library: ticks, library page, the UI's queries, `why`, `backfill`.
 
 Each size has its own home (`benchmarks.library`); the tick finds 50 new files among the known ones.
 Figures are medians; the last column is the ratio of the largest library to the smallest.
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,9 @@ from benchmarks.library import fill
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
+from yivideo_pipeline.history.tables import frame_of
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.service.pages.video_list import VideoQuery, list_videos
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.settings import Settings
 
@@ -41,9 +45,20 @@ STATUS = """{ assetNodes { assetKey { path } partitionStats { numMaterialized nu
   assetPartitionStatuses { ... on DefaultPartitionStatuses {
     materializedPartitions failedPartitions unmaterializedPartitions materializingPartitions } }
   staleStatus } }"""
+PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["subtitles"]}) { ... on AssetNode {
+  partitionKeysByDimension { partitionKeys } assetPartitionStatuses { ... on DefaultPartitionStatuses {
+    materializedPartitions failedPartitions materializingPartitions } } } } }"""
+PAGES = {
+    "library page, list": VideoQuery(),
+    "library page, search": VideoQuery("season 000"),
+    "library page, by readability": VideoQuery(order="readability"),
+}
 FIGURES = (
     "sensor tick, nothing new",
     f"sensor tick, {NEW} new, before submission",
+    *PAGES,
+    "statistics, read first",
+    "UI, an asset's partitions",
     "status page query, first",
     "status page query, again",
     "yivideo why",
@@ -55,7 +70,7 @@ FIGURES = (
 def main() -> int:
     """Fill a library of each size, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 20_000], metavar="N")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
     parser.add_argument("--runs", type=int, default=3, metavar="N")
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # the tick says a line for each file
@@ -88,7 +103,7 @@ def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
         "yivideo backfill --missing --dry-run": ["backfill", "--missing", "--dry-run"],
         "yivideo backfill --stale --dry-run": ["backfill", "--stale", "--dry-run"],
     }
-    figures = _ticks(settings, runs)
+    figures = _ticks(settings, runs) | _pages(settings, runs)
     figures |= _status(environ, home, runs)
     for name, arguments in commands.items():
         figures[name] = _median(lambda arguments=arguments: _run(arguments, environ), runs)
@@ -98,7 +113,7 @@ def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
 def _ticks(settings: Settings, runs: int) -> dict[str, float]:
     """Evaluate the sensor in this process, as the code server does."""
     resources = build_resources(settings)
-    needed = {name: resources[name] for name in ("launch", "ledger", "storage")}
+    needed = {name: resources[name] for name in ("launch", "ledger", "library", "storage")}
     with open_instance(settings.home) as instance:
 
         def tick() -> dg.SensorResult:
@@ -109,7 +124,9 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
             return result
 
         tick()  # the first one writes down what it sees
+        before_mb = _memory_mb()
         quiet = _median(tick, runs)
+        print(f"{before_mb:.0f} MB after the first tick, {_memory_mb():.0f} MB after {runs} more")
         news = []
         for run in range(runs):
             folder = settings.library.folders["inbox"] / f"new {run}"
@@ -123,6 +140,22 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
             assert requested == NEW, f"{requested} of {NEW} were taken"
             shutil.rmtree(folder)
     return {FIGURES[0]: quiet, FIGURES[1]: statistics.median(news)}
+
+
+def _pages(settings: Settings, runs: int) -> dict[str, float]:
+    """List videos as the library page does, and read the statistics as the service does first."""
+    ledger = open_ledger(settings.home)
+
+    def page(query: VideoQuery) -> None:
+        assert list_videos(ledger.engine, query).rows
+
+    figures = {name: _median(lambda query=query: page(query), runs) for name, query in PAGES.items()}
+    figures["statistics, read first"] = _median(lambda: frame_of(ledger.samples.added()), 1)
+    return figures
+
+
+def _memory_mb() -> float:
+    return psutil.Process().memory_info().rss / 2**20
 
 
 def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
@@ -140,17 +173,21 @@ def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
     try:
         _wait_for(f"http://127.0.0.1:{port}/server_info")
 
-        def ask() -> None:
+        def ask(query: str = STATUS) -> None:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/graphql",
-                json.dumps({"query": STATUS}).encode(),
+                json.dumps({"query": query}).encode(),
                 {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=300) as answer:
                 reply = json.load(answer)
             assert "errors" not in reply, reply["errors"]
 
-        return {FIGURES[2]: _median(ask, 1), FIGURES[3]: _median(ask, runs)}
+        return {
+            "status page query, first": _median(ask, 1),
+            "status page query, again": _median(ask, runs),
+            "UI, an asset's partitions": _median(lambda: ask(PARTITIONS), runs),
+        }
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)

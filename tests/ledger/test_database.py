@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, Float, String, inspect, text
 
+from tests.make_history import record_video
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
 from yivideo_pipeline.ledger import database, migrations, open_ledger
@@ -220,3 +221,12 @@ def test_dagster_refuses_a_home_of_a_newer_program(home):
     make_newer(home)
     with pytest.raises(ConfigError, match="newer yivideo"):
         build_resources(load_settings())
+
+
+def test_a_long_history_has_each_text_in_memory_once(home):
+    ledger = open_ledger(home)
+    record_video(ledger, "a long name.mp4", 100.0)
+    columns = ledger.samples.samples()
+    assert len(columns["key"]) == 5
+    for name in ("key", "run_id", "device"):
+        assert len({id(text) for text in columns[name] if text}) == 1

@@ -7,9 +7,10 @@ of some 10 kB: 100,000 of them take most of a minute, from here less than a seco
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from sys import intern
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Index, Select, UniqueConstraint, delete, insert, select
+from sqlalchemy import Connection, Engine, Index, Select, Text, UniqueConstraint, delete, insert, select
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, table_of, values_of
@@ -145,13 +146,20 @@ class SampleLedger:
 
     def _columns(self, query: Select) -> Columns:
         columns: Columns = {column.name: [] for column in query.selected_columns}
+        texts = {column.name for column in query.selected_columns if isinstance(column.type, Text)}
         with self._engine.connect() as connection:
             # The driver's own rows, in chunks: SQLAlchemy's, made one by one, would take twice as long.
             cursor = connection.execute(query).cursor
             while cursor and (chunk := cursor.fetchmany(_CHUNK)):
-                for column, values in zip(columns.values(), zip(*chunk, strict=True), strict=True):
-                    column.extend(values)
+                for name, values in zip(columns, zip(*chunk, strict=True), strict=True):
+                    # The same few texts, and each key and run five times: one object for all of them.
+                    columns[name].extend(map(_one_of, values) if name in texts else values)
         return columns
+
+
+def _one_of(text: str | None) -> str | None:
+    """Return the one object that stands for all texts that are equal to this one."""
+    return None if text is None else intern(text)
 
 
 KEPT = 50_000
