@@ -24,12 +24,14 @@ from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, wav_header
 BATCH = 8
 BATCH_S = float(os.environ.get("SLEEPING_BATCH_S", "4"))
 """A device that sleeps takes so long for a batch of up to `BATCH` windows: about what a GPU does."""
-WINDOW_S = 30.0
+WINDOW_S = float(os.environ.get("SLEEPING_WINDOW_S", "30"))
+"""Shorter ones have less sound to carry: what is left is the work of the replicas alone."""
 LOG = "SLEEPING_LOG"
 """Environment variable: a file to which each load and each batch adds a line."""
 REQUESTS = 8
 WINDOWS = 8
 """In each sound."""
+WARM_UP_S = 40.0
 START_S = 300.0
 
 
@@ -105,6 +107,8 @@ def run_cluster(home: Path, **cluster: object) -> Generator[SleepingCluster]:
         program.send_signal(signal.SIGINT)
         program.wait(120)
         reader.join()
+        if program.stdout:
+            program.stdout.close()
 
 
 def write_silence(path: Path, seconds: float) -> Path:
@@ -115,28 +119,33 @@ def write_silence(path: Path, seconds: float) -> Path:
 
 
 def measure(cluster: SleepingCluster, sound: Path, replicas: int, seconds: float) -> float:
-    """Return how many windows a second are finished, counted between the first and the last answer."""
-    finished: list[float] = []
-    end = time.monotonic() + seconds
+    """Return how many windows a second the devices finish once all clients have sounds in work."""
+    is_over = threading.Event()
 
     def ask() -> None:
-        while time.monotonic() < end:
+        while not is_over.is_set():
             cluster.transcribe(sound)
-            finished.append(time.monotonic())
+
+    def finished() -> int:
+        return sum(int(size) for *_, size in cluster.log("batch"))
 
     clients = [threading.Thread(target=ask) for _ in range(replicas * REQUESTS)]
-    started = time.monotonic()
     for client in clients:
         client.start()
+    time.sleep(WARM_UP_S)
+    started, before = time.monotonic(), finished()
+    time.sleep(seconds)
+    rate = (finished() - before) / (time.monotonic() - started)
+    is_over.set()
     for client in clients:
         client.join()
-    return len(finished) * WINDOWS / (max(finished) - started)
+    return rate
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=float, default=40.0)
     given = parser.parse_args()
     print(f"A device alone: {BATCH / BATCH_S:.0f} windows a second")
     print("replicas  windows/s  of N times one  model loads")
