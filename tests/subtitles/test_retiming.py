@@ -8,7 +8,7 @@ import pytest
 from tests.subtitles.transcripts import make_transcript, make_word
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.storage.edits import EditedCue
-from yivideo_pipeline.subtitles.retime import Retiming, retime
+from yivideo_pipeline.subtitles.retiming import Retiming, retime
 
 SYLLABLES = ("ka", "lo", "mi", "ren", "sto", "ba", "ti", "gul", "ne", "for")
 COMMON = ("the", "of", "and", "to", "a", "in", "it", "was", "that", "he")

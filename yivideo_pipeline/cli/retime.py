@@ -21,7 +21,7 @@ from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.storage.partition_keys import key_of
-from yivideo_pipeline.subtitles.retime import Retiming, retime
+from yivideo_pipeline.subtitles.retiming import Retiming, retime
 
 SHOWN_UNPLACED = 20
 _CLOCK = r"(?:\d+:)?\d{1,2}:\d{2}[,.]\d{1,3}"
