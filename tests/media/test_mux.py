@@ -44,7 +44,8 @@ def test_the_copy_has_every_track_as_it_was_and_the_subtitles_in_time(tmp_path, 
         title = texts[-1].metadata.get("title") or texts[-1].metadata.get("name")
         assert title == "Chinese"
         start_ms = round((found.start_time or 0) / 1000)
-        shown = [(round(p.pts * p.time_base * 1000) - start_ms, bytes(p)) for p in found.demux(texts[-1]) if p.size > 2]
+        packets = [packet for packet in found.demux(texts[-1]) if packet.size > 2]
+        shown = [(round(one.pts * one.time_base * 1000) - start_ms, bytes(one)) for one in packets]
     assert [at for at, _ in shown] == pytest.approx([500, 1500], abs=2)
     assert [text[2 if container == "mp4" else 0 :] for _, text in shown] == [b"Hello\nthere", b"World"]
 
