@@ -86,7 +86,8 @@ def _options_of(kind: str) -> dict[str, Any]:
     """
     if kind != "s3" or {"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"} & set(os.environ):
         return {}
-    return {"config_kwargs": {"retries": {"mode": "standard", "max_attempts": S3_ATTEMPTS}}}
+    # By this name botocore leaves the options as they are: paths with the same ones are equal.
+    return {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": S3_ATTEMPTS + 1}}}
 
 
 def kind_of(url: str | Path) -> str:
