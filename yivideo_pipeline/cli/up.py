@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -29,6 +30,9 @@ from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.stages import LOCATION
+
+if TYPE_CHECKING:
+    from dagster import DagsterRun
 
 MARK = "_YIVIDEO_UP"
 """Environment variable of all processes that `yivideo up` starts: the home folder that they serve."""
@@ -194,14 +198,21 @@ class Programs:
 
         return self._start("daemon", DAEMON_MODULE, "run", "--workspace", str(self._workspace))
 
-    def close_abandoned_runs(self) -> int:
-        """Close the runs whose process is gone, while no code server runs; returns how many there were."""
-        from yivideo_pipeline.defs.instance import close_abandoned_runs, open_instance
+    def find_abandoned_runs(self) -> "list[DagsterRun]":
+        """Return the runs whose process is gone, while no code server runs."""
+        from yivideo_pipeline.defs.instance import find_abandoned_runs, open_instance
 
         # Of a database other hosts may have workers; a home of files has this host's alone.
         workers = open_ledger(self._home, self._database).workers if self._database else None
         with open_instance(self._home, self._database) as instance:
-            return len(close_abandoned_runs(instance, alone=True, ledger=workers))
+            return find_abandoned_runs(instance, alone=True, ledger=workers)
+
+    def close_runs(self, abandoned: "list[DagsterRun]") -> int:
+        """Close abandoned runs; returns how many there were."""
+        from yivideo_pipeline.defs.instance import close_runs, open_instance
+
+        with open_instance(self._home, self._database) as instance:
+            return len(close_runs(instance, abandoned))
 
     def code_server_answers(self) -> bool:
         """Return whether the definitions are loaded."""
@@ -294,12 +305,14 @@ class Services:
         without = "runs wait for it" if ray else "runs load the model themselves"
         self._service = self._supervise(programs.service, without)
         self._dagster: list[Supervisor] = []
+        self._abandoned: list[DagsterRun] = []
 
     def run(self) -> Exit:
         """Start one program after the other, then watch them until the user stops them or one can't run."""
         programs = self._programs
         self._dagster.append(self._supervise(self._start_code_server, "no run starts"))
         if self._wait_for(programs.code_server_answers):
+            self._close_abandoned()
             # Both call the code server at their start, and hardly ever again.
             self._dagster.append(self._supervise(programs.webserver, "Dagster's UI does not answer"))
             self._dagster.append(self._supervise(programs.daemon, "no run starts by itself"))
@@ -324,11 +337,17 @@ class Services:
         self._console.print(f"Stopped; {names} had to be killed." if killed else "Stopped.")
 
     def _start_code_server(self) -> SupervisedProgram:
-        """Start the code server; the runs of the one before ended with it, and are closed first."""
-        closed = self._programs.close_abandoned_runs()
-        if closed:
-            self._console.print(f"Closed runs whose process is gone: {closed}. Dagster retries them.")
+        """Start the code server; the runs of the one before ended with it."""
+        self._abandoned = self._programs.find_abandoned_runs()
         return self._programs.code_server()
+
+    def _close_abandoned(self) -> None:
+        """Close the abandoned runs once the code server answers; without it Dagster could not retry them."""
+        if self._abandoned and self._programs.code_server_answers():
+            closed = self._programs.close_runs(self._abandoned)
+            self._abandoned = []
+            if closed:
+                self._console.print(f"Closed runs whose process is gone: {closed}. Dagster retries them.")
 
     def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> Supervisor:
         return Supervisor(start, without, self._console.print)
@@ -344,6 +363,7 @@ class Services:
         while not self._stop.wait(_CHECK_S) and not any(one.has_given_up for one in self._dagster):
             for one in (*self._dagster, self._service):
                 one.check()
+            self._close_abandoned()
             if self._ray:
                 self._ray.check()
 
