@@ -10,7 +10,7 @@ from yivideo_pipeline.cli.console import WrongUsage
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.cli.single import single_for_database
 from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger.alive import GONE_AFTER_S, Heartbeat
+from yivideo_pipeline.ledger.alive import GONE_AFTER_S, LifeSign
 from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.leases import Lease
 
@@ -25,7 +25,7 @@ class ElsewhereUp:
     def give_sign(self, at: float) -> None:
         with self.ledger.engine.begin() as connection:
             upsert(connection, [Lease("up", "other:1:1.00", "token")])
-            upsert(connection, [Heartbeat("other:1:1.00", at)])
+            upsert(connection, [LifeSign("other:1:1.00", at)])
 
     def start_here(self) -> None:
         console = Console(file=self.printed, width=200)

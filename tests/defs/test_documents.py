@@ -8,6 +8,7 @@ from yivideo_pipeline.defs.metadata import audio_metadata
 from yivideo_pipeline.media.probe import choose_audio_stream, describe_tracks, probe
 from yivideo_pipeline.settings.languages import ZhScript
 from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.storage.artifacts import Artifact
 
 
 @pytest.mark.parametrize(
@@ -34,9 +35,10 @@ def test_the_metadata_of_the_sound_says_what_was_done_with_clock_and_channels(tm
     info = probe(path)
     stream = choose_audio_stream(info, "auto")
     document = decode_sound(path, tmp_path / "audio.wav", stream, lambda fraction: None)
+    artifact = Artifact("hash", "audio", "key", "content", document)
     values = {
         name: getattr(value, "value", value)
-        for name, value in audio_metadata(document, stream, describe_tracks(info, stream)).items()
+        for name, value in audio_metadata(artifact, stream, describe_tracks(info, stream)).items()
     }
     assert values["tracks"] == "Audio track 1 is taken; there is also 2 ('Comments')"
     assert values["silence_inserted_s"] == pytest.approx(5, abs=0.1)

@@ -39,7 +39,7 @@ def assert_as_in_the_metadata(pipeline, key: str, samples) -> None:
             assert sample[name] == metadata[name].value, (stage, name)
 
 
-class FarEngine(fake_speech.FakeEngine, RemoteEngine):
+class FarEngine(fake_speech.FakeEngine, RemoteEngine):  # ty: ignore[incompatible-method-override]
     """As if the service did the work."""
 
     def __init__(self, options: SpeechOptions) -> None:

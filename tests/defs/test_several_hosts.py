@@ -14,7 +14,7 @@ from tests.object_storage import Served
 from tests.tcp_proxy import run_proxy
 from tests.waiting import wait_for
 from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger.alive import GONE_AFTER_S, Heartbeat
+from yivideo_pipeline.ledger.alive import GONE_AFTER_S, LifeSign
 from yivideo_pipeline.ledger.leases import Lease
 from yivideo_pipeline.ledger.workers import AtWork
 
@@ -83,8 +83,8 @@ class Hosts:
     def let_fall_silent(self, name: str) -> None:
         """Let so much time pass as a host is waited for."""
         with self.ledger.engine.begin() as connection:
-            mine = update(Heartbeat).where(Heartbeat.worker.startswith(f"{name}:"))
-            connection.execute(mine.values(at=Heartbeat.at - GONE_AFTER_S))
+            mine = update(LifeSign).where(LifeSign.worker.startswith(f"{name}:"))
+            connection.execute(mine.values(at=LifeSign.at - GONE_AFTER_S))
 
     def made(self, stage: str) -> int:
         """How often the bucket was given a result of a stage."""

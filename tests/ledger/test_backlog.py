@@ -1,5 +1,7 @@
 """What is waiting or at work, and how much sound there is in it."""
 
+from typing import Any
+
 import pytest
 
 from yivideo_pipeline.errors.tree import TruncatedMedia
@@ -10,7 +12,7 @@ from yivideo_pipeline.ledger.materializations import Materialization
 SIZE = 1_000_000_000
 
 
-def noted(key: str, **state: float) -> FileRecord:
+def noted(key: str, **state: Any) -> FileRecord:
     return FileRecord(key, "inbox", SIZE, 1, first_seen=1.0, steady_since=10.0, **state)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from tests.waiting import wait_for
 from yivideo_pipeline.ledger import alive, leases, open_ledger
-from yivideo_pipeline.ledger.alive import GONE_AFTER_S, Heartbeat
+from yivideo_pipeline.ledger.alive import GONE_AFTER_S, LifeSign
 from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.leases import Lease
 from yivideo_pipeline.ledger.samples import RunOrigin
@@ -103,9 +103,9 @@ def test_a_lease_of_another_host_stands_as_long_as_that_gives_signs_of_life(ledg
     other.wait()
     assert is_held(ledger), "it may live: nobody here can tell"
     with ledger.engine.begin() as connection:
-        long_ago = Heartbeat.at - GONE_AFTER_S
+        long_ago = LifeSign.at - GONE_AFTER_S
         connection.execute(
-            update(Heartbeat).where(Heartbeat.worker.startswith("another-host:")).values(at=long_ago)
+            update(LifeSign).where(LifeSign.worker.startswith("another-host:")).values(at=long_ago)
         )
     assert not is_held(ledger)
 
@@ -124,7 +124,7 @@ def test_a_worker_of_a_host_that_fell_silent_died_at_its_video(ledger):
     others.begin("a.mp4", "transcript", RunOrigin("run2", "root2"))
     assert ledger.workers.at_work("a.mp4").run_id == "run2", "nothing is known of it"
     with ledger.engine.begin() as connection:
-        upsert(connection, [Heartbeat(others._worker, 0.0)])
+        upsert(connection, [LifeSign(others._worker, 0.0)])
     assert ledger.workers.is_gone(others._worker)
     assert ledger.workers.at_work("a.mp4") is None
     assert ledger.workers.deaths() == {"a.mp4": 1}
@@ -136,7 +136,7 @@ def test_a_process_gives_signs_of_life_from_its_first_work_on(home, monkeypatch)
 
     def last_sign() -> float:
         with ledger.engine.connect() as connection:
-            return connection.execute(select(Heartbeat.at)).scalar_one()
+            return connection.execute(select(LifeSign.at)).scalar_one()
 
     ledger.workers.begin("a.mp4", "audio", RunOrigin("run1", "root1"))
     first = last_sign()

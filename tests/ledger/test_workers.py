@@ -7,7 +7,7 @@ import psutil
 import pytest
 from sqlalchemy.orm import Session
 
-from yivideo_pipeline.ledger.alive import GONE_AFTER_S, Heartbeat, is_gone, worker_of_this_process
+from yivideo_pipeline.ledger.alive import GONE_AFTER_S, LifeSign, is_gone, worker_of_this_process
 from yivideo_pipeline.ledger.database import upsert
 from yivideo_pipeline.ledger.failures import Attempt
 from yivideo_pipeline.ledger.known_videos import known_videos, workers_by_video
@@ -60,7 +60,7 @@ def test_all_that_is_being_worked_on_is_listed_with_its_host_and_its_sign_of_lif
     far._worker = "gpu-7:41:1.00"
     far.begin("c.mp4", "audio", RUN)
     with ledger.engine.begin() as connection:
-        upsert(connection, [Heartbeat(worker_of_this_process(), time.time() - 2)])
+        upsert(connection, [LifeSign(worker_of_this_process(), time.time() - 2)])
     busy = {one.key: one for one in ledger.workers.busy()}
     assert {key: (one.host, one.pid, one.stage, one.fraction) for key, one in busy.items()} == {
         "a.mp4": (socket.gethostname(), other_worker.pid, "transcript", None),

@@ -78,7 +78,7 @@ def document(stack: Stack):
 
 
 @pytest.fixture(scope="module")
-def known(stack: Stack) -> dict[str, str]:
+def known(stack: Stack) -> dict[str, str | int]:
     """Parameters that name what exists: a video with its subtitles, and the workflow that made them."""
     asked = {
         "video_path": str(stack.video("talk.mp4")),

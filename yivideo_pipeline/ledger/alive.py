@@ -29,7 +29,7 @@ _lock = threading.Lock()
 log = logging.getLogger(__name__)
 
 
-class Heartbeat(Base):
+class LifeSign(Base):
     """The last sign of life of a worker, in Unix seconds."""
 
     __tablename__ = "heartbeats"
@@ -63,17 +63,15 @@ def gone_workers(connection: Connection, workers: Collection[str]) -> set[str]:
     elsewhere = [worker for worker in workers if not worker.startswith(prefix)]
     gone = {worker for worker in workers if is_gone(worker)}
     if elsewhere:
-        silent = Heartbeat.at < _now(connection) - GONE_AFTER_S
-        gone |= set(
-            connection.scalars(select(Heartbeat.worker).where(Heartbeat.worker.in_(elsewhere), silent))
-        )
+        silent = LifeSign.at < _now(connection) - GONE_AFTER_S
+        gone |= set(connection.scalars(select(LifeSign.worker).where(LifeSign.worker.in_(elsewhere), silent)))
     return gone
 
 
 def heartbeat_ages(connection: Connection) -> dict[str, float]:
     """Return the seconds since each worker's last sign of life, by the clock of the database."""
     now = _now(connection)
-    beats = connection.execute(select(Heartbeat.worker, Heartbeat.at)).tuples()
+    beats = connection.execute(select(LifeSign.worker, LifeSign.at)).tuples()
     return {worker: max(0.0, now - at) for worker, at in beats}
 
 
@@ -103,8 +101,8 @@ def _go_on_beating(find_engine: "ref[Engine]", worker: str) -> None:
 def _beat(engine: Engine, worker: str) -> None:
     with engine.begin() as connection:
         now = _now(connection)
-        upsert(connection, [Heartbeat(worker, now)])
-        connection.execute(delete(Heartbeat).where(Heartbeat.at < now - _FORGOTTEN_AFTER_S))
+        upsert(connection, [LifeSign(worker, now)])
+        connection.execute(delete(LifeSign).where(LifeSign.at < now - _FORGOTTEN_AFTER_S))
 
 
 def _now(connection: Connection) -> float:

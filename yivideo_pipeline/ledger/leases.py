@@ -15,7 +15,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from yivideo_pipeline.ledger.alive import Heartbeat, gone_workers, keep_beating, worker_of_this_process
+from yivideo_pipeline.ledger.alive import LifeSign, gone_workers, keep_beating, worker_of_this_process
 from yivideo_pipeline.ledger.database import Base, insert_missing
 
 POLL_S = 0.5
@@ -94,5 +94,5 @@ class LeaseLedger:
 def _is_free(connection: Connection, own: Lease, worker: str, token: str) -> bool:
     if worker == own.worker:
         return token not in _held
-    is_known = connection.scalar(select(Heartbeat.at).where(Heartbeat.worker == worker)) is not None
+    is_known = connection.scalar(select(LifeSign.at).where(LifeSign.worker == worker)) is not None
     return not is_known or worker in gone_workers(connection, [worker])
