@@ -200,7 +200,7 @@ def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Whisper model, by name, folder or hub id")],
     config: ConfigFile = None,
 ) -> None:
-    """Find out which heads of a model follow the sound, for exact word times."""
+    """Find the heads of a model that follow the sound: word times."""
     with importing():
         from yivideo_pipeline.cli.calibrate import calibrate_model
 
