@@ -246,7 +246,7 @@ def rows_of(heading: str, file: str = "docs/models.md") -> list[list[str]]:
     ("heading", "file", "count"),
     [
         ("Which model for which machine", "docs/models.md", 10),
-        ("Models, GPU, offline", "README.md", 5),
+        ("Which model for which machine", "README.md", 5),
     ],
 )
 def test_the_documented_machines_get_the_documented_models(heading, file, count):
