@@ -44,10 +44,10 @@ def test_every_asset_says_what_and_whose_it_is(graph):
         node = graph.get(key)
         assert node.description and node.owners and node.kinds and node.code_version
         if key.to_user_string() in REPORTS:
-            assert node.partitions_def is None and node.group_name == "reports"
+            assert node.partitions_def is None
             continue
         assert node.partitions_def.name == "videos"
-        assert node.group_name == "subtitles"
+        assert node.group_name == "yivideo"
         assert node.code_version == STAGES[key.to_user_string()].code_version
 
 

@@ -68,7 +68,7 @@ def test_the_second_run_makes_nothing_and_loads_no_model(pipeline):
     assert again.reused == tuple(STAGES)
     assert pipeline.speech.loads == 2
     assert pipeline.metadata("transcript")["reused"].value is True
-    assert pipeline.metadata("transcript")["rtfx"].value is None, "the speed of finding says nothing"
+    assert "rtfx" not in pipeline.metadata("transcript"), "the speed of finding says nothing"
 
 
 def test_a_copy_under_another_name_costs_nothing(pipeline):

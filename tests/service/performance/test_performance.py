@@ -154,7 +154,7 @@ def test_the_system_health_says_what_is_unknown(client):
     body = client.get(f"{API}/system-health").json()
     assert body["memory"]["total_mb"] > body["memory"]["available_mb"] > 0
     assert body["disks"]["home"]["free_mb"] > 0
-    assert body["queue"] == {"queued": 0, "running": 0}
+    assert body["queue"] == {"queued": 0, "running": 0, "failed_today": 0, "waiting_s": 0.0}
     assert body["daemons"] is None
     assert "yivideo up" in body["reasons"]["daemons"]
     assert (body["gpu"] is None) == ("gpu" in body["reasons"])
