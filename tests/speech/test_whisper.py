@@ -97,12 +97,13 @@ def test_weights_that_were_removed_are_still_sampled_from_in_memory(whisper, tmp
 @pytest.mark.model
 def test_a_window_is_sampled_alike_whatever_was_sampled_before(tiny_weights):
     def sample(view: Any) -> str:
-        return model.decode(view, Decoding("en"), 0.6, longest_s=1.0)[0].text
+        return model.decode(view, Decoding("en"), 2.0, longest_s=1.0)[0].text
 
     model = load_whisper(tiny_weights.folder, DeviceConfig("cpu", "int8", batch_size=1, threads=1))
-    one, other = (
+    views = [
         model.encode([np.random.default_rng(seed).normal(0, 0.1, 16_000).astype(np.float32)])
-        for seed in (1, 2)
-    )
-    first, between, again = sample(one), sample(other), sample(one)
-    assert first == again != between
+        for seed in range(3)
+    ]
+    first = [sample(view) for view in views]
+    assert [sample(view) for view in reversed(views)] == first[::-1]
+    assert len(set(first)) > 1, "they are sampled"
