@@ -16,6 +16,7 @@ pytestmark = NEEDS_CHROMIUM
 VIDEO = "harbour-15s.mp4"
 PICTURES = {"video": "Poster", "audio": "Sound, with speech in green", "alignment": "Words in time"}
 LINEAGE = "/asset-groups"
+SUBTITLES_AND_UPSTREAM = "/asset-groups~%2Bkey%3A%22subtitles%22"
 
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 MATERIALIZED = """query ($key: [String!]) { assetNodeOrError(assetKey: {path: ["subtitles"]}) {
@@ -80,7 +81,7 @@ def page(ui, browser):
 
 def choose_partitions(page, text: str, count: int) -> None:
     """Open the dialog, and choose the partitions that have a text in their names."""
-    page.goto(LINEAGE)
+    page.goto(SUBTITLES_AND_UPSTREAM)
     page.get_by_role("button", name="Materialize").first.click()
     page.get_by_text("Select a partition or create one").click()
     page.keyboard.type(text)
