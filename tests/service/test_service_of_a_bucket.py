@@ -65,8 +65,9 @@ def test_an_upload_that_breaks_off_or_comes_second_leaves_nothing(bucket, client
 def test_the_player_gets_the_object_in_parts(bucket, client, settings):
     video = (SAMPLES / "harbour-15s.mp4").read_bytes()
     bucket.write("library/talk.mp4", video)
-    processor = Processor(dg.DagsterInstance.ephemeral(), build_resources(settings, FakeSpeech()))
-    assert processor.process("talk.mp4").success
+    with dg.DagsterInstance.ephemeral() as instance:
+        processor = Processor(instance, build_resources(settings, FakeSpeech()))
+        assert processor.process("talk.mp4").success
     assert client.get("/api/v1/review/talk.mp4").json()["media"]["is_there"]
     bucket.served()
 
