@@ -97,18 +97,9 @@ def run_services(
         YivideoError: The settings are wrong, or open the service to others without a key, or the home
             folder can't be written.
     """
-    from yivideo_pipeline.service.middleware import require_safe
-
     if service_port is not None:
         os.environ["YIVIDEO_SERVICE__PORT"] = str(service_port)  # for all programs that are started, too
-    settings = load_settings(config)
-    require_safe(settings.service, insecure=False)
-    if cluster:
-        prepare_cluster(settings)
-        settings = load_settings(config)
-    open_log(settings.home)
-    apply_environment(settings)
-    publish_database(settings.storage.read_database_url())
+    settings = _read_settings(config, cluster)
     console = open_console()
     hurry = threading.Event()
     with (
@@ -133,6 +124,21 @@ def run_services(
             return services.run()
         finally:
             services.stop_all(hurry)
+
+
+def _read_settings(config: Path | None, cluster: bool) -> Settings:
+    """Return the settings, which hold for this process and all that it starts, its log among them."""
+    from yivideo_pipeline.service.middleware import require_safe
+
+    settings = load_settings(config)
+    require_safe(settings.service, insecure=False)
+    if cluster:
+        prepare_cluster(settings)
+        settings = load_settings(config)
+    open_log(settings.home)
+    apply_environment(settings)
+    publish_database(settings.storage.read_database_url())
+    return settings
 
 
 @contextmanager
