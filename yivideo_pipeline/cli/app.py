@@ -20,7 +20,15 @@ from yivideo_pipeline.cli.console import (
     show_path,
 )
 from yivideo_pipeline.cli.many import backfill, plan
-from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, PublishUi, read_number, read_port
+from yivideo_pipeline.cli.parameters import (
+    AsJson,
+    ConfigFile,
+    PublishUi,
+    ServicePort,
+    UiPort,
+    read_number,
+    read_port,
+)
 from yivideo_pipeline.errors.tree import SystemFault, YivideoError
 from yivideo_pipeline.machine.garbage import importing, search_garbage_seldom
 
@@ -111,13 +119,8 @@ def process(
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(parser=read_port, metavar="PORT", help="Port of Dagster's UI")] = 3000,
-    service_port: Annotated[
-        int | None,
-        typer.Option(
-            parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
-        ),
-    ] = None,
+    port: UiPort = 3000,
+    service_port: ServicePort = None,
     publish_ui: PublishUi = False,
     config: ConfigFile = None,
 ) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from yivideo_pipeline.cli.console import (
     print_json,
     print_table,
 )
-from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, PublishUi, read_port
+from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, PublishUi, ServicePort, UiPort
 from yivideo_pipeline.errors.tree import ServiceUnreachable
 from yivideo_pipeline.plurals import plural
 
@@ -31,13 +31,8 @@ STOP_S = 90.0
 
 @cluster_app.command("up")
 def up(
-    port: Annotated[int, typer.Option(parser=read_port, metavar="PORT", help="Port of Dagster's UI")] = 3000,
-    service_port: Annotated[
-        int | None,
-        typer.Option(
-            parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
-        ),
-    ] = None,
+    port: UiPort = 3000,
+    service_port: ServicePort = None,
     publish_ui: PublishUi = False,
     config: ConfigFile = None,
 ) -> None:

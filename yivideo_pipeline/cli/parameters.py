@@ -44,3 +44,12 @@ def read_price(text: str) -> float:
     if not 0 <= price < math.inf:
         raise typer.BadParameter(f"a price is a number such as 2.5, not {text}")
     return price
+
+
+UiPort = Annotated[int, typer.Option(parser=read_port, metavar="PORT", help="Port of Dagster's UI")]
+ServicePort = Annotated[
+    int | None,
+    typer.Option(
+        parser=read_port, metavar="PORT", help="Port of the service, in place of service.port (8788)"
+    ),
+]
