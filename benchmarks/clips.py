@@ -1,60 +1,25 @@
 """Recorded speech with its texts, and one long recording made of it."""
 
-import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
 import av
 import numpy as np
 
+from yivideo_pipeline.comparison.corpus import Clip, find_clips, load_corpus
+from yivideo_pipeline.comparison.corpus import TimedWord as TimedWord
+
 RATE_HZ = 16_000
 PAUSE_S = 0.5
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 
 
-@dataclass(frozen=True)
-class TimedWord:
-    """A reference word between two times in seconds."""
-
-    text: str
-    start_s: float
-    end_s: float
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A recording, its language, its text and, where it was aligned by hand, its words."""
-
-    path: Path
-    language: str
-    text: str
-    words: tuple[TimedWord, ...] = ()
-
-
-def load_corpus(folder: Path) -> list[Clip]:
-    """Read the clips that a corpus folder's `manifest.json` lists."""
-    return [
-        Clip(
-            path=folder / entry["audio"],
-            language=entry["language"],
-            text=entry["text"],
-            words=tuple(
-                TimedWord(word["word"], word["start"], word["end"]) for word in entry.get("words") or ()
-            ),
-        )
-        for entry in json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    ]
-
-
 def load_samples() -> list[Clip]:
-    """Read the project's own sample videos; beside each is its text."""
-    return [
-        Clip(path, "en", path.with_suffix(".txt").read_text(encoding="utf-8"))
-        for path in sorted(SAMPLES.glob("*.m*"))
-    ]
+    """Read the project's own sample videos, with their texts and the times of their words."""
+    return [replace(clip, language="en") for clip in find_clips(SAMPLES, [])]
 
 
 def load_english() -> tuple[str, list[Clip]]:
