@@ -7,7 +7,7 @@ SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
-	bench-gpu bench-setup score lock clean
+	bench-gpu bench-setup soak score lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench-orchestration: install ## measure what grows with the library, with 1,000 
 
 bench-load: install ## load the service with 32 clients for two minutes (BENCH_ARGS='--clients 8 --seconds 30')
 	@$(BIN)/python -m benchmarks.load $(BENCH_ARGS)
+
+soak: install ## kill what `make dev` runs, one after the other, under 30 videos: each must end, once (BENCH_ARGS='--videos 12')
+	@$(BIN)/python -m benchmarks.soak $(BENCH_ARGS)
 
 bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
 	@$(BIN)/python -m benchmarks.service_runs $(BENCH_ARGS)

@@ -30,7 +30,14 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.backfill import (
+    BULK_ACTION_TERMINAL_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+)
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
@@ -39,7 +46,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.storage.tags import BACKFILL_ID_TAG, GRPC_INFO_TAG, RUN_FAILURE_REASON_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._utils.cached_method import cached_method
 from sqlalchemy import case, func, select
@@ -309,6 +316,23 @@ def open_attempts(instance: dg.DagsterInstance, stages: Collection[str]) -> set[
             select(event.partition, event.run_id).where(event.id.in_(last_planned.scalar_subquery()))
         )
         return {(row.partition, row.run_id) for row in rows}
+
+
+# Whether a failed run is one that Dagster launches again
+#
+# Why: the tag that says so turns to "false" when Dagster gives a retry up at an error. Test:
+# tests/defs/sensors/test_lost_runs.py. When it breaks: count the runs with the same root.
+
+
+def may_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether Dagster's rules have a failed run launched again."""
+    if backfill_id := run.tags.get(BACKFILL_ID_TAG):
+        backfill = instance.get_backfill(backfill_id)
+        if backfill is None or backfill.status in BULK_ACTION_TERMINAL_STATUSES:
+            return False
+    why = run.tags.get(RUN_FAILURE_REASON_TAG)
+    reason = RunFailureReason(why) if why else None
+    return instance.run_retries_enabled and auto_reexecution_should_retry_run(instance, run, reason)
 
 
 # Backfills

@@ -111,6 +111,11 @@ def retries_left(context: dg.AssetExecutionContext) -> int:
     return max(0, allowed - retried)
 
 
+def is_retried(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether another run was launched in place of a failed one, by Dagster or a user."""
+    return instance.get_runs_count(dg.RunsFilter(tags={"dagster/parent_run_id": run.run_id})) > 0
+
+
 def ask_for_fresh_process(context: dg.AssetExecutionContext, error: YivideoError) -> bool:
     """Have the run retried once its step has failed, if another process may help and retries are left.
 

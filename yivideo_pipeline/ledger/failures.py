@@ -83,9 +83,13 @@ class FailureLedger:
         failure = StageFailure(
             key, stage, run_id, error.kind, error.message, error.hint, attempts, time.time()
         )
+        self.note(failure)
+        return failure
+
+    def note(self, failure: StageFailure) -> None:
+        """Note a failure as it is."""
         with self._engine.begin() as connection:
             upsert(connection, [failure])
-        return failure
 
     def forgive(self, key: str, run_id: str) -> None:
         """Forget a failure of this very run: the stage succeeded when it was retried."""

@@ -22,7 +22,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.sensors.new_videos import NAME
 from yivideo_pipeline.stages import LOCATION
 
-_DEFINITIONS = InProcessCodeLocationOrigin(  # ty: ignore[abstract-class-instantiation]
+DEFINITIONS = InProcessCodeLocationOrigin(  # ty: ignore[abstract-class-instantiation]
     LoadableTargetOrigin(module_name="yivideo_pipeline.definitions"), location_name=LOCATION
 )
 
@@ -40,7 +40,7 @@ def daemon(instance: dg.DagsterInstance) -> Generator[Tick]:
     Args:
         instance: Where runs are recorded; nothing takes them from its queue.
     """
-    target = InProcessTestWorkspaceLoadTarget(_DEFINITIONS)
+    target = InProcessTestWorkspaceLoadTarget(DEFINITIONS)
     with create_test_daemon_workspace_context(target, instance) as workspace:
 
         def tick(later_s: float = 0, die_at: str | None = None) -> None:
