@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 COMPUTE_TYPE, BEAM, BATCH, THREADS = "int8", 5, 8, 2
@@ -14,7 +14,10 @@ LIMIT = "limit: CTranslate2 alone, best batch"
 
 @dataclass(frozen=True)
 class Task:
-    """The input of every contender: sound, model and folder of all models; device, precision, batch."""
+    """The input of every contender: sound, model, folder of all models; device, precision, batch, language.
+
+    A `language` of None: each sound's own.
+    """
 
     audio: Path
     model_name: str
@@ -23,6 +26,7 @@ class Task:
     device: str = "cpu"
     compute_type: str = COMPUTE_TYPE
     batch: int = BATCH
+    language: str | None = "en"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def settings_of(task: Task, home: Path) -> dict[str, str]:
         "YIVIDEO_CACHE__MODEL_DIR": str(task.model_dir),
         "YIVIDEO_HUB__OFFLINE": "true",
         "YIVIDEO_SPEECH__MODEL_NAME": task.model_name,
-        "YIVIDEO_SPEECH__LANGUAGE": "en",
+        "YIVIDEO_SPEECH__LANGUAGE": task.language or "auto",
         "YIVIDEO_SPEECH__DEVICE": task.device,
         "YIVIDEO_SPEECH__COMPUTE_TYPE": task.compute_type,
         "YIVIDEO_SPEECH__BEAM_SIZE": str(BEAM),
@@ -83,15 +87,16 @@ def line_up(task: Task, folder: Path, whisperx_program: Path) -> list[Contender]
 
 def yivideo(task: Task, folder: Path) -> list[Contender]:
     """Return the whole command, the same again with nothing to do, and its start alone."""
-    program = Path(sys.executable).with_name("yivideo")
+    first = process(task, [task.audio], folder, "yivideo process, words timed")
+    again = replace(first, name="yivideo process, once more", output=None)
+    return [first, again, Contender("yivideo --help", [first.command[0], "--help"])]
+
+
+def process(task: Task, sounds: Sequence[Path], folder: Path, name: str) -> Contender:
+    """Return the whole command on files, under this name."""
     output = folder / "yivideo"
-    command = [program, "process", task.audio, "--output-dir", output, "--format", "srt,json"]
-    settings = settings_of(task, folder / "home")
-    return [
-        Contender("yivideo process, words timed", command, output, settings),
-        Contender("yivideo process, once more", command, None, settings),
-        Contender("yivideo --help", [program, "--help"]),
-    ]
+    command = [Path(sys.executable).with_name("yivideo"), "process", *sounds, "--output-dir", output]
+    return Contender(name, [*command, "--format", "srt,json"], output, settings_of(task, folder / "home"))
 
 
 def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) -> Contender:
@@ -101,31 +106,36 @@ def whisperx(task: Task, sounds: Sequence[Path], output: Path, program: Path) ->
     starts, is looked for beside it first: `make bench-setup` puts one there.
     """
     sizes = ["--beam_size", str(BEAM), "--batch_size", str(task.batch), "--threads", str(THREADS)]
-    speech = ["--language", "en", "--device", task.device, "--compute_type", task.compute_type, *sizes]
+    speech = [*_language(task), "--device", task.device, "--compute_type", task.compute_type, *sizes]
     kind = ["--no_align", "--vad_method", "pyannote", "--output_format", "json", "--output_dir", output]
     path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
     command = [program, *sounds, "--model", task.weights, *speech, *kind]
     return Contender(WHISPERX, command, output, {"PATH": path})
 
 
-def faster_whisper(task: Task, folder: Path, *, batched: bool) -> Contender:
-    """Return faster-whisper: one window after the other, or batched with its own word times."""
+def faster_whisper(
+    task: Task, folder: Path, *, batched: bool, sounds: Sequence[Path] = (), words: bool = False
+) -> Contender:
+    """Return faster-whisper: one window after the other, or batched with its own word times.
+
+    Args:
+        task: The model, and the sound where no others are named.
+        folder: Gets the transcripts' folder.
+        batched: Whether windows are decoded in batches.
+        sounds: The files.
+        words: Whether words are timed though windows are decoded one after the other.
+    """
     name = "faster-whisper batched, words timed" if batched else "faster-whisper sequential"
-    kind = ["--batch", str(task.batch), "--words"] if batched else []
+    kind = [*(["--batch", str(task.batch)] if batched else []), *(["--words"] if batched or words else [])]
     output = folder / ("batched" if batched else "sequential")
     device = ["--device", task.device, "--compute-type", task.compute_type]
-    speech = [*device, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
-    script = [
-        sys.executable,
-        "-m",
-        "benchmarks.transcribe",
-        task.audio,
-        "--output",
-        output,
-        "--language",
-        "en",
-    ]
+    speech = [*_language(task), *device, "--threads", str(THREADS), "--beam", str(BEAM), *kind]
+    script = [sys.executable, "-m", "benchmarks.transcribe", *(sounds or [task.audio]), "--output", output]
     return Contender(name, [*script, "--model", task.weights, *speech], output)
+
+
+def _language(task: Task) -> list[str]:
+    return ["--language", task.language] if task.language else []
 
 
 def limit(task: Task, folder: Path) -> Contender:

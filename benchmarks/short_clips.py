@@ -7,7 +7,6 @@ word error rate.
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clips import RATE_HZ, cut_clips, load_english, write_flac
-from benchmarks.contenders import WHISPERX, Contender, Task, settings_of, whisperx
+from benchmarks.contenders import WHISPERX, Task, process, whisperx
 from benchmarks.process import measure
 from benchmarks.services import load_line
 from yivideo_pipeline.speech.weights import find_weights
@@ -45,9 +44,9 @@ def measure_short_clips(task: Task, folder: Path, whisperx_program: Path) -> Tab
         write_flac(sound, path)
     write_flac(np.concatenate(sounds), one)
     line_up = [
-        _yivideo(task, [one], folder / "a", "yivideo process, the same speech in one file"),
-        _yivideo(task, clips, folder / "b", f"yivideo process, {COUNT} clips"),
-        replace(_yivideo(task, clips, folder / "b", ""), name="yivideo process, once more"),
+        process(task, [one], folder / "a", "yivideo process, the same speech in one file"),
+        process(task, clips, folder / "b", f"yivideo process, {COUNT} clips"),
+        replace(process(task, clips, folder / "b", ""), name="yivideo process, once more"),
     ]
     if whisperx_program.is_file():
         line_up.append(whisperx(task, clips, folder / "c", whisperx_program))
@@ -63,12 +62,6 @@ def measure_short_clips(task: Task, folder: Path, whisperx_program: Path) -> Tab
         figures = (f"{run.wall_s:.2f}", f"{run.cpu_s:.2f}", f"{run.peak_mb:.0f}")
         table.add_row(name, *figures, f"{run.wall_s / first_s:.2f}", against)
     return table
-
-
-def _yivideo(task: Task, sounds: Sequence[Path], folder: Path, name: str) -> Contender:
-    program = Path(sys.executable).with_name("yivideo")
-    command = [program, "process", *sounds, "--output-dir", folder / "out", "--format", "srt,json"]
-    return Contender(name, command, None, settings_of(task, folder / "home"))
 
 
 def main() -> int:

@@ -64,7 +64,7 @@ class FakeEngine:
             language_probability=0.99,
             duration_s=audio.duration_s,
             segments=segments,
-            speech_spans=(Span(start_s=words[0].start_s, end_s=words[-1].end_s),) if words else (),
+            speech_spans=_spans(words),
             model=options.model_name,
             revision=REVISION,
             aligner="attention",
@@ -140,6 +140,17 @@ def _words(audio: Audio, language: str) -> Iterator[Word]:
             confidence=0.3 if number % UNSURE_EVERY == 0 else 0.9,
             source="attention",
         )
+
+
+def _spans(words: tuple[Word, ...]) -> tuple[Span, ...]:
+    """What the detector found: the words, and a breath behind them."""
+    if not words:
+        return ()
+    end_s = words[-1].end_s
+    return (
+        Span(start_s=words[0].start_s, end_s=end_s),
+        Span(start_s=end_s + 0.1, end_s=end_s + 0.6),
+    )
 
 
 def _segment(words: tuple[Word, ...]) -> Segment:

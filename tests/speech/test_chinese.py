@@ -6,7 +6,7 @@ from tests.speech.make_sound import join_sounds, silence, spoken_words
 from yivideo_pipeline.settings.languages import ZhScript
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.text import split_words
-from yivideo_pipeline.speech.assemble import assemble_transcript
+from yivideo_pipeline.speech.assemble import Heard, assemble_transcript
 from yivideo_pipeline.speech.chinese import convert_segment, write_chinese
 from yivideo_pipeline.speech.types import Segment, Word
 
@@ -106,7 +106,7 @@ def test_marks_are_full_width_in_sentences_and_half_width_in_numbers_and_latin(h
 )
 def test_the_transcript_has_its_script_if_its_words_are_chinese(options, language, text, tag, tmp_path):
     audio = join_sounds(tmp_path / "a.wav", silence(1))
-    spoken = spoken_words([("为", 0.0, 0.1), ("了,", 0.1, 0.2), ("你", 0.2, 0.3)])
-    transcript = assemble_transcript(audio, options, (), spoken, (language, 1.0), model="base", revision="1")
+    heard = Heard(spoken_words([("为", 0.0, 0.1), ("了,", 0.1, 0.2), ("你", 0.2, 0.3)]))
+    transcript = assemble_transcript(audio, options, (), heard, (language, 1.0), model="base", revision="1")
     assert transcript.segments[0].text == text
     assert transcript.language_tag == tag

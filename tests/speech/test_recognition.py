@@ -12,6 +12,7 @@ import jiwer
 import numpy as np
 import pytest
 
+from benchmarks.truth_sounds import sung_vowels
 from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, noise, silence
 from tests.waiting import wait_for
 from yivideo_pipeline.media.audio import Audio, write_wav
@@ -19,7 +20,7 @@ from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.loading import load_engine
-from yivideo_pipeline.speech.types import Transcript
+from yivideo_pipeline.speech.types import LEAST_WORDLESS_S, Transcript, uncovered_parts
 from yivideo_pipeline.speech.whisper import Whisper
 from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 from yivideo_pipeline.storage.file_store import FileStore
@@ -162,6 +163,22 @@ def test_a_sentence_said_many_times_is_heard_as_often(engines, sounds, tmp_path)
     assert starts == pytest.approx([0.7 + 2.9 * time for time in range(6)], abs=0.3)
 
 
+def test_each_second_of_speech_has_words_or_is_listed_with_the_reason(engines, sounds, tmp_path):
+    speech = sounds["harbour-15s.mp4"].samples
+    sung = (sung_vowels(6) * 32767).astype(np.int16)
+    audio = join_sounds(tmp_path / "sung.wav", speech, silence(1), sung, silence(1), speech[: 4 * 16_000])
+    transcript = engines["tiny.en"].transcribe(audio, SpeechOptions(model_name="tiny.en"))
+    begin_s = len(speech) / 16_000
+    assert not [word for word in transcript.words if begin_s < word.start_s < begin_s + 8]
+    listed = transcript.wordless_spans
+    assert all(begin_s < span.start_s < begin_s + 8 for span in listed), "the speech has all its words"
+    assert [span.reason for span in listed if span.end_s - span.start_s > 1] == ["unsure"]
+    intervals = [(part.start_s, part.end_s) for part in (*transcript.words, *listed)]
+    for span in transcript.speech_spans:
+        left = uncovered_parts(span, sorted(intervals))
+        assert all(end - start < LEAST_WORDLESS_S for start, end in left)
+
+
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize(
     "sound", [silence(12), noise(12), noise(12, 0.01), chord(12)], ids=["silence", "noise", "hiss", "chord"]
@@ -183,6 +200,7 @@ def test_the_model_itself_refuses_what_the_detector_took_for_speech(engines, tmp
         assert transcript.speech_spans
         assert transcript.words == ()
         assert "no speech" in transcript.empty_reason
+        assert {span.reason for span in transcript.wordless_spans} == {"no_speech"}
 
 
 def test_only_what_is_unsure_is_encoded_with_all_its_silence(engines, sounds, tmp_path, monkeypatch):

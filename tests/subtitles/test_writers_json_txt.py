@@ -30,11 +30,15 @@ def test_json_has_the_shape_that_whisperx_tools_read() -> None:
         ],
         "word_segments": [first, second],
         "language": "en",
+        "wordless_spans": [],
     }
 
 
 def test_json_without_speech_has_empty_lists() -> None:
-    assert as_json(make_transcript([])) == {"segments": [], "word_segments": [], "language": "en"}
+    transcript = make_transcript([], spans=[(1.0, 3.0)])
+    wordless = [{"start": 1.0, "end": 3.0, "reason": "unknown"}]
+    empty = {"segments": [], "word_segments": [], "language": "en"}
+    assert as_json(transcript) == {**empty, "wordless_spans": wordless}
 
 
 def test_json_holds_any_text_exactly() -> None:

@@ -121,7 +121,7 @@ def transcript_metadata(transcript: Transcript, resumed_s: float = 0.0) -> Metad
         "duration_s": transcript.duration_s,
         "speech_s": transcript.speech_s,
         "wordless_spans": dg.MetadataValue.json(
-            [[span.start_s, span.end_s] for span in transcript.wordless_spans]
+            [[span.start_s, span.end_s, span.reason] for span in transcript.wordless_spans]
         ),
         "segments": len(transcript.segments),
         "words": len(words),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from yivideo_pipeline.settings.options import TRANSLATED, SpeechOptions, Task
 from yivideo_pipeline.speech.align.text import WordTimings, spoken_characters
 from yivideo_pipeline.speech.chinese import write_chinese, write_chinese_words
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word
+from yivideo_pipeline.speech.types import NO_LANGUAGE, Segment, Span, Transcript, Word, WordlessSpan
+
+AnySpan = TypeVar("AnySpan", bound=Span)
 
 MIN_WORD_S = 0.02
 SENTENCE_PAUSE_S = 1.5  # a longer pause ends a segment without a full stop
@@ -43,11 +46,21 @@ class SpokenWord:
     passage: Passage
 
 
+class Heard(NamedTuple):
+    """What an engine heard: words in order of time, and where it searched for words in vain or again.
+
+    Times are on the sound's own clock.
+    """
+
+    words: list[SpokenWord]
+    searched: tuple[WordlessSpan, ...] = ()
+
+
 def assemble_transcript(
     audio: Audio,
     options: SpeechOptions,
     spans: tuple[Span, ...],
-    spoken: list[SpokenWord],
+    heard: Heard,
     language: tuple[str, float],
     *,
     model: str,
@@ -59,12 +72,12 @@ def assemble_transcript(
         audio: The sound.
         options: The wanted script, and whether the words are a translation.
         spans: The intervals of the voice activity detector, on the sound's own clock.
-        spoken: At least one word; all in order of time.
+        heard: At least one word, and where words were searched for.
         language: Code and probability of the spoken language.
         model: The model's name, for people.
         revision: Identifies its weights.
     """
-    segments = build_segments(spoken, audio.offset_s)
+    segments = build_segments(heard.words, audio.offset_s)
     code = TRANSLATED if options.task is Task.TRANSLATE else language[0]
     if code in CHINESE:
         segments = [write_chinese(segment, options.zh_script) for segment in segments]
@@ -75,6 +88,7 @@ def assemble_transcript(
             "zh_script": options.zh_script if code in CHINESE else None,
             "language_probability": round(language[1], 4),
             "segments": tuple(segments),
+            "searched": tuple(_moved(span, audio.offset_s) for span in heard.searched),
             "empty_reason": None,
         }
     )
@@ -86,6 +100,7 @@ def empty_transcript(
     audio: Audio, options: SpeechOptions, spans: tuple[Span, ...], reason: str, *, model: str, revision: str
 ) -> Transcript:
     """Return a transcript without words, and why it has none; arguments as for `assemble_transcript`."""
+    speech_spans = tuple(_moved(span, audio.offset_s) for span in spans)
     return Transcript(
         language=NO_LANGUAGE if options.language == "auto" else options.language,
         zh_script=options.zh_script if options.language in CHINESE else None,
@@ -93,14 +108,17 @@ def empty_transcript(
         duration_s=audio.duration_s,
         end_s=audio.offset_s + audio.duration_s,
         segments=(),
-        speech_spans=tuple(
-            Span(start_s=span.start_s + audio.offset_s, end_s=span.end_s + audio.offset_s) for span in spans
-        ),
+        speech_spans=speech_spans,
+        searched=tuple(WordlessSpan(**span.model_dump(), reason="no_speech") for span in speech_spans),
         model=model,
         revision=revision,
         aligner="attention",
         empty_reason=reason,
     )
+
+
+def _moved(span: AnySpan, offset_s: float) -> AnySpan:
+    return span.model_copy(update={"start_s": span.start_s + offset_s, "end_s": span.end_s + offset_s})
 
 
 def order_words(passages: Sequence[Passage | None]) -> list[SpokenWord]:

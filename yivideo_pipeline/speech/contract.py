@@ -102,16 +102,21 @@ def bundle_models(engine: SpeechEngine, options: SpeechOptions) -> ModelBundle:
 
 
 def to_whisperx(transcript: Transcript) -> dict[str, Any]:
-    """Return segments with their words, all words in one list, and the language.
+    """Return segments with their words, all words in one list, the language, and speech without words.
 
-    In addition to WhisperX's keys each word has its `source`. Every word has a time. Seconds and scores
-    have three decimals; words have no spaces around them.
+    In addition to WhisperX's keys each word has its `source`, and `wordless_spans` lists the speech that no
+    word covers, with the reason. Every word has a time. Seconds and scores have three decimals; words have no
+    spaces around them.
     """
     segments = [_segment(segment) for segment in transcript.segments]
     return {
         "segments": segments,
         "word_segments": [word for segment in segments for word in segment["words"]],
         "language": transcript.language,
+        "wordless_spans": [
+            {"start": round(span.start_s, 3), "end": round(span.end_s, 3), "reason": span.reason}
+            for span in transcript.wordless_spans
+        ],
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.aligners import Aligners
-from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
+from yivideo_pipeline.speech.assemble import Heard, Passage, SpokenWord, order_words, words_on_video
 from yivideo_pipeline.speech.batching import Batcher, BatchFunction, OnDone
 from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
@@ -24,6 +24,7 @@ from yivideo_pipeline.speech.gap_repair import (
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
+from yivideo_pipeline.speech.types import WordlessSpan
 from yivideo_pipeline.speech.whisper import Decoding
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
-    ) -> list[SpokenWord]:
+    ) -> Heard:
         recognize = Recognize(decoding)
         reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
 
@@ -62,14 +63,19 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
             finished.note_resumed(reporter.done_s / reporter.total_s)
 
         passages = self._recognize_once(speech.pieces, recognize, finished, reporter.add, resume)
-        spoken = order_words(passages)
+        refused = [piece.chunk for piece, passage in zip(speech.pieces, passages, strict=True) if not passage]
+        heard = Heard(
+            order_words(passages),
+            tuple(
+                WordlessSpan(**part.model_dump(), reason="no_speech")
+                for chunk in refused
+                for part in chunk.pieces
+            ),
+        )
         # A translation has other words at other times: its gaps need no repair.
-        if decoding.task is Task.TRANSCRIBE:
-            refused = [
-                piece.chunk for piece, passage in zip(speech.pieces, passages, strict=True) if not passage
-            ]
-            spoken = self._repair(spoken, speech, refused, recognize, finished, reporter)
-        return spoken
+        if decoding.task is not Task.TRANSCRIBE:
+            return heard
+        return self._repair(heard, speech, refused, recognize, finished, reporter)
 
     def _recognize_once(
         self,
@@ -106,19 +112,19 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
 
     def _repair(
         self,
-        spoken: list[SpokenWord],
+        first: Heard,
         speech: DetectedSpeech,
         refused: list[Chunk],
         recognize: "Recognize",
         finished: Finished,
         reporter: "_Reporter",
-    ) -> list[SpokenWord]:
+    ) -> Heard:
         """Decode doubtful parts of the speech again, each by itself; in vain or unsure: with another cut."""
-        audio = speech.audio
+        audio, spoken = speech.audio, first.words
         repairs = plan_repairs(spoken, find_worthwhile(speech.spans, refused), audio.duration_s)
         units = [unit for repair in repairs for unit in repair]
         if not units:
-            return spoken
+            return first
         log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
         once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
 
@@ -138,7 +144,8 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
             heard[unit] = choose_heard(heard[unit], words)
         for repair in repairs:
             spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
-        return spoken
+        again = (WordlessSpan(start_s=unit.start_s, end_s=unit.end_s, reason="unsure") for unit in units)
+        return Heard(spoken, (*first.searched, *again))
 
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None

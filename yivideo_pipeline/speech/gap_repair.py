@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import WINDOW_S, Chunk, pad_spans
-from yivideo_pipeline.speech.types import Span, Word
+from yivideo_pipeline.speech.types import Span, Word, uncovered_parts
 
 Interval = tuple[float, float]
 
@@ -133,7 +133,7 @@ def _doubts(words: list[Word], spans: tuple[Span, ...]) -> Iterator[Interval]:
         if _is_thin(span, [word for word in near if span.start_s <= _middle(word) <= span.end_s]):
             yield span.start_s, span.end_s
         covered = [(word.start_s, _credible_end(word)) for word in near]
-        yield from (part for part in _uncovered(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S)
+        yield from (part for part in uncovered_parts(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S)
     yield from _slow_runs(words)
     for start, end in _repetitions(words):
         if sum(start < span.end_s and span.start_s < end for span in spans) > 1:
@@ -211,20 +211,6 @@ def _join(intervals: list[Interval]) -> list[Interval]:
 def _credible_end(word: Word) -> float:
     letters = len(spoken_characters(word.text))
     return min(word.end_s, word.start_s + LONGEST_WORD_S + LONGEST_LETTER_S * letters)
-
-
-def _uncovered(span: Span, covered: list[Interval]) -> list[Interval]:
-    """Return the parts of a span outside the covered intervals, which are in order."""
-    gaps, position = [], span.start_s
-    for start, end in covered:
-        if end <= position or start >= span.end_s:
-            continue
-        if start > position:
-            gaps.append((position, start))
-        position = max(position, end)
-    if position < span.end_s:
-        gaps.append((position, span.end_s))
-    return gaps
 
 
 # What was heard in the parts, woven into the words so far.

@@ -16,7 +16,7 @@ import numpy as np
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
-from yivideo_pipeline.speech.assemble import SpokenWord, assemble_transcript, empty_transcript
+from yivideo_pipeline.speech.assemble import Heard, assemble_transcript, empty_transcript
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
 from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
@@ -125,10 +125,10 @@ class LocalEngine(ABC, Generic[Model]):
         if language == "auto":
             language, probability, speech, progress = self._choose_language(speech, finished, progress)
         decoding = Decoding.of(options, language)
-        spoken = self._recognize(speech, options, decoding, finished, progress, on_words)
-        if not spoken:
+        heard = self._recognize(speech, options, decoding, finished, progress, on_words)
+        if not heard.words:
             return empty_transcript(audio, options, speech.spans, NO_WORDS, **weights)
-        return assemble_transcript(audio, options, speech.spans, spoken, (language, probability), **weights)
+        return assemble_transcript(audio, options, speech.spans, heard, (language, probability), **weights)
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
@@ -193,8 +193,8 @@ class LocalEngine(ABC, Generic[Model]):
         finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
-    ) -> list[SpokenWord]:
-        """Return the words of the speech in order of time, on the sound's own clock."""
+    ) -> Heard:
+        """Return the words of the speech."""
 
     def _adapt(self, config: DeviceConfig) -> DeviceConfig:
         """Return the configuration with the batch size of the latest call, or less after a fallback."""

@@ -16,7 +16,7 @@ from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.align.text import Encoded
-from yivideo_pipeline.speech.assemble import Passage, SpokenWord, order_words, words_on_video
+from yivideo_pipeline.speech.assemble import Heard, Passage, order_words, words_on_video
 from yivideo_pipeline.speech.batching import BatchFunction, OnDone
 from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
@@ -68,7 +68,7 @@ class WhisperXEngine(LocalEngine["WhisperXModel"]):
         finished: Finished,
         progress: Progress | None,
         on_words: OnWords | None,
-    ) -> list[SpokenWord]:
+    ) -> Heard:
         blocks = plan_blocks([piece.chunk for piece in speech.pieces])
         total_s = sum(block.duration_s for block in blocks)
         kept = finished.passages("block", [block.chunk for block in blocks])
@@ -95,7 +95,7 @@ class WhisperXEngine(LocalEngine["WhisperXModel"]):
                 on_words(words_on_video(found, speech.audio, options, decoding.language))
             passages += found
             done_s += block.duration_s
-        return order_words(passages)
+        return Heard(order_words(passages))
 
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None

@@ -59,6 +59,8 @@ def test_the_review_holds_all_that_the_page_shows(client, key):
     assert all(stage["is_made"] for stage in body["stages"])
     assert (body["style"]["profile"], body["style"]["cues"]) == ("default", len(body["cues"]))
     assert {rule["rule"] for rule in body["style"]["rules"]} >= {"reading_speed", "lines", "phrases"}
+    [(breath_ms, end_ms, reason)] = body["wordless_spans"]
+    assert (end_ms - breath_ms, reason) == (500, "brief")
     first = body["cues"][0]
     assert "".join(word[0] for word in first["words"]).split() == first["text"].split()
     assert first["start_ms"] == first["words"][0][1]

@@ -403,3 +403,13 @@ def test_the_style_guide_has_its_report_and_another_can_be_chosen(page):
     for rule in page.locator("#style-rules li").all():
         rule.locator("button").first.click()
         assert page.locator("#cues li.current").count() == 1
+
+
+def test_speech_without_words_is_listed_with_its_reason_and_played(page):
+    open_review(page, "strict.mp4")
+    page.locator("#wordless summary").click()
+    assert page.locator("#wordless-title").inner_text() == "Speech without words: 1 place, 0.5 s"
+    assert "A breath, a hesitation" in page.locator("#wordless-reasons li").inner_text()
+    end_ms = page.evaluate("document.querySelector('#cues > li:last-child').cue.words.at(-1)[2]")
+    page.locator("#wordless-reasons button").click()
+    until(page, f"Math.abs({NOW} * 1000 - {end_ms} - 100) < 60")

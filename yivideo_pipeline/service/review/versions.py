@@ -17,7 +17,7 @@ from yivideo_pipeline.service.review.video import (
     ReviewedVideo,
     find_subtitles,
 )
-from yivideo_pipeline.speech.types import WordSource
+from yivideo_pipeline.speech.types import WordlessReason, WordSource
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.edits import Edit, EditConflict, EditedCue
 from yivideo_pipeline.storage.remote_paths import to_path
@@ -121,6 +121,9 @@ class Review(BaseModel):
     end_ms: int = 0
     frame_rate: float | None = Field(None, description="Of the picture, in frames per second")
     speech_spans: list[tuple[int, int]] = Field([], description="Where speech was heard, in milliseconds")
+    wordless_spans: list[tuple[int, int, WordlessReason]] = Field(
+        [], description="Speech that no word of the machine covers, in milliseconds, and why"
+    )
     low_confidence_pct: int = round(LOW_CONFIDENCE * 100)
     limits: EditorLimits | None = None
     style: StyleReport | None = Field(None, description="How the machine's cues keep to their style guide")
@@ -288,6 +291,10 @@ def _with_subtitles(review: Review, subtitles: ReviewedSubtitles) -> Review:
             "speech_spans": [
                 (round(span.start_s * 1000), round(span.end_s * 1000))
                 for span in subtitles.transcript.speech_spans
+            ],
+            "wordless_spans": [
+                (round(span.start_s * 1000), round(span.end_s * 1000), span.reason)
+                for span in subtitles.transcript.wordless_spans
             ],
             "cues": show_cues(subtitles, texts).cues,
         }

@@ -14,6 +14,7 @@ import { Tools } from "./tools.js";
 import { Transcript } from "./transcript.js";
 import { Versions } from "./versions.js";
 import { Waveform } from "./waveform.js";
+import { showWordless } from "./wordless.js";
 
 const RETRY_MS = 4000;
 
@@ -58,6 +59,7 @@ async function load() {
   versions.show(review);
   showFacts(review);
   showStyle(key, review.style, (number) => doc.list[number] && commands.goTo(doc.list[number]));
+  showWordless(review.wordless_spans, (ms) => player.seek(ms));
   transcript.show(player.now);
   speech = review.speech_spans;
   if (!isLoaded) {
