@@ -58,6 +58,9 @@ soak: install ## kill what `make dev` runs, one after the other, under 30 videos
 bench-service: install ## 16 clips as runs with the service and without it, and by whisperx
 	@$(BIN)/python -m benchmarks.service_runs $(BENCH_ARGS)
 
+bench-truth: install ## what yivideo, faster-whisper and whisperx lose and invent in hard sounds (BENCH_ARGS='--every 3')
+	@$(BIN)/python -m benchmarks.truth $(BENCH_ARGS)
+
 # A machine without a network has .tools/gpu in place of .venv: scripts/gpu_parts.py unpacks it there.
 bench-gpu: $(if $(wildcard .tools/gpu/bin/python),,install) ## measure on an NVIDIA GPU, on the CPU if there is none (docs/gpu.md)
 	@$(or $(wildcard .tools/gpu/bin/python),$(BIN)/python) -m benchmarks.gpu $(BENCH_ARGS)
