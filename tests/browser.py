@@ -68,6 +68,17 @@ def watch(page: "Page", url: str, console: Sequence[str] = ("error",), expected:
     return problems
 
 
+def barriers(page: "Page") -> list[str]:
+    """Return what axe-core finds that keeps people from using a page, with the first element that has it.
+
+    Contrast, names and roles for screen readers, headings, landmarks, the keyboard's reach.
+    """
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
 def keep_picture(page: "Page", name: str) -> None:
     """Write a picture for the documentation, where one is asked for."""
     if SCREENSHOTS:

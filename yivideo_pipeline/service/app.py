@@ -19,7 +19,7 @@ from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERROR_RESPONSES, add_error_handlers
 from yivideo_pipeline.service.middleware import Access, JsonBodies, Metering, require_safe
 from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost
-from yivideo_pipeline.service.pages import dashboard, library, login
+from yivideo_pipeline.service.pages import dashboard, docs, library, login
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
@@ -50,6 +50,7 @@ ROUTERS = [
     login.router,
     dashboard.router,
     library.router,
+    docs.router,
 ]
 
 
@@ -92,6 +93,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
         summary="Word-aligned subtitles",
         lifespan=lifespan,
         responses=ERROR_RESPONSES,
+        docs_url=None,  # `pages/docs.py` shows it in our frame
         redoc_url=None,
     )
     app.state.shared = shared

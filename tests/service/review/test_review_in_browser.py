@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
+from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.service.review.fake_pipeline import FakePipeline
 from tests.service.review.review_browser import (
     FOCUS,
@@ -89,8 +89,13 @@ def test_the_page_fits_and_reads_in_both_languages_and_themes(page, width, langu
     page.goto(f"/review/{quote(KEY, safe='')}?lang={language}")
     page.locator("#waveform [part~=cue]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    for command in ("help", "show-problems", "show-timing"):
+        page.locator(f"#{command}, [data-command={command}]").first.click()
+        assert barriers(page) == []
+        page.keyboard.press("Escape")
     page.locator("#cues > li").nth(1).locator(".cue-text").dblclick(position={"x": 4, "y": 8})
     page.locator(".cue-form textarea").wait_for()
+    assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     if width == 1280:
         keep_picture(page, "review")
@@ -271,6 +276,8 @@ def test_a_video_is_corrected_by_the_keyboard_alone(page):
     press("Tab")
     press("Tab") if page.evaluate("document.activeElement.id === 'scroller'") else None
     assert page.evaluate("document.activeElement.closest('#cues > li:first-child') !== null")
+    spoken = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert spoken == "0:00 The quick brown fox jumps over the lazy dog. (Uncertain: The, lazy)"
     press("Enter")
     press("Alt+k")
     until(page, f"{NOW} > 1")

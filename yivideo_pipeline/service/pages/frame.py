@@ -25,10 +25,8 @@ OWN_ONLY = (
     f"default-src 'self'; {_STYLES}; img-src 'self' data:; media-src 'self'; object-src 'none';"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-SWAGGER = (
-    OWN_ONLY.replace(_STYLES, "style-src 'self' 'unsafe-inline'") + "; script-src 'self' 'unsafe-inline'"
-)
-"""FastAPI's page that describes the API has an inline script."""
+SWAGGER = OWN_ONLY.replace(_STYLES, "style-src 'self' 'unsafe-inline'")
+"""Swagger UI styles its elements in place."""
 
 static_files = StaticFiles(directory=_FOLDER / "static")
 """To be mounted at /static."""
@@ -46,7 +44,7 @@ def render(
         request: The request that is answered.
         template: The template's file name.
         page: The page's section of the translations.
-        nav: The entry of the navigation that is active: `dashboard` or `library`; empty for none.
+        nav: The entry of the navigation that is active: `dashboard`, `library` or `docs`; empty for none.
         status: HTTP status of the response.
         values: What the template shows.
     """

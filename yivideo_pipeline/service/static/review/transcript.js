@@ -1,6 +1,7 @@
 // The transcript: one row per cue with what is wrong with it, its words only in visible rows, the spoken one highlighted.
 
 import { byId, make, t } from "./dom.js";
+import { joinLines } from "./lines.js";
 import { successor } from "./document.js";
 import { placeWords } from "./operations.js";
 import { formatClock, indexAt } from "./times.js";
@@ -110,8 +111,10 @@ export class Transcript extends EventTarget {
     const spoken = Boolean(cue && ms < cue.end_ms);
     if (row !== this.#row) {
       this.#row?.classList.remove("current", "spoken");
+      this.#row?.removeAttribute("aria-current");
       this.#row = row;
       row?.classList.add("current");
+      row?.setAttribute("aria-current", "true");
       this.setTabStop(row ?? this.element.firstElementChild);
       if (row && this.#follows) this.reveal(row);
       this.dispatchEvent(new Event("current"));
@@ -196,6 +199,7 @@ export class Transcript extends EventTarget {
     const at = row.querySelector(":scope > .at");
     at.textContent = time;
     at.title = t("jump", { time });
+    at.setAttribute("aria-label", this.#describe(cue, time));
     row.querySelector(":scope > .edit").setAttribute("aria-label", t("edit_cue", { time }));
     row.querySelector(":scope > .cue-text").textContent = cue.text;
     if (row.contains(this.#word)) this.#word = null;
@@ -203,6 +207,16 @@ export class Transcript extends EventTarget {
     this.#rows.set(cue, row);
     this.#markRow(row);
     if (row.isShown) this.#fillRow(row);
+  }
+
+  /** What a screen reader says when a cue gets the focus: its time and text, and the words that are uncertain. */
+  #describe(cue, time) {
+    const low = cue.words?.filter((word) => this.#isLow(word)).map(([text]) => text.trim()) ?? [];
+    return `${time} ${joinLines(cue.text)}${low.length ? ` (${t("uncertain", { words: low.join(", ") })})` : ""}`;
+  }
+
+  #isLow([, , , percent, source]) {
+    return percent < this.lowPct && source !== "interpolated";
   }
 
   #markRow(row) {
@@ -236,14 +250,14 @@ export class Transcript extends EventTarget {
     text.replaceChildren(...[...parts, cue.text.slice(seen)].filter((part) => part !== ""));
   }
 
-  #makeWord([, , , percent, source], text, index) {
+  #makeWord(word, text, index) {
     const span = make("span", { data: { word: index } }, text);
-    if (source === "interpolated") {
+    if (word[4] === "interpolated") {
       span.className = "estimated";
       span.title = t("interpolated");
-    } else if (percent < this.lowPct) {
+    } else if (this.#isLow(word)) {
       span.className = "low";
-      span.title = t("confidence", { percent });
+      span.title = t("confidence", { percent: word[3] });
     }
     return span;
   }

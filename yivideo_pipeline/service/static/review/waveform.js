@@ -54,6 +54,7 @@ export class Waveform {
     });
     this.#shade.setAttribute("part", "shade");
     this.#surfer.getWrapper().prepend(this.#shade);
+    this.#surfer.getWrapper().parentElement.tabIndex = 0; // it scrolls, so the keyboard has to reach it
     this.#surfer.on("interaction", (time) => this.#press(time * 1000));
     for (const name of ["scroll", "zoom", "redraw", "ready", "resize"]) this.#surfer.on(name, () => this.update());
     this.#regions.on("region-updated", (region, side) => this.#drop(region, side));
