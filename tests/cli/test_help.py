@@ -14,6 +14,7 @@ COMMANDS = [
     ("migrate",),
     ("notify",),
     ("retime",),
+    ("compare",),
     ("backfill",),
     ("plan",),
     ("why",),

@@ -1,11 +1,13 @@
-"""The commands on many videos, which choose them by the same options: `backfill` and `plan`."""
+"""The commands on many videos: `backfill` and `plan`, which choose them alike, and `compare`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from yivideo_pipeline.cli.console import WrongUsage
 from yivideo_pipeline.cli.parameters import AsJson, ConfigFile, read_price
+from yivideo_pipeline.machine.garbage import importing
 
 Missing = Annotated[bool, typer.Option("--missing", help="Videos that have no subtitles yet")]
 Failed = Annotated[bool, typer.Option("--failed", help="Videos whose last run failed")]
@@ -77,3 +79,26 @@ def plan(
     reasons = [name for name, given in (("missing", missing), ("failed", failed), ("stale", stale)) if given]
     request = BackfillRequest(reasons, since, match, config, not launch, yes, as_json)
     raise typer.Exit(plan_backfill(request, price))
+
+
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", hidden=True)],
+    b: Annotated[str, typer.Argument(metavar="B", hidden=True)],
+    videos: Annotated[list[Path] | None, typer.Argument(metavar="[VIDEO]...", hidden=True)] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder with recordings, and their texts if known")
+    ] = None,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The page")] = Path("comparison.html"),
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two settings, models or revisions on the same sound.
+
+    A and B are settings files, or models: base, or owner/name@revision. Error rates are those against
+    NAME.txt beside a video, where there is one. A page has the passages that differ, with their sound.
+    """
+    with importing():
+        from yivideo_pipeline.cli.compare import CompareRequest, compare_sides
+
+    request = CompareRequest((a, b), videos or [], corpus, output, config, as_json)
+    raise typer.Exit(compare_sides(request))

@@ -12,6 +12,7 @@ import jiwer
 import numpy as np
 
 from yivideo_pipeline.comparison.corpus import TimedWord
+from yivideo_pipeline.speech.types import Word
 
 CJK = frozenset({"zh", "ja", "yue"})
 NORMALIZER = "NFKC, lower case, punctuation dropped, hyphens split; numbers and abbreviations as written"
@@ -54,7 +55,7 @@ class TimeErrors:
         return TimeErrors(self.starts_s + other.starts_s, self.ends_s + other.ends_s)
 
 
-def compare_times(reference: tuple[TimedWord, ...], words: list[TimedWord]) -> TimeErrors:
+def compare_times(reference: Sequence[TimedWord], words: Sequence[TimedWord | Word]) -> TimeErrors:
     """Measure the words that both sequences have, matched in order."""
     matcher = difflib.SequenceMatcher(
         a=[normalize(word.text) for word in reference],
