@@ -67,6 +67,10 @@ def stages_before(stage: str) -> tuple[str, ...]:
 
 PARTITION_TAG = "dagster/partition"
 BACKFILL_TAG = "dagster/backfill"
+PRIORITY_TAG = "dagster/priority"
+"""Decides which run begins first, and whose step gets the model; without it: 0."""
 MODEL_TAG = "yivideo/model"
 TRIGGER_TAG = "yivideo/trigger"
 """What launched the run: cli, gateway, sensor, backfill, schedule, automation or ui."""
+AUTOMATIC_TAG = "yivideo/automatic"
+"""`true` on runs that nobody waits for: dagster.yaml keeps a slot free of them."""

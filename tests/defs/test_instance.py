@@ -23,6 +23,7 @@ from yivideo_pipeline.defs.instance import (
 )
 from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
+from yivideo_pipeline.history.instance import is_paused, set_paused
 from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.stages import JOB, LOCATION
 
@@ -83,7 +84,7 @@ def test_a_configuration_of_an_earlier_version_is_known_as_such(home):
     open_instance(home).dispose()
     config = home / "dagster" / "dagster.yaml"
     assert not has_older_defaults(home)
-    config.write_text(config.read_text().replace("Edition 4.", "Edition 1."))
+    config.write_text(config.read_text().replace("Edition 5.", "Edition 1."))
     assert has_older_defaults(home)
     config.write_text("telemetry: {enabled: true}\n")
     assert has_older_defaults(home)
@@ -97,13 +98,21 @@ def test_dagster_reads_what_the_configuration_says(home):
         queue = instance.get_concurrency_config().run_queue_config
         assert queue.max_concurrent_runs == 4
         assert [limit["key"] for limit in queue.tag_concurrency_limits] == [
-            "dagster/priority",
+            "yivideo/automatic",
             "dagster/backfill",
         ]
         assert queue.max_user_code_failure_retries * queue.user_code_failure_retry_delay == 500
         assert instance.run_monitoring_poll_interval_seconds == 5
         assert instance.get_sensor_settings()["use_threads"]
         assert instance.get_backfill_settings()["use_threads"]
+
+
+def test_no_run_begins_while_the_queue_is_paused(home):
+    with open_instance(home) as instance:
+        for paused, limit in ((True, 0), (False, 4)):
+            set_paused(instance, paused)
+            assert is_paused(instance) is paused
+            assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == limit
 
 
 def test_the_settings_decide_how_many_steps_use_a_model(home):

@@ -19,7 +19,7 @@ from yivideo_pipeline.cli.console import (
     print_problem,
     show_path,
 )
-from yivideo_pipeline.cli.many import backfill, compare, plan
+from yivideo_pipeline.cli.many import backfill, compare, forget, plan
 from yivideo_pipeline.cli.parameters import (
     AsJson,
     ConfigFile,
@@ -244,6 +244,7 @@ def retime(
 
 app.command()(backfill)
 app.command()(plan)
+app.command()(forget)
 app.command()(compare)
 
 

@@ -1,4 +1,4 @@
-"""The commands on many videos: `backfill` and `plan`, which choose them alike, and `compare`."""
+"""The commands on many videos: `backfill` and `plan`, which choose them alike, `forget` and `compare`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -102,3 +102,18 @@ def compare(
 
     request = CompareRequest((a, b), videos or [], corpus, output, config, as_json)
     raise typer.Exit(compare_sides(request))
+
+
+def forget(
+    videos: Annotated[list[str] | None, typer.Argument(metavar="FILE|KEY", hidden=True)] = None,
+    results: Annotated[bool, typer.Option("--results", help="Also remove what was made of them")] = False,
+    config: ConfigFile = None,
+) -> None:
+    """Take videos out of the library's list, with their failures.
+
+    Each is named by its file or its partition key. Its file stays, and is not processed by itself again until
+    it changes; so do subtitles beside it and corrections by hand.
+    """
+    from yivideo_pipeline.cli.forget import forget_videos
+
+    raise typer.Exit(forget_videos(videos or [], config, results=results))

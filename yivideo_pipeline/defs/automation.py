@@ -21,12 +21,12 @@ from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.settings import Settings
-from yivideo_pipeline.stages import TRIGGER_TAG
+from yivideo_pipeline.stages import AUTOMATIC_TAG, PRIORITY_TAG, TRIGGER_TAG
 
 STAGE = "subtitles"
 SENSOR = "render_again"
 INTERVAL_S = 60
-_TAGS = {"dagster/priority": "-2", TRIGGER_TAG: "automation"}
+_TAGS = {PRIORITY_TAG: "-2", AUTOMATIC_TAG: "true", TRIGGER_TAG: "automation"}
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 import dagster as dg
+from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
@@ -37,6 +38,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insp
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
+from yivideo_pipeline.history.instance import is_paused
 from yivideo_pipeline.settings.database import VARIABLE, find_database
 
 RUNS_KEPT_OPEN = 8
@@ -71,6 +73,14 @@ class VideoInstance(dg.DagsterInstance):
             url = f"postgres_url: {{env: {VARIABLE}}}\n"
             ours = ConfigurableClassData(f"{__package__}.postgres_storage", "PooledPostgresStorage", url)
         return {**defaults, "storage": ours}
+
+    def get_concurrency_config(self) -> ConcurrencyConfig:
+        """Return the limits of runs; while the queue is paused, none may begin."""
+        config = super().get_concurrency_config()
+        if config.run_queue_config is None or not is_paused(self):
+            return config
+        none_more = config.run_queue_config._replace(max_concurrent_runs=0)
+        return ConcurrencyConfig(pool_config=config.pool_config, run_queue_config=none_more)
 
     def dispose(self) -> None:
         """Close all files; Dagster forgets the schedules', which it never kept open."""

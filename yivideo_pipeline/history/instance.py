@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LATE_S = 120
 """A part of the daemon that has not been heard of for so long is not at work: it beats every 30 s."""
 
+_PAUSED = "yivideo/queue_paused"
+"""In Dagster's own table of small values, where its switch for automation is too."""
 _DATABASES = {
     "history/runs.db": "the runs so far are no longer listed",
     "history/runs/index.db": "the materializations so far are no longer listed",
@@ -93,6 +95,16 @@ def read_queue(instance: "dg.DagsterInstance") -> RunQueue:
         failed_today=instance.get_runs_count(a_day),
         waiting_s=max(0.0, (now - oldest[0].create_timestamp).total_seconds()) if oldest else 0.0,
     )
+
+
+def is_paused(instance: "dg.DagsterInstance") -> bool:
+    """Return whether no waiting run may begin."""
+    return instance.daemon_cursor_storage.get_cursor_values({_PAUSED}).get(_PAUSED) == "true"
+
+
+def set_paused(instance: "dg.DagsterInstance", paused: bool) -> None:
+    """Pause the queue, or let it go on; runs that have begun go on either way."""
+    instance.daemon_cursor_storage.set_cursor_values({_PAUSED: "true" if paused else "false"})
 
 
 def read_heartbeats(instance: "dg.DagsterInstance") -> list[Heartbeat]:

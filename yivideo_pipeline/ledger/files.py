@@ -24,6 +24,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, insert_missing, read_all, table_of, upsert
 
+FORGOTTEN = "FORGOTTEN"
+"""What `FileRecord.why` says of a file that a user forgot."""
 _CHUNK = 1000
 
 
@@ -210,6 +212,22 @@ class FileLedger:
     def note_retired(self, keys: Iterable[str], now: float) -> None:
         """Note that the partitions of deleted files were deleted too."""
         self._update({"of": key, "retired_at": now} for key in keys)
+
+    def note_forgotten(self, key: str) -> None:
+        """Note that a user forgot a file: it counts as taken in its present state; unknown ones stay so."""
+        statement = update(table_of(FileRecord)).where(FileRecord.key == key)
+        present = FileRecord.size_bytes, FileRecord.mtime_ns
+        with self._engine.begin() as connection:
+            connection.execute(
+                statement.values(
+                    why=FORGOTTEN,
+                    detail="",
+                    taken_size_bytes=present[0],
+                    taken_mtime_ns=present[1],
+                    offered_size_bytes=None,
+                    offered_mtime_ns=None,
+                )
+            )
 
     def forget(self, keys: Collection[str]) -> None:
         """Forget files: if they are there they are new at the next scan, and taken again."""

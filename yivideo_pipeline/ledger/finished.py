@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, upsert
@@ -40,6 +40,11 @@ class FinishedLedger:
         """Note a run, in place of an earlier one."""
         with self._engine.begin() as connection:
             upsert(connection, [run])
+
+    def forget(self, key: str) -> None:
+        """Forget the run of a video."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(FinishedRun).where(FinishedRun.key == key))
 
     def asked(self, asked: str, keys: Collection[str]) -> list[FinishedRun]:
         """Return the runs of these videos that were asked for the same, sorted by key."""

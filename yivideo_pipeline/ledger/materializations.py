@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Engine, func, or_, select
+from sqlalchemy import Engine, delete, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from yivideo_pipeline.ledger.database import Base, upsert
@@ -16,7 +16,7 @@ class Materialization(Base):
 
     `recipe` is of `defs.cache_keys`; `chosen`: the user asked for other options than the settings'. `made_at`
     is when it was made or found (`reused`), `measured_at` when it was made and measured, both Unix seconds.
-    `rtfx` is seconds of sound by second of work.
+    `rtfx` is seconds of sound by second of work, `revision` that of the model's weights.
     """
 
     __tablename__ = "materializations"
@@ -37,6 +37,7 @@ class Materialization(Base):
     model: Mapped[str | None] = mapped_column(default=None)
     compute_type: Mapped[str | None] = mapped_column(default=None)
     device: Mapped[str | None] = mapped_column(default=None)
+    revision: Mapped[str | None] = mapped_column(default=None)
 
 
 class MaterializationLedger:
@@ -55,6 +56,20 @@ class MaterializationLedger:
         with Session(self._engine) as session:
             found = session.scalars(select(Materialization).where(Materialization.key == key))
             return {one.stage: one for one in found}
+
+    def own_contents(self, key: str) -> set[str]:
+        """Return the content hashes that a video was made from and no other video of the ledger has."""
+        mine = select(Materialization.video_hash).where(Materialization.key == key)
+        others = select(Materialization.video_hash).where(Materialization.key != key)
+        with self._engine.connect() as connection:
+            hashes = set(connection.execute(mine).scalars())
+            shared = connection.execute(others.where(Materialization.video_hash.in_(hashes))).scalars()
+            return hashes - set(shared)
+
+    def forget(self, key: str) -> None:
+        """Forget what was made of a video."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(Materialization).where(Materialization.key == key))
 
     def other_recipes(self, stage: str, *recipes: str) -> list[str]:
         """Return the videos that a stage made by another recipe than these, sorted.
@@ -75,6 +90,13 @@ class MaterializationLedger:
         )
         with self._engine.connect() as connection:
             return sorted(connection.execute(found).scalars())
+
+    def made_by(self, stage: str, keys: Collection[str]) -> dict[str, Materialization]:
+        """Return what a stage made last of some videos, by their keys."""
+        asked = set(keys)
+        with Session(self._engine) as session:
+            found = session.scalars(select(Materialization).where(Materialization.stage == stage))
+            return {one.key: one for one in found if one.key in asked}
 
     def speeds(self, stage: str, model: str | None, device: str | None, limit: int) -> list[float]:
         """Return how fast a stage was lately (seconds of sound by second of work), the newest first.

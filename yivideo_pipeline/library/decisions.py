@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Literal, NamedTuple
 
 from yivideo_pipeline.ledger.failures import Quarantined
-from yivideo_pipeline.ledger.files import FileRecord, Stamp
+from yivideo_pipeline.ledger.files import FORGOTTEN, FileRecord, Stamp
 from yivideo_pipeline.library.existing import MediaFacts, Sidecar, is_in_language
 from yivideo_pipeline.settings.sections import LibrarySettings
 
@@ -43,6 +43,7 @@ class Reason(Enum):
     )
 
     TAKEN = "known", "It was taken before, and the file is the same"
+    FORGOTTEN = "known", "A user forgot it: it is not processed by itself until its file changes"
     GONE = "known", "The file was deleted, and its partition is kept (library.deleted: keep)"
     RETIRED = "known", "The file was deleted, and its partition was removed"
 
@@ -160,6 +161,8 @@ def decide(case: Case, policy: Policy) -> Decision:
 
 
 def _decide_missing(case: Case, policy: Policy) -> Decision:
+    if case.record.why == FORGOTTEN:
+        return Decision(Reason.FORGOTTEN if case.obstacle else Reason.NO_FILE)
     if case.record.taken is None:
         return case.obstacle or Decision(Reason.NO_FILE)
     if case.record.retired_at is not None:
@@ -176,7 +179,7 @@ def _find_reason(case: Case, policy: Policy) -> Reason:
     record = case.record
     was_gone = record.retired_at is not None or _is_long_missing(case, policy)
     if record.taken == case.stamp and not was_gone and not case.quarantined:
-        return Reason.TAKEN
+        return Reason.FORGOTTEN if record.why == FORGOTTEN else Reason.TAKEN
     if case.now - record.steady_since < policy.library.settle_s:
         return Reason.SETTLING
     if case.quarantined:

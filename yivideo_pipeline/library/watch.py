@@ -15,7 +15,7 @@ from pathlib import Path
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import FailureLedger, Quarantined
-from yivideo_pipeline.ledger.files import FileLedger, FileRecord, Stamp
+from yivideo_pipeline.ledger.files import FORGOTTEN, FileLedger, FileRecord, Stamp
 from yivideo_pipeline.library.bucket import BucketListing
 from yivideo_pipeline.library.decisions import Case, Decision, Policy, Reason, decide
 from yivideo_pipeline.library.existing import Folder, MediaFacts, Sidecar, read_facts
@@ -160,6 +160,9 @@ class Watch:
         if stamp is None:
             return
         now = time.time() if now is None else now
+        known = self._files.find(key)
+        if known and known.why == FORGOTTEN:
+            self._files.forget([key])
         self._files.add(FileRecord(key, root, *stamp, first_seen=now, steady_since=now))
         self.note_taken({key: stamp})
 

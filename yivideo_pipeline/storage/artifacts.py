@@ -15,7 +15,7 @@ whenever an artifact is looked up, the content of its files where they are read.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -227,6 +227,12 @@ class Storage:
         if made is None:
             return None
         return self.find(made["video_hash"], stage, made["key"], read_up_to_bytes=read_up_to_bytes)
+
+    def remove_results(self, partition_key: str, contents: Iterable[str]) -> None:
+        """Remove what a partition's stages made, and the artifacts of these contents; edits are kept."""
+        for video_hash in contents:
+            self.files.remove_folder(f"videos/{video_hash}")
+        self.files.remove_folder(f"refs/{_name(partition_key)}")
 
     def record_delivery_folder(self, partition_key: str, folder: str) -> None:
         """Record that the partition's subtitles were delivered to a folder; empty: beside the video."""

@@ -62,6 +62,7 @@ def test_the_daemon_is_given_what_was_planned(instance):
     assert backfill.tags == {
         "dagster/priority": "-2",
         "dagster/schedule_name": "nightly_missing_or_failed",
+        "yivideo/automatic": "true",
         "yivideo/backfill": "nightly_missing_or_failed",
         "yivideo/trigger": "schedule",
     }

@@ -15,7 +15,7 @@ from yivideo_pipeline.defs.dagster_internals import (
     unfinished_backfills,
     videos_left,
 )
-from yivideo_pipeline.stages import BACKFILL_TAG, TRIGGER_TAG
+from yivideo_pipeline.stages import AUTOMATIC_TAG, BACKFILL_TAG, PRIORITY_TAG, TRIGGER_TAG
 
 PRIORITY = "-2"
 """Behind a user's own runs, and behind those of the library's sensor."""
@@ -55,7 +55,12 @@ def launch(instance: dg.DagsterInstance, planned: PlannedBackfill) -> bool:
     """
     if is_known(instance, planned.backfill_id):
         return False
-    tags = {"dagster/priority": PRIORITY, ORIGIN_TAG: planned.origin, TRIGGER_TAG: planned.trigger}
+    tags = {
+        PRIORITY_TAG: PRIORITY,
+        AUTOMATIC_TAG: "true",
+        ORIGIN_TAG: planned.origin,
+        TRIGGER_TAG: planned.trigger,
+    }
     if planned.trigger == "schedule":
         tags["dagster/schedule_name"] = planned.origin
     add_backfill(

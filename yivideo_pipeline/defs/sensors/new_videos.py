@@ -26,7 +26,7 @@ from yivideo_pipeline.ledger.outbox import Notice
 from yivideo_pipeline.library.decisions import Action, Reason
 from yivideo_pipeline.library.outcome import LibraryItem, ScanResult, WatchAlert
 from yivideo_pipeline.library.watch import Watch, open_watch
-from yivideo_pipeline.stages import JOB, TRIGGER_TAG, VIDEOS
+from yivideo_pipeline.stages import AUTOMATIC_TAG, JOB, PRIORITY_TAG, TRIGGER_TAG, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 NAME = "new_videos"
@@ -217,7 +217,7 @@ def _request(item: LibraryItem) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=item.run_key,
         partition_key=item.key,
-        tags={TRIGGER_TAG: TRIGGER, "dagster/priority": PRIORITY},
+        tags={TRIGGER_TAG: TRIGGER, PRIORITY_TAG: PRIORITY, AUTOMATIC_TAG: "true"},
     )
 
 
