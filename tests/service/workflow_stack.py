@@ -90,7 +90,7 @@ class Stack:
 
 
 @contextmanager
-def run_stack(home: Path, model_dir: Path) -> Generator[Stack]:
+def run_stack(home: Path, model_dir: Path, **environment: str) -> Generator[Stack]:
     (home / "inbox" / "asked").mkdir(parents=True)
     dagster, port = free_port(), free_port()
     more = {
@@ -98,6 +98,7 @@ def run_stack(home: Path, model_dir: Path) -> Generator[Stack]:
         "YIVIDEO_SERVICE__DAGSTER_URL": f"http://127.0.0.1:{dagster}",
         "YIVIDEO_SERVICE__CALLBACK_HOSTS": "127.0.0.1",
         "YIVIDEO_SERVICE__CALLBACK_KEY": KEY,
+        **environment,
     }
     stack = Stack(home, f"http://127.0.0.1:{dagster}", port, model_dir, more)
     with run_dagster(home, dagster, settings(home, model_dir, **more)):

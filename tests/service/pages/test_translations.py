@@ -16,6 +16,7 @@ from yivideo_pipeline.service.performance.alerts import AlertName
 
 ENGLISH, CHINESE = load_sections("en"), load_sections("zh")
 SERVICE = Path(pages.__file__).parents[1]
+CHOICES = ("templates/choices.html", "static/workflows.js")
 PAGES = {
     "dashboard": (
         "pages/dashboard.py",
@@ -23,8 +24,9 @@ PAGES = {
         "static/dashboard.js",
         "static/charts.js",
     ),
-    "library": ("templates/library.html", "templates/videos.html", "static/library.js"),
+    "library": (*CHOICES, "templates/library.html", "templates/videos.html", "static/library.js"),
     "review": (
+        *CHOICES,
         "templates/review.html",
         *(f"static/review/{path.name}" for path in (SERVICE / "static/review").iterdir()),
     ),

@@ -16,6 +16,7 @@ from yivideo_pipeline.ledger.known_videos import KnownVideo
 from yivideo_pipeline.service.connections import UPLOAD_PATH
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.choices import choices_of
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.pages.uploads import remove_unfinished, store_upload, upload_root
 from yivideo_pipeline.service.pages.video_list import (
@@ -129,6 +130,7 @@ def _shown(shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
         "dagster_url": lambda video: _dagster_url(video, settings.service.dagster_url),
         "timestamp": lambda at: datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds"),
         "duration": _format_duration,
+        **choices_of(settings),
     }
 
 

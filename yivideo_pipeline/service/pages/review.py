@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter, Request, Response
 
+from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.choices import choices_of
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.review.routes import Key
 from yivideo_pipeline.service.review.video import find_video
@@ -31,4 +33,15 @@ def show_review(key: Key, request: Request, shared: Shared) -> Response:
         name=video.path.name.encode("utf-8", "replace").decode(),
         formats=[kind.value for kind in SubtitleFormat],
         profiles=[profile.value for profile in StyleProfile],
+        tracks=_tracks_of(video.info),
+        **choices_of(shared.settings),
     )
+
+
+def _tracks_of(info: MediaInfo | None) -> list[tuple[int, str]]:
+    """Return the number of each audio track, and what its file says of it."""
+    tracks = info.audio_streams if info else ()
+    return [
+        (number, ", ".join(filter(None, (track.language, track.title, track.codec))))
+        for number, track in enumerate(tracks, 1)
+    ]

@@ -1,11 +1,10 @@
 // The library page: keeps the list up to date, starts workflows and shows their progress, and uploads files.
 
 import { fetchJson, joinSentences, loadTexts, localizeTimes, showMessage } from "./frame.js";
+import { askForChoices, describeChoices, endWorkflow, hasEnded, startWorkflow, workflows } from "./workflows.js";
 
 const REFRESH_MS = 10_000;
 const POLL_MS = 1_500;
-const WORKFLOW_CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"];
-const STORAGE_KEY = "yivideo.workflows";
 
 const t = loadTexts();
 const videos = document.getElementById("videos");
@@ -13,13 +12,9 @@ const uploads = document.getElementById("uploads");
 const drop = document.getElementById("drop");
 const picker = document.getElementById("files");
 
-/* The workflows that this page has started, by the video's key; they survive a reload of the page. */
-const workflows = new Map(JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]"));
 const statuses = new Map();
-
-function storeWorkflows() {
-  sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...workflows]));
-}
+/** The choices for the files that are added. */
+let uploadChoices = {};
 
 /* The list. */
 
@@ -63,11 +58,8 @@ function replaceRow(row, now) {
 
 /* Workflows. */
 
-async function start(key, name) {
-  const body = { video_path: key, workflow_config: { workflow_chain: WORKFLOW_CHAIN } };
-  const created = await fetchJson("/v1/workflows", { method: "POST", body });
-  workflows.set(key, { id: created.workflow_id, name });
-  storeWorkflows();
+async function start(key, name, choices = {}) {
+  await startWorkflow(key, name, choices);
   statuses.set(key, { state: "queued", progress: 0 });
   showProgress();
 }
@@ -77,7 +69,7 @@ async function poll() {
     try {
       const status = await fetchJson(`/v1/workflows/status/${id}`);
       statuses.set(key, status);
-      if (["succeeded", "failed", "cancelled"].includes(status.state)) await end(key, name, status);
+      if (hasEnded(status.state)) await end(key, name, status);
     } catch (problem) {
       if (problem.status === 404) await end(key, name, { state: "cancelled" });
     }
@@ -86,9 +78,8 @@ async function poll() {
 }
 
 async function end(key, name, status) {
-  workflows.delete(key);
+  endWorkflow(key);
   statuses.delete(key);
-  storeWorkflows();
   const problem = joinSentences(status.error?.message, status.error?.hint);
   showMessage(t(`workflow.${status.state}`, { name, problem }), status.state === "failed");
   await refresh();
@@ -128,6 +119,7 @@ function setText(element, text) {
 /* Uploads. */
 
 function upload(file) {
+  const choices = uploadChoices;
   const line = document.getElementById("upload-row").content.cloneNode(true).firstElementChild;
   const status = line.querySelector(".status");
   const bar = line.querySelector("progress");
@@ -155,13 +147,13 @@ function upload(file) {
   cancel.addEventListener("click", () => request.abort());
   request.addEventListener("error", () =>
     finish(t("not_uploaded", { name: file.name, problem: document.getElementById("toast").dataset.offline }), true));
-  request.addEventListener("load", () => startUploaded(request, file, finish));
+  request.addEventListener("load", () => startUploaded(request, file, choices, finish));
   request.open("PUT", `/library/upload?name=${encodeURIComponent(file.name)}`);
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.send(file);
 }
 
-async function startUploaded(request, file, finish) {
+async function startUploaded(request, file, choices, finish) {
   const answer = parse(request.responseText);
   if (request.status !== 201) {
     const problem = joinSentences(answer?.error?.message, answer?.error?.hint);
@@ -169,7 +161,7 @@ async function startUploaded(request, file, finish) {
     return;
   }
   try {
-    await start(answer.key, file.name);
+    await start(answer.key, file.name, choices);
     finish(t("uploaded", { name: file.name }));
   } catch (problem) {
     finish(t("not_started", { name: file.name, problem: problem.message }), true);
@@ -190,10 +182,36 @@ function formatSize(bytes) {
   return mb >= 1024 ? `${(mb / 1024).toFixed(1)} GB` : `${mb.toFixed(1)} MB`;
 }
 
+/* Choices. */
+
+document.getElementById("upload-choices").addEventListener("click", async () => {
+  setUploadChoices(await askForChoices({ title: t("choices_for_uploads"), button: t("choices_apply") }) ?? uploadChoices);
+});
+document.getElementById("reset-choices").addEventListener("click", () => {
+  setUploadChoices({});
+  document.getElementById("upload-choices").focus(); // the button hides itself
+});
+
+function setUploadChoices(choices) {
+  uploadChoices = choices;
+  const shown = describeChoices(choices);
+  document.getElementById("chosen").hidden = !shown;
+  document.getElementById("chosen-text").textContent = shown && t("choices_now", { choices: shown });
+}
+
+videos.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-do=choose]");
+  if (!button) return;
+  const { key, name } = button.closest("tr").dataset;
+  button.closest("details").open = false;
+  const choices = await askForChoices({ title: name, button: t("process_with") });
+  if (choices) await start(key, name, choices).catch((problem) => showMessage(problem.message, true));
+});
+
 /* Buttons, menus and dropped files. */
 
 videos.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-do]");
+  const button = event.target.closest("[data-do=process], [data-do=release]");
   if (!button) return;
   const { key, name } = button.closest("tr").dataset;
   button.disabled = true;

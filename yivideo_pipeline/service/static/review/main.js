@@ -1,6 +1,7 @@
 // The review page: creates its parts, connects them, and loads the video.
 
 import { fetchJson, language } from "/static/frame.js";
+import { nameLanguage } from "/static/workflows.js";
 import { Commands } from "./commands.js";
 import { SubtitleDocument } from "./document.js";
 import { byId, make, t } from "./dom.js";
@@ -8,6 +9,7 @@ import { Drafts } from "./drafts.js";
 import { Findings } from "./findings.js";
 import { CueForm } from "./form.js";
 import { Player } from "./player.js";
+import { Processing } from "./processing.js";
 import { Search } from "./search.js";
 import { showStyle } from "./style.js";
 import { Tools } from "./tools.js";
@@ -40,6 +42,7 @@ const drafts = new Drafts(key, doc, () => {
   return doc.unsaved ? { version: versions.version, cues: doc.plain() } : null;
 });
 let isLoaded = false;
+const processing = new Processing(key, byId("name").textContent, doc, load);
 
 /** Load the review and show it; as long as there are no subtitles, show which stages are done. */
 async function load() {
@@ -58,7 +61,7 @@ async function load() {
   doc.load(review.cues, review.end_ms);
   versions.show(review);
   showFacts(review);
-  showStyle(key, review.style, (number) => doc.list[number] && commands.goTo(doc.list[number]));
+  showStyle(review.style, (number) => doc.list[number] && commands.goTo(doc.list[number]));
   showWordless(review.wordless_spans, (ms) => player.seek(ms));
   transcript.show(player.now);
   speech = review.speech_spans;
@@ -134,7 +137,11 @@ function showFacts({ language: spoken, model, score, confidence, empty_reason: r
   byId("stages")?.remove();
   const low = doc.list.reduce((sum, cue) => sum + (cue.words?.filter((word) => word[3] < transcript.lowPct).length ?? 0), 0);
   const mark = (text) => make("span", { className: "mark plain" }, text);
-  const facts = [spoken, model, t("cues", { count: doc.list.length })].filter(Boolean).map(mark);
+  const facts = [model, t("cues", { count: doc.list.length })].filter(Boolean).map(mark);
+  if (spoken) {
+    const ask = () => processing.ask(spoken);
+    facts.unshift(make("button", { type: "button", className: "mark plain", title: t("wrong_language"), "aria-haspopup": "dialog", onclick: ask }, nameLanguage(spoken)));
+  }
   if (score !== null) facts.push(mark(t("readability", { score })));
   if (confidence !== null) facts.push(mark(t("mean_confidence", { percent: Math.round(100 * confidence) })));
   if (low) {

@@ -1,12 +1,11 @@
-// The style guide of the machine's subtitles: which rules are broken, by which cues and why; another guide.
+// The style guide of the machine's subtitles: which rules are broken, by which cues and why.
 
-import { fetchJson, showMessage } from "/static/frame.js";
 import { byId, make, t } from "./dom.js";
 
 const SHOWN_CUES = 12;
 
-/** Show a report; `goTo` is called with the number of a cue, counted from 0. A click on the button starts a run. */
-export function showStyle(key, report, goTo) {
+/** Show a report; `goTo` is called with the number of a cue, counted from 0. */
+export function showStyle(report, goTo) {
   byId("style").hidden = !report;
   if (!report) return;
   const broken = report.rules.filter((rule) => rule.broken);
@@ -17,7 +16,6 @@ export function showStyle(key, report, goTo) {
   byId("style-rules").replaceChildren(...broken.map((rule) => showRule(rule, goTo)));
   byId("style-proof").hidden = !(hard && report.is_strict);
   byId("profile").value = report.profile;
-  byId("make-again").onclick = () => makeAgain(key, byId("profile").value);
 }
 
 function showRule(rule, goTo) {
@@ -32,20 +30,4 @@ function showRule(rule, goTo) {
     make("p", { className: "small muted" }, reasons.join(" ")),
     make("div", { className: "row" }, ...cues),
   );
-}
-
-async function makeAgain(key, profile) {
-  try {
-    await fetchJson("/v1/workflows", {
-      method: "POST",
-      body: {
-        video_path: key,
-        workflow_config: { workflow_chain: ["yivideo.subtitles"] },
-        output_params: { subtitles: { profile } },
-      },
-    });
-    showMessage(t("style_started"));
-  } catch (problem) {
-    showMessage(problem.message, true);
-  }
 }
