@@ -3,13 +3,15 @@
 import json
 from shutil import copyfile
 
+import dagster as dg
 import pytest
 
 from tests.cli.command import SAMPLES, call, run, settings
 from yivideo_pipeline.cli.running_ui import note_ui
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.stages import VIDEOS
+from yivideo_pipeline.ledger.materializations import Materialization
+from yivideo_pipeline.stages import STAGES, VIDEOS
 from yivideo_pipeline.storage.partition_keys import key_of
 
 GOOD, BROKEN, OTHER = "a good.mp4", "broken.mp4", "c good.mp4"
@@ -109,6 +111,44 @@ def test_stale_videos_are_not_known_without_the_weights(environment, tmp_path):
     ended = call(elsewhere, "backfill", "--stale", "--dry-run")
     assert ended.returncode == 1
     assert "is not known without the weights of small" in ended.stderr
+
+
+def test_stale_videos_are_told_with_their_number_their_length_and_what_has_changed(
+    environment, filled, tiny_weights
+):
+    """A commit that is pinned is known before it is downloaded."""
+    made = {
+        GOOD: (tiny_weights.revision, 5400.0),
+        OTHER: (tiny_weights.revision, 1800.0),
+        BROKEN: (None, 60.0),
+    }
+    ledger = open_ledger(filled)
+    with open_instance(filled) as instance:
+        for key, (revision, audio_s) in made.items():
+            for stage in STAGES:
+                instance.report_runless_asset_event(dg.AssetMaterialization(stage, partition=key))
+            ledger.materializations.note(
+                Materialization(
+                    key, "transcript", "k", "3.other", False, "h", 1.0, "run", False,
+                    audio_s=audio_s, model="tiny.en", revision=revision,
+                )
+            )  # fmt: skip
+    commit = "0123456789abcdef" * 2 + "01234567"
+    pinned = {**environment, "YIVIDEO_SPEECH__MODEL_REVISION": commit}
+    ended = call(pinned, "backfill", "--stale", "--dry-run")
+    assert ended.returncode == 0, ended.stderr
+    was = tiny_weights.revision[:19]
+    assert [line for line in ended.stdout.splitlines() if line.startswith("Stale: ")] == [
+        f"Stale: 2 videos with 2 h 00 min of sound, since the revision of tiny.en has changed from {was} to"
+        " 0123456789ab.",
+        "Stale: 1 video with 60 s of sound, since the options of the transcript have changed.",
+    ]
+    told = json.loads(call(pinned, "backfill", "--stale", "--dry-run", "--json").stdout)
+    assert [(one["videos"], one["audio_s"]) for one in told["stale"]] == [(2, 7200.0), (1, 60.0)]
+    # Those weights themselves are not here, and the command says so in a line.
+    ended = call(pinned, "process", filled / "inbox" / GOOD)
+    assert ended.returncode == 1
+    assert f"Revision {commit} of its weights is not on this machine" in ended.stderr
 
 
 def test_a_pause_lasts_until_the_schedules_are_resumed(environment, home):

@@ -51,6 +51,7 @@ def test_an_older_version_is_migrated_by_the_same_files(tmp_path, url):
         connection.execute(text("ALTER TABLE service_requests DROP COLUMN cpu_s"))
         connection.execute(text("ALTER TABLE samples DROP COLUMN confidence"))
         connection.execute(text("DROP TABLE finished_runs, heartbeats, leases"))
+        connection.execute(text("ALTER TABLE materializations DROP COLUMN revision"))
         connection.execute(text("UPDATE yivideo_version SET version_num = '2'"))
     assert differences(open_database(tmp_path, url)) == []
     with engine.connect() as connection:

@@ -340,7 +340,7 @@ def test_the_keys_of_speech_stand_in_the_section_itself(config):
     assert line.startswith(
         "config.yml line 1, speech.service_ulr: is not a known key (did you mean service_url?)"
     )
-    assert "choose one of model_name, language" in line
+    assert "choose one of model_name, model_revision, language" in line
     assert line.endswith("zh_script, service_url, service_required")
 
 

@@ -29,6 +29,17 @@ def test_the_languages_are_whispers_own():
     assert set(LANGUAGES) == set(_LANGUAGE_CODES)
 
 
+def test_a_revision_is_that_of_a_named_model_and_does_not_go_over_to_another(tmp_path):
+    pinned = SpeechOptions(model_name="base", model_revision="0" * 40)
+    assert override(pinned, {"language": "en"}).model_revision == "0" * 40
+    assert override(pinned, {"model_name": "small"}).model_revision is None
+    assert override(pinned, {"model_name": "small", "model_revision": "v2"}).model_revision == "v2"
+    assert "name it as model_name" in refusal(model_revision="main")
+    assert "is no revision" in refusal(model_name="base", model_revision="sha256:12")
+    assert "is no revision" in refusal(model_name="base", model_revision="two words")
+    assert "a folder has no revisions" in refusal(model_name=str(tmp_path), model_revision="main")
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [

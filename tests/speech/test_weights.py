@@ -149,6 +149,45 @@ def test_damaged_weights_of_the_hub_s_cache_are_not_used(tmp_path):
     assert not blob.exists()
 
 
+def cached_snapshot(models: Path, commit: str, content: bytes) -> Path:
+    folder = write_model(models / "models--Systran--faster-whisper-small" / "snapshots" / commit, content)
+    (folder / "preprocessor_config.json").write_text("{}")
+    return folder
+
+
+def test_a_pinned_commit_is_found_beside_others_and_not_replaced_by_them(tmp_path):
+    old, new = "a" * 40, "b" * 40
+    cached_snapshot(tmp_path, old, b"old")
+    cached_snapshot(tmp_path, new, b"new")
+    write_model(tmp_path / "base")  # of the same name, but of no known revision
+    refs = tmp_path / "models--Systran--faster-whisper-small" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(new)
+    (refs / "v1").write_text(old)
+    assert find_weights("small", tmp_path, offline=True).revision == new
+    assert find_weights("small", tmp_path, revision=old, offline=True).revision == old
+    assert find_weights("small", tmp_path, revision="v1", offline=True).revision == old
+    assert weights_status("small", tmp_path, revision=new, offline=True).state == "present"
+    for name in ("small", "base"):
+        status = weights_status(name, tmp_path, revision="c" * 40, offline=True)
+        assert (status.state, f"Revision {'c' * 40} of its weights" in status.reason) == ("missing", True)
+        with pytest.raises(
+            ModelLoadError, match=f"Revision {'c' * 40} of its weights is not on this machine"
+        ):
+            find_weights(name, tmp_path, revision="c" * 40, offline=True)
+
+
+def test_weights_that_are_pinned_by_their_digest_must_have_it(tmp_path):
+    folder = write_model(tmp_path / "mine")
+    digest = f"sha256:{hashlib.sha256(b'weights').hexdigest()}"
+    assert find_weights(str(folder), tmp_path / "models", revision=digest).revision == digest
+    with pytest.raises(ModelLoadError, match=rf"in {folder} are {digest}, not what speech.model_revision"):
+        find_weights(str(folder), tmp_path / "models", revision="sha256:" + "0" * 64)
+    with pytest.raises(ModelLoadError, match=r"not what speech\.model_revision says"):
+        find_weights("base", tmp_path, revision="sha256:" + "0" * 64, offline=True)
+    assert not (tmp_path / "base").exists()
+
+
 def test_damaged_weights_in_a_package_are_named_with_the_way_out(tmp_path, monkeypatch):
     folder = write_model(tmp_path / "whole" / "model")
     (tmp_path / "whole" / "__init__.py").touch()
@@ -269,6 +308,8 @@ class Hub(BaseHTTPRequestHandler):
                 for n, c in FILES.items()
             ]
             self._answer(200, json.dumps(entries).encode(), {}, body)
+        elif self.path.startswith("/api/models/owner/model/revision/v2"):
+            self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, body)
         elif self.path.startswith("/api/models/owner/model"):
             info = {"id": "owner/model", "sha": COMMIT, "siblings": [{"rfilename": n} for n in FILES]}
             self._answer(200, json.dumps(info).encode(), {}, body)
@@ -341,10 +382,30 @@ print(json.dumps({{
     assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
 
 
+def test_a_pinned_revision_is_downloaded_and_one_that_is_not_there_is_told(hub, tmp_path):
+    models = tmp_path / "models"
+    code = f"""
+models, there = Path({str(models)!r}), dict(revision="v1", token="hf_secret")
+found = find_weights("owner/model", models, **there)
+again = find_weights("owner/model", models, revision="v1", offline=True)
+told = {{"revision": found.revision, "same": found == again}}
+gone = dict(there, revision="v2")
+told["status"] = weights_status("owner/model", models, **gone).reason
+try:
+    find_weights("owner/model", models, **gone)
+except YivideoError as error:
+    told["kind"], told["text"] = error.kind, str(error)
+print(json.dumps(told))"""
+    told = run_with_hub(code, hub, tmp_path)
+    assert (told["revision"], told["same"], told["kind"]) == (COMMIT, True, "model_load")
+    for text in (told["status"], told["text"]):
+        assert "no such model, revision or file" in text
+
+
 def test_a_download_is_announced_with_its_size(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(weight_sources, "find_problem", lambda _repository, _token: None)
+    monkeypatch.setattr(weight_sources, "find_problem", lambda *_given: None)
     fetched = write_model(tmp_path / "snapshots" / COMMIT)
-    monkeypatch.setattr(weight_sources, "download", lambda *_given: fetched)
+    monkeypatch.setattr(weight_sources, "download", lambda *_given, **_named: fetched)
     status = weights_status("large-v3-turbo", tmp_path / "models")
     assert status.reason == (
         "from the Hugging Face hub, mobiuslabsgmbh/faster-whisper-large-v3-turbo (1.6 GB)"

@@ -25,6 +25,7 @@ from yivideo_pipeline.defs.backfills.plan import (
     Estimator,
     describe_reasons,
     plan_by_hand,
+    stale_causes,
 )
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _AGO = re.compile(r"(\d+)([hdw])")
+_COMMIT = re.compile("[0-9a-f]{40}")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -93,13 +95,14 @@ def launch_backfill(request: BackfillRequest) -> Exit:
     console = open_console(stderr=request.as_json)
     with open_instance(settings.home, settings.storage.read_database_url()) as instance:
         selection = select_for(settings, instance, ledger, wanted)
-        estimate = estimator_of(settings, ledger, selection).total(selection.videos)
-        print_plan(console, selection, estimate)
+        estimator = estimator_of(settings, ledger, selection)
+        estimate, stale = estimator.total(selection.videos), stale_of(settings, ledger, selection, estimator)
+        print_plan(console, selection, estimate, stale)
         launched: list[LaunchedBackfill] = []
         if not request.dry_run:
             launched = confirm_and_launch(request, settings, instance, selection, console)
     if request.as_json:
-        print_json(as_json(selection, estimate, launched))
+        print_json(as_json(selection, estimate, stale, launched))
     return Exit.DONE
 
 
@@ -160,6 +163,15 @@ def resume_schedules(config: Path | None) -> Exit:
 
 
 @dataclass(frozen=True)
+class StaleVideos:
+    """How many videos are stale for one cause, and the seconds of sound in them, as far as that is known."""
+
+    because: str
+    videos: int
+    audio_s: float | None
+
+
+@dataclass(frozen=True)
 class LaunchedBackfill:
     """A backfill that was launched, and the URL of its page."""
 
@@ -208,14 +220,44 @@ def model_of(settings: Settings) -> ModelChoice:
     return ModelChoice(options)
 
 
+def stale_of(
+    settings: Settings, ledger: Ledger, selection: Selection, estimator: Estimator
+) -> list[StaleVideos]:
+    """Return why selected videos are stale, with the number of them and their length."""
+    if not selection.reasons()[BackfillReason.STALE]:
+        return []
+    options = settings.speech.options
+    revision = None
+    with suppress(ModelLoadError):
+        revision = _revision_now(settings)
+    keys_now = current_keys(options, settings.subtitles, revision)
+    weights = model_of(settings).options.model_name, revision or ""
+    causes = stale_causes(ledger.materializations, selection, keys_now, weights)
+    return [
+        StaleVideos(cause, len(videos), estimator.total(videos).audio_s) for cause, videos in causes.items()
+    ]
+
+
+def _revision_now(settings: Settings) -> str:
+    """Return the revision of the weights that the settings mean; nothing is downloaded for it.
+
+    Raises:
+        ModelLoadError: They are not on this machine, and their revision is not told by the settings.
+    """
+    options = settings.speech.options
+    if options.model_revision and _COMMIT.fullmatch(options.model_revision):
+        return options.model_revision
+    offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
+    return LocalSpeech(offline).revision(options)
+
+
 def _cache_keys(settings: Settings, wanted: BackfillFilter) -> Mapping[str, tuple[str, ...]]:
     """Return the cache keys that are up to date, as far as nothing has to be downloaded for them."""
     if not wanted.wants(BackfillReason.STALE):
         return {}
     options = settings.speech.options
-    offline = settings.model_copy(update={"hub": HubSettings(offline=True)})
     try:
-        return current_keys(options, settings.subtitles, LocalSpeech(offline).revision(options))
+        return current_keys(options, settings.subtitles, _revision_now(settings))
     except ModelLoadError as error:
         if options.model_name == AUTO_MODEL:
             return current_keys(options, settings.subtitles, None)
@@ -256,10 +298,15 @@ def _print_pause(console: Console, ledger: Ledger) -> None:
         )
 
 
-def print_plan(console: Console, selection: Selection, estimate: Estimate) -> None:
-    """Print which videos would be processed, from which stage on, and how long it takes."""
+def print_plan(
+    console: Console, selection: Selection, estimate: Estimate, stale: Sequence[StaleVideos]
+) -> None:
+    """Print which videos would be processed, why, from which stage on, and how long it takes."""
     if selection.videos:
         console.print(f"{plural(len(selection.videos), 'video')} to process: {describe_reasons(selection)}.")
+        for one in stale:
+            sound = "" if one.audio_s is None else f" with {duration(one.audio_s)} of sound"
+            console.print(f"Stale: {plural(one.videos, 'video')}{sound}, since {one.because}.")
         for video in selection.videos[:_SHOWN]:
             console.print(f"  {video.reason}: {printable(video.key)}")
         if len(selection.videos) > _SHOWN:
@@ -302,12 +349,18 @@ def print_launched(console: Console, launched: Sequence[LaunchedBackfill], *, da
         console.print("It starts as soon as `yivideo up` runs.")
 
 
-def as_json(selection: Selection, estimate: Estimate, launched: Sequence[LaunchedBackfill]) -> dict[str, Any]:
+def as_json(
+    selection: Selection,
+    estimate: Estimate,
+    stale: Sequence[StaleVideos],
+    launched: Sequence[LaunchedBackfill],
+) -> dict[str, Any]:
     """Return the plan and what was launched as JSON."""
     return {
         "registered": len(selection.registered),
         "videos": [{"key": one.key, "reason": one.reason, "start": one.start} for one in selection.videos],
         "left_out": [{"key": key, "reason": why} for key, why in selection.left_out.items()],
+        "stale": [asdict(one) for one in stale],
         "estimate": asdict(estimate),
         "launched": [asdict(one) for one in launched],
     }

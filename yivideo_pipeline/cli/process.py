@@ -37,11 +37,10 @@ from yivideo_pipeline.machine.heap import share_one_heap
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, load_settings
-from yivideo_pipeline.settings.options import differences
-from yivideo_pipeline.settings.sections import HubSettings
+from yivideo_pipeline.settings.options import SpeechOptions, differences
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.local_speech import LocalSpeech
-from yivideo_pipeline.speech.weights import find_weights
+from yivideo_pipeline.speech.weights import find_weights, token_of
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import absolute_path, key_of
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
@@ -300,23 +299,21 @@ def _announce(plan: ProcessPlan, settings: Settings, messages: Console, *, live:
         messages.print(f"Fetching the weights of model {name}, {plan.weights.reason}")
         bar, advance = weights_bar(messages, name, live=live)
         with bar:  # the first video's bar would stand still meanwhile
-            _fetch_weights(name, settings.cache.model_dir, settings.hub, advance)
+            _fetch_weights(plan.model.options, settings, advance)
 
 
-def _fetch_weights(
-    model_name: str, model_dir: Path, hub: HubSettings, progress: Callable[[float], None]
-) -> None:
-    """Fetch the weights of a model.
+def _fetch_weights(options: SpeechOptions, settings: Settings, progress: Callable[[float], None]) -> None:
+    """Fetch the weights of the model that the options name.
 
     Raises:
         YivideoError: They can't be had.
     """
-    token = hub.read_token()
     find_weights(
-        model_name,
-        model_dir,
-        token=token.get_secret_value() if token else None,
-        offline=hub.offline,
+        options.model_name,
+        settings.cache.model_dir,
+        revision=options.model_revision,
+        token=token_of(settings.hub),
+        offline=settings.hub.offline,
         progress=progress,
     )
 

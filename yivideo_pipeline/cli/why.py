@@ -168,10 +168,11 @@ def _revision(options: SpeechOptions, model_dir: Path) -> str | None:
     from yivideo_pipeline.speech.model_choice import ModelChooser
     from yivideo_pipeline.speech.weights import find_weights, weights_status
 
-    model_name = ModelChooser(model_dir, offline=True).choose(options).options.model_name
-    if weights_status(model_name, model_dir, offline=True).state != "present":
+    chosen = ModelChooser(model_dir, offline=True).choose(options).options
+    name, pinned = chosen.model_name, chosen.model_revision
+    if weights_status(name, model_dir, revision=pinned, offline=True).state != "present":
         return None
-    return find_weights(model_name, model_dir, offline=True).revision
+    return find_weights(name, model_dir, revision=pinned, offline=True).revision
 
 
 def _last_run(made: Mapping[str, Materialization], failed: StageFailure | None, ui: str) -> RunAccount | None:

@@ -127,7 +127,6 @@ def transcript_metadata(transcript: Transcript, resumed_s: float = 0.0) -> Metad
         "words": len(words),
         "low_confidence_words": sum(word.confidence < LOW_CONFIDENCE for word in words),
         "empty_reason": transcript.empty_reason,
-        "revision": transcript.revision,
         "resumed_s": resumed_s,
         **_warnings(transcript.warnings),
     }
@@ -197,6 +196,7 @@ def _cost(result: StageResult) -> Metadata:
         "gpu_memory_peak_mb": metrics.gpu_memory_peak_mb,
         "gpu_utilization_mean_pct": metrics.gpu_utilization_mean_pct,
         "model": made_by.get("model"),
+        "revision": made_by.get("revision"),
         "model_choice": made_by.get("chosen") or None,
         "compute_type": made_by.get("compute_type"),
         "device": made_by.get("device"),

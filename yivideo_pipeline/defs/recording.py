@@ -142,6 +142,7 @@ class Recorder:
                 model=made_by.get("model"),
                 compute_type=made_by.get("compute_type"),
                 device=made_by.get("device"),
+                revision=made_by.get("revision"),
             )
         )
 

@@ -321,7 +321,7 @@ class Stage:
         settings = self.resources.launch.settings
         # By the model's name, since finding the revision of a model that is not used may download it.
         asked, default = (
-            deciding_options(self.name, speech, subtitles, speech.model_name)
+            deciding_options(self.name, speech, subtitles, f"{speech.model_name}@{speech.model_revision}")
             for speech, subtitles in (
                 (self.speech_options, self.subtitle_options),
                 (settings.speech.options, settings.subtitles),

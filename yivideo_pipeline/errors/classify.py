@@ -322,7 +322,7 @@ def _is_xet_failure(error: BaseException) -> bool:
 _PLACE_WEIGHTS = (
     "Put the weights into the model cache or name a local folder, or go online once to fetch them."
 )
-_CHECK_NAME = "Check the model's name; a private model also needs HF_TOKEN."
+_CHECK_NAME = "Check the model's name and revision; a private model also needs HF_TOKEN."
 
 
 def hub_error(error: BaseException) -> YivideoError | None:

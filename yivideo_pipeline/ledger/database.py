@@ -37,7 +37,7 @@ from yivideo_pipeline.machine.databases import find_damage
 FILE = "library.db"
 PATIENCE_S = 30
 """Several processes write: each waits so long for the others."""
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """Number of the last file in `migrations/versions`; raised together with a new one."""
 _VERSION_TABLES = {"sqlite": "alembic_version", "postgresql": "yivideo_version"}
 """In PostgreSQL the ledger shares the database with Dagster, whose version is in `alembic_version`."""

@@ -104,6 +104,16 @@ def _check_model(name: str) -> str:
     )
 
 
+def _check_revision(revision: str | None) -> str | None:
+    """Return what names a version of a model: a commit, tag or branch at the hub, or a digest."""
+    if revision is None or re.fullmatch(r"sha256:[0-9a-f]{64}|(?!sha256:)\w[\w./-]*", revision):
+        return revision
+    raise ValueError(
+        f"{revision!r} is no revision: give a commit, tag or branch at the hub, or sha256: and the 64"
+        " hexadecimal digits of model.bin"
+    )
+
+
 def _check_language(value: Any) -> Any:
     """Return Whisper's code for a code, a name or a regional tag; an absent value means detect."""
     if value is None:
@@ -138,7 +148,7 @@ def _check_track(value: Any) -> Any:
 
 
 LOAD_FIELDS = frozenset(
-    {"model_name", "device", "compute_type", "use_faster_whisper", "faster_whisper_threads"}
+    {"model_name", "model_revision", "device", "compute_type", "use_faster_whisper", "faster_whisper_threads"}
 )
 """Fields of `SpeechOptions` that take effect when a model is loaded: a change needs a reload."""
 
@@ -150,6 +160,11 @@ class SpeechOptions(BaseModel):
 
     model_name: Annotated[str, AfterValidator(_check_model)] = Field(
         AUTO_MODEL, description="Model name, folder, or hub id (owner/name); auto: the best for the machine"
+    )
+    model_revision: Annotated[str | None, AfterValidator(_check_revision)] = Field(
+        None,
+        description="Version of the model: a commit, tag or branch at the hub, or sha256:… of its model.bin;"
+        " null: what is here, else the newest",
     )
     language: Annotated[str, BeforeValidator(_check_language)] = Field(
         "auto", description="Spoken language as a code such as zh, zh-TW, en or eng; auto detects it"
@@ -202,6 +217,16 @@ class SpeechOptions(BaseModel):
         language = values.get("language") if isinstance(values, Mapping) else None
         script = find_zh_script(language) if isinstance(language, str) else None
         return {**values, "zh_script": script} if script else values
+
+    @model_validator(mode="after")
+    def _revision_has_its_model(self) -> Self:
+        if self.model_revision is None:
+            return self
+        if self.model_name == AUTO_MODEL:
+            raise ValueError("model_revision is that of one model: name it as model_name")
+        if Path(self.model_name).is_absolute() and not self.model_revision.startswith("sha256:"):
+            raise ValueError("a folder has no revisions at the hub: give model_revision as sha256: and digits")
+        return self
 
     @model_validator(mode="after")
     def _model_knows_language(self) -> Self:
@@ -404,6 +429,8 @@ def override(
     values = {name: value for name, value in given.items() if value is not None}
     try:
         own = base.own_values() if isinstance(base, SubtitleOptions) else base.model_dump()
+        if values.get("model_name", own.get("model_name")) != own.get("model_name"):
+            own.pop("model_revision")  # it is one of the other model
         return type(base).model_validate({**own, **values})
     except ValidationError as error:
         sections = (section,) if section else ()

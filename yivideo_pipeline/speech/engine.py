@@ -53,6 +53,12 @@ class EngineInfo:
     chosen: str = ""
 
 
+def short_revision(revision: str) -> str:
+    """Return as much of a revision of weights as tells it from others."""
+    kind, _, digest = revision.rpartition(":")
+    return f"{kind}:{digest[:12]}" if kind else digest[:12]
+
+
 class SpeechEngine(Protocol):
     """Turns sound into a transcript, and a transcript's words into exactly timed words."""
 

@@ -51,7 +51,9 @@ def load_engine(
     resolved = resolve(options, probe_hardware())
     for warning in resolved.warnings:
         log.warning(warning)
-    weights = find_weights(options.model_name, model_dir, token=token, offline=offline)
+    weights = find_weights(
+        options.model_name, model_dir, revision=options.model_revision, token=token, offline=offline
+    )
     config = DeviceConfig(resolved.device, resolved.compute_type.value, resolved.batch_size, resolved.threads)
     aligners = Aligners(model_dir, token=token, offline=offline)
     if options.use_faster_whisper:

@@ -56,13 +56,25 @@ class LocalSpeech:
 
     def revision(self, options: SpeechOptions) -> str:
         """Return the revision of the weights; fetches them where they are missing."""
-        name = self.choose(options).options.model_name
-        return find_weights(name, self._model_dir, token=self._token, offline=self._offline).revision
+        chosen = self.choose(options).options
+        return find_weights(
+            chosen.model_name,
+            self._model_dir,
+            revision=chosen.model_revision,
+            token=self._token,
+            offline=self._offline,
+        ).revision
 
     def weights(self, options: SpeechOptions) -> WeightsStatus:
         """Return whether the weights are present or can be fetched, without fetching them."""
-        name = self.choose(options).options.model_name
-        return weights_status(name, self._model_dir, token=self._token, offline=self._offline)
+        chosen = self.choose(options).options
+        return weights_status(
+            chosen.model_name,
+            self._model_dir,
+            revision=chosen.model_revision,
+            token=self._token,
+            offline=self._offline,
+        )
 
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         """Return the aligner of the words here: `auto` depends on the device and the present weights."""

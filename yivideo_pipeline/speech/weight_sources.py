@@ -27,8 +27,8 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20
 
 
-def find_cached(repository: str, model_dir: Path) -> Path | None:
-    """Return a complete snapshot in the cache below `model_dir` or in the hub's usual cache."""
+def find_cached(repository: str, model_dir: Path, revision: str | None = None) -> Path | None:
+    """Return a snapshot in the cache below `model_dir` or in the hub's usual cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -36,7 +36,11 @@ def find_cached(repository: str, model_dir: Path) -> Path | None:
         try:
             return Path(
                 snapshot_download(
-                    repository, cache_dir=cache, allow_patterns=WHISPER_FILES, local_files_only=True
+                    repository,
+                    revision=revision,
+                    cache_dir=cache,
+                    allow_patterns=WHISPER_FILES,
+                    local_files_only=True,
                 )
             )
         except LocalEntryNotFoundError:
@@ -63,6 +67,7 @@ def download(
     token: str | None,
     progress: Progress | None,
     patterns: Sequence[str] = WHISPER_FILES,
+    revision: str | None = None,
 ) -> Path:
     """Download a model's missing files and return the snapshot's folder.
 
@@ -72,6 +77,7 @@ def download(
 
     folder = snapshot_download(
         repository,
+        revision=revision,
         cache_dir=model_dir,
         token=token,
         allow_patterns=list(patterns),
@@ -80,12 +86,13 @@ def download(
     return Path(folder)
 
 
-def find_problem(repository: str, token: str | None) -> YivideoError | None:
+def find_problem(repository: str, token: str | None, revision: str | None = None) -> YivideoError | None:
     """Ask the hub for a model, for 1.5 s at most; returns why it can't be had, None if it can."""
     from huggingface_hub import HfApi
 
     return _find_problem(
-        "the Hugging Face hub", lambda: HfApi(token=token).model_info(repository, timeout=_ASK_TIMEOUT_S)
+        "the Hugging Face hub",
+        lambda: HfApi(token=token).model_info(repository, revision=revision, timeout=_ASK_TIMEOUT_S),
     )
 
 

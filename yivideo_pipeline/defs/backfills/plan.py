@@ -18,12 +18,14 @@ import dagster as dg
 
 from yivideo_pipeline.defs.backfills.launch import PlannedBackfill, is_known
 from yivideo_pipeline.defs.backfills.selection import FIRST_STAGE, BackfillReason, Candidate, Selection
-from yivideo_pipeline.ledger.materializations import MaterializationLedger
+from yivideo_pipeline.ledger.materializations import Materialization, MaterializationLedger
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.resolve import capacity_of, probe_hardware, resolve
+from yivideo_pipeline.speech.engine import short_revision
 from yivideo_pipeline.stages import STAGES, stages_from
 
+STALE = BackfillReason.STALE
 BY_HAND = "by-hand"
 _SHOWN = 10
 
@@ -61,6 +63,42 @@ def describe_reasons(selection: Selection) -> str:
     """Return how many videos there are for which reason, such as `8 missing, 2 failed`."""
     counts = selection.reasons()
     return ", ".join(f"{counts[reason]} {reason}" for reason in BackfillReason if counts[reason])
+
+
+def stale_causes(
+    made: MaterializationLedger,
+    selection: Selection,
+    keys_now: Mapping[str, tuple[str, ...]],
+    weights_now: tuple[str, str],
+) -> dict[str, list[Candidate]]:
+    """Return the stale videos of a selection by what has changed since they were made.
+
+    Args:
+        made: Knows how they were made.
+        selection: The videos.
+        keys_now: Cache keys by which the stages are up to date.
+        weights_now: The model that the settings mean, and the revision of its weights.
+    """
+    causes: dict[str, list[Candidate]] = {}
+    for start, keys in selection.by_start().items():
+        stale = [video for video in selection.videos if video.start == start and video.reason == STALE]
+        was = made.made_by(start, keys) if stale else {}
+        for video in stale:
+            cause = _cause(was[video.key], keys_now[start], weights_now)
+            causes.setdefault(cause, []).append(video)
+    return causes
+
+
+def _cause(was: Materialization, keys_now: tuple[str, ...], weights_now: tuple[str, str]) -> str:
+    model, revision = weights_now
+    if was.recipe.partition(".")[0] != keys_now[0].partition(".")[0]:
+        return f"the program makes another {was.stage} now"
+    if was.stage == "transcript" and was.model not in (None, model):
+        return f"the model has changed from {was.model} to {model}"
+    if was.stage == "transcript" and was.revision not in (None, revision):
+        revisions = f"from {short_revision(was.revision)} to {short_revision(revision)}"
+        return f"the revision of {model} has changed {revisions}"
+    return f"the options of the {was.stage} have changed"
 
 
 def _plan(selection: Selection, stamp: str, origin: str, trigger: str, heading: str) -> list[PlannedBackfill]:
