@@ -26,8 +26,9 @@ def test_reading_in_blocks_gives_what_silero_gives_for_the_whole(speech):
     assert len(speech.samples) > vad.BLOCK_FRAMES * vad.HOP  # more than one block
     even = len(speech.samples) // vad.HOP * vad.HOP
     whole = get_vad_model()(speech.samples[:even].astype(np.float32) / 32768).reshape(-1)
-    ours = speech_probabilities(speech)
-    assert np.abs(ours[: len(whole)] - whole).max() < 1e-3
+    ours = speech_probabilities(speech)[: len(whole)]
+    speaks = whole >= vad.OFFSET  # elsewhere it may have been listened to once more
+    assert np.abs(ours - whole)[speaks].max() < 1e-3
 
 
 def test_blocks_of_any_size_give_the_same(speech, tmp_path, monkeypatch):
@@ -65,6 +66,16 @@ def test_silence_noise_and_tones_are_no_speech(tmp_path, sound):
 @pytest.mark.parametrize("count", [0, 1, 511])
 def test_next_to_no_sound_is_no_speech(tmp_path, count):
     assert speech_spans(write_wav(tmp_path / "a.wav", silence(1)[:count])) == ()
+
+
+def test_a_voice_far_below_full_scale_is_found_and_silence_around_it_stays_silence(speech, tmp_path):
+    sound = speech.samples[: 20 * SAMPLE_RATE_HZ]
+    soft = np.round(sound / 120).astype(np.int16)
+    loud = speech_spans(write_wav(tmp_path / "loud.wav", sound))
+    found = speech_spans(join_sounds(tmp_path / "soft.wav", sound, soft))
+    speech_s = sum(span.end_s - span.start_s for span in loud)
+    soft_s = sum(span.end_s - span.start_s for span in found if span.start_s >= 20)
+    assert 0.8 * speech_s < soft_s < 1.05 * speech_s
 
 
 def test_speech_keeps_its_place_behind_minutes_of_silence(speech, tmp_path):

@@ -1,4 +1,8 @@
-"""Voice activity detection: Silero VAD (the ONNX model in faster-whisper's wheel), run in blocks."""
+"""Voice activity detection: Silero VAD (the ONNX model in faster-whisper's wheel), run in blocks.
+
+Silero misses voices far below full scale (half of a phrase at -58 dB), so quiet stretches in which it found
+nothing are amplified and listened to once more.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -22,7 +26,12 @@ ONSET = 0.4
 OFFSET = 0.25
 MIN_SILENCE_S = 0.16
 MIN_SPEECH_S = 0.1
-
+# The second look at stretches without speech; one below SOFTEST_LEVEL is silence and its rounding errors.
+MIN_STILL_FRAMES = 31  # 1 s
+MAX_STILL_FRAMES = 1024  # of a longer one each part is amplified by its own gain
+WANTED_LEVEL = 0.05  # root mean square of the loud frames, full scale 1
+LEAST_GAIN, MOST_GAIN = 2.0, 30.0
+SOFTEST_LEVEL = 3e-5
 
 CACHED_FRAMES = 2**20
 """Nine hours of sound, in 4 MB: of many videos that share a run, each is still there at its next stage."""
@@ -48,8 +57,7 @@ def speech_probabilities(audio: Audio) -> np.ndarray:
         known = _cache.get(identity)
     if known is not None:
         return known
-    blocks = list(_probability_blocks(audio))
-    found = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    found = _look_again(audio, _probabilities(audio, 0, len(audio.samples)))
     with _cache_lock:
         _put(identity, found)
     return found
@@ -73,19 +81,53 @@ def _put(identity: tuple[int, ...], probabilities: np.ndarray) -> None:
     _cache[identity] = probabilities
 
 
-def _probability_blocks(audio: Audio) -> Iterator[np.ndarray]:
+def _probabilities(audio: Audio, first: int, last: int, gain: float = 1.0) -> np.ndarray:
+    """Return the probability of speech in each frame between two samples, amplified by a gain."""
     session = _session()
     state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
     context = np.zeros((1, CONTEXT), np.float32)
-    for start in range(0, len(audio.samples), BLOCK_FRAMES * HOP):
-        block = audio.read(start, start + BLOCK_FRAMES * HOP).astype(np.float32) / 32768
+    found = [np.zeros(0, np.float32)]
+    for start in range(first, last, BLOCK_FRAMES * HOP):
+        samples = audio.read(start, min(last, start + BLOCK_FRAMES * HOP))
+        block = np.clip(samples.astype(np.float32) * (gain / 32768), -1, 1)
         frames = np.pad(block, (0, -len(block) % HOP)).reshape(-1, HOP)
         contexts = np.concatenate([context, frames[:-1, -CONTEXT:]])
         context = frames[-1:, -CONTEXT:]
         probabilities, state["h"], state["c"] = session.run(
             None, {"input": np.concatenate([contexts, frames], axis=1), **state}
         )
-        yield probabilities.reshape(-1)
+        found.append(probabilities.reshape(-1))
+    return np.concatenate(found)
+
+
+def _look_again(audio: Audio, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probabilities with those of amplified quiet stretches where they are higher."""
+    found = probabilities.copy()
+    for first, last in _still_stretches(probabilities):
+        start, end = first * HOP, min(last * HOP, len(audio.samples))
+        gain = _gain(audio.read(start, end))
+        if gain >= LEAST_GAIN:
+            amplified = _probabilities(audio, start, end, gain)
+            found[first:last] = np.maximum(found[first:last], amplified)
+    return found
+
+
+def _still_stretches(probabilities: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield first and last frame of stretches without speech."""
+    is_still = np.concatenate([[False], probabilities < OFFSET, [False]])
+    edges = np.flatnonzero(is_still[1:] != is_still[:-1])
+    for first, last in edges.reshape(-1, 2).tolist():
+        for start in range(first, last, MAX_STILL_FRAMES):
+            end = min(last, start + MAX_STILL_FRAMES)
+            if end - start >= MIN_STILL_FRAMES:
+                yield start, end
+
+
+def _gain(samples: np.ndarray) -> float:
+    """Return what brings the loud frames of a stretch to the wanted level; 1 where nothing is to be heard."""
+    frames = samples[: len(samples) // HOP * HOP].reshape(-1, HOP).astype(np.float32) / 32768
+    level = float(np.quantile(np.sqrt(np.mean(np.square(frames), axis=1)), 0.9))
+    return min(MOST_GAIN, WANTED_LEVEL / level) if level >= SOFTEST_LEVEL else 1.0
 
 
 def find_spans(probabilities: np.ndarray, duration_s: float) -> tuple[Span, ...]:
