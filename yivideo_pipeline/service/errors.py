@@ -31,6 +31,7 @@ from yivideo_pipeline.errors.tree import (
 )
 from yivideo_pipeline.service.admission import Overloaded
 from yivideo_pipeline.service.pages.frame import render
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.settings.options import NO_MODEL_FOLDER, NoModelFolder
 from yivideo_pipeline.telemetry.measure import StageMetrics
 
@@ -102,8 +103,8 @@ class Problem(BaseModel):
 
     id: str
     kind: str
-    message: str
-    hint: str = ""
+    message: Said
+    hint: Said = ""
     retryable: bool = False
 
 

@@ -71,15 +71,29 @@ def test_a_page_is_whole_for_those_who_do_not_see_it(client, path, language):
     assert page.all("html")[0].get("lang") == language
 
 
-@pytest.mark.parametrize("path", ["/nothing-here", "/api/v1/review/%3Cb%3Ex.mp4"])
-def test_browsers_get_errors_as_a_page_and_scripts_get_json(client, path):
+@pytest.mark.parametrize(
+    ("path", "english", "chinese"),
+    [
+        ("/nothing-here", "Not Found", "没有这个页面"),
+        ("/api/v1/review/%3Cb%3Ex.mp4", "There is no such video", "没有这个视频"),
+    ],
+)
+def test_errors_are_a_page_for_browsers_json_for_scripts_and_in_the_language_of_each(
+    client, path, english, chinese
+):
     page = client.get(path, headers=HTML | {"Accept-Language": "zh"})
-    body = client.get(path).json()["error"]
     assert page.status_code == 404
     assert page.headers["content-type"].startswith("text/html")
     assert "未找到" in page.text
-    assert body["message"] in page.text
+    assert chinese in page.text
     assert "<b>x" not in page.text
+    assert client.get(path).json()["error"]["message"] == english
+    assert client.get(path, headers={"Accept-Language": "zh"}).json()["error"]["message"] == chinese
+
+
+def test_why_a_file_failed_is_said_in_chinese_too(client):
+    failed = rows(client.get("/library", params={"lang": "zh"}).text)[BROKEN]
+    assert "文件不完整，没有可读取的内容 请重新复制、下载或录制" in failed
 
 
 def test_the_library_lists_what_was_processed(client):

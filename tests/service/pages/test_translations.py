@@ -6,11 +6,19 @@ from typing import get_args
 
 import pytest
 
+from tests.service.pages.said import said
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.service import pages
 from yivideo_pipeline.service.pages.dashboard import CHARTS
-from yivideo_pipeline.service.pages.translations import LANGUAGES, MESSAGES, Texts, load_sections
+from yivideo_pipeline.service.pages.translations import (
+    LANGUAGES,
+    MESSAGES,
+    PHRASES,
+    Texts,
+    load_sections,
+    say,
+)
 from yivideo_pipeline.service.pages.video_list import SORT_ORDERS, STATES
 from yivideo_pipeline.service.performance.alerts import AlertName
 
@@ -36,7 +44,7 @@ PAGES = {
 
 
 def test_both_languages_have_the_same_texts():
-    assert CHINESE.keys() - ENGLISH.keys() == {MESSAGES}
+    assert CHINESE.keys() - ENGLISH.keys() == {MESSAGES, PHRASES}
     assert ENGLISH.keys() <= CHINESE.keys()
     for section, texts in ENGLISH.items():
         assert list(texts) == list(CHINESE[section]), section
@@ -87,6 +95,25 @@ def test_every_kind_of_error_has_a_name_in_chinese():
     ours = {kind for kind in _all_kinds(YivideoError) if kind.__module__ == YivideoError.__module__}
     kinds = {kind.kind for kind in ours} - {"unknown", "task", "model_busy"}
     assert {f"kind.{kind}" for kind in kinds} <= CHINESE[MESSAGES].keys()
+
+
+def test_each_failure_and_hint_is_said_in_chinese_too():
+    unsaid = [one for one in said() if not is_chinese(say(one[1], "zh")) and not one[1].startswith("pip ")]
+    assert unsaid == [], 'add them to "phrases" of zh.json'
+
+
+def test_what_varies_in_a_sentence_is_kept_and_said_in_chinese_where_it_can_be():
+    assert say("The file may not be read: x", "zh") == "The file may not be read: x"
+    assert say("There is no version 7", "zh") == "没有版本 7"
+    assert say("There is no version 7") == "There is no version 7"
+    failed = "The transcript did not pass has_words. 3.0 s of speech were found, but no word was recognized: "
+    failed += "set the language, or use a larger model"
+    assert say(failed, "zh").startswith("transcript 未通过 has_words。检测到 3.0 秒语音")
+    assert say("Cue 2 has no text; delete it instead; Cue 4 ends before it starts", "zh").count("。") == 3
+
+
+def is_chinese(text: str) -> bool:
+    return re.search(r"[\u4e00-\u9fff\uff00-\uffef]", text) is not None
 
 
 def placeholders(text: str) -> set[str]:

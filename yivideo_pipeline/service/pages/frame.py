@@ -6,12 +6,12 @@ from urllib.parse import urlencode
 
 from fastapi.templating import Jinja2Templates
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yivideo_pipeline.service.pages.translations import LANGUAGE_COOKIE, Texts, choose_language
+from yivideo_pipeline.service.pages.translations import LANGUAGE_COOKIE, Texts, choose_language, spoken
 
 _FOLDER = Path(__file__).resolve().parent.parent
 _YEAR_S = 365 * 86_400
@@ -70,7 +70,10 @@ def render(
 
 
 class PageHeaders:
-    """Middleware that tells browsers to load only this service's files, and to embed its pages nowhere."""
+    """Middleware that tells browsers to load only this service's files, and to embed its pages nowhere.
+
+    It also notes the language of the answer, for the sentences in it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -81,6 +84,7 @@ class PageHeaders:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
+        spoken.set(choose_language(HTTPConnection(scope)))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

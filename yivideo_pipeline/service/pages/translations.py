@@ -4,21 +4,30 @@ A file has sections of texts by name: `frame` for every page, and one section a 
 translates what the program says in English by itself: kinds of errors, reasons of the watch, alerts and
 recommendations. English has no such section; pages then show the program's own message.
 
+Section `phrases` has the program's sentences themselves, `{a}` standing for what varies: failures, hints,
+why a transcript is empty. Programs get them in English; a browser whose language is another gets its own.
+
 A text may have two forms, `{count} cue|{count} cues`: the first is for one.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from starlette.requests import Request
+from pydantic import PlainSerializer
+from starlette.requests import HTTPConnection
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 LANGUAGE_COOKIE = "yivideo_language"
-FRAME, MESSAGES = "frame", "messages"
+FRAME, MESSAGES, PHRASES = "frame", "messages", "phrases"
+
+spoken: ContextVar[Language] = ContextVar("spoken", default="en")
+"""The language of the answer to the request in progress."""
 
 _FOLDER = Path(__file__).resolve().parent.parent / "translations"
 
@@ -27,6 +36,56 @@ _FOLDER = Path(__file__).resolve().parent.parent / "translations"
 def load_sections(language: Language) -> Mapping[str, Mapping[str, str]]:
     """Return all texts of a language: by section, then by name."""
     return json.loads((_FOLDER / f"{language}.json").read_text("utf-8"))
+
+
+def say(text: str, language: Language | None = None) -> str:
+    """Return what the program says in a language, by default the one of the request in progress.
+
+    Each line is looked up by itself, and so is what stands in a sentence; what has no translation stays.
+    """
+    phrases, patterns = _load_phrases(language or spoken.get())
+    if not phrases:
+        return text
+    return "\n".join(_say_line(line, phrases, patterns) for line in text.split("\n"))
+
+
+Said = Annotated[str, PlainSerializer(say, return_type=str)]
+"""A sentence of the program, in a response: a browser gets it in its language."""
+
+
+_Patterns = Sequence[tuple[re.Pattern[str], str]]
+
+
+@cache
+def _load_phrases(language: Language) -> tuple[Mapping[str, str], _Patterns]:
+    """Return the sentences, and patterns of those that vary, the plainest first."""
+    phrases = load_sections(language).get(PHRASES, {})
+    varying = sorted((one for one in phrases if "{" in one), key=_by_words)
+    patterns = [
+        (re.compile(re.sub(r"\\\{(\w)\\\}", r"(?P<\1>.+?)", re.escape(one)), re.DOTALL), phrases[one])
+        for one in varying
+    ]
+    return phrases, patterns
+
+
+def _by_words(phrase: str) -> tuple[bool, int]:
+    return phrase.startswith("{"), -len(re.sub(r"\{\w\}", "", phrase))
+
+
+def _say_line(line: str, phrases: Mapping[str, str], patterns: _Patterns) -> str:
+    sentence = line.strip().removesuffix(".")
+    if sentence in phrases:
+        return phrases[sentence]
+    for mark in ("; ", ". "):  # several sentences, before a pattern takes all for one
+        parts = sentence.split(mark)
+        said = [_say_line(part, phrases, patterns) for part in parts] if len(parts) > 1 else parts
+        if all(one != part for one, part in zip(said, parts, strict=True)):
+            return " ".join(f"{one}。" for one in said)
+    for pattern, phrase in patterns:
+        if found := pattern.fullmatch(sentence):
+            values = {name: _say_line(part, phrases, patterns) for name, part in found.groupdict().items()}
+            return phrase.format(**values)
+    return line
 
 
 class Texts:
@@ -55,12 +114,16 @@ class Texts:
         text = one if not many or 1 in values.values() else many
         return text.format(**values) if values else text
 
+    def say(self, text: str) -> str:
+        """Return what the program says in English, in the page's language."""
+        return say(text, self.language)
+
     def find(self, name: str) -> str | None:
         """Return a text as it is written; None where there is none of this name."""
         return self.table.get(name)
 
 
-def choose_language(request: Request) -> Language:
+def choose_language(request: HTTPConnection) -> Language:
     """Return the language of `?lang=`, else of the cookie, else the one that the browser prefers."""
     for asked in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
         for language in LANGUAGES:

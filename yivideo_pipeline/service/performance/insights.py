@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from yivideo_pipeline.plurals import plural
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.performance.alerts import Alert
 from yivideo_pipeline.service.performance.operations import INPUT_KINDS, Window, is_unusable, iso
 from yivideo_pipeline.service.performance.summary import (
@@ -91,8 +92,8 @@ class FailureCause(BaseModel):
     count: int
     share: float = Field(description="Of all operations")
     is_unusable: bool = Field(description="The file can't be used; nothing is wrong here")
-    message: str | None
-    hint: str | None
+    message: Said | None
+    hint: Said | None
     video: str | None
     last_at: str
 

@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.review.light_copies import LightCopies, LightCopy, name_of
 from yivideo_pipeline.service.review.routes import IN_PARTS, NOT_SNIFFED, Key
 from yivideo_pipeline.service.review.versions import ShownCues, show_cues
@@ -36,7 +37,7 @@ class OldVersion(BaseModel):
 class ImportedCues(ShownCues):
     """The cues of a file, and what was changed in them so that they fit."""
 
-    notes: list[str]
+    notes: list[Said]
 
 
 class OldVersions(BaseModel):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.review.video import AUDIO_FILE, ReviewedVideo
 from yivideo_pipeline.storage.artifacts import Artifact
 
@@ -28,7 +29,7 @@ class LightCopy(BaseModel):
 
     is_ready: bool
     fraction: float = Field(description="Done so far, 0 to 1")
-    error: str | None = Field(None, description="Why there is none, and will be none")
+    error: Said | None = Field(None, description="Why there is none, and will be none")
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.review.video import (
     AUDIO_FILE,
     ReviewedSubtitles,
@@ -117,7 +118,7 @@ class Review(BaseModel):
     model: str | None = None
     score: float | None = None
     confidence: float | None = None
-    empty_reason: str | None = None
+    empty_reason: Said | None = None
     end_ms: int = 0
     frame_rate: float | None = Field(None, description="Of the picture, in frames per second")
     speech_spans: list[tuple[int, int]] = Field([], description="Where speech was heard, in milliseconds")
@@ -147,7 +148,7 @@ class SavedVersion(BaseModel):
     version: int
     edited: EditedVersion | None
     files: list[str]
-    warnings: list[str]
+    warnings: list[Said]
 
 
 class ShownCues(BaseModel):

@@ -53,7 +53,7 @@ export class ServiceError extends Error {
 }
 
 /** Join the sentences that are not empty. */
-export const joinSentences = (...sentences) => sentences.filter(Boolean).join(". ");
+export const joinSentences = (...sentences) => sentences.filter(Boolean).join(language === "zh" ? "。" : ". ");
 
 /** Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON, a file as it is. */
 export async function fetchJson(url, { method = "GET", body, signal, headers = {}, keepalive = false } = {}) {

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from yivideo_pipeline.ledger.workers import AtWork
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.workflows.runs import RunStep, WorkflowRun, formats_of
 from yivideo_pipeline.storage.artifacts import Storage
 
@@ -64,8 +65,8 @@ class WorkflowError(BaseModel):
 
     stage: str | None
     kind: str
-    message: str
-    hint: str
+    message: Said
+    hint: Said
 
 
 class WorkflowLinks(BaseModel):
