@@ -14,8 +14,14 @@ from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
 from yivideo_pipeline.ledger.files import FileRecord
+from yivideo_pipeline.ledger.operations import (
+    Window,
+    request_operations,
+    stage_operations,
+    video_operations,
+)
 from yivideo_pipeline.ledger.postgres import MOST, open_pool, require_answer
-from yivideo_pipeline.ledger.samples import RunOrigin, Sample
+from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin, Sample
 from yivideo_pipeline.service.pages.video_list import SORT_ORDERS, VideoQuery, list_videos
 
 
@@ -136,11 +142,39 @@ def test_samples_become_visible_in_the_order_of_their_numbers(tmp_path, url):
 
     def record(number: int) -> list[int]:
         ledger.samples.record(sample(f"{number}.mp4"))
-        return ledger.samples.added()["id"]
+        return ledger.samples.added(0, 100)["id"]
 
     with ThreadPoolExecutor(MOST) as pool:
         seen = list(pool.map(record, range(60)))
     assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in seen), "a reader went past none"
+
+
+def test_operations_are_those_that_a_file_has(tmp_path, url):
+    window, stages = Window(0.5, 9.5), ("audio", "transcript", "subtitles")
+    every = [
+        stage_operations(window),
+        video_operations(window, "all", stages, "subtitles"),
+        request_operations(window),
+    ]
+    found = []
+    for ledger in (open_ledger(tmp_path), open_ledger(tmp_path, url)):
+        cost = replace(sample("a.mp4"), wall_s=2.0, cpu_s=3.0, run_created_at=1.0, run_started_at=4.0)
+        made = [
+            replace(cost, stage=stage, at=at, reused=stage == "audio") for at, stage in enumerate(stages, 1)
+        ]
+        ledger.samples.record(*made, replace(sample("b.mp4"), success=False, kind="memory"))
+        ledger.requests.add(RequestSample("api.asr", 5.0, True, 1.0))
+        (chunk,) = ledger.operations.read(*every)
+        found.append(
+            sorted(zip(*chunk.values(), strict=True), key=lambda row: (row[3], row[0], row[1] or ""))
+        )
+        assert ledger.operations.run_waits(window) == [3.0]
+    assert found[0] == found[1]
+    ends = [(row[0], row[3], row[4]) for row in found[0]]
+    assert ends == [
+        ("all", 1.0, None), ("audio", 1.0, None), ("audio", 1.0, None), ("transcript", 2.0, 2.0),
+        ("all", 3.0, 4.0), ("subtitles", 3.0, 2.0), ("api.asr", 5.0, 1.0),
+    ]  # fmt: skip
 
 
 def test_a_message_may_hold_what_postgres_refuses(tmp_path, url):

@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-import pandas as pd
 import pytest
 from fastapi.routing import APIRoute
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
@@ -120,10 +119,8 @@ def figures_of(counters: Counters) -> dict[tuple[str, tuple], float]:
 
 def test_what_was_reused_is_no_work():
     counters = Counters()
-    stage = {"stage": "transcript", "success": True, "duration_s": 60.0, "kind": None}
-    counters.count_stages(
-        pd.DataFrame([{**stage, "wall_s": 6.0, "reused": False}, {**stage, "wall_s": 0.01, "reused": True}])
-    )
+    same = {"stage": ["transcript"] * 2, "success": [1, 1], "duration_s": [60.0] * 2, "kind": [None] * 2}
+    counters.count_stages({**same, "wall_s": [6.0, 0.01], "reused": [0, 1]})
     figures = figures_of(counters)
     assert value(figures, "yivideo_stage_duration_seconds_count", stage="transcript") == 1
     assert value(figures, "yivideo_stage_times_real_time_sum", stage="transcript") == 10

@@ -18,6 +18,7 @@ from yivideo_pipeline.ledger.finished import FinishedLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
 from yivideo_pipeline.ledger.leases import LeaseLedger
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
+from yivideo_pipeline.ledger.operations import OperationLedger
 from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.samples import MachineLedger, RequestLedger, SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger
@@ -86,6 +87,11 @@ class Ledger:
     def samples(self) -> SampleLedger:
         """What each stage cost or why it failed, for statistics."""
         return SampleLedger(self.engine)
+
+    @cached_property
+    def operations(self) -> OperationLedger:
+        """The samples and requests as operations, for the performance figures."""
+        return OperationLedger(self.engine)
 
     @cached_property
     def requests(self) -> RequestLedger:

@@ -18,6 +18,8 @@ from yivideo_pipeline.ledger.postgres import take_turn
 
 Columns = dict[str, list[Any]]
 """A table by columns; all have the same length. True and false may be 1 and 0."""
+COUNTED = ("id", "stage", "success", "wall_s", "duration_s", "reused", "kind")
+"""The columns of samples that counters need."""
 _CHUNK = 1000
 
 
@@ -140,9 +142,11 @@ class SampleLedger:
         """Return the samples that ended at or after this Unix time, the oldest first."""
         return self._columns(select(table_of(Sample)).where(Sample.at >= since).order_by(Sample.at))
 
-    def added(self, start: int = 0) -> Columns:
-        """Return the samples from an `id` on, in the order in which they were kept."""
-        return self._columns(select(table_of(Sample)).where(Sample.id >= start).order_by(Sample.id))
+    def added(self, after: int, limit: int) -> Columns:
+        """Return `COUNTED` of the samples kept after the one of this `id`, in that order, `limit` at most."""
+        table = table_of(Sample)
+        counted = [table.c[name] for name in COUNTED]
+        return self._columns(select(*counted).where(table.c.id > after).order_by(table.c.id).limit(limit))
 
     def _columns(self, query: Select) -> Columns:
         columns: Columns = {column.name: [] for column in query.selected_columns}

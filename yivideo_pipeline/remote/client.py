@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ from yivideo_pipeline.speech.weights import WeightsStatus
 from yivideo_pipeline.telemetry.measure import StageMetrics
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     import httpx  # imported when a service is called
 
 CONNECT_S = 5.0
@@ -76,7 +79,9 @@ class ServiceClient:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         # The environment's proxy must not stand between a run and its service.
-        return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        return httpx.Client(
+            base_url=self.url, headers=headers, timeout=timeout, trust_env=False, verify=_certificates()
+        )
 
     def answers(self) -> bool:
         """Return whether the service is alive."""
@@ -97,7 +102,8 @@ class ServiceClient:
         call = DescribeCall(options=options, language=language)
         with self._reached(), self.open() as client:
             answer = client.post("/v1/speech/describe", json=call.model_dump(mode="json"))
-        _raise_refusal(answer)
+        if answer.status_code != 200:
+            _raise_refusal(answer)
         return OptionsDescription.model_validate(answer.json())
 
     @contextmanager
@@ -107,10 +113,7 @@ class ServiceClient:
         try:
             yield
         except httpx.HTTPError as error:
-            raise ServiceUnreachable(
-                f"The service at {self.url} does not answer ({type(error).__name__})",
-                "Start it with `yivideo serve`, or set speech.service_required to false",
-            ) from error
+            raise _silent(self.url, f" ({type(error).__name__})") from error
 
     def work(
         self, path: str, call: TranscribeCall, audio: Audio, progress: Progress | None
@@ -137,6 +140,21 @@ class ServiceClient:
                         by_path = False  # the service sees other folders: upload the sound itself
                     else:
                         _raise_refusal(answer)
+
+
+def _silent(url: str, how: str = "") -> ServiceUnreachable:
+    return ServiceUnreachable(
+        f"The service at {url} does not answer{how}",
+        "Start it with `yivideo serve`, or set speech.service_required to false",
+    )
+
+
+@cache
+def _certificates() -> "SSLContext":
+    """Return what checks certificates, for all clients: to read them takes 25 ms of the processor."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class RemoteEngine:
@@ -330,10 +348,7 @@ class RemoteSpeech:
     def _is_alive(self) -> bool:
         alive = self._service.answers()
         if not alive and self._required:
-            raise ServiceUnreachable(
-                f"The service at {self._service.url} does not answer",
-                "Start it with `yivideo serve`, or set speech.service_required to false",
-            )
+            raise _silent(self._service.url)
         return alive
 
     def _why_local(self) -> str:
@@ -378,13 +393,8 @@ def _problem(answer: "httpx.Response") -> dict[str, Any]:
 
 
 def _raise_refusal(answer: "httpx.Response") -> None:
-    if answer.status_code == 200:
-        return
-    problem = _problem(answer)
+    unknown = {"kind": "service", "message": f"The service answered {answer.status_code}", "hint": ""}
+    problem = unknown | _problem(answer)
     if answer.status_code == 401:
         raise ConfigError("The service requires a key", "Set YIVIDEO_SERVICE__API_KEY to its key")
-    raise error_of(
-        problem.get("kind", "service"),
-        problem.get("message", f"The service answered {answer.status_code}"),
-        problem.get("hint", ""),
-    )
+    raise error_of(problem["kind"], problem["message"], problem["hint"])

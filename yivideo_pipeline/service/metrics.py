@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from yivideo_pipeline.errors.tree import classes_by_kind
 from yivideo_pipeline.ledger.backlog import Backlog
+from yivideo_pipeline.ledger.samples import Columns
 from yivideo_pipeline.ledger.workers import BusyWorker
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.remote.replicas import ReplicaModels
@@ -33,7 +34,6 @@ from yivideo_pipeline.stages import STAGES
 
 if TYPE_CHECKING:
     import dagster as dg
-    import pandas as pd
 
 disable_created_metrics()  # an extra series for each, which no query of ours uses
 
@@ -125,7 +125,7 @@ class Counters:
         if kind:
             self._errors.labels(kind).inc()
 
-    def count_stages(self, samples: "pd.DataFrame") -> None:
+    def count_stages(self, samples: Columns) -> None:
         """Count stages that were read from the history for the first time; what was reused is no work."""
         rows = zip(
             *(samples[name] for name in ("stage", "success", "wall_s", "duration_s", "reused", "kind")),
@@ -137,11 +137,11 @@ class Counters:
                 continue
             if reused:
                 continue
-            if wall_s >= 0:  # false where it is unknown
+            if wall_s is not None:
                 self._stage_seconds.labels(stage).observe(wall_s)
-            if audio_s >= 0:
+            if audio_s is not None:
                 self._stage_audio.labels(stage).inc(audio_s)
-                if wall_s > 0:
+                if wall_s:
                     self._stage_speed.labels(stage).observe(audio_s / wall_s)
 
 

@@ -1,4 +1,4 @@
-"""The history in memory, and the test of the trend, without a service around them."""
+"""The history as tables, and the test of the trend, without a service around them."""
 
 from itertools import combinations
 
@@ -11,6 +11,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.samples import failed_sample
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger import samples as service_samples
+from yivideo_pipeline.ledger.operations import Window
 from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History, Tables
@@ -21,12 +22,12 @@ from yivideo_pipeline.service.performance.insights import (
     health_of,
     recommend,
 )
-from yivideo_pipeline.service.performance.operations import Window
-from yivideo_pipeline.service.performance.summary import series_of, summarize, within
+from yivideo_pipeline.service.performance.summary import series_of, summarize
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.stages import STAGES
 
 NOON = 1_795_348_800.0
+ALWAYS = Window(0.0, 1e11)
 
 
 @pytest.fixture
@@ -47,24 +48,24 @@ def seen():
 
 @pytest.fixture
 def history(home, ledger, seen):
-    history = History(home, lambda: ledger, lambda new: seen.extend(new["key"]))
+    history = History(home, lambda: ledger, lambda new: seen.extend(new["stage"]))
     yield history
     history.close()
 
 
-def operations(history, name=None) -> list[dict]:
+def operations(history, name=None, window=ALWAYS) -> list[dict]:
     with history.tables() as tables:
-        return tables.operations(name).to_dict("records")
+        return tables.operations(name, window).to_dict("records")
 
 
 def test_each_sample_is_read_once(history, ledger, seen):
     record_video(ledger, "a.mp4", NOON)
     assert [one["key"] for one in operations(history)] == ["a.mp4"]
-    assert seen == ["a.mp4"] * 5
+    assert seen == [*STAGES]
     record_video(ledger, "b.mp4", NOON + 60)
     assert [one["key"] for one in operations(history)] == ["a.mp4", "b.mp4"]
     operations(history)
-    assert seen == ["a.mp4"] * 5 + ["b.mp4"] * 5
+    assert seen == [*STAGES] * 2
 
 
 def test_another_process_may_have_cleared_it(history, ledger):
@@ -89,6 +90,18 @@ def test_work_under_way_is_no_operation_yet_but_its_stages_are(history, ledger):
     assert operations(history) == []
     assert operations(history, "whisperx.generate_subtitles") == []
     assert len(operations(history, "transcript")) == 1
+
+
+def test_an_operation_belongs_to_the_window_in_which_it_ended_and_is_whole_there(history, ledger):
+    run_id = record_video(ledger, "a.mp4", NOON, wall_s=10.0)
+    last = Window(NOON - 0.5, NOON + 60)
+    [work] = operations(history, window=last)
+    assert (work["duration_s"], work["retries"]) == (10.0, 0)
+    assert operations(history, window=Window(NOON - 60, NOON - 0.5)) == []
+    ledger.samples.record(failed_sample(RunOrigin(run_id, run_id), "subtitles", "a.mp4", NOON + 90, {}))
+    assert operations(history, window=last) == [], "a check has refused it later"
+    [work] = operations(history, window=Window(NOON + 60, NOON + 120))
+    assert not work["success"]
 
 
 def test_runs_launched_again_are_one_operation_with_a_retry(history, ledger):
@@ -130,8 +143,8 @@ def test_files_that_can_not_be_used_are_counted_apart(history, ledger):
     window = Window(0.0, NOON + 60)
     with history.tables() as tables:
         summary = summarize(tables, None, window, None, 0)
-        series = series_of(tables.operations(None), [], Window(NOON - 60, NOON + 60))
-        chosen = within(tables.operations(None), window)
+        series = series_of(tables.operations(None, ALWAYS), [], Window(NOON - 60, NOON + 60))
+        chosen = tables.operations(None, window)
     assert (summary.count, summary.succeeded, summary.failed, summary.unusable) == (5, 1, 1, 3)
     assert summary.success_rate == 0.5
     assert (sum(series.failed), sum(series.unusable)) == (1, 3)
@@ -176,7 +189,7 @@ def test_what_ended_before_the_clearing_is_forgotten_for_good(history, instance,
     assert history.clear(NOON + 1) == 6
     assert [one.at for one in ledger.requests.added()] == [NOON + 2]
     record_video(ledger, "b.mp4", NOON + 60)
-    assert [one["key"] for one in operations(history)] == ["b.mp4", None]
+    assert [one["operation"] for one in operations(history)] == ["api.asr", "process_video"]
     assert set(ledger.samples.samples()["key"]) == {"b.mp4"}
 
 

@@ -1,22 +1,24 @@
-"""The history in memory: read once, then only what is new, by one thread at a time."""
+"""The history of the work as tables, by one thread at a time; nothing of it stays in memory."""
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Select
+
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.samples import KEPT, Columns, RequestSample
-from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.performance.operations import (
-    OPERATIONS,
-    REQUESTS,
+from yivideo_pipeline.ledger.operations import (
+    COLUMNS,
+    Window,
     request_operations,
     stage_operations,
     video_operations,
 )
+from yivideo_pipeline.ledger.samples import Columns
+from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.performance.operations import OPERATIONS, REQUESTS
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -24,46 +26,50 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 10.0
 """How long a request waits for its turn: a long history takes seconds to be read for the first time."""
-OnNew = Callable[["pd.DataFrame"], None]
-"""Called with samples that were read for the first time, as `history.tables.frame_of` makes them."""
+TEXTS = ("operation", "key", "run_id", "kind", "message", "hint")
+"""The columns of operations that are texts."""
+_CHUNK = 1000
+OnNew = Callable[[Columns], None]
+"""Called with samples that were read for the first time, the first of them at the start."""
 
 
 class _Closed(Exception):
     """The service ends: an import that takes minutes begins anew at its next start."""
 
 
-@dataclass
 class Tables:
-    """What was read: samples of stages, the oldest first, and requests; operations are made of them once."""
+    """The operations as tables, each read when it is asked for."""
 
-    samples: "pd.DataFrame"
-    requests: "pd.DataFrame"
-    _made: "dict[str | None, pd.DataFrame]" = field(default_factory=dict)
+    def __init__(self, ledger: Ledger) -> None:
+        self._operations = ledger.operations
 
-    def operations(self, name: str | None) -> "pd.DataFrame":
-        """Return the operations of a name; None: whole videos and requests together."""
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
+    def operations(self, name: str | None, window: Window) -> "pd.DataFrame":
+        """Return the operations of a name that ended in a window, the oldest first.
 
-    def _make(self, name: str | None) -> "pd.DataFrame":
+        Numbers are floats, NaN where there is none; texts are None there.
+
+        Args:
+            name: The operation's name; None: whole videos and requests together.
+            window: The window.
+        """
         import pandas as pd
 
-        if name is None:
-            parts = [self.operations("process_video"), request_operations(self.requests)]
-            filled = [part for part in parts if len(part)] or parts[:1]
-            return pd.concat(filled, ignore_index=True)
-        if name in REQUESTS.values():
-            return request_operations(self.requests[self.requests["operation"] == name])
-        operation = OPERATIONS[name]
-        if len(operation.stages) == 1:
-            chosen = self.samples[self.samples["stage"] == operation.last]
-            return stage_operations(chosen).assign(operation=name)
-        return video_operations(self.samples, name, operation)
+        chunks = list(self.chunks(*queries_of(name, window)))
+        return pd.concat(chunks, ignore_index=True) if chunks else _table(dict.fromkeys(COLUMNS, ()))
+
+    def chunks(self, *queries: Select) -> "Iterator[pd.DataFrame]":
+        """Yield the operations of some queries of `ledger.operations`, the oldest first, some at a time."""
+        return map(_table, self._operations.read(*queries))
+
+    def run_waits(self, window: Window) -> "pd.Series":
+        """Return how many seconds each run waited that started in the window."""
+        import pandas as pd
+
+        return pd.Series(self._operations.run_waits(window), dtype=float)
 
 
 class History:
-    """Keeps the tables up to date with the ledger.
+    """Reads the ledger, after it has brought it up to date with what Dagster knows alone.
 
     Args:
         home: The home folder.
@@ -79,9 +85,7 @@ class History:
         self._opening = threading.Lock()
         self._closed = threading.Event()
         self._instance: dg.DagsterInstance | None = None
-        self._tables: Tables | None = None
         self._last_sample = 0
-        self._last_request = 0
 
     @contextmanager
     def tables(self, patience_s: float = PATIENCE_S) -> Generator[Tables]:
@@ -132,7 +136,6 @@ class History:
             ledger = self._ledger()
             count = ledger.samples.clear(now) + ledger.requests.clear(now)
             ledger.machine.clear()
-            self._tables = None
             return count
 
     def end_reading(self) -> None:
@@ -160,55 +163,28 @@ class History:
             record_lost_work(ledger, instance)
         else:
             ledger.workers.bury_dead()
-        self._tables = self._read(self._tables)
-        return self._tables
-
-    def _read(self, known: Tables | None) -> Tables:
-        ledger = self._ledger()
-        new = ledger.samples.added(self._last_sample if known else 0)
-        if known and self._last_sample:
-            if not new["id"] or new["id"][0] != self._last_sample:  # another process has cleared the ledger
-                known = None
-                new = ledger.samples.added()
-            else:
-                new = {name: values[1:] for name, values in new.items()}
-        requests = ledger.requests.added(self._last_request if known else 0)
-        if known and not new["id"] and not requests:
-            return known
-        return Tables(self._with_samples(known, new), self._with_requests(known, requests))
-
-    def _with_samples(self, known: Tables | None, new: Columns) -> "pd.DataFrame":
-        import pandas as pd
-
-        from yivideo_pipeline.history.tables import frame_of
-
-        if known and not new["id"]:
-            return known.samples
-        seen = self._last_sample
-        fresh = frame_of(new)
-        if new["id"]:
+        while (new := ledger.samples.added(self._last_sample, _CHUNK))["id"]:
             self._last_sample = new["id"][-1]
-            self._on_new(fresh[fresh["id"] > seen])
-        parts = [known.samples, fresh] if known else [fresh]
-        samples = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
-        return samples.sort_values("at", kind="stable", ignore_index=True)
-
-    def _with_requests(self, known: Tables | None, new: Sequence[RequestSample]) -> "pd.DataFrame":
-        import pandas as pd
-
-        if known and not new:
-            return known.requests
-        fresh = pd.DataFrame({name: [getattr(one, name) for one in new] for name in _REQUEST_TYPES})
-        fresh = fresh.astype(_REQUEST_TYPES)
-        if new:
-            self._last_request = new[-1].id
-        parts = [known.requests, fresh] if known else [fresh]
-        table = pd.concat([part for part in parts if len(part)] or [fresh], ignore_index=True)
-        return table.tail(KEPT).reset_index(drop=True)
+            self._on_new(new)
+        return Tables(ledger)
 
 
-_REQUEST_TYPES = {
-    **dict.fromkeys(("operation", "kind", "message", "hint"), object),
-    **dict.fromkeys(("at", "wall_s", "cpu_s", "duration_s", "rss_peak_mb", "gpu_memory_peak_mb"), float),
-    "success": bool,
-}
+def queries_of(name: str | None, window: Window) -> list[Select]:
+    """Return what selects the operations of a name (None: whole videos and requests) in a window."""
+    if name is None:
+        return [*queries_of("process_video", window), request_operations(window)]
+    if name in REQUESTS.values():
+        return [request_operations(window, name)]
+    operation = OPERATIONS[name]
+    if len(operation.stages) == 1:
+        return [stage_operations(window, operation.last, name)]
+    return [video_operations(window, name, operation.stages, operation.last)]
+
+
+def _table(columns: Columns | dict[str, tuple]) -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    kinds = {**dict.fromkeys(("success", "reused"), bool), **dict.fromkeys(TEXTS, object)}
+    typed = {name: np.array(values, dtype=kinds.get(name, float)) for name, values in columns.items()}
+    return pd.DataFrame(typed, copy=False)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.ledger.operations import Window
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.performance.alerts import Alert
-from yivideo_pipeline.service.performance.operations import INPUT_KINDS, Window, is_unusable, iso
+from yivideo_pipeline.service.performance.operations import INPUT_KINDS, is_unusable, iso
 from yivideo_pipeline.service.performance.summary import (
     Summary,
     error_counts,

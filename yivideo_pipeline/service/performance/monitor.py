@@ -13,6 +13,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.backlog import Backlog, read_backlog
+from yivideo_pipeline.ledger.operations import Window
 from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission
@@ -20,8 +21,6 @@ from yivideo_pipeline.service.errors import RequestOutcome
 from yivideo_pipeline.service.metrics import Counters
 from yivideo_pipeline.service.performance.alerts import MACHINE_MINUTES, AlertBook, check_thresholds
 from yivideo_pipeline.service.performance.history import History
-from yivideo_pipeline.service.performance.operations import Window
-from yivideo_pipeline.service.performance.summary import within
 from yivideo_pipeline.service.performance.system import MB, count_runs, read_gpu, read_memory
 from yivideo_pipeline.settings.sections import AlertSettings
 
@@ -87,7 +86,7 @@ class PerformanceMonitor:
         self.backlog = read_backlog(ledger.engine)
         window = Window(now - 3600 * settings.hours, now + 1)
         with self.history.tables(-1) as tables:
-            operations = within(tables.operations(None), window)
+            operations = tables.operations(None, window)
             machine = ledger.machine.since(now - 60 * MACHINE_MINUTES)
             self.alerts.update(check_thresholds(operations, machine, settings))
 

@@ -1,4 +1,4 @@
-"""Operations, the unit of all performance figures, as tables; and the window of time they ended in.
+"""The names of operations, the unit of all performance figures; and the window of time they ended in.
 
 An operation is a stage, a whole video, an operation of the owner's contract, or a recognition over HTTP.
 `whisperx.generate_subtitles` is all that follows the audio: transcript, alignment and subtitles of one video
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.errors.tree import MediaError, classes_by_kind
-from yivideo_pipeline.history.tables import TRANSCRIPT, number_work, sum_work, without_reused_cost
+from yivideo_pipeline.ledger.operations import Window
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
 
@@ -50,18 +50,6 @@ OPERATIONS = {
 }
 NAMES = (*OPERATIONS, *REQUESTS.values())
 
-COLUMNS = (
-    "operation", "key", "run_id", "at", "duration_s", "audio_s", "success", "retries", "memory_mb", "cpu_pct",
-    "gpu_memory_mb", "gpu_utilization_pct", "batch_size", "reused", "kind", "message", "hint",
-)  # fmt: skip
-"""The columns of each table; missing texts are None.
-
-`at` is the end as Unix time. `duration_s` is NaN if the operation failed or only found earlier results,
-`audio_s` (the audio that was processed) also if the transcript was an earlier one. Cost is that of the stages
-that were made, NaN if there were none; then the operation is `reused`.
-"""
-
-
 INPUT_KINDS = frozenset(classes_by_kind(MediaError))
 """Kinds of failure whose cause is the file itself: nothing here would help."""
 
@@ -85,89 +73,6 @@ def require_operation(name: str | None) -> str | None:
         "There is no such operation",
         f"Name one of {', '.join(NAMES)}, or none for all together",
     )
-
-
-def stage_operations(samples: "pd.DataFrame") -> "pd.DataFrame":
-    """Return each sample as an operation of its own, named like its stage."""
-    samples = without_reused_cost(samples)
-    made = samples["success"] & ~samples["reused"]
-    return samples.assign(
-        operation=samples["stage"],
-        audio_s=samples["duration_s"].where(made),
-        duration_s=samples["wall_s"].where(made),
-        retries=samples["attempts"].fillna(1) - 1,
-        memory_mb=samples["rss_peak_mb"],
-        cpu_pct=100 * samples["cpu_s"] / samples["wall_s"].where(samples["wall_s"] > 0),
-        gpu_memory_mb=samples["gpu_memory_peak_mb"],
-        gpu_utilization_pct=samples["gpu_utilization_mean_pct"],
-    )[[*COLUMNS]]
-
-
-def video_operations(samples: "pd.DataFrame", name: str, operation: Operation) -> "pd.DataFrame":
-    """Return the operations of several stages: what one run, launched again or not, did for one video.
-
-    Work under way is left out: its last stage is not made yet, and its latest sample is no failure.
-
-    Args:
-        samples: The oldest first, as `history.tables` makes them.
-        name: The operation's name.
-        operation: Its stages.
-    """
-    part = number_work(samples[samples["stage"].isin(operation.stages)])
-    last = part.drop_duplicates("work", keep="last").set_index("work")
-    made = part.loc[part["success"] & (part["stage"] == operation.last), "work"]
-    ended = last[~last["success"] | last.index.isin(made)]
-    sums = sum_work(part).loc[ended.index]
-    reused = part.loc[(part["stage"] == TRANSCRIPT) & part["reused"], "work"]
-    is_processed = ended["success"] & ~ended.index.isin(reused)
-    is_made = ended["success"] & ended.index.isin(part.loc[part["success"] & ~part["reused"], "work"])
-    return ended.assign(
-        operation=name,
-        duration_s=sums["wall_s"].where(is_made),
-        audio_s=sums["duration_s"].where(is_processed),
-        retries=sums["retries"],
-        memory_mb=sums["rss_peak_mb"],
-        cpu_pct=100 * sums["cpu_s"] / sums["wall_s"].where(sums["wall_s"] > 0),
-        gpu_memory_mb=sums["gpu_memory_peak_mb"],
-        gpu_utilization_pct=sums["gpu_utilization_mean_pct"],
-        batch_size=sums["batch_size"],
-        reused=ended["success"] & ~is_made,
-    )[[*COLUMNS]].reset_index(drop=True)
-
-
-def request_operations(requests: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the service's own requests as operations."""
-    table = requests.assign(
-        key=None,
-        run_id=None,
-        audio_s=requests["duration_s"].where(requests["success"]),
-        duration_s=requests["wall_s"].where(requests["success"]),
-        retries=0.0,
-        memory_mb=requests["rss_peak_mb"],
-        cpu_pct=100 * requests["cpu_s"] / requests["wall_s"].where(requests["wall_s"] > 0),
-        gpu_memory_mb=requests["gpu_memory_peak_mb"],
-        gpu_utilization_pct=float("nan"),
-        batch_size=float("nan"),
-        reused=False,
-    )
-    return table[[*COLUMNS]]
-
-
-@dataclass(frozen=True)
-class Window:
-    """From one Unix time to another."""
-
-    start: float
-    end: float
-
-    @property
-    def length_s(self) -> float:
-        """Its length in seconds."""
-        return self.end - self.start
-
-    def before(self) -> "Window":
-        """Return the window of the same length that ends where this one starts."""
-        return Window(self.start - self.length_s, self.start)
 
 
 def parse_since(since: str | None, now: float | None = None) -> Window:

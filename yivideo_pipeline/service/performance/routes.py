@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,8 +14,9 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from yivideo_pipeline.ledger.operations import Window, request_operations, stage_operations
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
-from yivideo_pipeline.service.performance.history import Tables
+from yivideo_pipeline.service.performance.history import TEXTS, Tables, queries_of
 from yivideo_pipeline.service.performance.insights import (
     Insights,
     Situation,
@@ -23,14 +25,7 @@ from yivideo_pipeline.service.performance.insights import (
     recommend,
     trend_of,
 )
-from yivideo_pipeline.service.performance.operations import (
-    Window,
-    iso,
-    parse_since,
-    request_operations,
-    require_operation,
-    stage_operations,
-)
+from yivideo_pipeline.service.performance.operations import iso, parse_since, require_operation
 from yivideo_pipeline.service.performance.summary import (
     DashboardSeries,
     Summary,
@@ -82,7 +77,6 @@ EXPORT_NAMES = {
     "kind": "error",
 }
 """The exported columns: those of `telemetry.measure.PerformanceMetrics`, and some more."""
-_ROWS_AT_ONCE = 5000
 _BYTES_AT_ONCE = 1024 * 1024
 
 
@@ -149,7 +143,7 @@ def dashboard(shared: Shared, operation: OperationName = None, since: Since = "2
     system = _read_system(shared)
     machine = shared.ledger.machine.since(window.start)
     with shared.performance.history.tables() as tables:
-        operations = tables.operations(name)
+        operations = tables.operations(name, window)
         if not window.start and len(operations):  # without a start, the first operation is the start
             window = Window(float(operations["at"].min()), window.end)
         return Dashboard(
@@ -181,8 +175,7 @@ def export(shared: Shared, call: ExportRequest = ALL_SAMPLES) -> StreamingRespon
     """Return the samples as a file, with the column names of a performance sample."""
     name, window = require_operation(call.operation), parse_since(call.since)
     with shared.performance.history.tables() as tables:
-        table = _export_table(tables, name, window)
-    pieces = _write_export(table, call.format, shared.scratch)
+        pieces = _stored_export(tables, name, window, call.format, shared.scratch)
     file = f"yivideo-performance-{iso(window.end)[:10]}.{call.format}"
     headers = {"Content-Disposition": f'attachment; filename="{file}"'}
     return StreamingResponse(pieces, media_type=EXPORT_TYPES[call.format], headers=headers)
@@ -206,11 +199,11 @@ def clear(shared: Shared, call: ClearRequest = UNCONFIRMED) -> ClearedSamples:
 
 def _keep_export(tables: Tables, now: float, target: Path) -> None:
     """Write all samples up to a time to a file that is whole or not there."""
-    table = _export_table(tables, None, Window(0.0, math.nextafter(now, math.inf)))
+    chunks = _export_chunks(tables, None, Window(0.0, math.nextafter(now, math.inf)))
     target.parent.mkdir(exist_ok=True)
     part = target.with_suffix(".part")
     with part.open("wb") as file:
-        file.writelines(_write_json(table))
+        file.writelines(_json_pieces(chunks))
         file.flush()
         os.fsync(file.fileno())
     part.replace(target)
@@ -235,7 +228,8 @@ def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: W
 def _insights(
     shared: ServiceState, tables: Tables, name: str | None, window: Window, system: SystemHealth
 ) -> Insights:
-    operations = tables.operations(name)
+    wide = Window(window.before().start, window.end) if window.start else window
+    operations = tables.operations(name, wide)
     chosen = within(operations, window)
     summary = _summarize(shared, tables, name, window)
     alerts = shared.performance.alerts.active()
@@ -254,47 +248,59 @@ def _insights(
     )
 
 
-def _export_table(tables: Tables, operation: str | None, window: Window) -> "pd.DataFrame":
-    """Return the samples of an operation, the oldest first; without a name, each stage and each request."""
-    import pandas as pd
-
-    if operation is None:
-        parts = [stage_operations(tables.samples), request_operations(tables.requests)]
-        operations = pd.concat(parts, ignore_index=True)
-    else:
-        operations = tables.operations(operation)
-    chosen = within(operations, window).sort_values("at", kind="stable", ignore_index=True)
-    renamed = chosen[[*EXPORT_NAMES]].rename(columns=EXPORT_NAMES)
-    return renamed.astype({"batch_size": "Int64", "success": bool, "reused": bool})
+def _export_chunks(tables: Tables, operation: str | None, window: Window) -> "Iterator[pd.DataFrame]":
+    """Yield the samples of an operation, the oldest first; without a name, each stage and each request."""
+    every = [stage_operations(window), request_operations(window)]
+    queries = every if operation is None else queries_of(operation, window)
+    for chunk in tables.chunks(*queries):
+        yield chunk[[*EXPORT_NAMES]].rename(columns=EXPORT_NAMES).astype({"batch_size": "Int64"})
 
 
-def _write_export(table: "pd.DataFrame", kind: ExportFormat, scratch: Path) -> Iterator[bytes]:
-    """Return the file's bytes, piece by piece; `scratch` is a folder for temporary files."""
-    if kind == "parquet":
-        return _write_parquet(table, scratch)
-    return _write_csv(table) if kind == "csv" else _write_json(table)
+def _stored_export(
+    tables: Tables, operation: str | None, window: Window, kind: ExportFormat, scratch: Path
+) -> Iterator[bytes]:
+    """Write an export to a file, so that a slow client holds nothing open; return its bytes, by pieces."""
+    chunks = _export_chunks(tables, operation, window)
+    with ExitStack() as stack:
+        path = stack.enter_context(scratch_folder(scratch)) / "samples"
+        if kind == "parquet":
+            _write_parquet(chunks, path)
+        else:
+            with path.open("wb") as file:
+                file.writelines(_csv_pieces(chunks) if kind == "csv" else _json_pieces(chunks))
+        return _read_and_remove(path, stack.pop_all())
 
 
-def _write_csv(table: "pd.DataFrame") -> Iterator[bytes]:
-    for start in range(0, max(1, len(table)), _ROWS_AT_ONCE):
-        rows = table.iloc[start : start + _ROWS_AT_ONCE]
-        yield rows.to_csv(index=False, header=start == 0).encode()
+def _read_and_remove(path: Path, folder: ExitStack) -> Iterator[bytes]:
+    with folder, path.open("rb") as file:
+        while piece := file.read(_BYTES_AT_ONCE):
+            yield piece
 
 
-def _write_json(table: "pd.DataFrame") -> Iterator[bytes]:
+def _csv_pieces(chunks: "Iterator[pd.DataFrame]") -> Iterator[bytes]:
+    yield (",".join(EXPORT_NAMES.values()) + "\n").encode()
+    for chunk in chunks:
+        yield chunk.to_csv(index=False, header=False).encode()
+
+
+def _json_pieces(chunks: "Iterator[pd.DataFrame]") -> Iterator[bytes]:
     yield b"["
-    for start in range(0, len(table), _ROWS_AT_ONCE):
-        part = table.iloc[start : start + _ROWS_AT_ONCE].astype(object)
+    separator = ""
+    for chunk in chunks:
+        part = chunk.astype(object)
         rows = part.where(part.notna(), None).to_dict("records")
-        lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-        yield (",\n" if start else "").encode() + lines.encode()
+        yield separator.encode() + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode()
+        separator = ",\n"
     yield b"]\n"
 
 
-def _write_parquet(table: "pd.DataFrame", scratch: Path) -> Iterator[bytes]:
-    with scratch_folder(scratch) as work:
-        path = work / "samples.parquet"
-        table.to_parquet(path, engine="pyarrow", index=False)
-        with path.open("rb") as file:
-            while piece := file.read(_BYTES_AT_ONCE):
-                yield piece
+def _write_parquet(chunks: "Iterator[pd.DataFrame]", path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kinds = {"batch_size": pa.int64(), "success": pa.bool_(), "reused": pa.bool_()}
+    kinds |= {EXPORT_NAMES[name]: pa.string() for name in TEXTS if name in EXPORT_NAMES}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in EXPORT_NAMES.values()])
+    with parquet.ParquetWriter(path, schema) as file:
+        for chunk in chunks:
+            file.write_table(pa.Table.from_pandas(chunk, schema, preserve_index=False))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
+from yivideo_pipeline.ledger.operations import Window
 from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.history import Tables
-from yivideo_pipeline.service.performance.operations import Window, is_unusable, iso
+from yivideo_pipeline.service.performance.operations import is_unusable, iso
 from yivideo_pipeline.service.performance.system import RunCounts
 
 if TYPE_CHECKING:
@@ -112,13 +113,13 @@ def summarize(
     """Sum up the operations that ended in a window.
 
     Args:
-        tables: The whole history.
+        tables: Reads the operations.
         operation: The operation's name; None for all.
         window: The window.
         runs: The runs that wait and those under way now; None if they are unknown.
         requests: The number of requests in the service now.
     """
-    operations = within(tables.operations(operation), window)
+    operations = tables.operations(operation, window)
     count, succeeded = len(operations), int(operations["success"].sum())
     unusable = int(is_unusable(operations).sum())
     audio_s = float(operations["audio_s"].sum())
@@ -141,7 +142,7 @@ def summarize(
             queued=runs.queued if runs else None,
             running=runs.running if runs else None,
             requests=requests,
-            wait_s=percentiles_of(_run_waits(tables.samples, window)),
+            wait_s=percentiles_of(tables.run_waits(window)),
         ),
         retries=RetrySummary(total=int(retries.sum()), mean=_finite(retries.mean()) if count else None),
         memory_mb=_peak_and_mean(operations["memory_mb"]),
@@ -216,13 +217,6 @@ def error_counts(operations: "pd.DataFrame") -> dict[str, int]:
 def _is_processed(operations: "pd.DataFrame") -> "pd.Series":
     """Return which operations have processed audio, and not reused an earlier result."""
     return operations["audio_s"].notna() & (operations["duration_s"] > 0)
-
-
-def _run_waits(samples: "pd.DataFrame", window: Window) -> "pd.Series":
-    """Return how many seconds each run waited that started in the window."""
-    started = samples["run_started_at"]
-    runs = samples[(started >= window.start) & (started < window.end)].drop_duplicates("run_id")
-    return (runs["run_started_at"] - runs["run_created_at"]).clip(lower=0)
 
 
 def _throughput(operations: "pd.DataFrame", audio_s: float, window: Window) -> float | None:
