@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,10 @@ class Server:
 
 
 @contextmanager
-def run_server(home: Path, model_dir: Path, port: int | None = None, **more: str) -> Generator[Server]:
-    """Run the service until the block ends; `more` are environment variables."""
+def run_server(
+    home: Path, model_dir: Path, port: int | None = None, options: Sequence[str] = (), **more: str
+) -> Generator[Server]:
+    """Run the service until the block ends; `options` are the command's, `more` environment variables."""
     port = port or free_port()
     (home / "inbox").mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -55,7 +57,7 @@ def run_server(home: Path, model_dir: Path, port: int | None = None, **more: str
         **more,
     }
     process = subprocess.Popen(
-        [PROGRAM, "serve", "--port", str(port)],
+        [PROGRAM, "serve", "--port", str(port), *options],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import smtplib
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from yivideo_pipeline.errors.classify import classify, is_passing
 from yivideo_pipeline.errors.origin import MAX_DETAIL_CHARS, detail
 from yivideo_pipeline.errors.redact import MASK
 from yivideo_pipeline.errors.retry import RetryOptions, retry_by
-from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, YivideoError
+from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable, Severity, YivideoError
 from yivideo_pipeline.ledger.outbox import Notice, Outbox
 from yivideo_pipeline.settings.sections import NoticeSettings
 
@@ -51,6 +52,38 @@ def channels_of(settings: NoticeSettings) -> tuple[Channel, ...]:
     webhook = (Webhook(settings.webhook_url),) if settings.webhook_url else ()
     mail = (Mail(settings),) if settings.mail_to else ()
     return webhook + mail
+
+
+def send_test(settings: NoticeSettings, ui_url: str) -> dict[str, YivideoError | None]:
+    """Send a test notice by each channel, in one attempt each.
+
+    Args:
+        settings: They name the channels.
+        ui_url: Address of Dagster's UI, for the notice's link.
+
+    Returns:
+        What went wrong with each channel, by its name; None where the notice was sent.
+
+    Raises:
+        ConfigError: The settings name no channel.
+    """
+    channels = channels_of(settings)
+    if not channels:
+        raise ConfigError(
+            "No channel for notices is set",
+            "Set notices.webhook_url, or notices.smtp_host, notices.mail_from and notices.mail_to",
+        )
+    body = ("Failed runs and quarantined videos are reported this way.",)
+    notice = Notice("test", f"A test from {socket.gethostname()}", body, "test", Severity.LOW, ui_url)
+    return {channel.name: _try(channel, notice) for channel in channels}
+
+
+def _try(channel: Channel, notice: Notice) -> YivideoError | None:
+    try:
+        channel.send(notice)
+    except YivideoError as error:
+        return error
+    return None
 
 
 class Webhook:

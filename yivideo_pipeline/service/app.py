@@ -19,7 +19,7 @@ from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERROR_RESPONSES, add_error_handlers
 from yivideo_pipeline.service.middleware import Access, JsonBodies, Metering, require_safe
 from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost
-from yivideo_pipeline.service.pages import dashboard, docs, library, login
+from yivideo_pipeline.service.pages import dashboard, docs, library, login, selection, settings_page
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
@@ -50,6 +50,8 @@ ROUTERS = [
     login.router,
     dashboard.router,
     library.router,
+    selection.router,
+    settings_page.router,
     docs.router,
 ]
 
@@ -74,7 +76,7 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
 
     locks = lock_for_all_hosts if settings.storage.read_database_url() else None
     storage = Storage(settings.storage.root, scratch, locks)
-    shared = ServiceState(models, storage, Admission(settings.service.max_requests))
+    shared = ServiceState(models, storage, Admission(settings.service.max_requests), insecure)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:

@@ -123,6 +123,8 @@ class ServiceState:
     models: ModelHost
     storage: Storage
     admission: Admission
+    is_insecure: bool = False
+    """Whether other machines may send requests without a key."""
     started_at: float = field(default_factory=time.time)
     wrong_keys: KeyThrottle = field(default_factory=KeyThrottle)
     cpu: TimeShares = field(default_factory=TimeShares)

@@ -111,6 +111,14 @@ class ModelHost:
         """The paths at which the settings file may be."""
         return config_places(self._config, os.environ)
 
+    def read_settings(self) -> Settings:
+        """Return the settings as file and environment have them now; they need not be in force.
+
+        Raises:
+            ConfigError: They can't be read, or are not valid.
+        """
+        return load_settings(self._config)
+
     @property
     def local(self) -> LocalSpeech | ReplicaModels:
         """What is known of options before a model is loaded; a reload alone changes what `auto` means."""

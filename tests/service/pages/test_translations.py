@@ -32,12 +32,19 @@ PAGES = {
         "static/dashboard.js",
         "static/charts.js",
     ),
-    "library": (*CHOICES, "templates/library.html", "templates/videos.html", "static/library.js"),
+    "library": (
+        *CHOICES,
+        "templates/library.html",
+        "templates/videos.html",
+        "static/library.js",
+        "static/selection.js",
+    ),
     "review": (
         *CHOICES,
         "templates/review.html",
         *(f"static/review/{path.name}" for path in (SERVICE / "static/review").iterdir()),
     ),
+    "settings": ("pages/settings_page.py", "templates/settings.html", "static/settings.js"),
     "login": ("pages/login.py", "templates/login.html"),
     "error": ("templates/error.html",),
 }

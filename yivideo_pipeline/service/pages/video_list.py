@@ -25,7 +25,7 @@ from yivideo_pipeline.ledger.known_videos import (
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.storage.partition_keys import decode_key, encode_key
 
-VideoState = Literal["running", "failed", "quarantined", "waiting", "done", "skipped", "deleted"]
+VideoState = Literal["running", "failed", "quarantined", "waiting", "done", "skipped", "deleted", "forgotten"]
 STATES: tuple[VideoState, ...] = get_args(VideoState)
 SortOrder = Literal["changed", "name", "length", "readability", "made"]
 SORT_ORDERS: tuple[SortOrder, ...] = get_args(SortOrder)
@@ -82,11 +82,10 @@ def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
         found = select(videos.c.key, state.label("state")).where(*_matches(videos, query.search))
         numbers = found.with_only_columns(state, func.count()).group_by(state)
         counts = Counter(cast(dict[VideoState, int], dict(session.execute(numbers).tuples().all())))
-        total = counts[query.state] if query.state else counts.total()
+        total = counts[query.state] if query.state else counts.total() - counts["forgotten"]
         pages = max(1, -(-total // PAGE_SIZE))
         page = min(max(query.page, 1), pages)
-        if query.state:
-            found = found.where(state == query.state)
+        found = found.where(state == query.state if query.state else state != "forgotten")
         found = found.order_by(*_order(videos, query.order), videos.c.key)
         shown = session.execute(found.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).tuples().all()
         known = known_videos(session, [key for key, _ in shown], working)
@@ -127,6 +126,7 @@ def _state_of(videos: Subquery) -> ColumnElement[str]:
         (_is_one_of(row.why, _DELETED), "deleted"),
         (_is_one_of(row.why, again), "waiting"),
         (row.made_at.is_not(None), "done"),
+        (_is_one_of(row.why, [Reason.FORGOTTEN]), "forgotten"),
         (_is_one_of(func.coalesce(row.why, ""), queued) | (func.coalesce(row.why, "") == ""), "waiting"),
         else_="skipped",
     )

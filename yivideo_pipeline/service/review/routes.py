@@ -17,6 +17,7 @@ from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RESPONSE
 from yivideo_pipeline.service.review.object_file import object_response
+from yivideo_pipeline.service.review.picture import cut_by
 from yivideo_pipeline.service.review.versions import (
     Differences,
     Review,
@@ -36,6 +37,7 @@ from yivideo_pipeline.service.review.video import (
     require_subtitles,
 )
 from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.style_guides import StyleProfile
 from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.delivery import title_of
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues
@@ -95,9 +97,13 @@ def subtitles(
             pattern=r"^(standing|machine|[1-9][0-9]{0,8})$", description="A number: a version that was saved"
         ),
     ] = "standing",
+    profile: Annotated[
+        StyleProfile | None, Query(description="Cuts the machine's version anew, by this style guide")
+    ] = None,
 ) -> Response:
     """Return the subtitles in any format: the current version, the machine's or an earlier one."""
-    return _subtitle_file(require_subtitles(_find(key, shared)), kind, version)
+    found = require_subtitles(_find(key, shared))
+    return _subtitle_file(cut_by(found, profile, version) if profile else found, kind, version)
 
 
 @router.get("/{key:path}/differences", response_model=Differences)
@@ -138,7 +144,21 @@ def _client(request: Request) -> str:
 
 
 def _subtitle_file(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: str) -> Response:
-    """Return the subtitles as a file to download.
+    """Return the subtitles as a file to download; see `render_subtitles`."""
+    name, content = render_subtitles(subtitles, kind, version)
+    return Response(
+        content,
+        media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",
+        headers={
+            "Content-Disposition": f"attachment; filename*=utf-8''{quote(name)}",
+            "Cache-Control": "no-store",
+            **NOT_SNIFFED,
+        },
+    )
+
+
+def render_subtitles(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: str) -> tuple[str, bytes]:
+    """Return a name for a subtitle file, and its content.
 
     Args:
         subtitles: The subtitles.
@@ -153,16 +173,7 @@ def _subtitle_file(subtitles: ReviewedSubtitles, kind: SubtitleFormat, version: 
     transcript = subtitles.transcript if edited is None else as_transcript(cues, subtitles.transcript)
     title = title_of(subtitles.video.path)
     text = render(cues, transcript, kind, title)
-    name = quote(f"{title}.{subtitles.language}.{kind.ending}")
-    return Response(
-        text.encode(),
-        media_type=f"{SUBTITLE_MEDIA_TYPES[kind]}; charset=utf-8",
-        headers={
-            "Content-Disposition": f"attachment; filename*=utf-8''{name}",
-            "Cache-Control": "no-store",
-            **NOT_SNIFFED,
-        },
-    )
+    return f"{title}.{subtitles.language}.{kind.ending}", text.encode()
 
 
 def _edited_cues(subtitles: ReviewedSubtitles, version: str) -> tuple[EditedCue, ...] | None:

@@ -18,7 +18,7 @@ let uploadChoices = {};
 
 /* The list. */
 
-async function refresh() {
+export async function refresh() {
   let response;
   try {
     response = await fetch(`/library/videos${location.search}`);
@@ -31,11 +31,12 @@ async function refresh() {
   localizeTimes(fresh);
   if (sameKeys(fresh)) {
     replacePart("#chips", fresh);
+    replacePart("#queue", fresh);
     replacePart("#pager", fresh);
     const rows = rowsOf(fresh);
     rowsOf(videos).forEach((row, index) => replaceRow(row, rows[index]));
-  } else if (!isInUse(videos)) {
-    videos.replaceChildren(...fresh.childNodes);
+  } else if (!hasOpenMenu(videos)) {
+    keepFocus(() => videos.replaceChildren(...fresh.childNodes));
   }
   showProgress();
 }
@@ -43,25 +44,40 @@ async function refresh() {
 const rowsOf = (part) => [...part.querySelectorAll("tr[data-key]")];
 const keysOf = (part) => rowsOf(part).map((row) => row.dataset.key);
 const sameKeys = (fresh) => JSON.stringify(keysOf(fresh)) === JSON.stringify(keysOf(videos));
-/** Whether a part has an open menu or the keyboard focus, and so must not be replaced. */
-const isInUse = (part) => part.querySelector("details[open]") || part.contains(document.activeElement);
+const hasOpenMenu = (part) => part.querySelector("details[open]") !== null;
 
 function replacePart(selector, fresh) {
   const old = videos.querySelector(selector);
   const now = fresh.querySelector(selector);
-  if (old && now && !old.isEqualNode(now) && !old.contains(document.activeElement)) old.replaceWith(now);
+  if (old && now && !old.isEqualNode(now)) keepFocus(() => old.replaceWith(now));
 }
 
 function replaceRow(row, now) {
-  if (!statuses.has(row.dataset.key) && !row.isEqualNode(now) && !isInUse(row)) row.replaceWith(now);
+  if (!row.isEqualNode(now) && !hasOpenMenu(row)) keepFocus(() => row.replaceWith(now));
+}
+
+/** Replace a part of the list; what then stands in the place of what had the focus gets it. */
+function keepFocus(replace) {
+  const active = document.activeElement;
+  if (!videos.contains(active)) return replace();
+  const key = active.closest("tr")?.dataset.key;
+  const find = (what) => videos.querySelector(key ? `tr[data-key="${CSS.escape(key)}"] ${what}` : what);
+  replace();
+  if (!active.isConnected) (find(describe(active)) ?? find(key ? "[name=pick]" : "#all"))?.focus();
+}
+
+/** Return a selector of an element, to be looked for in its row or in the list. */
+function describe(element) {
+  const name = ["id", "name", "data-do", "data-pause", "href"].find((one) => element.hasAttribute(one));
+  if (name === "data-pause") return "[data-pause]"; // its value changes
+  return name ? `[${name}="${CSS.escape(element.getAttribute(name))}"]` : element.localName;
 }
 
 /* Workflows. */
 
-async function start(key, name, choices = {}) {
+export async function start(key, name, choices = {}) {
   await startWorkflow(key, name, choices);
   statuses.set(key, { state: "queued", progress: 0 });
-  showProgress();
 }
 
 async function poll() {
@@ -88,7 +104,8 @@ async function end(key, name, status) {
 function showProgress() {
   for (const row of rowsOf(videos)) {
     const status = statuses.get(row.dataset.key);
-    if (status) drawProgress(row, status);
+    // Of what waits the server says the place in the queue.
+    if (status && status.state !== "queued") drawProgress(row, status);
   }
 }
 
@@ -99,7 +116,7 @@ function drawProgress(row, status) {
     cell.replaceChildren(make("span", "mark busy"), make("span", "why"), make("progress"));
     bar = cell.querySelector("progress");
     bar.ariaLabel = row.dataset.name;
-    row.querySelectorAll("[data-do]").forEach((button) => { button.disabled = true; });
+    row.querySelectorAll("[data-do=process], [data-do=release]").forEach((button) => { button.disabled = true; });
   }
   setText(cell.querySelector(".mark"), t(`workflow.${status.state}`));
   setText(cell.querySelector(".why"), status.stage ? t(`stage.${status.stage}`) : "");
@@ -212,8 +229,10 @@ videos.addEventListener("click", async (event) => {
 
 videos.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-do=process], [data-do=release]");
-  if (!button) return;
-  const { key, name } = button.closest("tr").dataset;
+  if (!button) return; // selection.js does the others
+  const row = button.closest("tr");
+  const { key, name } = row.dataset;
+  row.querySelector("[name=pick]").focus(); // a disabled button loses the focus
   button.disabled = true;
   button.closest("details")?.removeAttribute("open");
   try {
@@ -222,9 +241,8 @@ videos.addEventListener("click", async (event) => {
     } else {
       await fetchJson("/library/release", { method: "POST", body: { key } });
       showMessage(t("released", { name }));
-      button.blur();
-      await refresh();
     }
+    await refresh();
   } catch (problem) {
     button.disabled = false;
     showMessage(problem.message, true);

@@ -1,0 +1,127 @@
+"""The library page over a real Dagster in Chromium: uploads, the queue, what is done with several videos."""
+
+import zipfile
+
+import pytest
+
+from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
+from tests.service.server import SAMPLES
+from tests.service.workflow_stack import run_stack
+
+pytestmark = NEEDS_CHROMIUM
+
+PATIENCE_MS = 90_000
+VIDEO = (SAMPLES / "harbour-15s.mp4").read_bytes()
+NAMES = ("one.mp4", "two.mp4", "three.mp4")
+RUNS = "{ runsOrError { ... on Runs { results { startTime tags { key value } } } } }"
+PARTITIONS = '{ assetNodes(assetKeys: [{path: ["subtitles"]}]) { partitionKeys } }'
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, model_dir, tiny_weights):
+    with run_stack(tmp_path_factory.mktemp("library"), model_dir) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser, stack):
+    """The library page, which must cause no error and send requests to its own server only."""
+    context = browser.new_context(base_url=stack.server.url, locale="en-GB", accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    problems = watch(opened, stack.server.url)
+    opened.goto("/library")
+    yield opened
+    context.close()  # an open page goes on sending requests
+    assert not problems
+
+
+def row(page, name: str):
+    return page.get_by_role("row").filter(has=page.get_by_role("rowheader", name=name))
+
+
+def upload(page, *names: str) -> None:
+    for name in names:
+        file = {"name": name, "mimeType": "video/mp4", "buffer": VIDEO}
+        page.get_by_label("Choose files").set_input_files([file])
+        page.locator("#uploads").get_by_text(f"{name} is in the library").wait_for()
+
+
+def tick(page, name: str):
+    return page.get_by_role("checkbox", name=f"Select {name}")
+
+
+def begun(stack) -> set[str]:
+    """The videos that a run was begun for."""
+    runs = stack.graphql(RUNS)["runsOrError"]["results"]
+    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs if run["startTime"]]
+    return {tag["dagster/partition"] for tag in tags}
+
+
+def test_an_uploaded_video_is_followed_until_its_subtitles_are_ready(page, stack):
+    page.get_by_text("There are no videos yet").wait_for()
+    page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
+    page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
+    page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
+    line = row(page, "harbour-15s.mp4")
+    line.get_by_text("Done").wait_for()
+    line.locator("summary").click()
+    line.get_by_role("button", name="Process again").click()
+    page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
+    line.get_by_text("Done").wait_for()
+    assert (stack.home / "inbox" / "harbour-15s.en.srt").is_file()
+
+
+def test_the_queue_is_paused_ordered_and_cut_and_goes_on(page, stack):
+    page.get_by_role("button", name="Pause the queue").click()
+    page.get_by_text("The queue is paused").wait_for()
+    upload(page, *NAMES)
+    row(page, "three.mp4").get_by_text("place 3").wait_for()
+    tick(page, "three.mp4").focus()
+    page.keyboard.press("Space")
+    page.get_by_text("1 selected").wait_for()
+    page.get_by_role("button", name="Move to the front").click()
+    row(page, "three.mp4").get_by_text("place 1").wait_for()
+    assert tick(page, "three.mp4").is_checked(), "it stays selected while its row is replaced"
+    row(page, "one.mp4").get_by_role("button", name="Cancel").click()
+    row(page, "one.mp4").get_by_text("cancelled on the library page").wait_for()
+    row(page, "two.mp4").get_by_text("place 2").wait_for()
+    keep_picture(page, "queue")
+    assert begun(stack) == {"harbour-15s.mp4"}, "nothing begins while the queue is paused"
+
+    page.get_by_role("button", name="Let the queue go on").click()
+    for name in ("two.mp4", "three.mp4"):
+        row(page, name).get_by_text("Done").wait_for()
+    assert "one.mp4" not in begun(stack)
+
+
+def test_several_videos_are_selected_downloaded_and_forgotten(page, stack):
+    page.get_by_role("checkbox", name="Select all shown").check()
+    page.get_by_text("4 selected").wait_for()
+    with page.expect_download() as begun:
+        page.get_by_role("button", name="Download subtitles as zip").click()
+    with zipfile.ZipFile(begun.value.path()) as archive:
+        assert sorted(archive.namelist()) == ["harbour-15s.en.srt", "three.en.srt", "two.en.srt"]
+        assert b"-->" in archive.read("two.en.srt")
+
+    page.keyboard.press("Escape")
+    page.get_by_role("checkbox", name="Select one.mp4").check()
+    tick(page, "two.mp4").check()
+    page.locator("#actions").get_by_role("button", name="Forget").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Keep").click()
+    assert tick(page, "two.mp4").is_checked()
+    page.locator("#actions").get_by_role("button", name="Forget").click()
+    dialog.get_by_role("checkbox").check()
+    dialog.get_by_role("button", name="Forget").click()
+    page.get_by_text("2 videos forgotten").wait_for()
+    page.get_by_role("link", name="Forgotten").wait_for()
+    assert page.locator("#rows tr").count() == 2
+    partitions = stack.graphql(PARTITIONS)["assetNodes"][0]["partitionKeys"]
+    assert sorted(partitions) == ["harbour-15s.mp4", "three.mp4"]
+
+    page.get_by_role("link", name="Forgotten").click()
+    row(page, "two.mp4").get_by_role("button", name="Process").click()
+    page.get_by_text("two.mp4: the subtitles are ready").wait_for()
+    row(page, "two.mp4").wait_for(state="detached")
+    assert (stack.home / "inbox" / "one.mp4").is_file()
