@@ -7,7 +7,7 @@ SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
-	bench-gpu bench-setup soak score lock clean
+	bench-gpu bench-setup soak score gate gate-renew lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ bench-setup: ## the whisperx program for `make bench`, in .tools/whisperx (about
 
 score: install ## word error rate and word times on the corpus that YIVIDEO_SPEECH_CORPUS names
 	@$(BIN)/python -m benchmarks.score $(SCORE_ARGS)
+
+gate: install ## compare words, word times and style of the samples with stored baselines
+	@$(BIN)/python -m benchmarks.gate
+
+gate-renew: install ## write the figures of now as baselines
+	@$(BIN)/python -m benchmarks.gate --renew
 
 # Universal locks name no registry: the machine's own settings say where packages come from.
 LOCK = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \

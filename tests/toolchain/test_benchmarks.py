@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmarks import gate
 from benchmarks.clips import RATE_HZ, Clip, TimedWord, join_clips, load_samples, read_sound, write_flac
 from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
@@ -147,3 +148,25 @@ def test_errors_in_a_joined_recording_belong_to_their_clips():
     texts = ["one two three", "four five", "one two three"]
     assert count_errors_by_clip(texts, "one three four five six one two tree") == [(3, 6), (0, 2)]
     assert count_errors_by_clip(texts, "one two three four five one two three seven") == [(1, 6), (0, 2)]
+
+
+def test_the_gate_tells_what_is_worse_than_its_baseline_and_lets_rounding_through(capsys):
+    baselines = {
+        "harbour: wrong words": 0,
+        "word starts: % within 0.1 s": 99.4,
+        "netflix: breaks of hard rules": 0,
+        "bbc: breaks of other rules": 1,
+    }
+    console = Console(file=sys.stdout, width=100)
+    rounded = {**baselines, "harbour: wrong words": 1, "word starts: % within 0.1 s": 97.5}
+    assert gate.compare(rounded, baselines, console) == 0
+    worse = {**baselines, "word starts: % within 0.1 s": 97.3, "netflix: breaks of hard rules": 1}
+    del worse["bbc: breaks of other rules"]  # what is measured no more is no better
+    assert gate.compare(worse, baselines, console) == 1
+    told = capsys.readouterr().out.partition("Worse than the baselines")[2]
+    assert [name in told for name in baselines] == [False, True, True, True]
+
+
+def test_the_baselines_are_of_the_figures_that_the_gate_judges():
+    known = json.loads(gate.BASELINES.read_text(encoding="utf-8"))
+    assert {name.partition(": ")[2] for name in known} == set(gate.MEASURES)
