@@ -96,7 +96,10 @@ class Trial:
         self.reported = []
         self.started = []
         self._logs = logs
-        self.supervisor = Supervisor(self._start, "nobody serves", self.reported.append, lambda: self.now)
+        self.ready = True
+        self.supervisor = Supervisor(
+            self._start, "nobody serves", self.reported.append, lambda: self.now, lambda: self.ready
+        )
 
     def _start(self):
         program = SupervisedProgram(
@@ -137,6 +140,17 @@ def test_it_is_restarted_after_growing_delays_and_given_up_in_the_end(trial):
     trial.now += 10_000
     trial.supervisor.check()
     assert len(trial.started) == len(trial.reported) == 5
+
+
+def test_it_is_restarted_only_once_what_it_needs_is_there(trial):
+    trial.ready = False
+    trial.let_end()
+    trial.now += RESTART_DELAYS_S[0] + 10
+    trial.supervisor.check()
+    assert len(trial.started) == 1
+    trial.ready = True
+    trial.supervisor.check()
+    assert len(trial.started) == 2
 
 
 def test_before_a_restart_what_the_killed_program_left_running_is_ended(begin):

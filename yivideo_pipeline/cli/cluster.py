@@ -99,7 +99,7 @@ def _stop(settings: "Settings") -> Exit:
     from filelock import FileLock, Timeout
 
     from yivideo_pipeline.cli.running_ui import last_ui
-    from yivideo_pipeline.cli.up import end_leftovers
+    from yivideo_pipeline.cli.single import end_leftovers
 
     console, lock = open_console(), FileLock(settings.home / "dagster" / "up.lock")
     if not Path(lock.lock_file).exists():

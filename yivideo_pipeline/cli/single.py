@@ -1,11 +1,14 @@
 """One `yivideo up` runs for a home folder and for a database: two daemons would do everything twice."""
 
+import os
+import signal
 import socket
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from rich.console import Console
 
@@ -14,6 +17,10 @@ from yivideo_pipeline.cli.running_ui import RunningUi, last_ui, note_ui
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.ledger.alive import BEAT_S, GONE_AFTER_S
 from yivideo_pipeline.ledger.leases import LeaseLedger
+
+MARK = "_YIVIDEO_UP"
+"""Environment variable of all processes that `yivideo up` starts: the home folder that they serve."""
+_TIMEOUT_S = 5.0
 
 
 @contextmanager
@@ -78,3 +85,28 @@ def single_for_database(
 
 def _describe(running: RunningUi | None) -> str:
     return f"{running['url']} (process {running['pid']})" if running else "it is just starting"
+
+
+def end_leftovers(home: Path) -> int:
+    """End what a killed `yivideo up` of this home left running; returns the number of processes.
+
+    To be called while the home is locked: then no other process that carries the mark can be at work.
+    """
+    left = [process for process in psutil.process_iter() if _serves(process, home)]
+    _signal(left, signal.SIGTERM)
+    _signal(psutil.wait_procs(left, timeout=_TIMEOUT_S)[1], signal.SIGKILL)
+    psutil.wait_procs(left, timeout=_TIMEOUT_S)
+    return len(left)
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # it ended by itself in between
+            process.send_signal(number)
+
+
+def _serves(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARK) == str(home)
+    except (psutil.Error, OSError):
+        return False  # it ended meanwhile, or belongs to another user

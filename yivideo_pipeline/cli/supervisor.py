@@ -112,6 +112,7 @@ class Supervisor:
         without: What is so while the program is gone: the end of a sentence.
         report: Called with one line for the user whenever it ends.
         clock: Seconds from any start, never going back.
+        ready: Whether it may be restarted now: what it needs at its start is there.
     """
 
     def __init__(
@@ -120,11 +121,13 @@ class Supervisor:
         without: str,
         report: Callable[[str], object],
         clock: Clock = time.monotonic,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._start = start
         self._without = without
         self._report = report
         self._clock = clock
+        self._ready = ready
         self._failures = 0
         self._restart_at: float | None = None
         self.program = start()
@@ -146,7 +149,7 @@ class Supervisor:
             return
         if self._restart_at is None:
             self._plan_restart()
-        elif self._clock() >= self._restart_at:
+        elif self._clock() >= self._restart_at and self._ready():
             self._restart_at = None
             # What it started would work beside what the next one starts.
             stop_programs([self.program], _AT_ONCE)

@@ -5,14 +5,13 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import psutil
 import yaml
 from rich.console import Console
 
@@ -22,7 +21,7 @@ from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.ray_nodes import RayNodes, prepare_cluster
 from yivideo_pipeline.cli.serve import address_of, require_free_port
 from yivideo_pipeline.cli.signals import STOP_SIGNALS, StopRequest
-from yivideo_pipeline.cli.single import single_for_database, single_for_home
+from yivideo_pipeline.cli.single import MARK, end_leftovers, single_for_database, single_for_home
 from yivideo_pipeline.cli.supervisor import SupervisedProgram, Supervisor, stop_programs, wait_until
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.postgres import describe
@@ -33,36 +32,6 @@ from yivideo_pipeline.stages import LOCATION
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
-
-MARK = "_YIVIDEO_UP"
-"""Environment variable of all processes that `yivideo up` starts: the home folder that they serve."""
-_TIMEOUT_S = 5.0
-
-
-def end_leftovers(home: Path) -> int:
-    """End what a killed `yivideo up` of this home left running; returns the number of processes.
-
-    To be called while the home is locked: then no other process that carries the mark can be at work.
-    """
-    left = [process for process in psutil.process_iter() if _serves(process, home)]
-    _signal(left, signal.SIGTERM)
-    _signal(psutil.wait_procs(left, timeout=_TIMEOUT_S)[1], signal.SIGKILL)
-    psutil.wait_procs(left, timeout=_TIMEOUT_S)
-    return len(left)
-
-
-def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):  # it ended by itself in between
-            process.send_signal(number)
-
-
-def _serves(process: psutil.Process, home: Path) -> bool:
-    try:
-        return process.pid != os.getpid() and process.environ().get(MARK) == str(home)
-    except (psutil.Error, OSError):
-        return False  # it ended meanwhile, or belongs to another user
-
 
 HOST = "127.0.0.1"
 ANY_HOST = "0.0.0.0"
@@ -319,9 +288,10 @@ class Services:
         self._dagster.append(self._supervise(self._start_code_server, "no run starts"))
         if self._wait_for(programs.code_server_answers):
             self._close_abandoned()
-            # Both call the code server at their start, and hardly ever again.
-            self._dagster.append(self._supervise(programs.webserver, "Dagster's UI does not answer"))
-            self._dagster.append(self._supervise(programs.daemon, "no run starts by itself"))
+            # Both load the definitions at their start: a daemon that can't gives up the retries that are due.
+            there = programs.code_server_answers
+            self._dagster.append(self._supervise(programs.webserver, "Dagster's UI does not answer", there))
+            self._dagster.append(self._supervise(programs.daemon, "no run starts by itself", there))
             if self._wait_for(programs.webserver_answers):
                 self._wait_for(programs.service_answers, self._service)  # runs can do without
                 self._watch()
@@ -355,8 +325,13 @@ class Services:
             if closed:
                 self._console.print(f"Closed runs whose process is gone: {closed}. Dagster retries them.")
 
-    def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> Supervisor:
-        return Supervisor(start, without, self._console.print)
+    def _supervise(
+        self,
+        start: Callable[[], SupervisedProgram],
+        without: str,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> Supervisor:
+        return Supervisor(start, without, self._console.print, ready=ready)
 
     def _watch(self) -> None:
         if self._stop.received:

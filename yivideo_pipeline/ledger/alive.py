@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from yivideo_pipeline.ledger.database import Base, upsert
 
 BEAT_S = 5.0
-GONE_AFTER_S = 30.0
+GONE_AFTER_S = 20.0
 """A worker of another host is gone after so long without a sign of life."""
 _FORGOTTEN_AFTER_S = 7 * 86_400
 

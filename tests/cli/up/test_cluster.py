@@ -20,7 +20,7 @@ import pytest
 from benchmarks.replicas import BATCH, WINDOW_S, SleepingCluster, run_cluster, write_silence
 from tests.cli.command import SAMPLES
 from tests.waiting import wait_for
-from yivideo_pipeline.cli.up import MARK
+from yivideo_pipeline.cli.single import MARK
 
 WINDOWS = 6 * BATCH
 PATIENCE_S = 240.0

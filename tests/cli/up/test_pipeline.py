@@ -1,10 +1,14 @@
 """What the daemon does without a click: backfills, new videos, and subtitles of a changed profile."""
 
 import json
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
 
 import dagster as dg
+import psutil
 import pytest
 
 from tests.cli.command import SAMPLES, run, settings
@@ -13,6 +17,7 @@ from tests.media.media_files import Sound, write_media
 from tests.waiting import wait_for
 from yivideo_pipeline.defs.automation import SENSOR
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 pytestmark = pytest.mark.model
@@ -64,6 +69,35 @@ def services(environment, backfill):
         yield services
 
 
+@pytest.fixture(scope="module")
+def poisoned(services):
+    """A video in the inbox that kills its worker each time, as one does that takes all memory.
+
+    Yields the times of the kills; they go on beside the tests.
+    """
+    killed_at: list[float] = []
+    over, ledger = threading.Event(), open_ledger(services.home)
+
+    def kill() -> None:
+        while not over.wait(0.05):
+            if entry := ledger.workers.at_work("poisoned.mkv"):
+                with suppress(psutil.NoSuchProcess):
+                    worker = psutil.Process(int(entry.worker.split(":")[1]))
+                    worker.kill()
+                    killed_at.append(time.monotonic())
+                    worker.wait()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    write_media(services.home / "tmp.mkv", [Sound(speech(length_s=13))]).rename(
+        services.home / "inbox" / "poisoned.mkv"
+    )
+    yield killed_at
+    over.set()
+    killer.join()
+    ledger.engine.dispose()
+
+
 def widest_line(file: Path) -> int:
     return max(len(line) for line in file.read_text().splitlines() if "-->" not in line)
 
@@ -99,7 +133,7 @@ def test_a_backfill_makes_the_good_videos_and_shows_the_broken_one_as_failed(
     assert again.stdout == "Nothing to do among 4 videos.\nLeft out: 1 quarantined after failures.\n"
 
 
-def test_a_video_in_the_inbox_gets_its_subtitles_and_the_command_knows_of_it(environment, services):
+def test_a_video_in_the_inbox_gets_its_subtitles_and_the_command_knows_of_it(environment, services, poisoned):
     inbox = services.home / "inbox"
     video = write_media(inbox.parent / "tmp.mkv", [Sound(speech(length_s=14))]).rename(inbox / "talk.mkv")
     (inbox / "half.mp4.part").write_bytes(b"\0" * 4096)
@@ -126,3 +160,14 @@ def test_a_changed_profile_renders_the_subtitles_again_once_the_sensor_is_on(ser
         assert [entry.asset_selection for entry in again] == [{dg.AssetKey("subtitles")}]
         of_video = dg.AssetRecordsFilter(dg.AssetKey("transcript"), asset_partitions=[str(processed)])
         assert len(instance.fetch_materializations(of_video, limit=5).records) == 1
+
+
+def test_a_video_that_kills_its_worker_each_time_is_quarantined_and_has_held_up_no_other(services, poisoned):
+    with open_instance(services.home) as instance:
+        failures = open_ledger(services.home).failures
+        found = wait_for(lambda: failures.find_quarantined("poisoned.mkv"))
+        print(f"quarantined {time.monotonic() - poisoned[0]:.1f} s after the first of {len(poisoned)} kills")
+        assert (found.kind, found.attempts, len(poisoned)) == ("worker_killed", 3, 3)
+        wait_for(lambda: instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0)
+    written = {file.name for file in (services.home / "inbox").glob("*.srt")}
+    assert written == {"talk.en.srt"}

@@ -20,9 +20,9 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.stages import LAST_STAGE
 
 NAME = "retry_lost_runs"
-WATCH_S = 15
+WATCH_S = 10
 """Seconds between two ticks."""
-GRACE = timedelta(seconds=15)
+GRACE = timedelta(seconds=10)
 """Dagster looks every 5 s for runs that it launches again."""
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
