@@ -1,5 +1,6 @@
 """Dagster's history in PostgreSQL: on the process's own pool, by no secret in its configuration."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import dagster as dg
@@ -8,6 +9,7 @@ from dagster._serdes import serialize_value
 
 from tests.postgres import PASSWORD
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.defs.postgres_storage import remove_run_events
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.instance import find_instance, read_queue
 from yivideo_pipeline.ledger import Ledger, open_ledger
@@ -48,6 +50,22 @@ def test_dagsters_own_programs_and_the_service_find_the_database_by_the_settings
     with found:
         assert [run.run_id for run in found.get_runs()] == [run_id]
         assert read_queue(found).queued == 0
+
+
+def test_the_messages_of_old_runs_are_removed_and_what_they_made_stays(home, url):
+    @dg.asset
+    def made() -> None: ...
+
+    with open_instance(home, url) as instance:
+        run_id = dg.materialize([made], instance=instance).run_id
+        count = len(instance.all_logs(run_id))
+        assert remove_run_events(url, before=time.time() - 60, runs=10) == 0
+        assert remove_run_events(url, before=time.time() + 60, runs=10) == 1
+        left = {log.dagster_event_type for log in instance.all_logs(run_id)}
+        assert dg.DagsterEventType.STEP_START not in left
+        assert {dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.ASSET_MATERIALIZATION} <= left
+        assert len(instance.all_logs(run_id)) < count / 2
+        assert len(instance.fetch_materializations(dg.AssetKey("made"), limit=5).records) == 1
 
 
 def test_a_configuration_that_keeps_runs_in_files_is_refused(home, url):

@@ -10,6 +10,7 @@ from yivideo_pipeline.defs.automation import attach_condition, build_automation_
 from yivideo_pipeline.defs.jobs import daily_report, process_video
 from yivideo_pipeline.defs.reports.assets import build_report_assets
 from yivideo_pipeline.defs.schedules import build_schedules
+from yivideo_pipeline.defs.sensors.clean_up import build_clean_up_sensor
 from yivideo_pipeline.defs.sensors.lost_runs import build_lost_run_sensor
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
 from yivideo_pipeline.defs.sensors.notices import build_notice_sensors
@@ -37,6 +38,7 @@ def build_definitions(resources: Mapping[str, Any]) -> dg.Definitions:
             build_watch_sensor(settings.library.poll_s),
             build_automation_sensor(),
             build_lost_run_sensor(),
+            build_clean_up_sensor(),
             *build_notice_sensors(settings.notices),
         ],
         resources={name: _strict(resource) for name, resource in resources.items()},

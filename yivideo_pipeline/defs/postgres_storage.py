@@ -10,22 +10,54 @@ this class where `storage.database_url` is set; tests: tests/defs/test_postgres_
 `storage: {postgres: {postgres_url: {env: YIVIDEO_STORAGE__DATABASE_URL}}}` in dagster.yaml.
 """
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self
 
 from dagster._core.storage.base_storage import DagsterStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from pydantic import SecretStr
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, delete, inspect, or_, select
 
 from yivideo_pipeline.ledger.postgres import open_pool
 
 _MAIN_TABLES = {"runs", "event_logs", "jobs"}
 """One of each storage; Dagster makes all tables of a storage where this one is missing."""
+
+
+_MESSAGES = (
+    "ENGINE_EVENT", "STEP_START", "STEP_SUCCESS", "STEP_INPUT", "STEP_OUTPUT", "LOADED_INPUT",
+    "HANDLED_OUTPUT", "LOGS_CAPTURED", "RESOURCE_INIT_STARTED", "RESOURCE_INIT_SUCCESS",
+    "STEP_WORKER_STARTING", "STEP_WORKER_STARTED",
+)  # fmt: skip
+"""Events that only the page of their run shows; messages have no type."""
+
+
+def remove_run_events(url: SecretStr, before: float, runs: int) -> int:
+    """Remove the messages of old runs; what is known of runs, assets and checks stays.
+
+    Args:
+        url: The database's address.
+        before: Of the time before this, in Unix seconds.
+        runs: Of so many runs at most.
+
+    Returns:
+        Of how many runs there were some.
+    """
+    event = Events.c
+    kind = event.dagster_event_type
+    old = event.timestamp < datetime.fromtimestamp(before, UTC).replace(tzinfo=None)
+    is_message = or_(kind.is_(None), kind.in_(_MESSAGES))
+    chosen = select(event.run_id).where(old, is_message).distinct().limit(runs)
+    with open_pool(url).begin() as connection:
+        found = connection.scalars(chosen).all()
+        connection.execute(delete(Events).where(event.run_id.in_(found), old, is_message))
+    return len(found)
 
 
 class _Pooled:  # before Dagster's class, whose method it replaces

@@ -71,6 +71,13 @@ class MaterializationLedger:
         with self._engine.begin() as connection:
             connection.execute(delete(Materialization).where(Materialization.key == key))
 
+    def made_between(self, stage: str, after: float, before: float, limit: int) -> list[Materialization]:
+        """Return what a stage made or found between two Unix times, the oldest first."""
+        at = Materialization.made_at
+        found = select(Materialization).where(Materialization.stage == stage, at > after, at < before)
+        with Session(self._engine) as session:
+            return list(session.scalars(found.order_by(at).limit(limit)))
+
     def other_recipes(self, stage: str, *recipes: str) -> list[str]:
         """Return the videos that a stage made by another recipe than these, sorted.
 

@@ -382,6 +382,13 @@ class AlertSettings(Section):
     min_operations: int = Field(5, ge=1, description="Fewer operations than this raise no alert of a share")
 
 
+class RetentionSettings(Section):
+    """How long is kept what grows with each run; null: for ever."""
+
+    run_logs_days: float | None = Field(90, gt=0, description="Days that the log of a run is kept")
+    sound_days: float | None = Field(None, gt=0, description="Days that decoded sound is kept")
+
+
 class TelemetrySettings(Section):
     """Measuring of what a stage uses."""
 

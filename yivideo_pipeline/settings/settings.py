@@ -17,6 +17,7 @@ from yivideo_pipeline.settings.sections import (
     LibraryRoot,
     LibrarySettings,
     NoticeSettings,
+    RetentionSettings,
     RetrySettings,
     RunSettings,
     Section,
@@ -51,6 +52,7 @@ class Settings(Section):
     service: ServiceSettings = Field(ServiceSettings(), description="The service that owns the models")
     cluster: ClusterSettings = Field(ClusterSettings(), description="Replicas that hold the models")
     alerts: AlertSettings = Field(AlertSettings(), description="When performance is worth an alert")
+    retention: RetentionSettings = Field(RetentionSettings(), description="How long things are kept")
     telemetry: TelemetrySettings = Field(TelemetrySettings(), description="Measuring")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -103,6 +103,10 @@ class Storage:
         """Return whether there is an artifact of a key, be it damaged or not."""
         return self.files.exists(f"{_folder(video_hash, stage, key)}/manifest.json")
 
+    def remove(self, video_hash: str, stage: str, key: str) -> None:
+        """Remove the artifact of a key; who needs it makes it again."""
+        self.files.remove_folder(_folder(video_hash, stage, key))
+
     def find(
         self,
         video_hash: str,
