@@ -9,6 +9,7 @@ import av
 from tests.service.server import SAMPLES
 
 PATIENCE_MS = 60_000
+SHOT_MS = 5300
 NOW = "document.getElementById('video').currentTime"
 SHOWN = "[...document.getElementById('video').textTracks[0].activeCues ?? []].map(cue => cue.text).join()"
 FOCUS = "document.activeElement.closest('#cues > li, form, input, button')?.tagName ?? 'nothing'"
@@ -16,13 +17,18 @@ _CUES = "[...document.querySelectorAll('#cues > li')].map(({cue}) => [cue.start_
 
 
 def make_unplayable(path) -> None:
-    """A video that this pipeline reads and no browser does: MPEG-4 part 2 with AC-3 in AVI."""
+    """A video that this pipeline reads and no browser does: MPEG-4 part 2 with AC-3 in AVI.
+
+    At SHOT_MS the picture changes.
+    """
     with av.open(str(SAMPLES / "harbour-15s.mp4")) as source, av.open(str(path), "w") as target:
         pictures = target.add_stream("mpeg4", rate=10)
         pictures.width, pictures.height, pictures.pix_fmt = 160, 90, "yuv420p"
         sound = target.add_stream("ac3", rate=48_000)
         for number, frame in enumerate(source.decode(video=0)):
-            small = frame.reformat(160, 90, "yuv420p")
+            colours = frame.reformat(160, 90, "rgb24").to_ndarray()
+            shown = colours if number < SHOT_MS / 100 else 255 - colours
+            small = av.VideoFrame.from_ndarray(shown, format="rgb24").reformat(format="yuv420p")
             small.pts, small.time_base = number, Fraction(1, 10)
             target.mux(pictures.encode(small))
         target.mux(pictures.encode(None))

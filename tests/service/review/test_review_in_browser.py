@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from tests.service.review.review_browser import (
     FOCUS,
     NOW,
     PATIENCE_MS,
+    SHOT_MS,
     SHOWN,
     cues_of,
     drag,
@@ -199,6 +201,16 @@ def test_of_a_video_that_no_browser_plays_a_light_copy_is_made_and_played(page):
     until(page, f"{NOW} > 1 && {SHOWN}.length > 0")
     page.reload()  # the copy is kept
     until(page, "document.getElementById('video').currentSrc.endsWith('/light-copy')")
+    page.locator("#waveform [part=shade-shot]").wait_for()
+    first, second, *_ = cues_of(page)
+    drag(page, second[0] + 30, SHOT_MS - 60)
+    assert cues_of(page)[1][0] == pytest.approx(SHOT_MS, abs=100), "B-frames: a frame or so late"
+    assert (
+        cues_of(page)[1][0]
+        == page.evaluate("fetch('/api/v1/review/odd.avi/shots').then((a) => a.json())")["shots_ms"][0]
+    )
+    page.keyboard.press("Control+z")
+    assert cues_of(page)[:2] == [first, second]
 
 
 def test_a_video_that_waits_says_so_in_chinese_too(page):
@@ -381,6 +393,37 @@ def test_many_cues_are_corrected_at_once(page):
     page.get_by_role("button", name="Stretch").click()
     first, *_, last = cues_of(page)
     assert (first[0], last[0]) == (1000, 13_000)
+    page.locator("#cues > li").first.locator(".at").click()
+    page.keyboard.press("m")
+    page.keyboard.press("m")
+    assert fix_all(page, "Too long") > 0
+    assert all(end - start <= 7000 and text for start, end, text in cues_of(page))
+    mixed = [[4000, 6000, "second"], [3500, 1000, "first"], [5500, 9000, "third"]]
+    draft = [dict(zip(("start_ms", "end_ms", "text"), cue, strict=True)) for cue in mixed]
+    page.goto("/library")
+    page.evaluate(
+        "(draft) => localStorage.setItem('yivideo.draft:many.mp4', JSON.stringify(draft))",
+        {"version": 1, "kept_at": 0, "cues": draft},
+    )
+    page.goto("/review/many.mp4")
+    page.get_by_text("Your unsaved changes of").wait_for()
+    assert fix_all(page, "Overlaps the next cue") > 0
+    assert cues_of(page) == [
+        [1000, 3500, "first"],
+        [4000, 5417, "second"],
+        [5500, 9000, "third"],
+    ]
+
+
+def fix_all(page, rule: str) -> int:
+    """Fix all cues that break a rule; return how many did."""
+    page.locator("#show-problems").click()
+    line = page.locator("#rules > div").filter(has_text=rule)
+    broken = int(line.locator("span").inner_text().rpartition(" ")[2])
+    line.get_by_role("button", name="Fix all").click()
+    line.wait_for(state="detached")
+    page.keyboard.press("Escape")
+    return broken
 
 
 def test_a_file_corrected_elsewhere_is_imported(page, home):
@@ -407,6 +450,11 @@ def test_the_style_guide_has_its_report_and_another_can_be_chosen(page):
     page.get_by_text("Style guide: netflix").wait_for()
     assert page.locator("#style-count").inner_text() in ("Every rule is kept", "1 rule is broken")
     assert page.locator("#profile option").count() == 6
+    page.locator("#export-profile").select_option("shorts")
+    with page.expect_download() as begun:
+        page.get_by_role("link", name="Download as SRT").click()
+    cut = Path(begun.value.path()).read_text()
+    assert cut.count("-->") > 4, "shorts have a few words each"
     for rule in page.locator("#style-rules li").all():
         rule.locator("button").first.click()
         assert page.locator("#cues li.current").count() == 1

@@ -12,6 +12,7 @@ from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.review.light_copies import LightCopies, LightCopy, name_of
+from yivideo_pipeline.service.review.picture import find_picture
 from yivideo_pipeline.service.review.routes import IN_PARTS, NOT_SNIFFED, Key
 from yivideo_pipeline.service.review.versions import ShownCues, show_cues
 from yivideo_pipeline.service.review.video import AUDIO_FILE, ReviewedSubtitles, find_video, require_subtitles
@@ -40,6 +41,12 @@ class ImportedCues(ShownCues):
     notes: list[Said]
 
 
+class Shots(BaseModel):
+    """When each new shot of the picture begins; none where its frame rate varies."""
+
+    shots_ms: list[int]
+
+
 class OldVersions(BaseModel):
     """All versions that were saved, the last one first."""
 
@@ -61,6 +68,13 @@ def peaks(key: Key, shared: Shared) -> Response:
     if audio is None or AUDIO_FILE not in audio.files:
         raise Refused(404, "no_media", "The video's audio was not kept", "Process the video again")
     return Response(_find_peaks(audio, shared.storage), media_type="application/octet-stream")
+
+
+@router.get("/{key:path}/shots")
+def shots(key: Key, shared: Shared) -> Shots:
+    """Return when each shot of the picture begins; the first request of a long video takes a while."""
+    picture = find_picture(find_video(key, shared.storage, shared.settings))
+    return Shots(shots_ms=[round(1000 * shot_s) for shot_s in picture.shots_s] if picture else [])
 
 
 @router.post("/{key:path}/light-copy")

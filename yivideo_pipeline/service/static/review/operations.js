@@ -101,18 +101,58 @@ function keepGap(cue, after, { limits }) {
   return end_ms < cue.end_ms && end_ms - cue.start_ms >= MIN_MS ? { ...cue, end_ms } : cue;
 }
 
+/** Return a cue that is shown no longer than allowed: up to its last word, or else in parts. */
+function shorten(cue, after, { limits }) {
+  const longest = Math.round(limits.max_duration_s * 1000);
+  if (cue.end_ms - cue.start_ms <= longest) return cue;
+  const needed = cue.words?.length ? cue.words.at(-1)[2] - cue.start_ms : readingMs(cue.text, limits);
+  if (needed <= longest) return { ...cue, end_ms: cue.start_ms + longest };
+  const halves = splitCue(cue, middleOf(cue), limits);
+  return halves ? halves.flatMap((half) => shorten(half, after, { limits })) : cue;
+}
+
+/** Return the place in a cue's text where a word begins that is nearest to the middle of its time, or of its text. */
+function middleOf(cue) {
+  const middle_ms = (cue.start_ms + cue.end_ms) / 2;
+  const places = placeWords(cue);
+  const starts = cue.words?.length ? cue.words.flatMap((word, index) => (places[index] ? [[places[index][0], word[1]]] : [])) : [];
+  const inside = starts.filter(([at]) => at > 0).sort((a, b) => Math.abs(a[1] - middle_ms) - Math.abs(b[1] - middle_ms));
+  if (inside.length) return inside[0][0];
+  const half = cue.text.length / 2;
+  const breaks = [...cue.text.matchAll(/\s+/g)].map(({ index }) => index).sort((a, b) => Math.abs(a - half) - Math.abs(b - half));
+  return breaks[0] ?? Math.round(half);
+}
+
+/** Return cues in the order of their times, none of which overlap: each ends where the next one needs the time. */
+export function putInOrder(list, { limits, endMs }) {
+  const forwards = list.map((cue) => (cue.end_ms < cue.start_ms ? { ...cue, start_ms: cue.end_ms, end_ms: cue.start_ms } : cue));
+  const sorted = forwards.toSorted((a, b) => a.start_ms - b.start_ms);
+  let least = 0;
+  return sorted.map((cue, index) => {
+    const start_ms = Math.max(cue.start_ms, least);
+    const next = sorted[index + 1]?.start_ms;
+    const free = next !== undefined && next - limits.min_gap_ms >= start_ms + MIN_MS ? next - limits.min_gap_ms : endMs;
+    const end_ms = Math.max(Math.min(cue.end_ms, free), start_ms + MIN_MS);
+    least = end_ms;
+    return start_ms === cue.start_ms && end_ms === cue.end_ms ? cue : { ...cue, start_ms, end_ms };
+  });
+}
+
 const rewrap = (cue, after, { limits }) => {
   const text = wrap(cue.text, limits);
   return text === cue.text ? cue : { ...cue, text };
 };
 
-/** What corrects a cue that breaks a rule, by the rule's name; what can't be corrected by itself stays. */
+/** Faults of a cue's place among the others, which are corrected for all cues together. */
+export const DISORDER = new Set(["bad_order", "bad_before", "bad_after"]);
+
+/** What corrects a cue that breaks a rule, by the rule's name: a cue, or several in its place. */
 export const FIXES = {
   warn_speed: (cue, after, rules) => lengthen(cue, readingMs(cue.text, rules.limits), after, rules),
+  warn_long: shorten,
   warn_short: (cue, after, rules) => lengthen(cue, rules.limits.min_duration_s * 1000, after, rules),
   warn_long_line: rewrap,
   warn_lines: rewrap,
   warn_gap: keepGap,
-  bad_after: keepGap,
   bad_end: (cue, after, { endMs }) => (endMs - cue.start_ms >= MIN_MS ? { ...cue, end_ms: endMs } : cue),
 };

@@ -2,7 +2,7 @@
 
 import { byId, make, setDisabled, t } from "./dom.js";
 import { wrap } from "./lines.js";
-import { FIXES, MIN_MS, retime, twoPoints } from "./operations.js";
+import { DISORDER, FIXES, MIN_MS, putInOrder, retime, twoPoints } from "./operations.js";
 import { formatMs, parseMs } from "./times.js";
 import { showMessage } from "/static/frame.js";
 
@@ -48,16 +48,19 @@ export class Tools {
       byId("problems").close();
       this.commands.run("problem", { rule });
     };
-    const fix = () => {
+    const fixAll = () => {
       const rules = { limits: this.findings.limits, endMs: this.doc.endMs };
       const { list } = this.doc;
       const isBroken = (cue) => this.findings.of(cue).some((finding) => finding.rule === rule);
-      const fixed = this.doc.map((cue, index) => (isBroken(cue) ? FIXES[rule](cue, list[index + 1], rules) : cue));
+      const fix = (cue, index) => (isBroken(cue) ? FIXES[rule](cue, list[index + 1], rules) : cue);
+      const cues = DISORDER.has(rule) ? putInOrder(list, rules) : list.flatMap(fix);
+      const kept = new Set(cues);
+      this.doc.replace(0, list.length, cues);
       this.#showProblems();
-      showMessage(t("fixed", { count: fixed }));
+      showMessage(t("fixed", { count: list.filter((cue) => !kept.has(cue)).length }));
     };
     const buttons = [make("button", { type: "button", onclick: go }, t("next"))];
-    if (FIXES[rule]) buttons.push(make("button", { type: "button", onclick: fix }, t("fix_all")));
+    if (FIXES[rule] || DISORDER.has(rule)) buttons.push(make("button", { type: "button", onclick: fixAll }, t("fix_all")));
     return make("div", { className: "row" }, make("span", { className: "grow" }, `${t(`rule.${rule}`)}: ${count}`), ...buttons);
   }
 

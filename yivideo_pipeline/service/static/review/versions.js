@@ -26,7 +26,7 @@ export class Versions {
     byId("go-back").addEventListener("click", () => this.#restoreMachine());
     byId("import").addEventListener("click", () => byId("file").click());
     byId("file").addEventListener("change", () => this.#import(byId("file").files[0]));
-    byId("which").addEventListener("change", () => this.#updateLinks());
+    for (const name of ["which", "export-profile"]) byId(name).addEventListener("change", () => this.#updateLinks());
     for (const name of ["change", "saved"]) doc.addEventListener(name, () => this.#showState());
     document.addEventListener("visibilitychange", () => document.hidden && this.#saveByItself());
   }
@@ -203,10 +203,12 @@ export class Versions {
   }
 
   #updateLinks() {
-    const version = byId("version").hidden ? "standing" : byId("which").value;
-    for (const link of document.querySelectorAll("[data-kind]")) {
-      link.href = `${this.url}/subtitles.${link.dataset.kind}?version=${version}`;
-    }
+    const version = byId("version").hidden ? "machine" : byId("which").value;
+    // A style guide cuts the machine's cues anew; those that were edited are their editor's.
+    const profile = byId("export-profile");
+    profile.disabled = version !== "machine";
+    const query = new URLSearchParams({ version, ...(profile.value && !profile.disabled && { profile: profile.value }) });
+    for (const link of document.querySelectorAll("[data-kind]")) link.href = `${this.url}/subtitles.${link.dataset.kind}?${query}`;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import WaveSurfer from "/static/vendor/wavesurfer.esm.js";
 import RegionsPlugin from "/static/vendor/wavesurfer-regions.esm.js";
+import { fetchJson } from "/static/frame.js";
 import { byId } from "./dom.js";
 import { moveCue } from "./operations.js";
 import { indexAt } from "./times.js";
@@ -20,6 +21,8 @@ export class Waveform {
   #shown = new Map();
   #shade = document.createElement("div");
   #zoom = ZOOM.first;
+  /** When each new shot of the picture begins. */
+  #shots = [];
   #keys = {};
   #waits = false;
 
@@ -60,6 +63,9 @@ export class Waveform {
     this.#regions.on("region-updated", (region, side) => this.#drop(region, side));
     this.#regions.on("region-double-clicked", (region) => this.onEdit(region.cue));
     this.#surfer.on("ready", () => this.#surfer.setTime(this.player.now / 1000));
+    const shots = await fetchJson(`${this.url}/shots`).catch(() => null); // without a picture there are none
+    this.#shots = shots?.shots_ms ?? [];
+    this.update();
   }
 
   /** Show more or less of the sound at once. */
@@ -123,7 +129,7 @@ export class Waveform {
     return region;
   }
 
-  /** Shade speech, speech that no cue covers, and uncertain words. */
+  /** Shade speech, speech that no cue covers, and uncertain words; mark the shots. */
   #drawShades(cues, from, until) {
     const { speech, lowPct } = this.state();
     const seen = speech.filter(([start, end]) => end > from && start < until);
@@ -140,6 +146,7 @@ export class Waveform {
       ...seen.map(make("speech")),
       ...uncovered(seen, cues).map(make("uncovered")),
       ...low.map((word) => [word[1], word[2]]).map(make("low")),
+      ...this.#shots.filter((shot) => shot > from && shot < until).map((shot) => [shot, shot]).map(make("shot")),
     );
   }
 
@@ -167,15 +174,16 @@ export class Waveform {
     else this.doc.replace(index, 1, [moved]);
   }
 
-  /** Return the boundary near a time: of a word, of a neighbour with the gap, or where it plays. */
+  /** Return the boundary near a time: of a word, of a neighbour with the gap, of a shot, or where it plays. */
   #snap(index, part, ms) {
     if (this.#keys.altKey) return ms;
     const around = this.doc.list.slice(Math.max(0, index - 1), index + 2);
     const words = around.flatMap((cue) => cue.words ?? []);
     const [before, after] = [this.doc.list[index - 1], this.doc.list[index + 1]];
+    // As style guides ask, a cue ends a gap before the next shot, and begins with one.
     const places = part === "end"
-      ? [...words.map((word) => word[2]), after && after.start_ms - this.gapMs]
-      : [...words.map((word) => word[1]), before && before.end_ms + this.gapMs];
+      ? [...words.map((word) => word[2]), after && after.start_ms - this.gapMs, ...this.#shots.map((shot) => shot - this.gapMs)]
+      : [...words.map((word) => word[1]), before && before.end_ms + this.gapMs, ...this.#shots];
     const near = [...places, this.player.now].filter((place) => place !== undefined && Math.abs(place - ms) * this.#perSecond < 1000 * SNAP_PX);
     return near.sort((a, b) => Math.abs(a - ms) - Math.abs(b - ms))[0] ?? ms;
   }
