@@ -7,7 +7,7 @@ SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
-	bench-gpu bench-setup soak score gate gate-renew lock clean
+	bench-gpu bench-setup bench-truth soak score gate gate-renew lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

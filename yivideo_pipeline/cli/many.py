@@ -84,7 +84,7 @@ def plan(
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", hidden=True)],
     b: Annotated[str, typer.Argument(metavar="B", hidden=True)],
-    videos: Annotated[list[Path] | None, typer.Argument(metavar="[VIDEO]...", hidden=True)] = None,
+    videos: Annotated[list[Path] | None, typer.Argument(metavar="VIDEO", hidden=True)] = None,
     corpus: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder with recordings, and their texts if known")
     ] = None,
