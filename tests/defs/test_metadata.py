@@ -50,6 +50,7 @@ def test_the_speech_stages_name_model_and_speed(done):
     for stage in ("transcript", "alignment"):
         metadata = done.metadata(stage)
         assert metadata["model"].value == "base"
+        assert metadata["revision"].value == "base-fake-1"
         assert metadata["compute_type"].value == "int8"
         assert metadata["device"].value == "cpu"
         assert metadata["batch_size"].value == 8

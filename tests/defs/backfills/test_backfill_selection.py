@@ -4,6 +4,7 @@ import time
 import pytest
 
 from yivideo_pipeline.defs.backfills.launch import PlannedBackfill, launch
+from yivideo_pipeline.defs.backfills.plan import stale_causes
 from yivideo_pipeline.defs.backfills.selection import (
     BackfillFilter,
     BackfillReason,
@@ -84,7 +85,16 @@ def test_new_weights_of_a_named_model_make_a_video_stale(pipeline, chosen):
     pipeline.add("talk.mp4")
     pipeline.run()
     pipeline.speech.weights = "fake-2"
-    assert chosen(wanted(BackfillReason.STALE)).by_start() == {"transcript": ["talk.mp4"]}
+    stale = chosen(wanted(BackfillReason.STALE))
+    assert stale.by_start() == {"transcript": ["talk.mp4"]}
+    made, options = pipeline.resources["ledger"].materializations, pipeline.settings.speech.options
+    now = current_keys(options, pipeline.settings.subtitles, "base-fake-2")
+    assert {
+        cause: [one.key for one in of]
+        for cause, of in stale_causes(made, stale, now, ("base", "base-fake-2")).items()
+    } == {"the revision of base has changed from base-fake-1 to base-fake-2": ["talk.mp4"]}
+    (cause,) = stale_causes(made, stale, now, ("small", "small-fake-1"))
+    assert cause == "the model has changed from base to small"
 
 
 def test_options_that_a_user_chose_are_not_stale(pipeline, chosen):
