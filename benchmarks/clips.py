@@ -10,7 +10,6 @@ import av
 import numpy as np
 
 from yivideo_pipeline.comparison.corpus import Clip, find_clips, load_corpus
-from yivideo_pipeline.comparison.corpus import TimedWord as TimedWord
 
 RATE_HZ = 16_000
 PAUSE_S = 0.5

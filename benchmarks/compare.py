@@ -32,7 +32,8 @@ from benchmarks.contenders import (
 )
 from benchmarks.process import Usage, measure
 from benchmarks.short_clips import measure_short_clips
-from benchmarks.words import NORMALIZER, bootstrap_difference, count_errors_by_clip
+from benchmarks.words import count_errors_by_clip
+from yivideo_pipeline.comparison.accuracy import NORMALIZER, bootstrap_difference
 from yivideo_pipeline.speech.weights import find_weights
 
 ROOT = Path(__file__).resolve().parents[1]

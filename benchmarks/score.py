@@ -15,8 +15,7 @@ import jiwer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clips import Clip, TimedWord, load_corpus
-from benchmarks.words import (
+from yivideo_pipeline.comparison.accuracy import (
     CJK,
     NORMALIZER,
     Difference,
@@ -26,6 +25,7 @@ from benchmarks.words import (
     count_errors,
     normalize,
 )
+from yivideo_pipeline.comparison.corpus import Clip, TimedWord, load_corpus
 
 NEAR_S = 0.1
 

@@ -19,7 +19,7 @@ import jiwer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.clips import RATE_HZ, TimedWord, write_flac
+from benchmarks.clips import RATE_HZ, write_flac
 from benchmarks.contenders import BEAM, COMPUTE_TYPE, Contender, Task, faster_whisper, process, whisperx
 from benchmarks.process import measure
 from benchmarks.truth_sounds import Phrase, Scene, build_scenes
@@ -30,6 +30,7 @@ from yivideo_pipeline.comparison.accuracy import (
     bootstrap_difference,
     normalize_mixed,
 )
+from yivideo_pipeline.comparison.corpus import TimedWord
 from yivideo_pipeline.speech.weights import find_weights
 
 ROOT = Path(__file__).resolve().parents[1]

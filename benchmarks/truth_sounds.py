@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.clips import RATE_HZ, TimedWord, load_samples, read_sound
+from benchmarks.clips import RATE_HZ, load_samples, read_sound
 from yivideo_pipeline.comparison.accuracy import CJK
-from yivideo_pipeline.comparison.corpus import Clip, load_corpus
+from yivideo_pipeline.comparison.corpus import Clip, TimedWord, load_corpus
 
 SPEECH_LEVEL = 0.08
 """Root mean square of every phrase, full scale 1: all are equally loud until a scene changes that."""

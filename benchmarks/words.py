@@ -5,30 +5,7 @@ from collections.abc import Sequence
 
 import jiwer
 
-from yivideo_pipeline.comparison.accuracy import (
-    CJK,
-    NORMALIZER,
-    Difference,
-    TimeErrors,
-    bootstrap_difference,
-    compare_times,
-    count_errors,
-    error_rate,
-    normalize,
-)
-
-__all__ = [
-    "CJK",
-    "NORMALIZER",
-    "Difference",
-    "TimeErrors",
-    "bootstrap_difference",
-    "compare_times",
-    "count_errors",
-    "count_errors_by_clip",
-    "error_rate",
-    "normalize",
-]
+from yivideo_pipeline.comparison.accuracy import normalize
 
 
 def count_errors_by_clip(texts: Sequence[str], hypothesis: str) -> list[tuple[int, int]]:

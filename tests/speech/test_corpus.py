@@ -12,9 +12,9 @@ import jiwer
 import numpy as np
 import pytest
 
-from benchmarks.clips import Clip, TimedWord, load_corpus
-from benchmarks.words import TimeErrors, compare_times, normalize
 from tests.speech.make_sound import join_sounds, read_samples, silence
+from yivideo_pipeline.comparison.accuracy import TimeErrors, compare_times, normalize
+from yivideo_pipeline.comparison.corpus import Clip, TimedWord, load_corpus
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions, Task, ZhScript
 from yivideo_pipeline.speech.engine import SpeechEngine

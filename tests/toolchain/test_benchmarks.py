@@ -7,18 +7,19 @@ import pytest
 from rich.console import Console
 
 from benchmarks import gate
-from benchmarks.clips import RATE_HZ, Clip, TimedWord, join_clips, load_samples, read_sound, write_flac
+from benchmarks.clips import RATE_HZ, join_clips, load_samples, read_sound, write_flac
 from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
-from benchmarks.words import (
+from benchmarks.words import count_errors_by_clip
+from yivideo_pipeline.comparison.accuracy import (
     bootstrap_difference,
     compare_times,
     count_errors,
-    count_errors_by_clip,
     error_rate,
     normalize,
 )
+from yivideo_pipeline.comparison.corpus import Clip, TimedWord
 
 
 def test_written_sound_reads_back_unchanged(tmp_path):
