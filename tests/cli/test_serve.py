@@ -34,6 +34,7 @@ def home(tmp_path):
 def test_a_signal_ends_it_well_and_it_prints_so(home, model_dir, number):
     with run_server(home, model_dir) as server:
         everything = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(True)]
+        assert (home / "inbox").is_dir(), "it takes uploads from the first start on"
         server.process.send_signal(number)
         printed, _ = server.process.communicate(timeout=PATIENCE_S)
     assert server.process.returncode == 0

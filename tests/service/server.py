@@ -47,7 +47,7 @@ def run_server(
 ) -> Generator[Server]:
     """Run the service until the block ends; `options` are the command's, `more` environment variables."""
     port = port or free_port()
-    (home / "inbox").mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {
         "YIVIDEO_HOME": str(home),

@@ -36,6 +36,17 @@ def ledger_of(settings: Settings) -> Ledger:
     return open_ledger(settings.home, settings.storage.read_database_url())
 
 
+def make_inbox(settings: Settings) -> None:
+    """Make the default library root; those that the user named may be disks that are not mounted.
+
+    Raises:
+        DiskError: It can't be written.
+    """
+    if settings.origin("library.roots") == "default":
+        for root in settings.library.folders.values():
+            require_writable(root, "Name a folder with your videos in library.roots of the settings")
+
+
 def require_writable(folder: Path, advice: str) -> None:
     """Make the folder where it is missing, and write a nameless file into it.
 

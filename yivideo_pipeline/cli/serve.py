@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, show_path
-from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.folders import ledger_of, make_inbox
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.machine.heap import share_one_heap
@@ -52,6 +52,7 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         apply_environment(settings)
         publish_database(settings.storage.read_database_url())
         ledger_of(settings)  # a newer program's home is refused before anything is loaded
+        make_inbox(settings)
         require_free_port(settings.service.host, settings.service.port)
         return _run(_build_server(settings, config, insecure), settings.service, stop)
 

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, open_console, print_problem, printable, show_path
-from yivideo_pipeline.cli.folders import ledger_of, require_writable
+from yivideo_pipeline.cli.folders import ledger_of, make_inbox
 from yivideo_pipeline.cli.logs import open_log
 from yivideo_pipeline.cli.ray_nodes import RayNodes, prepare_cluster
 from yivideo_pipeline.cli.serve import address_of, require_free_port
@@ -85,7 +85,7 @@ def run_services(
         require_free_port(settings.service.host, settings.service.port, "--service-port")
         turn.enter_context(_claim_state(settings, stop, console))
         _prepare_instance(settings, console)
-        _make_inbox(settings)
+        make_inbox(settings)
         programs = Programs(settings, config, (ui_host, port), Path(folder))
         ray = RayNodes(settings, programs.environment, console.print) if cluster else None
         services = Services(programs, stop, console, ray)
@@ -249,13 +249,6 @@ def _prepare_instance(settings: Settings, console: Console) -> None:
 def _uses_service(settings: Settings) -> bool:
     """Return whether runs use a service's model: that of ours, unless the user's settings say otherwise."""
     return bool(settings.speech.service_url) or settings.origin("speech.service_url") == "default"
-
-
-def _make_inbox(settings: Settings) -> None:
-    """Make the default library root; those that the user named may be disks that are not mounted."""
-    if settings.origin("library.roots") == "default":
-        for root in settings.library.folders.values():
-            require_writable(root, "Name a folder with your videos in library.roots of the settings")
 
 
 class Services:

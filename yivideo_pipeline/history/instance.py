@@ -37,6 +37,7 @@ class RunQueue:
     running: int
     failed_today: int
     waiting_s: float
+    is_paused: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def read_queue(instance: "dg.DagsterInstance") -> RunQueue:
         running=instance.get_runs_count(RunsFilter(statuses=working)),
         failed_today=instance.get_runs_count(a_day),
         waiting_s=max(0.0, (now - oldest[0].create_timestamp).total_seconds()) if oldest else 0.0,
+        is_paused=is_paused(instance),
     )
 
 

@@ -13,7 +13,8 @@ pytestmark = NEEDS_CHROMIUM
 PATIENCE_MS = 90_000
 VIDEO = (SAMPLES / "harbour-15s.mp4").read_bytes()
 NAMES = ("one.mp4", "two.mp4", "three.mp4")
-RUNS = "{ runsOrError { ... on Runs { results { startTime tags { key value } } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { status tags { key value } } } } }"
+LEFT = ("QUEUED", "CANCELED")
 PARTITIONS = '{ assetNodes(assetKeys: [{path: ["subtitles"]}]) { partitionKeys } }'
 
 
@@ -54,7 +55,7 @@ def tick(page, name: str):
 def begun(stack) -> set[str]:
     """The videos that a run was begun for."""
     runs = stack.graphql(RUNS)["runsOrError"]["results"]
-    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs if run["startTime"]]
+    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in runs if run["status"] not in LEFT]
     return {tag["dagster/partition"] for tag in tags}
 
 

@@ -54,13 +54,19 @@ def test_the_dashboard_shows_what_was_really_processed(filled, open_page):
     assert done.inner_text() == str(len(GOOD))
     assert page.locator("#health").inner_text() == "Health: good", "a broken file is no fault of ours"
     assert page.locator("#stages tbody tr").count() == 5
-    assert "breaks off" in page.locator("#failures").inner_text()
+    assert page.locator("#failures").get_by_text("No failures in this period").count() == 1
+    unusable = page.locator("#failures").get_by_role("table")
+    assert "breaks off" in unusable.inner_text()
+    assert page.locator("[data-chart=gpu]").is_hidden(), "there is no GPU here"
     for name in ("Throughput", "Processing time per video", "Operations", "Memory and CPU"):
         chart = page.get_by_role("img", name=name)
         chart.wait_for()
         assert ":" in chart.get_attribute("aria-label"), "it says the latest figures"
         assert chart.locator("canvas").evaluate("one => one.width > 100 && one.height > 100")
     keep_picture(page, "dashboard")
+    unusable.get_by_role("link", name=BROKEN).click()
+    row(page, BROKEN).get_by_text("Quarantined").wait_for()
+    assert page.locator("#rows tr").count() == 1
 
 
 def test_behind_each_chart_there_is_a_table(filled, open_page):

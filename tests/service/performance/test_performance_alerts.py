@@ -68,7 +68,9 @@ def test_each_threshold_has_its_alert():
     assert names(works(*[10.0] * 10), []) == []
     assert names(works(*[10.0] * 9, 400.0), []) == ["p99"]
     assert names(works(*[10.0] * 9, failed=1), []) == [], "90% succeed, 10% fail: neither is beyond"
-    assert names(works(*[10.0] * 8, failed=2), []) == ["success", "errors"]
+    assert names(works(*[10.0] * 8, failed=2), []) == ["errors"]
+    several = [works(*[10.0] * 20), *(works(failed=1, kind=kind) for kind in ("memory", "disk", "task"))]
+    assert names(pd.concat(several), []) == ["success"], "20 of 23 succeed, and no kind fails often"
     gpu = MachineSample(time.time(), 50.0, 1.0, 1.0, gpu_memory_pct=95.0)
     assert names(works(), [gpu]) == ["gpu"]
 
@@ -81,7 +83,16 @@ def test_errors_of_different_kinds_are_not_one_kind_of_error():
 def test_files_that_can_not_be_used_are_no_alert():
     unusable = works(*[10.0] * 8, failed=20, kind="media_unreadable")
     assert names(unusable, []) == []
-    assert names(pd.concat([unusable, works(failed=1)]), []) == ["success", "errors"], "1 of 9 failed here"
+    assert names(pd.concat([unusable, works(failed=1)]), []) == ["errors"], "1 of 9 failed here"
+
+
+def test_what_one_kind_of_error_explains_is_one_alert():
+    failed = pd.concat([works(*[10.0] * 18, failed=4), works(failed=3, kind="disk")])
+    errors, success = check_thresholds(failed, [], AlertSettings())
+    assert "16.0% of 25 operations" in errors.message
+    assert "failed with memory" in errors.message
+    assert "85.7% of 21 operations" in success.message
+    assert "without those that failed with memory" in success.message
 
 
 def test_few_operations_cause_no_alert_about_shares():

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +31,7 @@ from yivideo_pipeline.service.pages.video_list import (
     reason_of,
 )
 from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.sections import LOOPBACK
 from yivideo_pipeline.storage.artifacts import Storage
 
 
@@ -79,13 +80,13 @@ ParsedQuery = Annotated[VideoQuery, Depends(_parse_query)]
 @router.get("/library")
 def library(request: Request, shared: Shared, query: ParsedQuery) -> Response:
     """Show the page with the videos that the address asks for."""
-    return render(request, "library.html", "library", nav="library", **_shown(shared, query))
+    return render(request, "library.html", "library", nav="library", **_shown(request, shared, query))
 
 
 @router.get("/library/videos")
 def library_videos(request: Request, shared: Shared, query: ParsedQuery) -> Response:
     """Return the list alone, for a page that is open already."""
-    return render(request, "videos.html", "library", nav="library", **_shown(shared, query))
+    return render(request, "videos.html", "library", nav="library", **_shown(request, shared, query))
 
 
 @router.post("/library/release")
@@ -109,7 +110,7 @@ async def upload(
         raise Refused(499, "client_gone", "The client closed the connection") from None
 
 
-def _shown(shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
+def _shown(request: Request, shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
     """Return what the templates show."""
     videos = list_videos(shared.ledger.engine, query)
     settings = shared.settings
@@ -117,6 +118,7 @@ def _shown(shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
         "videos": videos,
         "queue": read_runs_of(shared),
         "dagster_answers": shared.dagster.answers(),
+        "dagster_is_reached": _is_reached(settings.service.dagster_url, request),
         "query": query,
         "states": STATES,
         "sort_orders": SORT_ORDERS,
@@ -163,6 +165,11 @@ def _rating_of(video: KnownVideo, storage: Storage) -> tuple[str | None, float |
 
 def _dagster_url(video: KnownVideo, url: str) -> str:
     return f"{url}/assets/subtitles?{urlencode({'view': 'partitions', 'partition': video.key})}"
+
+
+def _is_reached(url: str, request: Request) -> bool:
+    """Return whether a browser reaches an address: one of this machine alone it does only from here."""
+    return urlsplit(url).hostname not in LOOPBACK or request.url.hostname in LOOPBACK
 
 
 def _format_duration(seconds: float) -> str:

@@ -107,7 +107,7 @@ class Insights(BaseModel):
     recommendations: list[Recommendation]
     alerts: list[Alert]
     trend: Trend | None = Field(description="null: no period is given, so there is none before it")
-    failures: list[FailureCause] = Field(description="The most frequent ones")
+    failures: list[FailureCause] = Field(description="The most frequent ones, then those of unusable files")
     summary: Summary
 
 
@@ -179,14 +179,22 @@ def trend_of(operations: "pd.DataFrame", window: Window) -> Trend:
 
 
 def failures_of(operations: "pd.DataFrame") -> list[FailureCause]:
-    """Return the most frequent kinds of failure by operation, each with its latest case."""
+    """Return the most frequent kinds of failure by operation, each with its latest case.
+
+    Files that can't be used are counted apart, so that many of them hide no failure of ours.
+    """
     failed = operations[~operations["success"].astype(bool)]
     failed = failed.assign(kind=failed["kind"].fillna("unknown"))
     by = ["operation", "kind"]
     counts = failed.groupby(by, sort=False).size().sort_values(ascending=False, kind="stable")
     latest = failed.sort_values("at", kind="stable").drop_duplicates(by, keep="last").set_index(by)
     causes = []
-    for place, count in counts.head(SHOWN_FAILURES).items():
+    is_unusable = counts.index.get_level_values("kind").isin(INPUT_KINDS)
+    shown = [
+        *counts[~is_unusable].head(SHOWN_FAILURES).items(),
+        *counts[is_unusable].head(SHOWN_FAILURES).items(),
+    ]
+    for place, count in shown:
         case = latest.loc[place]
         causes.append(
             FailureCause(

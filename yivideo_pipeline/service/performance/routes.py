@@ -77,6 +77,8 @@ EXPORT_NAMES = {
     "kind": "error",
 }
 """The exported columns: those of `telemetry.measure.PerformanceMetrics`, and some more."""
+SHORTEST_CHART_S = 600.0
+"""Charts begin with the first figure, so that they are no empty area in the first hours, or so long ago."""
 _BYTES_AT_ONCE = 1024 * 1024
 
 
@@ -140,14 +142,17 @@ def insights(shared: Shared, operation: OperationName = None, since: Since = "24
 def dashboard(shared: Shared, operation: OperationName = None, since: Since = "24h") -> Dashboard:
     """Return all that the dashboard shows."""
     name, window = require_operation(operation), parse_since(since)
-    system = _read_system(shared)
+    is_alerted = any(alert.name == "memory" for alert in shared.performance.alerts.active())
+    system = _read_system(shared, 100.0 if is_alerted else None)
     machine = shared.ledger.machine.since(window.start)
     with shared.performance.history.tables() as tables:
         operations = tables.operations(name, window)
-        if not window.start and len(operations):  # without a start, the first operation is the start
-            window = Window(float(operations["at"].min()), window.end)
+        begun = [*operations["at"].nsmallest(1), *(one.at for one in machine[:1])]
+        first = min([*begun, window.end - SHORTEST_CHART_S])
+        if not window.start:  # without a start, the first operation is the start
+            window = Window(first, window.end)
         return Dashboard(
-            series=series_of(operations, machine, window),
+            series=series_of(operations, machine, Window(max(first, window.start), window.end)),
             stages={stage: _summarize(shared, tables, stage, window) for stage in STAGES},
             insights=_insights(shared, tables, name, window, system),
             system=system,
@@ -209,7 +214,7 @@ def _keep_export(tables: Tables, now: float, target: Path) -> None:
     part.replace(target)
 
 
-def _read_system(shared: ServiceState) -> SystemHealth:
+def _read_system(shared: ServiceState, max_memory_pct: float | None = None) -> SystemHealth:
     settings, now = shared.settings, time.time()
     folders = {"home": settings.home, "models": settings.cache.model_dir}
     if shared.storage.files.folder:
@@ -217,7 +222,8 @@ def _read_system(shared: ServiceState) -> SystemHealth:
     service = describe_service(shared.models.manager, shared.admission, now - shared.started_at)
     instance = shared.performance.history.instance()
     workers = shared.ledger.workers.busy()
-    return read_system(service, instance, workers, folders, settings.alerts.memory_pct, now)
+    limit_pct = settings.alerts.memory_pct if max_memory_pct is None else max_memory_pct
+    return read_system(service, instance, workers, folders, limit_pct, now)
 
 
 def _summarize(shared: ServiceState, tables: Tables, name: str | None, window: Window) -> Summary:

@@ -77,6 +77,7 @@ class RunCounts(BaseModel):
     running: int
     failed_today: int
     waiting_s: float = Field(description="How long the oldest of those that wait has done so")
+    is_paused: bool = Field(False, description="No waiting run begins: the queue is paused")
 
 
 class DaemonHealth(BaseModel):

@@ -26,6 +26,7 @@ export class Chart {
    */
   constructor(figure, t) {
     this.t = t;
+    this.figure = figure;
     this.name = figure.dataset.chart;
     this.lines = figure.dataset.lines.split(" ");
     this.kind = figure.dataset.kind;
@@ -40,13 +41,15 @@ export class Chart {
     new ResizeObserver(() => this.#resize()).observe(this.area);
   }
 
-  /** Draw a series; if it has no values, show `reason` instead. */
-  draw(series, reason) {
+  /** Draw a series; if it has no values, say so, or hide the chart where it is `optional`. */
+  draw(series, optional = false) {
+    this.step_s = series.step_s;
     this.data = [series.at, ...this.lines.map((line) => series[line])];
     const hasValues = this.data.slice(1).some((line) => line.some((value) => value != null));
     this.area.hidden = this.legend.hidden = this.details.hidden = !hasValues;
     this.noData.hidden = hasValues;
-    this.noData.textContent = hasValues ? "" : (reason ?? this.t("no_data"));
+    this.noData.textContent = hasValues ? "" : this.t("no_data");
+    this.figure.hidden = optional && !hasValues;
     if (!hasValues) return;
     if (this.plot) this.plot.setData(this.data);
     else this.#plot();
@@ -79,10 +82,11 @@ export class Chart {
       {
         width: Math.max(120, Math.floor(parseFloat(style.width))),
         height: HEIGHT,
-        padding: [8, 8, 0, 0],
+        padding: [8, 22, 0, 0], // the last time is not cut
         legend: { show: false },
         cursor: { y: false, points: { size: 7 }, drag: { setScale: false } },
-        scales: { y: { range: (_, low, high) => [0, this.maximum ?? niceTop(high)] } },
+        // A bar stands from its time to the next one.
+        scales: { x: { range: (_, low, high) => [low, high + this.step_s] }, y: { range: (_, low, high) => [0, this.maximum ?? niceTop(high)] } },
         axes: [
           { ...axis, size: 26, space: 70, grid: { show: false }, values: (_, ticks) => ticks.map((at) => this.#formatTick(at, ticks)) },
           { ...axis, size: 44, space: 36, grid, values: (_, ticks) => ticks.map((tick) => formatNumber(tick)) },

@@ -70,25 +70,55 @@ const describeMemory = (memory) =>
 
 /* What needs attention. */
 
-function makeItem(kind, mark, text, details) {
-  const content = make("span", "", text, details ? make("span", "more", details) : null);
-  return make("li", "", make("span", `mark ${mark}`, t(kind)), content);
+/** Where the cause of each alert is shown: a part of this page. */
+const CAUSES = { p99: "stages", success: "failures", errors: "failures", gpu: "machine", memory: "machine" };
+
+function makeItem(kind, mark, text, details, link) {
+  const more = details || link ? make("span", "more", details, details && link ? " · " : null, link) : null;
+  return make("li", "", make("span", `mark ${mark}`, t(kind)), make("span", "", text, more));
+}
+
+function makeLink(text, href) {
+  const link = make("a", "", text);
+  link.href = href;
+  return link;
+}
+
+/** Link to a video in the library; the search takes its path, not the key, in which some signs are encoded. */
+function linkVideo(key) {
+  let path = key;
+  try {
+    path = decodeURIComponent(key);
+  } catch {
+    // a name that is not UTF-8
+  }
+  return makeLink(path, `/library?q=${encodeURIComponent(path)}`);
 }
 
 function makeAttention({ insights, system }) {
   const figures = ({ value, threshold }) => ({ value: formatNumber(value), threshold: formatNumber(threshold) });
+  // What helps against an alert stands in its line: one line a cause.
+  const helps = (one) => one.name === "mend_most_frequent" && insights.alerts.some(({ name }) => CAUSES[name] === "failures");
+  const help = insights.recommendations.find(helps);
+  const describeAlert = (alert) => [
+    t("since", { time: formatTime(alert.since) }),
+    CAUSES[alert.name] === "failures" ? help && describeAdvice(help) : messageOf(`alert_advice.${alert.name}`, alert.advice),
+  ].filter(Boolean).join(" · ");
   const alerts = insights.alerts.map((alert) =>
-    makeItem("alert", "bad", messageOf(`alert.${alert.name}`, alert.message, figures(alert)),
-      `${t("since", { time: formatTime(alert.since) })} · ${messageOf(`alert_advice.${alert.name}`, alert.advice)}`));
+    makeItem("alert", "bad", messageOf(`alert.${alert.name}`, alert.message, figures(alert)), describeAlert(alert),
+      makeLink(t(`cause.${CAUSES[alert.name]}`), `#${CAUSES[alert.name]}-title`)));
   const problems = system.problems.map((problem) => makeItem("problem", "warn", problem));
-  const advice = insights.recommendations.map((one) =>
-    makeItem("advice", "busy", messageOf(`advice.${one.name}`, one.advice),
+  if (system.queue?.is_paused) problems.push(makeItem("problem", "warn", t("queue_paused"), null, makeLink(t("to_library"), "/library")));
+  const advice = insights.recommendations.filter((one) => one !== help).map((one) =>
+    makeItem("advice", "busy", describeAdvice(one),
       Object.entries(one.figures).map(([name, value]) => `${name} ${typeof value === "number" ? formatNumber(value) : value}`).join(" · ")));
   const items = [...alerts, ...problems, ...advice];
   if (!items.length) items.push(make("li", "plain", t("no_attention")));
   const trend = describeTrend(insights.trend);
   return trend ? [...items, make("li", "plain", trend)] : items;
 }
+
+const describeAdvice = ({ name, advice }) => messageOf(`advice.${name}`, advice);
 
 /** The translation of a message of the service, else the message itself. */
 function messageOf(name, message, values = {}) {
@@ -119,18 +149,25 @@ function makeWorkers(workers) {
   if (!workers.length) return make("p", "muted", t("no_workers"));
   const names = ["column.video", "stage", "column.progress", "column.since", "column.host", "column.sign"];
   const rows = workers.map((one) => [
-    one.key, t(`stage.${one.stage}`), formatShare(one.fraction), formatTime(one.since), `${one.host} · ${one.pid}`,
+    linkVideo(one.key), t(`stage.${one.stage}`), formatShare(one.fraction), formatTime(one.since), `${one.host} · ${one.pid}`,
     one.silent_s == null ? t("unknown") : t("ago", { time: formatSeconds(Math.round(one.silent_s)) }),
   ]);
   return makeTable(names.map((name) => t(name)), rows);
 }
 
 function makeFailures(failures) {
-  if (!failures.length) return make("p", "muted", t("no_failures"));
+  const ours = failures.filter((one) => !one.is_unusable);
+  const unusable = failures.filter((one) => one.is_unusable);
+  const shown = [ours.length ? makeCauses(ours) : make("p", "muted", t("no_failures"))];
+  if (unusable.length) shown.push(make("h3", "", t("unusable_files")), makeCauses(unusable));
+  return shown;
+}
+
+function makeCauses(failures) {
   const rows = failures.map((one) => {
     const kind = make("span", "failure", `${one.operation || "–"}: ${messageOf(`kind.${one.kind}`, one.kind)}`);
     const cause = make("span", "", kind, make("div", "small muted", joinSentences(one.message, one.hint)),
-      one.video ? make("div", "small muted", one.video) : null);
+      one.video ? make("div", "small", linkVideo(one.video)) : null);
     return [cause, formatNumber(one.count), formatTime(one.last_at)];
   });
   return makeTable([t("column.failure"), t("column.count"), t("column.last")], rows);
@@ -143,7 +180,7 @@ function makeMachine(system) {
     [t("machine.memory"), describeMemory(system.memory)],
     [t("machine.service"), `${formatSize(system.memory.service_mb)} · ${t("machine.slots", { taken: service.places_taken, slots: service.places, uptime: formatSeconds(service.uptime_s) })}`],
     [t("machine.model"), service.model_loaded && service.model ? service.model : t("machine.unloaded")],
-    [t("machine.gpu"), system.gpu ? `${formatGb(system.gpu.memory_used_mb)} / ${formatGb(system.gpu.memory_total_mb)} GB` : reasonOf(system, "gpu")],
+    ...(system.gpu ? [[t("machine.gpu"), `${formatGb(system.gpu.memory_used_mb)} / ${formatGb(system.gpu.memory_total_mb)} GB`]] : []),
     ...Object.entries(system.disks).map(([name, disk]) => [
       t("machine.disk", { name: t(`disk.${name}`) }),
       disk ? t("machine.free", { free: formatGb(disk.free_mb) }) : reasonOf(system, `disks.${name}`),
@@ -168,7 +205,7 @@ function show(figures) {
   replaceContent(byId("attention"), ...makeAttention(figures));
   replaceContent(byId("workers"), makeWorkers(system.workers));
   replaceContent(byId("stages"), makeStages(figures.stages));
-  replaceContent(byId("failures"), makeFailures(insights.failures));
+  replaceContent(byId("failures"), ...makeFailures(insights.failures));
   replaceContent(byId("machine"), ...makeMachine(system));
   const health = byId("health");
   health.className = `mark ${HEALTH_MARKS[insights.overall_health]}`;
@@ -177,7 +214,7 @@ function show(figures) {
   byId("loading").hidden = true;
   byId("empty").hidden = insights.summary.count > 0;
   byId("figures").hidden = false; // before the charts are drawn, which measure their elements
-  for (const chart of charts) chart.draw(figures.series, chart.name === "gpu" && !system.gpu ? reasonOf(system, "gpu") : undefined);
+  for (const chart of charts) chart.draw(figures.series, chart.name === "gpu" && !system.gpu);
 }
 
 async function refresh() {
