@@ -1,4 +1,4 @@
-# `make help` lists what there is. A bare machine needs git, make and Python 3.11 to 3.13.
+# `make help` lists what there is. A bare machine needs git, make and Python 3.11 to 3.13; `make lint` npm too.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(PYTHON) scripts/bootstrap.py uv
@@ -25,11 +25,16 @@ test-whisperx: ## run the tests that need WhisperX, in .tools/whisperx beside .v
 	@$(PYTHON) scripts/bootstrap.py whisperx
 	@.tools/whisperx/bin/python -m pytest -m whisperx $(TEST_ARGS)
 
-lint: install ## check style, types and import layers
+lint: install node_modules ## check style, types (also of the pages' scripts) and import layers
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/ty check
+	@node_modules/.bin/tsc --project .
 	@$(BIN)/lint-imports
+
+node_modules: package-lock.json
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch node_modules
 
 demo: install ## make subtitles for data/samples and print a table of them
 	@$(BIN)/yivideo process data/samples --output-dir "$(DATA)/demo"
@@ -97,5 +102,5 @@ lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versi
 		--custom-compile-command "make lock" $(LOCK_ARGS) --group pyproject.toml:uv --output-file requirements/uv.txt
 
 clean: ## remove what can be made again: environments, tools, caches (never data/)
-	rm -rf .venv .tools .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .tools node_modules .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

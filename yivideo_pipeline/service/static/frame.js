@@ -15,6 +15,7 @@ document.getElementById("theme").addEventListener("click", () => {
   document.dispatchEvent(new Event("themechange"));
 });
 
+/** @type {Intl.DateTimeFormatOptions} */
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const thisYear = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", ...CLOCK });
 const otherYears = new Intl.DateTimeFormat(language, { year: "numeric", month: "short", day: "numeric" });
@@ -27,7 +28,7 @@ export function formatTime(text) {
 }
 
 /** Write each <time> inside an element in the reader's time zone. */
-export function localizeTimes(inside = document) {
+export function localizeTimes(inside = /** @type {Document | Element} */ (document)) {
   for (const time of inside.querySelectorAll("time[datetime]")) {
     time.textContent = formatTime(time.dateTime);
     time.title = inFull.format(new Date(time.dateTime));
@@ -55,8 +56,15 @@ export class ServiceError extends Error {
 /** Join the sentences that are not empty. */
 export const joinSentences = (...sentences) => sentences.filter(Boolean).join(language === "zh" ? "。" : ". ");
 
-/** Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON, a file as it is. */
+/**
+ * Send a request to the service, and return its JSON; throws a ServiceError. The body is sent as JSON, a file as it is.
+ *
+ * @param {string} url
+ * @param {{method?: string, body?: any, signal?: AbortSignal, headers?: Record<string, string>, keepalive?: boolean}} options
+ * @returns {Promise<any>}
+ */
 export async function fetchJson(url, { method = "GET", body, signal, headers = {}, keepalive = false } = {}) {
+  /** @type {RequestInit & {headers: Record<string, string>}} */
   const options = { method, signal, keepalive, headers: { Accept: "application/json", ...headers } };
   if (body instanceof Blob) {
     options.body = body;

@@ -80,8 +80,26 @@ function showKeys() {
 
 /** Does the commands on the cue that is edited, or else on the current one. */
 export class Commands {
-  constructor(parts) {
-    Object.assign(this, parts);
+  /**
+   * @param {object} parts
+   * @param {import("./document.js").SubtitleDocument} parts.doc
+   * @param {import("./player.js").Player} parts.player
+   * @param {import("./transcript.js").Transcript} parts.transcript
+   * @param {import("./form.js").CueForm} parts.form
+   * @param {import("./findings.js").Findings} parts.findings
+   * @param {import("./search.js").Search} parts.search
+   * @param {import("./versions.js").Versions} parts.versions
+   * @param {import("./waveform.js").Waveform} parts.waveform
+   */
+  constructor({ doc, player, transcript, form, findings, search, versions, waveform }) {
+    this.doc = doc;
+    this.player = player;
+    this.transcript = transcript;
+    this.form = form;
+    this.findings = findings;
+    this.search = search;
+    this.versions = versions;
+    this.waveform = waveform;
     const byKey = new Map(Object.entries(KEYS).flatMap(([name, keys]) => keys.split(" ").map((key) => [key, name])));
     // In the capture phase, before the video element, which would handle the keys a second time.
     document.addEventListener("keydown", (event) => this.#press(event, byKey), true);
@@ -134,6 +152,7 @@ export class Commands {
     this.run(command, { isFrame: isNudge });
   }
 
+  /** @type {Record<string, (options: {rule?: string, isFrame?: boolean}) => void>} */
   #actions = {
     play: () => this.player.toggle(),
     back: () => this.player.seek(this.player.now - SECONDS),
@@ -161,7 +180,7 @@ export class Commands {
     add: () => this.#add(),
     delete: () => this.#delete(),
     uncertain: () => this.#nextUncertain(),
-    problem: ({ rule } = {}) => this.#nextProblem(rule),
+    problem: ({ rule = null }) => this.#nextProblem(rule),
     zoom_in: () => this.waveform.zoom(1.5),
     zoom_out: () => this.waveform.zoom(1 / 1.5),
     search: () => this.search.focus(),
@@ -199,7 +218,7 @@ export class Commands {
     if (cue) this.#move(edge, ms - cue[`${edge}_ms`]);
   }
 
-  #nudge(edge, by, { isFrame }) {
+  #nudge(edge, by, { isFrame = false }) {
     this.#move(edge, by * (isFrame ? this.player.frameMs : NUDGE_MS), `nudge ${edge}`);
   }
 

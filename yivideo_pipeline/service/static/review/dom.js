@@ -7,7 +7,14 @@ export const t = loadTexts();
 /** Return the element with an id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element: `on…` properties become listeners, `data` its data attributes, strings text nodes. */
+/**
+ * Make an element: `on…` properties become listeners, `data` its data attributes, strings text nodes.
+ *
+ * @param {string} tag
+ * @param {{data?: Record<string, string>, [property: string]: any}} properties
+ * @param {...(Node | string)} children
+ * @returns {any}
+ */
 export function make(tag, { data = {}, ...properties } = {}, ...children) {
   const element = document.createElement(tag);
   Object.assign(element.dataset, data);

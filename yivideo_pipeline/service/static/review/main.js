@@ -36,7 +36,7 @@ const waveform = new Waveform(url, doc, player, () => ({ cue: commands.cue, spee
 const commands = new Commands({ doc, player, transcript, form, findings, search, versions, waveform });
 waveform.onEdge = (edge, ms) => commands.setEdge(edge, ms);
 waveform.onEdit = (cue) => form.open(cue);
-new Tools(doc, findings, form, commands, player);
+new Tools(doc, findings, form, commands);
 const drafts = new Drafts(key, doc, () => {
   if (!isLoaded) return undefined;
   return doc.unsaved ? { version: versions.version, cues: doc.plain() } : null;

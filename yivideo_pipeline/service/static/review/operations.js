@@ -82,7 +82,12 @@ export function retime(cue, change) {
   return { ...cue, start_ms: at(cue.start_ms), end_ms: at(cue.end_ms), words };
 }
 
-/** Return the function that moves two times to two others, and all else in proportion; null if it can't be. */
+/**
+ * Return the function that moves two times to two others, and all else in proportion; null if it can't be.
+ *
+ * @param {number[]} first
+ * @param {number[]} last
+ */
 export function twoPoints([from_a, to_a], [from_b, to_b]) {
   const factor = (to_b - to_a) / (from_b - from_a);
   return Number.isFinite(factor) && factor > 0 ? (ms) => to_a + (ms - from_a) * factor : null;

@@ -65,7 +65,7 @@ export class Processing {
     await fetchJson(`/v1/workflows/${id}/cancel`, { method: "POST" }).catch((problem) => showMessage(problem.message, true));
   }
 
-  #show({ state, stage, progress }) {
+  #show({ state, stage = null, progress }) {
     byId("run").hidden = false;
     byId("run-text").textContent = stage ? t(`stage.${stage}`) : t(`run.${state}`);
     byId("run-progress").value = progress ?? 0;

@@ -185,7 +185,7 @@ export class Search {
     const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
     let seen = 0;
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      const length = node.data.length;
+      const { length } = node.nodeValue;
       if (seen <= from && from < seen + length) range.setStart(node, from - seen);
       if (seen < until && until <= seen + length) {
         range.setEnd(node, until - seen);

@@ -9,8 +9,19 @@ import { showMessage } from "/static/frame.js";
 const SIGNED = /^\s*([+−-]?)(.*)$/;
 
 export class Tools {
-  constructor(doc, findings, form, commands, player) {
-    Object.assign(this, { doc, findings, form, commands, player });
+  /**
+   * @param {import("./document.js").SubtitleDocument} doc
+   * @param {import("./findings.js").Findings} findings
+   * @param {import("./form.js").CueForm} form
+   * @param {import("./commands.js").Commands} commands
+   */
+  constructor(doc, findings, form, commands) {
+    this.doc = doc;
+    this.findings = findings;
+    this.form = form;
+    this.commands = commands;
+    this.waits = false;
+    this.from = 0;
     byId("show-timing").addEventListener("click", () => this.#showTiming());
     byId("shift").addEventListener("submit", (event) => this.#submit(event, () => this.#shift()));
     byId("sync").addEventListener("submit", (event) => this.#submit(event, () => this.#sync()));
@@ -114,7 +125,7 @@ export class Tools {
     const { elements } = byId("sync");
     const points = ["first", "last"].map((name) => [list[elements[name].value - 1]?.start_ms, parseMs(elements[`${name}_time`].value)]);
     if (points.some(([, time]) => time === null)) return "bad_time";
-    const change = twoPoints(...points);
+    const change = twoPoints(points[0], points[1]);
     return change ? this.#retime(0, change) : "bad_points";
   }
 

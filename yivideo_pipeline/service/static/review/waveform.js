@@ -33,7 +33,9 @@ export class Waveform {
     this.player = player;
     this.state = state;
     this.element = byId("waveform");
+    /** @type {(edge: string, ms: number) => void} */
     this.onEdge = () => {};
+    /** @type {(cue: import("./document.js").Cue) => void} */
     this.onEdit = () => {};
     doc.addEventListener("change", () => this.update());
     player.addEventListener("move", () => this.#surfer?.setTime(player.now / 1000));

@@ -1,0 +1,3 @@
+// The types of what others wrote, for the check of ours.
+declare const vendored: any;
+export default vendored;
