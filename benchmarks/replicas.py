@@ -12,11 +12,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from benchmarks.services import free_port
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, wav_header
@@ -60,6 +61,14 @@ class SleepingCluster:
         """Return the words of each `load` or `batch`: process, what, and which model or how many windows."""
         lines = Path(self.environment[LOG]).read_text().splitlines()
         return [words for words in map(str.split, lines) if words[1] == what]
+
+    def cpu_s(self) -> float:
+        """Return the processor time that its programs have taken, those that run now."""
+        total = 0.0
+        for process in psutil.Process(self.program.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                total += sum(process.cpu_times()[:2])
+        return total
 
     def wait_for_line(self, text: str, timeout_s: float = START_S) -> float:
         """Wait until it prints a line with this text; returns how many seconds that took."""
@@ -118,8 +127,12 @@ def write_silence(path: Path, seconds: float) -> Path:
     return path
 
 
-def measure(cluster: SleepingCluster, sound: Path, replicas: int, seconds: float) -> float:
-    """Return how many windows a second the devices finish once all clients have sounds in work."""
+def measure(cluster: SleepingCluster, sound: Path, replicas: int, seconds: float) -> tuple[float, float]:
+    """Return what is finished once all clients have sounds in work.
+
+    Returns:
+        Windows a second, and seconds of processor time of all of the cluster's programs a sound.
+    """
     is_over = threading.Event()
 
     def ask() -> None:
@@ -133,13 +146,15 @@ def measure(cluster: SleepingCluster, sound: Path, replicas: int, seconds: float
     for client in clients:
         client.start()
     time.sleep(WARM_UP_S)
-    started, before = time.monotonic(), finished()
+    started, before, cpu_s = time.monotonic(), finished(), cluster.cpu_s()
     time.sleep(seconds)
-    rate = (finished() - before) / (time.monotonic() - started)
+    windows = finished() - before
+    rate = windows / (time.monotonic() - started)
+    cpu_s = cluster.cpu_s() - cpu_s
     is_over.set()
     for client in clients:
         client.join()
-    return rate
+    return rate, cpu_s / (windows / WINDOWS)
 
 
 def main() -> None:
@@ -148,7 +163,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0)
     given = parser.parse_args()
     print(f"A device alone: {BATCH / BATCH_S:.0f} windows a second")
-    print("replicas  windows/s  of N times one  model loads")
+    print("replicas  windows/s  of N times one  of the devices' limit  CPU s a sound  model loads")
     one = 0.0
     for replicas in given.replicas:
         with tempfile.TemporaryDirectory() as folder:
@@ -157,10 +172,11 @@ def main() -> None:
             with run_cluster(Path(folder, "home"), **bounds) as cluster:
                 cluster.wait_for_line(f"Replicas: {replicas} of {replicas} running")
                 cluster.wait_for_line("the service: http://")
-                rate = measure(cluster, sound, replicas, given.seconds)
+                rate, cpu_s = measure(cluster, sound, replicas, given.seconds)
                 one = one or rate / replicas
+                shares = f"{rate / (replicas * one):14.2f}  {rate * BATCH_S / BATCH / replicas:21.2f}"
                 loads = len(cluster.log("load"))
-                print(f"{replicas:8}  {rate:9.1f}  {rate / (replicas * one):14.2f}  {loads:11}", flush=True)
+                print(f"{replicas:8}  {rate:9.1f}  {shares}  {cpu_s:13.2f}  {loads:11}", flush=True)
 
 
 if __name__ == "__main__":
