@@ -67,7 +67,7 @@ def test_neither_voices_nor_the_language_are_searched_for_again(tmp_path, speech
 
     engine = EngineSetup(ONE_WORKER).engine(tmp_path)
     monkeypatch.setattr(vad, "_cache", {})
-    monkeypatch.setattr(vad, "_probability_blocks", fail)
+    monkeypatch.setattr(vad, "_probabilities", fail)
     monkeypatch.setattr("tests.speech.test_faster_whisper.FakeRecognizer.detect_languages", fail)
     assert engine.transcribe(speech, OPTIONS, checkpoint=killed).language == "en"
 

@@ -14,6 +14,7 @@ from yivideo_pipeline.speech.gap_repair import (
     choose_heard,
     find_worthwhile,
     is_sure_of,
+    plan_gap_repairs,
     plan_repairs,
 )
 from yivideo_pipeline.speech.types import Span
@@ -178,3 +179,19 @@ def test_the_likelier_of_two_readings_is_chosen():
 @pytest.mark.parametrize("text", [" 1455", " Donaudampfschifffahrt"])
 def test_a_number_or_a_long_word_may_take_its_time(text):
     assert plan([(text, 0.0, 1.6)], (0.0, 1.6)) == []
+
+
+def test_a_gap_in_what_was_decoded_again_is_decoded_by_itself():
+    words: Timed = [(" It", 0.0, 0.3), (" was.", 0.3, 1.0), (" Words", 9.0, 9.5), (" end.", 9.5, 10.0)]
+    [(unit,)] = plan(words, (0.0, 10.0))
+    (gap,) = plan_gap_repairs(spoken_words(words), spans((0.0, 10.0)), [unit])
+    assert [(part.start_s, part.end_s) for part in gap] == [(1.0, 9.0)]
+    assert (gap[0].chunk.start_s, gap[0].chunk.end_s) == (pytest.approx(0.8), pytest.approx(9.2))
+    heard = spoken_words([(" There", 1.1, 1.6), (" is", 1.6, 2.0), (" more.", 2.0, 8.8)])
+    assert text_of(apply_repair(spoken_words(words), gap, [heard])) == " It was. There is more. Words end."
+
+
+def test_a_part_in_which_nothing_was_heard_is_not_decoded_a_third_time():
+    *_, unit = plan([(" It", 0.0, 0.3)], (0.0, 0.4), (4.0, 9.0))[-1]
+    assert plan_gap_repairs(spoken_words([(" It", 0.0, 0.3)]), spans((0.0, 0.4), (4.0, 9.0)), [unit]) == []
+    assert plan_gap_repairs(spoken_words(SPOKEN), spans((0.0, 7.2)), []) == []

@@ -14,11 +14,13 @@ from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.gap_repair import (
+    Unit,
     apply_repair,
     choose_heard,
     find_worthwhile,
     is_inside,
     is_sure_of,
+    plan_gap_repairs,
     plan_repairs,
 )
 from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
@@ -119,32 +121,42 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         finished: Finished,
         reporter: "_Reporter",
     ) -> Heard:
-        """Decode doubtful parts of the speech again, each by itself; in vain or unsure: with another cut."""
-        audio, spoken = speech.audio, first.words
-        repairs = plan_repairs(spoken, find_worthwhile(speech.spans, refused), audio.duration_s)
-        units = [unit for repair in repairs for unit in repair]
-        if not units:
-            return first
-        log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
+        """Decode doubtful parts of the speech again, each by itself; then what in them still has no words.
+
+        What was heard in vain or unsurely is read with another cut.
+        """
         once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
 
         def hear(chunks: list[Chunk]) -> list[list[SpokenWord]]:
-            pieces = [Piece(audio, chunk) for chunk in chunks]
+            pieces = [Piece(speech.audio, chunk) for chunk in chunks]
             passages = self._recognize_once(pieces, once, finished, reporter.wait, reporter.wait)
             return [order_words([passage]) for passage in passages]
 
-        heard = dict(zip(units, hear([unit.chunk for unit in units]), strict=True))
-        unsure = [
-            unit
-            for unit in units
-            if not is_sure_of(heard[unit]) and not any(is_inside(unit, chunk) for chunk in refused)
-        ]
-        closer = hear([unit.closer for unit in unsure])
-        for unit, words in zip(unsure, closer, strict=True):
-            heard[unit] = choose_heard(heard[unit], words)
-        for repair in repairs:
-            spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
-        again = (WordlessSpan(start_s=unit.start_s, end_s=unit.end_s, reason="unsure") for unit in units)
+        spans = find_worthwhile(speech.spans, refused)
+        spoken, tried = first.words, list[Unit]()
+        for _ in range(2):
+            repairs = (
+                plan_gap_repairs(spoken, spans, tried)
+                if tried
+                else plan_repairs(spoken, spans, speech.audio.duration_s)
+            )
+            units = [unit for repair in repairs for unit in repair]
+            if not units:
+                break
+            log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
+            heard = dict(zip(units, hear([unit.chunk for unit in units]), strict=True))
+            unsure = [
+                unit
+                for unit in units
+                if not is_sure_of(heard[unit]) and not any(is_inside(unit, chunk) for chunk in refused)
+            ]
+            closer = hear([unit.closer for unit in unsure])
+            for unit, words in zip(unsure, closer, strict=True):
+                heard[unit] = choose_heard(heard[unit], words)
+            for repair in repairs:
+                spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
+            tried += units
+        again = (WordlessSpan(start_s=unit.start_s, end_s=unit.end_s, reason="unsure") for unit in tried)
         return Heard(spoken, (*first.searched, *again))
 
     def _map(

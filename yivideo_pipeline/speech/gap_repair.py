@@ -103,6 +103,40 @@ def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], duration_s: 
     return repairs
 
 
+def plan_gap_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], tried: list[Unit]) -> list[Repair]:
+    """Return what still has no words in the parts that were decoded again, each gap by itself.
+
+    A decoder that skips a phrase skips it in a second reading too, if that begins with the same words.
+
+    Args:
+        spoken: The words so far, in order.
+        spans: The intervals of the voice activity detector, in order.
+        tried: The parts that were decoded again.
+    """
+    gaps = [
+        gap
+        for span, near in _words_near([item.word for item in spoken], spans)
+        for gap in _gaps(span, near)
+        if any(_is_part(gap, unit) for unit in tried)
+    ]
+    return [(_unit(start, min(end, start + WINDOW_S - 1)),) for start, end in gaps]
+
+
+def _is_part(gap: Interval, unit: Unit) -> bool:
+    """Return whether a gap lies in a part that was decoded again, and is clearly shorter than that."""
+    inside_s = min(gap[1], unit.end_s) - max(gap[0], unit.start_s)
+    return inside_s > (gap[1] - gap[0]) / 2 and gap[1] - gap[0] < unit.end_s - unit.start_s - MIN_UNCOVERED_S
+
+
+def _unit(start_s: float, end_s: float) -> Unit:
+    """Return a part of the speech as it is decoded by itself, with a margin."""
+    cuts = [
+        Chunk((Span(start_s=max(0.0, start_s - margin), end_s=end_s + margin),))
+        for margin in (MARGIN_S, MARGIN_S / 2)
+    ]
+    return Unit(start_s, end_s, *cuts)
+
+
 def _between(one: Span, other: Span) -> Span:
     return Span(start_s=(one.start_s + other.start_s) / 2, end_s=(one.end_s + other.end_s) / 2)
 
@@ -115,29 +149,34 @@ def _cut_out(span: Span, doubts: list[Interval], spoken: list[SpokenWord]) -> li
         after = [item.word.end_s for item in spoken if item.word.start_s >= last]
         start = max(span.start_s, before[-1] if before else first)
         end = min(span.end_s, after[0] if after else last, start + WINDOW_S - 1)
-        cuts = [
-            Chunk((Span(start_s=max(0.0, start - margin), end_s=end + margin),))
-            for margin in (MARGIN_S, MARGIN_S / 2)
-        ]
-        units.append(Unit(start, end, *cuts))
+        units.append(_unit(start, end))
     return units
 
 
 def _doubts(words: list[Word], spans: tuple[Span, ...]) -> Iterator[Interval]:
     """Yield the intervals in which words may be missing, stretched, or repeated by the decoder alone."""
-    starts = [word.start_s for word in words]
-    longest_s = max((word.end_s - word.start_s for word in words), default=0.0)
-    for span in spans:
-        # Of ten hours, too, only the words around it are looked at.
-        near = words[bisect_left(starts, span.start_s - longest_s) : bisect_right(starts, span.end_s)]
+    for span, near in _words_near(words, spans):
         if _is_thin(span, [word for word in near if span.start_s <= _middle(word) <= span.end_s]):
             yield span.start_s, span.end_s
-        covered = [(word.start_s, _credible_end(word)) for word in near]
-        yield from (part for part in uncovered_parts(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S)
+        yield from _gaps(span, near)
     yield from _slow_runs(words)
     for start, end in _repetitions(words):
         if sum(start < span.end_s and span.start_s < end for span in spans) > 1:
             yield start, end
+
+
+def _words_near(words: list[Word], spans: tuple[Span, ...]) -> Iterator[tuple[Span, list[Word]]]:
+    """Yield each span with the words around it: of ten hours, too, only those are looked at."""
+    starts = [word.start_s for word in words]
+    longest_s = max((word.end_s - word.start_s for word in words), default=0.0)
+    for span in spans:
+        yield span, words[bisect_left(starts, span.start_s - longest_s) : bisect_right(starts, span.end_s)]
+
+
+def _gaps(span: Span, near: list[Word]) -> list[Interval]:
+    """Return the parts of a span, long enough for a phrase, that no word covers."""
+    covered = [(word.start_s, _credible_end(word)) for word in near]
+    return [part for part in uncovered_parts(span, covered) if part[1] - part[0] >= MIN_UNCOVERED_S]
 
 
 def _slow_runs(words: list[Word]) -> Iterator[Interval]:
