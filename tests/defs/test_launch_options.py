@@ -9,7 +9,13 @@ from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigValidationError, ServiceUnreachable
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import CUSTOM_MODEL, SpeechOptions, SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.options import (
+    CUSTOM_MODEL,
+    LAUNCHED_LANGUAGES,
+    SpeechOptions,
+    SubtitleFormat,
+    SubtitleOptions,
+)
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.stages import JOB
 
@@ -39,7 +45,10 @@ def refusal(job, config, *, resource="launch") -> str:
 
 @pytest.mark.parametrize(
     ("config", "options", "more"),
-    [(SpeechConfig, SpeechOptions, [CUSTOM_MODEL]), (SubtitleConfig, SubtitleOptions, [])],
+    [
+        (SpeechConfig, SpeechOptions, [CUSTOM_MODEL, LAUNCHED_LANGUAGES]),
+        (SubtitleConfig, SubtitleOptions, []),
+    ],
 )
 def test_a_launch_can_change_every_option(config, options, more):
     assert list(config.model_fields) == [*options.model_fields, *more]
@@ -69,9 +78,16 @@ def test_a_model_without_a_name_of_its_own_has_a_field_of_its_own(home):
     )
 
 
+def test_several_languages_have_a_field_of_their_own(home):
+    options = launch(speech=SpeechConfig(languages=["zh", "english"])).speech_options()
+    assert options.languages == ("zh", "en")
+
+
 @pytest.mark.parametrize(
     ("speech", "words"),
     [
+        ({"languages": ["zh", "klingon"]}, "not in enum"),
+        ({"languages": ["zh", "en"], "language": "en"}, "speech.languages: language is given too"),
         ({"model_name": "nonsense"}, "not in enum"),
         ({"device": "gpu"}, "auto | cpu | cuda | mps got gpu"),
         ({"language": "klingon"}, "not in enum"),

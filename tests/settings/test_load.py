@@ -208,7 +208,7 @@ retry: {strategy: often}
             "speech: {use_faster_whisper: perhaps}",
             "speech.use_faster_whisper: 'perhaps' is not allowed: must be true or false",
         ),
-        ("speech: {language: [zh]}", 'speech.language: ["zh"] is not allowed: must be text'),
+        ("speech: {language: [zh, 3]}", 'speech.language: ["zh", 3] is not allowed: must be text'),
         ("speech: {task: null}", "speech.task: null is not allowed: choose transcribe or translate"),
         ("hub: {token_file: 5}", "hub.token_file: 5 is not allowed: must be a path"),
         ("notices: {mail_to: 2026-01-31}", 'notices.mail_to: "2026-01-31" is not allowed: must be a list'),

@@ -74,6 +74,21 @@ def test_the_region_in_a_request_decides_over_the_script_of_the_settings():
     assert override(ours, {"zh_script": "simplified"}).zh_script is ZhScript.SIMPLIFIED
 
 
+@pytest.mark.parametrize("given", [["zh-TW", "English", False], "zh-TW, eng,no", ("zh-TW", "en", "nb", "zh")])
+def test_several_languages_are_their_codes_however_they_are_given(given):
+    options = SpeechOptions(language=given)
+    assert (options.language, options.languages) == ("zh,en,no", ("zh", "en", "no"))
+    assert (options.only_language, options.written_language) == (None, "auto")
+    assert options.zh_script is ZhScript.TRADITIONAL_TW
+
+
+def test_each_of_several_languages_is_checked():
+    assert "'germn' is not a language that Whisper knows" in refusal(language="en,germn")
+    assert refusal(language=["auto", "en"]).endswith("give it alone, or the languages without it")
+    assert "supports English only" in refusal(model_name="tiny.en", language="en,zh")
+    assert "does not know Cantonese" in refusal(model_name="base", language="en,yue")
+
+
 def test_an_unknown_language_gets_the_nearest_name():
     assert refusal(language="germn") == (
         "language: 'germn' is not a language that Whisper knows (did you mean german?):"

@@ -57,19 +57,22 @@ def make_passage(
     pieces: tuple[Span, ...] = (Span(start_s=0, end_s=30),),
     timed: list[bool] | None = None,
     avg_logprob: float = -0.2,
+    language: str = "en",
 ) -> Passage:
     """A recognized chunk; word times are on the chunk's clock."""
     times = np.array([[start, end] for _, start, end in words], float).reshape(-1, 2)
     has_time = np.array([True] * len(words) if timed is None else timed, bool)
     text = WordTimings(tuple(word for word, _, _ in words), times, np.full(len(words), 0.9), has_time)
-    return Passage(Chunk(pieces), text, avg_logprob, 0.01)
+    return Passage(Chunk(pieces), text, avg_logprob, 0.01, language)
 
 
-def spoken_words(words: list[tuple[str, float, float]], avg_logprob: float = -0.2) -> list[SpokenWord]:
+def spoken_words(
+    words: list[tuple[str, float, float]], avg_logprob: float = -0.2, language: str = "en"
+) -> list[SpokenWord]:
     """Words on the sound's own clock, all of one passage whose chunk ends 0.2 s around them."""
     first, last = (words[0][1], words[-1][2]) if words else (0.0, 0.0)
     chunk = (Span(start_s=max(0.0, first - 0.2), end_s=last + 0.2),)
-    passage = make_passage(words, chunk, avg_logprob=avg_logprob)
+    passage = make_passage(words, chunk, avg_logprob=avg_logprob, language=language)
     return [
         SpokenWord(Word(text=text, start_s=start, end_s=end, confidence=0.9, source="attention"), passage)
         for text, start, end in words

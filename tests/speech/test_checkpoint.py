@@ -134,10 +134,11 @@ def test_a_passage_is_read_to_the_last_bit(speech, kind):
     checkpoint, values = Kept(), np.random.default_rng(1).random((3, 2)).astype(kind)
     chunk = Chunk((Span(start_s=0.1, end_s=1 / 3), Span(start_s=2.0, end_s=3.3)))
     timed = WordTimings((" a", "é", "\ud800"), values, values[:, 0] / 3, np.array([True, False, True]))
-    passage = Passage(chunk, timed, -1 / 3, 1e-9)
+    passage = Passage(chunk, timed, -1 / 3, 1e-9, "yue")
     Finished(checkpoint, speech).keep_passages("window", [chunk], [[passage]])
     (read,) = Finished(checkpoint, speech).passages("window", [chunk])[chunk]
     assert (read.chunk, read.avg_logprob, read.no_speech_prob) == (chunk, -1 / 3, 1e-9)
+    assert read.language == "yue"
     assert read.timed.words == timed.words
     for name in ("times", "confidences", "timed"):
         before, after = getattr(timed, name), getattr(read.timed, name)

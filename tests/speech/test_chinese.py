@@ -106,7 +106,8 @@ def test_marks_are_full_width_in_sentences_and_half_width_in_numbers_and_latin(h
 )
 def test_the_transcript_has_its_script_if_its_words_are_chinese(options, language, text, tag, tmp_path):
     audio = join_sounds(tmp_path / "a.wav", silence(1))
-    heard = Heard(spoken_words([("为", 0.0, 0.1), ("了,", 0.1, 0.2), ("你", 0.2, 0.3)]))
-    transcript = assemble_transcript(audio, options, (), heard, (language, 1.0), model="base", revision="1")
+    words = [("为", 0.0, 0.1), ("了,", 0.1, 0.2), ("你", 0.2, 0.3)]
+    heard = Heard(spoken_words(words, language=language))
+    transcript = assemble_transcript(audio, options, (), heard, {language: 1.0}, model="base", revision="1")
     assert transcript.segments[0].text == text
     assert transcript.language_tag == tag

@@ -45,10 +45,10 @@ class FakeRecognizer:
 
     def recognize(
         self, pieces: list[Piece], decoding: Decoding, *, fallback: bool = True
-    ) -> list[Passage | None]:
-        return self.recognize_chunks([piece.chunk for piece in pieces])
+    ) -> list[list[Passage]]:
+        return [[passage] for passage in self.recognize_chunks([piece.chunk for piece in pieces])]
 
-    def recognize_chunks(self, chunks: list[Chunk]) -> list[Passage | None]:
+    def recognize_chunks(self, chunks: list[Chunk]) -> list[Passage]:
         self.fail(self.config, chunks)
         self.done += chunks
         return [

@@ -47,7 +47,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> DetectedSpeech:
 def recognize(recognizer: Recognizer, speech: DetectedSpeech) -> tuple[list[str], np.ndarray]:
     """The words of all pieces, and their times."""
     passages = recognizer.recognize(list(speech.pieces), Decoding("en", beam_size=1))
-    timed = [passage.timed for passage in passages if passage]
+    timed = [passage.timed for some in passages for passage in some]
     return [word for one in timed for word in one.words], np.concatenate([one.times for one in timed])
 
 

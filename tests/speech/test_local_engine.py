@@ -2,11 +2,12 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.local_engine import choose_language, spread_order
+from yivideo_pipeline.speech.local_engine import likeliest, spread_order, weigh_languages
 from yivideo_pipeline.speech.types import Span
 
 
@@ -36,16 +37,15 @@ def test_what_is_not_in_the_sample_follows_in_order(count):
 
 def test_thirty_seconds_of_one_language_do_not_outweigh_the_rest():
     rows = [{"zh": 0.99, "en": 0.01}, *[{"zh": 0.2, "en": 0.8}] * 3]
-    assert choose_language(chunks(30, 28, 29, 27), rows)[0] == "en"
+    assert likeliest(weigh_languages(chunks(30, 28, 29, 27), rows)) == "en"
 
 
 def test_a_chunk_weighs_as_much_as_it_is_long():
     rows = [{"fr": 0.9, "en": 0.1}, {"fr": 0.9, "en": 0.1}, {"fr": 0.1, "en": 0.9}]
-    assert choose_language(chunks(3, 3, 30), rows)[0] == "en"
-    assert choose_language(chunks(30, 30, 3), rows)[0] == "fr"
+    assert likeliest(weigh_languages(chunks(3, 3, 30), rows)) == "en"
+    assert likeliest(weigh_languages(chunks(30, 30, 3), rows)) == "fr"
 
 
 def test_the_probability_is_the_mean_over_the_time_sampled():
-    language, probability = choose_language(chunks(10, 30), [{"en": 1.0}, {"en": 0.6, "de": 0.4}])
-    assert language == "en"
-    assert abs(probability - 0.7) < 1e-9
+    found = weigh_languages(chunks(10, 30), [{"en": 1.0}, {"en": 0.6, "de": 0.4}])
+    assert found == {"en": pytest.approx(0.7), "de": pytest.approx(0.3)}

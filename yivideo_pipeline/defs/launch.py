@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 
 from yivideo_pipeline.defs.dagster_internals import CheckedResource
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, YivideoError
-from yivideo_pipeline.settings.languages import language_names
+from yivideo_pipeline.settings.languages import AUTO, language_names
 from yivideo_pipeline.settings.options import (
     CUSTOM_MODEL,
+    LAUNCHED_LANGUAGES,
     Aligner,
     OptionsT,
     SpeechOptions,
@@ -46,9 +47,10 @@ def _choices(name: str, values: Iterable[str]) -> type[StrEnum]:
     return StrEnum(" | ".join(known) if len(known) <= _NAMED_CHOICES else name, {one: one for one in known})
 
 
+KnownLanguage = _choices("known_language", (AUTO, *language_names()))
 _LISTED = {
     "model_name": _choices("known_model", (AUTO_MODEL, *MODELS)),
-    "language": _choices("known_language", ("auto", *language_names())),
+    "language": KnownLanguage,
 }
 """Enumerations of the options that are plain text elsewhere."""
 
@@ -92,7 +94,11 @@ SpeechConfig = overrides_of(
         CUSTOM_MODEL: (
             str | None,
             Field(None, description="Folder of a model, or a hub id (owner/name), in place of model_name"),
-        )
+        ),
+        LAUNCHED_LANGUAGES: (
+            list[KnownLanguage] | None,  # ty: ignore[invalid-type-form]
+            Field(None, description="Languages between which the sound changes, in place of language"),
+        ),
     },
 )
 SubtitleConfig = overrides_of(SubtitleOptions, "SubtitleConfig")
@@ -234,6 +240,13 @@ def _given(section: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _speech_options(settings: Settings, given: Mapping[str, Any]) -> SpeechOptions:
     values = dict(given)
+    several = values.pop(LAUNCHED_LANGUAGES, None)
+    if several is not None:
+        if values.get("language"):
+            raise ConfigValidationError(
+                f"speech.{LAUNCHED_LANGUAGES}: language is given too: keep one of them"
+            )
+        values["language"] = several
     custom = values.pop(CUSTOM_MODEL, None)
     if custom is not None:
         if values.get("model_name"):

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from yivideo_pipeline.errors.tree import ConfigValidationError, NoAudioStream
 from yivideo_pipeline.media.container import open_media
 from yivideo_pipeline.media.track_names import is_side_track
-from yivideo_pipeline.settings.languages import normalize_language
+from yivideo_pipeline.settings.languages import normalize_language, split_languages
 from yivideo_pipeline.storage.remote_paths import AnyPath, open_bytes
 
 StreamKind = Literal["video", "audio", "subtitle", "data"]
@@ -142,7 +142,7 @@ def choose_audio_stream(info: MediaInfo, language: str, track: str = AUTO) -> St
 
     Args:
         info: The file.
-        language: A code in any ISO 639 form, or `auto` for no preference.
+        language: A code in any ISO 639 form, several with commas between them, or `auto` for no preference.
         track: What the user asks for: the number of an audio track, the first being 1; a language, of which
             the track must be; or `auto`.
 
@@ -152,13 +152,13 @@ def choose_audio_stream(info: MediaInfo, language: str, track: str = AUTO) -> St
     """
     if not info.audio_streams:
         raise NoAudioStream("The file has no audio track", "There is nothing to transcribe in it")
-    wanted = None if language == AUTO else normalize_language(language)
+    wanted = [] if language == AUTO else [normalize_language(one) for one in split_languages(language)]
 
     def rank(stream: StreamInfo) -> tuple[bool, bool, bool, bool, int, int]:
         return (
             stream.codec != "unknown",
             not stream.is_side_track,
-            stream.language is not None and normalize_language(stream.language) == wanted,
+            stream.language is not None and normalize_language(stream.language) in wanted,
             stream.default,
             stream.channels or 0,
             -stream.index,

@@ -8,6 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from yivideo_pipeline.settings.messages import did_you_mean
+
 LANGUAGES: dict[str, str] = {
     "af": "afrikaans", "am": "amharic", "ar": "arabic", "as": "assamese", "az": "azerbaijani",
     "ba": "bashkir", "be": "belarusian", "bg": "bulgarian", "bn": "bengali", "bo": "tibetan",
@@ -90,6 +92,8 @@ _TRADITIONAL_BY_REGION = {
     "HK": ZhScript.TRADITIONAL_HK,
     "MO": ZhScript.TRADITIONAL_HK,
 }
+AUTO = "auto"
+"""The language of a sound that may be in any."""
 CHINESE = frozenset({"zh", "yue"})
 _CHINESE_TAGS = ("CN", "SG", "TW", "HK", "MO", "Hans", "Hant")
 
@@ -112,6 +116,51 @@ def find_zh_script(name: str) -> ZhScript | None:
     if tag.maximize().script != "Hant":
         return ZhScript.SIMPLIFIED
     return _TRADITIONAL_BY_REGION.get(tag.territory or "", ZhScript.TRADITIONAL)
+
+
+def split_languages(value: Any) -> list[Any]:
+    """Return the languages of a list, or of text such as `zh,en`; none of anything else."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def read_languages(value: Any) -> Any:
+    """Return Whisper's code for a code, a name or a regional tag; an absent value means detect.
+
+    Of several languages, a list or text such as `zh,en`, it is their codes with commas between them.
+
+    Raises:
+        ValueError: One of them is no language, or `auto` is not alone.
+    """
+    if value is None:
+        return AUTO
+    if value is False:  # YAML reads the code of Norwegian as a boolean
+        return "no"
+    names = ["no" if name is False else name for name in split_languages(value)] or [value]
+    if not all(isinstance(name, str) for name in names):
+        return value
+    codes = tuple(dict.fromkeys(map(_require_language, names)))
+    if AUTO in codes and len(codes) > 1:
+        raise ValueError("auto means any language: give it alone, or the languages without it")
+    return ",".join(codes)
+
+
+def _require_language(name: str) -> str:
+    code = AUTO if name == AUTO else find_language(name)
+    if code is None:
+        known = [*LANGUAGES, *LANGUAGES.values()]
+        raise ValueError(
+            f"{name!r} is not a language that Whisper knows{did_you_mean(name, known)}:"
+            " give a code such as zh or en, or auto"
+        )
+    return code
+
+
+def find_script_of(languages: Any) -> ZhScript | None:
+    """Return the script that one of several languages names, by itself or by its region."""
+    named = (find_zh_script(name) for name in split_languages(languages) if isinstance(name, str))
+    return next((script for script in named if script), None)
 
 
 def language_names() -> list[str]:

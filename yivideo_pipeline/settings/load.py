@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, DiskError
 from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
-from yivideo_pipeline.settings.languages import ZhScript, find_zh_script
+from yivideo_pipeline.settings.languages import ZhScript, find_script_of
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.settings import Settings, find_home
 
@@ -170,7 +170,7 @@ def _read_value(file: Path) -> str:
 def _decide_script(values: Values) -> tuple[Values, list[str]]:
     """Let the region of a language such as `zh-TW` decide the script, so that it is shown as its source."""
     language, script = (values.get(("speech", name)) for name in ("language", "zh_script"))
-    decided = find_zh_script(language.value) if language and isinstance(language.value, str) else None
+    decided = find_script_of(language.value) if language else None
     if language is None or decided is None:
         return values, []
     other = ZhScript.TRADITIONAL if decided is ZhScript.SIMPLIFIED else ZhScript.SIMPLIFIED

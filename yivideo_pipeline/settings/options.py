@@ -22,12 +22,14 @@ from pydantic import (
 
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.languages import (
+    AUTO,
     CHINESE,
-    LANGUAGES,
     ZhScript,
     find_language,
-    find_zh_script,
+    find_script_of,
     normalize_language,
+    read_languages,
+    split_languages,
 )
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.style_guides import DEFAULT, STYLE_GUIDES, StyleGuide, StyleProfile
@@ -114,24 +116,6 @@ def _check_revision(revision: str | None) -> str | None:
     )
 
 
-def _check_language(value: Any) -> Any:
-    """Return Whisper's code for a code, a name or a regional tag; an absent value means detect."""
-    if value is None:
-        return "auto"
-    if value is False:  # YAML reads the code of Norwegian as a boolean
-        return "no"
-    if not isinstance(value, str) or value == "auto":
-        return value
-    code = find_language(value)
-    if code is None:
-        known = [*LANGUAGES, *LANGUAGES.values()]
-        raise ValueError(
-            f"{value!r} is not a language that Whisper knows{did_you_mean(value, known)}:"
-            " give a code such as zh or en, or auto"
-        )
-    return code
-
-
 def _check_track(value: Any) -> Any:
     """Return the number of an audio track as text, or the shortest code of a language."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -166,8 +150,10 @@ class SpeechOptions(BaseModel):
         description="Version of the model: a commit, tag or branch at the hub, or sha256:… of its model.bin;"
         " null: what is here, else the newest",
     )
-    language: Annotated[str, BeforeValidator(_check_language)] = Field(
-        "auto", description="Spoken language as a code such as zh, zh-TW, en or eng; auto detects it"
+    language: Annotated[str, BeforeValidator(read_languages)] = Field(
+        AUTO,
+        description="Spoken language as a code such as zh, zh-TW, en or eng; several, as [zh, en]: it changes"
+        " between them; auto: any, each where it is spoken",
     )
     audio_track: Annotated[str, BeforeValidator(_check_track)] = Field(
         "auto", description="Audio track: its number, the first being 1, or its language; auto chooses one"
@@ -205,17 +191,27 @@ class SpeechOptions(BaseModel):
     )
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that may be spoken; empty where any may be."""
+        return () if self.language == AUTO else tuple(self.language.split(","))
+
+    @property
+    def only_language(self) -> str | None:
+        """The language that is spoken; None where it is to be detected."""
+        return self.language if len(self.languages) == 1 else None
+
+    @property
     def written_language(self) -> str:
         """Language of the resulting words, with the script of Chinese; `auto` is that of the sound."""
         if self.task is Task.TRANSLATE:
             return TRANSLATED
-        return self.zh_script.tag(self.language) if self.language in CHINESE else self.language
+        return self.zh_script.tag(self.language) if self.language in CHINESE else self.only_language or AUTO
 
     @model_validator(mode="before")
     @classmethod
     def _region_decides_script(cls, values: Any) -> Any:
         language = values.get("language") if isinstance(values, Mapping) else None
-        script = find_zh_script(language) if isinstance(language, str) else None
+        script = find_script_of(language)
         return {**values, "zh_script": script} if script else values
 
     @model_validator(mode="after")
@@ -225,21 +221,23 @@ class SpeechOptions(BaseModel):
         if self.model_name == AUTO_MODEL:
             raise ValueError("model_revision is that of one model: name it as model_name")
         if Path(self.model_name).is_absolute() and not self.model_revision.startswith("sha256:"):
-            raise ValueError("a folder has no revisions at the hub: give model_revision as sha256: and digits")
+            raise ValueError(
+                "a folder has no revisions at the hub: give model_revision as sha256: and digits"
+            )
         return self
 
     @model_validator(mode="after")
     def _model_knows_language(self) -> Self:
         facts = MODELS.get(self.model_name)
-        if facts is None or self.language == "auto":
+        if facts is None or not self.languages:
             return self
-        if facts.english_only and self.language != "en":
+        if facts.english_only and self.languages != ("en",):
             several = self.model_name.removeprefix("distil-").removesuffix(".en")
             other = several if several in MODELS else "large-v3"
             raise ValueError(
                 f"model {self.model_name} supports English only: choose model_name {other}, or language en"
             )
-        if self.language == "yue" and not facts.cantonese:
+        if "yue" in self.languages and not facts.cantonese:
             raise ValueError(
                 f"model {self.model_name} does not know Cantonese (yue): choose model_name large-v3 or turbo,"
                 " or language zh"
@@ -396,13 +394,17 @@ OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
 CUSTOM_MODEL = "custom_model"
 """The name under which a launch has a model that has no name of its own: a folder, or a hub id."""
+LAUNCHED_LANGUAGES = "languages"
+"""The name under which a launch has several languages."""
 
 
 def name_for_launch(speech: Mapping[str, Any]) -> dict[str, Any]:
-    """Return speech options as a launch of Dagster has them, where `model_name` is one of the known names."""
+    """Return speech options as a launch of Dagster has them: `model_name` and `language` are known names."""
     values = dict(speech)
     if values.get("model_name", AUTO_MODEL) not in (*MODELS, AUTO_MODEL):
         values[CUSTOM_MODEL] = values.pop("model_name")
+    if len(split_languages(values.get("language"))) > 1:
+        values[LAUNCHED_LANGUAGES] = split_languages(values.pop("language"))
     return values
 
 

@@ -1,9 +1,10 @@
 """From recognized chunks to a transcript: words on one clock, sentences, the wanted Chinese script."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import fmean
 from typing import NamedTuple, TypeVar
 
@@ -30,12 +31,13 @@ _ABBREVIATION = re.compile(
 
 @dataclass(frozen=True)
 class Passage:
-    """The text recognized in one chunk: its timed words, and how sure the model was."""
+    """The text recognized in one chunk: its timed words, how sure the model was, the spoken language."""
 
     chunk: Chunk
     timed: WordTimings
     avg_logprob: float
     no_speech_prob: float
+    language: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def assemble_transcript(
     options: SpeechOptions,
     spans: tuple[Span, ...],
     heard: Heard,
-    language: tuple[str, float],
+    languages: Mapping[str, float],
     *,
     model: str,
     revision: str,
@@ -73,26 +75,29 @@ def assemble_transcript(
         options: The wanted script, and whether the words are a translation.
         spans: The intervals of the voice activity detector, on the sound's own clock.
         heard: At least one word, and where words were searched for.
-        language: Code and probability of the spoken language.
+        languages: The probability of each language that may be spoken.
         model: The model's name, for people.
         revision: Identifies its weights.
     """
-    segments = build_segments(heard.words, audio.offset_s)
-    code = TRANSLATED if options.task is Task.TRANSLATE else language[0]
-    if code in CHINESE:
-        segments = [write_chinese(segment, options.zh_script) for segment in segments]
+    found = languages_of(heard.words)
+    is_translation = options.task is Task.TRANSLATE
+    code = TRANSLATED if is_translation else found[0]
+    segments = [
+        _in_own_script(segment, options, is_translation, code)
+        for segment in build_segments(heard.words, audio.offset_s)
+    ]
     empty = empty_transcript(audio, options, spans, "", model=model, revision=revision)
     transcript = empty.model_copy(
         update={
             "language": code,
             "zh_script": options.zh_script if code in CHINESE else None,
-            "language_probability": round(language[1], 4),
+            "language_probability": round(sum(languages.get(one, 0.0) for one in found), 4),
             "segments": tuple(segments),
             "searched": tuple(_moved(span, audio.offset_s) for span in heard.searched),
             "empty_reason": None,
         }
     )
-    warnings = () if options.task is Task.TRANSLATE else transcript.wordless_warnings
+    warnings = () if is_translation else transcript.wordless_warnings
     return transcript.model_copy(update={"warnings": warnings})
 
 
@@ -102,8 +107,8 @@ def empty_transcript(
     """Return a transcript without words, and why it has none; arguments as for `assemble_transcript`."""
     speech_spans = tuple(_moved(span, audio.offset_s) for span in spans)
     return Transcript(
-        language=NO_LANGUAGE if options.language == "auto" else options.language,
-        zh_script=options.zh_script if options.language in CHINESE else None,
+        language=options.only_language or NO_LANGUAGE,
+        zh_script=options.zh_script if options.only_language in CHINESE else None,
         language_probability=0.0,
         duration_s=audio.duration_s,
         end_s=audio.offset_s + audio.duration_s,
@@ -121,23 +126,43 @@ def _moved(span: AnySpan, offset_s: float) -> AnySpan:
     return span.model_copy(update={"start_s": span.start_s + offset_s, "end_s": span.end_s + offset_s})
 
 
-def order_words(passages: Sequence[Passage | None]) -> list[SpokenWord]:
+def languages_of(spoken: Sequence[SpokenWord]) -> list[str]:
+    """Return the languages of words, the one that is spoken for the longest time first."""
+    seconds: dict[str, float] = defaultdict(float)
+    for item in spoken:
+        seconds[item.passage.language] += item.word.end_s - item.word.start_s
+    return sorted(seconds, key=lambda language: -seconds[language])
+
+
+def _in_own_script(segment: Segment, options: SpeechOptions, is_translation: bool, usual: str) -> Segment:
+    """Return a segment in the wanted script, its language named where it is not the usual one."""
+    if is_translation:
+        return segment.model_copy(update={"language": None})
+    if segment.language in CHINESE:
+        segment = write_chinese(segment, options.zh_script)
+    return segment.model_copy(update={"language": None if segment.language == usual else segment.language})
+
+
+def order_words(passages: Iterable[Passage]) -> list[SpokenWord]:
     """Return every word of the passages in order of time, on the sound's own clock."""
-    found = [item for passage in passages if passage for item in build_words(passage)]
+    found = [item for passage in passages for item in build_words(passage)]
     return sorted(found, key=lambda item: item.word.start_s)
 
 
-def words_on_video(
-    passages: Sequence[Passage | None], audio: Audio, options: SpeechOptions, language: str
-) -> list[Word]:
+def words_on_video(passages: Iterable[Passage], audio: Audio, options: SpeechOptions) -> list[Word]:
     """Return the words of passages in order of time, on the video's clock and in the wanted script."""
     shift = audio.offset_s
-    words = [
-        item.word.model_copy(update={"start_s": item.word.start_s + shift, "end_s": item.word.end_s + shift})
-        for item in order_words(passages)
-    ]
-    is_chinese = options.task is Task.TRANSCRIBE and language in CHINESE
-    return write_chinese_words(words, options.zh_script) if is_chinese else words
+    words: list[Word] = []
+    for language, items in groupby(order_words(passages), key=lambda item: item.passage.language):
+        own = [
+            item.word.model_copy(
+                update={"start_s": item.word.start_s + shift, "end_s": item.word.end_s + shift}
+            )
+            for item in items
+        ]
+        is_chinese = options.task is Task.TRANSCRIBE and language in CHINESE
+        words += write_chinese_words(own, options.zh_script) if is_chinese else own
+    return words
 
 
 def build_words(passage: Passage) -> list[SpokenWord]:
@@ -209,7 +234,7 @@ def _share(left: float, right: float, weights: np.ndarray) -> np.ndarray:
 
 
 def build_segments(spoken: list[SpokenWord], offset_s: float) -> list[Segment]:
-    """Group words into sentences: at full stops, long pauses, and after 30 s at the latest.
+    """Group words into sentences: at full stops, long pauses, a change of language, after 30 s at the latest.
 
     Args:
         spoken: Words in order of time, on the sound's own clock.
@@ -217,7 +242,7 @@ def build_segments(spoken: list[SpokenWord], offset_s: float) -> list[Segment]:
     """
     groups: list[list[SpokenWord]] = []
     for item in _without_overlap(spoken):
-        if not groups or _ends_sentence(groups[-1], item.word):
+        if not groups or _ends_sentence(groups[-1], item):
             groups.append([])
         groups[-1].append(item)
     return [_segment(group, offset_s) for group in groups]
@@ -249,14 +274,16 @@ def _segment(group: list[SpokenWord], offset_s: float) -> Segment:
         words=words,
         avg_logprob=round(fmean(item.passage.avg_logprob for item in group), 4),
         no_speech_prob=round(fmean(item.passage.no_speech_prob for item in group), 4),
+        language=group[0].passage.language,
     )
 
 
-def _ends_sentence(group: list[SpokenWord], following: Word) -> bool:
+def _ends_sentence(group: list[SpokenWord], following: SpokenWord) -> bool:
     last = group[-1].word
     if (
-        following.start_s - last.end_s > SENTENCE_PAUSE_S
-        or following.end_s - group[0].word.start_s > MAX_SEGMENT_S
+        following.word.start_s - last.end_s > SENTENCE_PAUSE_S
+        or following.word.end_s - group[0].word.start_s > MAX_SEGMENT_S
+        or following.passage.language != group[-1].passage.language
     ):
         return True
     return bool(_SENTENCE_END.search(last.text)) and not _ABBREVIATION.search(last.text)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_S = 60.0
 """A sound up to this length is done again as a whole."""
-_FORMAT = "1"  # of the entries; in their names, so that those of another version are not found
+_FORMAT = "2"  # of the entries; in their names, so that those of another version are not found
 _SPEECH = f"{_FORMAT} speech"
 _TYPES = ("bool", "float32", "float64")
 Read = TypeVar("Read")
@@ -120,6 +120,7 @@ def _write_passage(passage: Passage) -> dict[str, Any]:
         "timed": _write_array(timed.timed),
         "avg_logprob": passage.avg_logprob,
         "no_speech_prob": passage.no_speech_prob,
+        "language": passage.language,
     }
 
 
@@ -136,7 +137,7 @@ def _read_passage(kept: Mapping[str, Any]) -> Passage:
         tuple(kept["words"]), *(_read_array(kept[name]) for name in ("times", "confidences", "timed"))
     )
     pieces = tuple(Span(start_s=start, end_s=end) for start, end in kept["pieces"])
-    return Passage(Chunk(pieces), timed, kept["avg_logprob"], kept["no_speech_prob"])
+    return Passage(Chunk(pieces), timed, kept["avg_logprob"], kept["no_speech_prob"], kept["language"])
 
 
 def _write_array(values: np.ndarray) -> dict[str, Any]:

@@ -51,6 +51,16 @@ class Chunk:
         """Return the chunk's samples, float32 in -1..1, shape (n,)."""
         return np.concatenate([audio.slice(piece.start_s, piece.end_s) for piece in self.pieces])
 
+    def part(self, start_s: float, end_s: float) -> "Chunk":
+        """Return what lies between two times on the chunk's own clock."""
+        spans = []
+        for piece, begin_s in zip(self.pieces, self._starts, strict=True):
+            shift = piece.start_s - begin_s
+            first, last = max(piece.start_s, start_s + shift), min(piece.end_s, end_s + shift)
+            if last - first > 1e-6:
+                spans.append(Span(start_s=first, end_s=last))
+        return Chunk(tuple(spans))
+
     def sample(self, values: np.ndarray, hop_s: float, step_s: float) -> np.ndarray:
         """Sample values of the whole sound (one each `hop_s`) along the chunk, one each `step_s`."""
         times = (np.arange(round(self.duration_s / step_s)) + 0.5) * step_s

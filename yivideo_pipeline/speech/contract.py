@@ -67,7 +67,7 @@ class AlignModel:
     ) -> Transcript:
         info = self._engine.describe()
         return Transcript(
-            language=NO_LANGUAGE if options.language == "auto" else options.language,
+            language=options.only_language or NO_LANGUAGE,
             language_probability=1.0,
             duration_s=sound.duration_s,
             segments=from_whisperx(segments),
@@ -93,8 +93,7 @@ class ModelBundle(NamedTuple):
 
 def bundle_models(engine: SpeechEngine, options: SpeechOptions) -> ModelBundle:
     """Return the contract's four models around a leased engine."""
-    language = None if options.language == "auto" else options.language
-    metadata = {"language": language, "type": options.aligner.value}
+    metadata = {"language": options.only_language, "type": options.aligner.value}
     return ModelBundle(AsrModel(engine, options), AlignModel(engine, options), metadata, options)
 
 
@@ -104,11 +103,11 @@ def bundle_models(engine: SpeechEngine, options: SpeechOptions) -> ModelBundle:
 def to_whisperx(transcript: Transcript) -> dict[str, Any]:
     """Return segments with their words, all words in one list, the language, and speech without words.
 
-    In addition to WhisperX's keys each word has its `source`, and `wordless_spans` lists the speech that no
-    word covers, with the reason. Every word has a time. Seconds and scores have three decimals; words have no
-    spaces around them.
+    In addition to WhisperX's keys each segment has its `language`, each word its `source`, and
+    `wordless_spans` lists the speech that no word covers, with the reason. Every word has a time. Seconds and
+    scores have three decimals; words have no spaces around them.
     """
-    segments = [_segment(segment) for segment in transcript.segments]
+    segments = [_segment(segment, transcript.language_of(segment)) for segment in transcript.segments]
     return {
         "segments": segments,
         "word_segments": [word for segment in segments for word in segment["words"]],
@@ -134,18 +133,20 @@ def from_whisperx(segments: Iterable[Mapping[str, Any]]) -> tuple[Segment, ...]:
             words=tuple(_read_words(segment)),
             avg_logprob=segment["avg_logprob"],
             no_speech_prob=0.0,
+            language=segment.get("language"),
         )
         for segment in segments
     )
 
 
-def _segment(segment: Segment) -> dict[str, Any]:
+def _segment(segment: Segment, language: str) -> dict[str, Any]:
     return {
         "start": round(segment.start_s, 3),
         "end": round(segment.end_s, 3),
         "text": segment.text.strip(),
         "words": [_word(word) for word in segment.words if word.text.strip()],
         "avg_logprob": round(segment.avg_logprob, 3),
+        "language": language,
     }
 
 

@@ -4,8 +4,10 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.align.aligners import Aligners
 from yivideo_pipeline.speech.assemble import Heard, Passage, SpokenWord, order_words, words_on_video
@@ -20,6 +22,7 @@ from yivideo_pipeline.speech.gap_repair import (
     find_worthwhile,
     is_inside,
     is_sure_of,
+    languages_near,
     plan_gap_repairs,
     plan_repairs,
 )
@@ -30,6 +33,9 @@ from yivideo_pipeline.speech.types import WordlessSpan
 from yivideo_pipeline.speech.whisper import Decoding
 
 log = logging.getLogger(__name__)
+
+Passages = list[Passage]
+"""What was said in one piece, in order; several where the language changes in it."""
 
 
 class FasterWhisperEngine(LocalEngine[Recognizer]):
@@ -58,16 +64,16 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         on_words: OnWords | None,
     ) -> Heard:
         recognize = Recognize(decoding)
-        reporter = _Reporter(speech.pieces, options, decoding.language, progress, on_words)
+        reporter = _Reporter(speech.pieces, options, progress, on_words)
 
-        def resume(pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
+        def resume(pieces: Sequence[Piece], passages: Sequence[Passages]) -> None:
             reporter.add(pieces, passages)
             finished.note_resumed(reporter.done_s / reporter.total_s)
 
         passages = self._recognize_once(speech.pieces, recognize, finished, reporter.add, resume)
-        refused = [piece.chunk for piece, passage in zip(speech.pieces, passages, strict=True) if not passage]
+        refused = [piece.chunk for piece, some in zip(speech.pieces, passages, strict=True) if not some]
         heard = Heard(
-            order_words(passages),
+            order_words(one for some in passages for one in some),
             tuple(
                 WordlessSpan(**part.model_dump(), reason="no_speech")
                 for chunk in refused
@@ -86,7 +92,7 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
         finished: Finished,
         on_done: OnDone,
         on_restored: OnDone,
-    ) -> list[Passage | None]:
+    ) -> list[Passages]:
         """Return what was said in each piece; what is finished is only read, what gets finished is kept.
 
         Args:
@@ -97,16 +103,13 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
             on_restored: Receives those that were finished before, once and before all others.
         """
         kept = finished.passages(recognize.kind, [piece.chunk for piece in pieces])
-        results: dict[Piece, Passage | None] = {
-            piece: next(iter(kept[piece.chunk]), None) for piece in pieces if piece.chunk in kept
-        }
+        results: dict[Piece, Passages] = {piece: kept[piece.chunk] for piece in pieces if piece.chunk in kept}
         if results:
             on_restored(list(results), list(results.values()))
         rest = [piece for piece in pieces if piece not in results]
 
-        def keep(done: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
-            chunks, some = [piece.chunk for piece in done], [[one] if one else [] for one in passages]
-            finished.keep_passages(recognize.kind, chunks, some)
+        def keep(done: Sequence[Piece], passages: Sequence[Passages]) -> None:
+            finished.keep_passages(recognize.kind, [piece.chunk for piece in done], passages)
             on_done(done, passages)
 
         results.update(zip(rest, self.batcher.map(rest, recognize, keep), strict=True))
@@ -125,13 +128,6 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
 
         What was heard in vain or unsurely is read with another cut.
         """
-        once = replace(recognize, fallback=False)  # only what is sure is taken, as sampled texts hardly are
-
-        def hear(chunks: list[Chunk]) -> list[list[SpokenWord]]:
-            pieces = [Piece(speech.audio, chunk) for chunk in chunks]
-            passages = self._recognize_once(pieces, once, finished, reporter.wait, reporter.wait)
-            return [order_words([passage]) for passage in passages]
-
         spans = find_worthwhile(speech.spans, refused)
         spoken, tried = first.words, list[Unit]()
         for _ in range(2):
@@ -144,20 +140,42 @@ class FasterWhisperEngine(LocalEngine[Recognizer]):
             if not units:
                 break
             log.info("decoding %d parts of the speech again, whose words are in doubt", len(units))
-            heard = dict(zip(units, hear([unit.chunk for unit in units]), strict=True))
+            hear = partial(self._hear, speech.audio, spoken, recognize, finished, reporter)
+            heard = hear({unit: unit.chunk for unit in units})
             unsure = [
                 unit
                 for unit in units
                 if not is_sure_of(heard[unit]) and not any(is_inside(unit, chunk) for chunk in refused)
             ]
-            closer = hear([unit.closer for unit in unsure])
-            for unit, words in zip(unsure, closer, strict=True):
+            for unit, words in hear({unit: unit.closer for unit in unsure}).items():
                 heard[unit] = choose_heard(heard[unit], words)
             for repair in repairs:
                 spoken = apply_repair(spoken, repair, [heard[unit] for unit in repair])
             tried += units
         again = (WordlessSpan(start_s=unit.start_s, end_s=unit.end_s, reason="unsure") for unit in tried)
         return Heard(spoken, (*first.searched, *again))
+
+    def _hear(
+        self,
+        audio: Audio,
+        spoken: list[SpokenWord],
+        recognize: "Recognize",
+        finished: Finished,
+        reporter: "_Reporter",
+        chunks: dict[Unit, Chunk],
+    ) -> dict[Unit, list[SpokenWord]]:
+        """Return what is heard in chunks, each in the language of the word nearest to its part."""
+        units = list(chunks)
+        languages = dict(zip(units, languages_near(spoken, units, recognize.decoding.language), strict=True))
+        found: dict[Unit, list[SpokenWord]] = {}
+        for language in sorted(set(languages.values())):
+            own = [unit for unit in units if languages[unit] == language]
+            # Only what is sure is taken, as sampled texts hardly are.
+            once = Recognize(recognize.decoding.within(language), fallback=False)
+            pieces = [Piece(audio, chunks[unit]) for unit in own]
+            passages = self._recognize_once(pieces, once, finished, reporter.wait, reporter.wait)
+            found.update(zip(own, map(order_words, passages), strict=True))
+        return found
 
     def _map(
         self, pieces: Sequence[Piece], function: BatchFunction, on_done: OnDone | None = None
@@ -187,8 +205,8 @@ class Recognize:
         """The name under which finished pieces are kept."""
         return "window" if self.fallback else "part"
 
-    def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passage | None]:
-        """Return what was said in each piece; None where nothing was said."""
+    def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Passages]:
+        """Return what was said in each piece, in one language after the other."""
         return recognizer.recognize(pieces, self.decoding, fallback=self.fallback)
 
 
@@ -201,7 +219,6 @@ class _Reporter:
 
     pieces: Sequence[Piece]
     options: SpeechOptions
-    language: str
     progress: Progress | None
     on_words: OnWords | None
     done_s: float = field(default=0.0, init=False)
@@ -209,14 +226,14 @@ class _Reporter:
     def __post_init__(self) -> None:
         self.total_s = sum(piece.chunk.duration_s for piece in self.pieces)
         self._unreported = deque(self.pieces)
-        self._finished: dict[Piece, Passage | None] = {}
+        self._finished: dict[Piece, Passages] = {}
 
-    def wait(self, _pieces: Sequence[Piece], _passages: Sequence[Passage | None]) -> None:
+    def wait(self, _pieces: Sequence[Piece], _passages: Sequence[Passages]) -> None:
         """Report the same share again while parts are decoded a second time."""
         if self.progress:
             self.progress(min(1.0, self.done_s / self.total_s))
 
-    def add(self, pieces: Sequence[Piece], passages: Sequence[Passage | None]) -> None:
+    def add(self, pieces: Sequence[Piece], passages: Sequence[Passages]) -> None:
         self.done_s += sum(piece.chunk.duration_s for piece in pieces)
         if self.progress:
             self.progress(min(1.0, self.done_s / self.total_s))
@@ -224,5 +241,5 @@ class _Reporter:
             self._finished.update(zip(pieces, passages, strict=True))
             while self._unreported and self._unreported[0] in self._finished:
                 piece = self._unreported.popleft()
-                if passage := self._finished.pop(piece):
-                    self.on_words(words_on_video([passage], piece.audio, self.options, self.language))
+                if found := self._finished.pop(piece):
+                    self.on_words(words_on_video(found, piece.audio, self.options))

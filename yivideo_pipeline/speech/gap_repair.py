@@ -103,6 +103,20 @@ def plan_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], duration_s: 
     return repairs
 
 
+def languages_near(spoken: list[SpokenWord], units: list[Unit], usual: str) -> list[str]:
+    """Return the language of the word nearest to each part; the usual one where there are no words."""
+    starts = [item.word.start_s for item in spoken]
+
+    def near(unit: Unit) -> str:
+        middle_s = (unit.start_s + unit.end_s) / 2
+        after = bisect_left(starts, middle_s)
+        around = spoken[max(0, after - 1) : after + 1]
+        nearest = min(around, key=lambda item: abs(_middle(item.word) - middle_s), default=None)
+        return nearest.passage.language if nearest else usual
+
+    return [near(unit) for unit in units]
+
+
 def plan_gap_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], tried: list[Unit]) -> list[Repair]:
     """Return what still has no words in the parts that were decoded again, each gap by itself.
 

@@ -6,7 +6,7 @@ transcript. The backends are in `faster_whisper` and `whisperx`; only the text d
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
@@ -21,6 +21,7 @@ from yivideo_pipeline.speech.batching import BatchFunction, OnDone
 from yivideo_pipeline.speech.checkpoint import Finished
 from yivideo_pipeline.speech.chunks import Chunk, plan_chunks
 from yivideo_pipeline.speech.engine import Checkpoint, EngineInfo, OnWords, Progress
+from yivideo_pipeline.speech.language_runs import narrow
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Span, Transcript
@@ -121,14 +122,14 @@ class LocalEngine(ABC, Generic[Model]):
         if not speech.pieces:
             reason = NO_SPEECH if audio.duration_s else NO_SOUND
             return empty_transcript(audio, options, speech.spans, reason, **weights)
-        language, probability = options.language, 1.0
-        if language == "auto":
-            language, probability, speech, progress = self._choose_language(speech, finished, progress)
-        decoding = Decoding.of(options, language)
+        languages = {language: 1.0 for language in [options.only_language] if language}
+        if not languages:
+            languages, speech, progress = self._hear_languages(speech, options, finished, progress)
+        decoding = Decoding.of(options, likeliest(languages))
         heard = self._recognize(speech, options, decoding, finished, progress, on_words)
         if not heard.words:
             return empty_transcript(audio, options, speech.spans, NO_WORDS, **weights)
-        return assemble_transcript(audio, options, speech.spans, heard, (language, probability), **weights)
+        return assemble_transcript(audio, options, speech.spans, heard, languages, **weights)
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
@@ -150,12 +151,13 @@ class LocalEngine(ABC, Generic[Model]):
                 progress(done / len(sample))
 
         found = self._map(sample, DetectLanguages(), count)
-        return choose_language([piece.chunk for piece in sample], [one for one, _ in found])
+        languages = weigh_languages([piece.chunk for piece in sample], [one for one, _ in found])
+        return likeliest(languages), languages[likeliest(languages)]
 
-    def _choose_language(
-        self, speech: DetectedSpeech, finished: Finished, progress: Progress | None
-    ) -> tuple[str, float, DetectedSpeech, Progress | None]:
-        """Return the language, its probability, the speech as encoded so far, and what reports next.
+    def _hear_languages(
+        self, speech: DetectedSpeech, options: SpeechOptions, finished: Finished, progress: Progress | None
+    ) -> tuple[dict[str, float], DetectedSpeech, Progress | None]:
+        """Return the languages with their probabilities, the speech as encoded so far, and what reports next.
 
         Of a whole sample every other window is heard first: mostly that is enough, and so little of what was
         encoded would be lost with the process.
@@ -163,7 +165,7 @@ class LocalEngine(ABC, Generic[Model]):
         sample = choose_sample(speech.pieces)
         rated = {piece: kept for piece in sample if (kept := finished.languages(piece.chunk))}
         rows: dict[Piece, np.ndarray | None] = {}
-        language, probability = NO_LANGUAGE, 0.0
+        languages: dict[str, float] = {}
         for heard in (sample[::2], sample) if len(sample) == LANGUAGE_SAMPLE else (sample,):
             unknown = [piece for piece in heard if piece not in rated]
             detection, progress = _share_progress(progress, unknown, speech.pieces)
@@ -171,12 +173,13 @@ class LocalEngine(ABC, Generic[Model]):
             for piece, (one, row) in zip(unknown, self._map(unknown, DetectLanguages(), keep), strict=True):
                 rated[piece], rows[piece] = one, row
             chunks = [piece.chunk for piece in heard]
-            language, probability = choose_language(chunks, [rated[piece] for piece in heard])
-            if probability >= SURE_LANGUAGE:
+            found = [narrow(rated[piece], options.languages) for piece in heard]
+            languages = weigh_languages(chunks, found)
+            if languages[likeliest(languages)] >= SURE_LANGUAGE:
                 break
         # What is encoded now need not be encoded again.
         pieces = tuple(replace(piece, row=rows.get(piece)) for piece in speech.pieces)
-        return language, probability, replace(speech, pieces=pieces), progress
+        return languages, replace(speech, pieces=pieces), progress
 
     @abstractmethod
     def _map(
@@ -259,11 +262,18 @@ def choose_sample(pieces: Sequence[Piece]) -> list[Piece]:
     return [pieces[index] for index in spread_order(len(pieces), LANGUAGE_SAMPLE)[:LANGUAGE_SAMPLE]]
 
 
-def choose_language(chunks: Sequence[Chunk], probabilities: Sequence[dict[str, float]]) -> tuple[str, float]:
-    """Return the likeliest language and its probability; each chunk is weighted by its length."""
+def weigh_languages(
+    chunks: Sequence[Chunk], probabilities: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """Return the probability of each language in all chunks; each is weighted by its length."""
     total: dict[str, float] = defaultdict(float)
     for chunk, row in zip(chunks, probabilities, strict=True):
         for language, probability in row.items():
             total[language] += probability * chunk.duration_s
-    language = max(total, key=lambda code: total[code])
-    return language, total[language] / sum(chunk.duration_s for chunk in chunks)
+    duration_s = sum(chunk.duration_s for chunk in chunks)
+    return {language: value / duration_s for language, value in total.items()}
+
+
+def likeliest(languages: Mapping[str, float]) -> str:
+    """Return the likeliest language."""
+    return max(languages, key=lambda language: languages[language])

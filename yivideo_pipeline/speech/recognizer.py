@@ -4,6 +4,7 @@ import unicodedata
 import zlib
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from functools import cache, partial
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from yivideo_pipeline.speech.align.text import Encoded, TextAligner, split_words
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.gap_repair import LEAST_LOGPROB
+from yivideo_pipeline.speech.language_runs import find_stretches
 from yivideo_pipeline.speech.levels import level_voices
-from yivideo_pipeline.speech.vad import HOP_S, speech_probabilities
-from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
+from yivideo_pipeline.speech.vad import HOP_S, MIN_SPEECH_S, speech_probabilities
+from yivideo_pipeline.speech.whisper import MOST_HEARD_S, Decoded, Decoding, Whisper
 
 ACTIVITY_STEP_S = 0.01  # resolution at which the aligner receives voice activity
 
@@ -96,8 +98,8 @@ class Recognizer:
 
     def recognize(
         self, pieces: list[Piece], decoding: Decoding, *, fallback: bool = True
-    ) -> list[Passage | None]:
-        """Return what was said in each piece, with word times; None where nothing was said.
+    ) -> list[list[Passage]]:
+        """Return what was said in each piece, with word times: a passage for each stretch in one language.
 
         Args:
             pieces: Of any sounds.
@@ -105,8 +107,53 @@ class Recognizer:
             fallback: Whether doubtful ones are decoded again at other temperatures; else they are dropped,
                 as is at once what gap repair would not take.
         """
+        encoded = self.encode(pieces)
+        if len(decoding.languages) < 2 or not self.whisper.model.is_multilingual:
+            return _as_lists(self._recognize_encoded(encoded, decoding, fallback))
+        stretches = self._split_by_language(pieces, encoded, decoding)
+        if all(language == decoding.language for parts in stretches for language, _ in parts):
+            return _as_lists(self._recognize_encoded(encoded, decoding, fallback))
+        found: dict[Piece, Passage | None] = {}
+        for language in sorted({language for parts in stretches for language, _ in parts}):
+            some = [part for parts in stretches for code, part in parts if code == language]
+            passages = self._recognize_encoded(self.encode(some), decoding.within(language), fallback)
+            found.update(zip(some, passages, strict=True))
+        return [[passage for _, part in parts if (passage := found[part]) is not None] for parts in stretches]
+
+    def _split_by_language(
+        self, pieces: list[Piece], encoded: Encoded, decoding: Decoding
+    ) -> list[list[tuple[str, Piece]]]:
+        """Return each piece as one in its language, as it is encoded, or as several parts of it."""
+        rows = self.whisper.on_host(encoded.view)
+        split: list[list[tuple[str, Piece]]] = []
+        for index, (piece, activity) in enumerate(zip(pieces, encoded.activities, strict=True)):
+            row = rows[index : index + 1]
+            beyond = cache(partial(self._detect_beyond, piece))
+            detect = partial(self.whisper.detect_parts, row)
+            stretches = find_stretches(activity, decoding.language, decoding.languages, detect, beyond)
+            if len(stretches) == 1:
+                split.append([(stretches[0].language, replace(piece, row=row))])
+                continue
+            parts = [(one.language, piece.chunk.part(one.start_s, one.end_s)) for one in stretches]
+            split.append([(language, Piece(piece.audio, part)) for language, part in parts])
+        return split
+
+    def _detect_beyond(self, piece: Piece, after: bool) -> dict[str, float]:
+        """Return the language probabilities of the sound after a piece, or of that before it."""
+        audio, chunk = piece.audio, piece.chunk
+        start_s = chunk.end_s if after else max(0.0, chunk.start_s - MOST_HEARD_S)
+        end_s = min(audio.duration_s, chunk.end_s + MOST_HEARD_S) if after else chunk.start_s
+        if end_s - start_s < MIN_SPEECH_S:
+            return {}
+        row = self.whisper.on_host(self.whisper.encode([audio.slice(start_s, end_s)]))
+        return self.whisper.detect_parts(row, [(0.0, end_s - start_s)])[0]
+
+    def _recognize_encoded(
+        self, encoded: Encoded, decoding: Decoding, fallback: bool
+    ) -> list[Passage | None]:
+        """Return what was said in each chunk, in the language of `decoding`; None where nothing was said."""
         least_logprob = float("-inf") if fallback else LEAST_LOGPROB
-        encoded, firsts = self._decode(self.encode(pieces), decoding, least_logprob)
+        encoded, firsts = self._decode(encoded, decoding, least_logprob)
         decoded = [
             self._decode_again(encoded, row, first, decoding)
             if fallback or not (is_doubtful(first) or first.avg_logprob < least_logprob)
@@ -116,7 +163,9 @@ class Recognizer:
         texts = ["" if one is None else one.text for one in decoded]
         timed = self.aligner.align(encoded, texts, decoding)
         return [
-            Passage(chunk, words, one.avg_logprob, one.no_speech_prob) if one and words.words else None
+            Passage(chunk, words, one.avg_logprob, one.no_speech_prob, decoding.language)
+            if one and words.words
+            else None
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
         ]
 
@@ -175,6 +224,10 @@ class Recognizer:
                 view, decoding, temperature, longest_s=encoded.chunks[row].duration_s
             )
         return choose_best(attempts, decoding.task)
+
+
+def _as_lists(passages: list[Passage | None]) -> list[list[Passage]]:
+    return [[passage] if passage else [] for passage in passages]
 
 
 # Fallback criteria: what is speech, what the decoder invented, and which of several attempts is best.

@@ -66,7 +66,10 @@ class Word(_ExchangeModel):
 
 
 class Segment(_ExchangeModel):
-    """A sentence or phrase of the recognizer, with its words in order."""
+    """A sentence or phrase of the recognizer, with its words in order.
+
+    `language` is that of its words; None where it is the transcript's.
+    """
 
     start_s: float
     end_s: float
@@ -74,14 +77,15 @@ class Segment(_ExchangeModel):
     words: tuple[Word, ...]
     avg_logprob: float
     no_speech_prob: float
+    language: str | None = None
 
 
 class Transcript(_ExchangeModel):
     """Everything that was said in one video.
 
-    `language` is that of the words: English where they are a translation; `language_probability` is that
-    of the spoken language. `zh_script` is the script that Chinese words were written in; None for words of
-    another language.
+    `language` is that of the words, of most of them where it changes: English where they are a translation;
+    `language_probability` is that of the spoken language, or that nothing but the found ones is spoken.
+    `zh_script` is the script that Chinese words were written in; None for words of another language.
     `duration_s` is the length of the sound, `end_s` when it ends on the video's clock (None in transcripts of
     older versions), `speech_spans` where the voice activity detector found speech.
     `searched` is where the model looked for words in vain, or a second time.
@@ -112,6 +116,15 @@ class Transcript(_ExchangeModel):
     def words(self) -> tuple[Word, ...]:
         """Every word of every segment, in order."""
         return tuple(word for segment in self.segments for word in segment.words)
+
+    def language_of(self, segment: Segment) -> str:
+        """The language of a segment's words."""
+        return segment.language or self.language
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages of the words, the transcript's own first."""
+        return tuple(dict.fromkeys((self.language, *map(self.language_of, self.segments))))
 
     @property
     def speech_s(self) -> float:

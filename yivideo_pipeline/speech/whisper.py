@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
+from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.options import SpeechOptions, Task
 from yivideo_pipeline.speech.chunks import WINDOW_S
 from yivideo_pipeline.speech.runtime import DeviceConfig
@@ -32,6 +33,8 @@ MAX_TOKENS = 448  # positions of Whisper's decoder, prompt included
 # Text of a sound: English takes about 6 tokens a second, Thai and Burmese take the most. A loop ends there.
 TOKENS_PER_S = 30
 LEAST_TOKENS = 20
+MOST_HEARD_S = 4.0  # of a part whose language is guessed: its middle
+SILENT_FRAMES = ENCODER_FRAMES_PER_S // 2  # behind it
 MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1  # as in Whisper: the rest is for the text
 
 
@@ -39,7 +42,8 @@ MAX_PROMPT_TOKENS = MAX_TOKENS // 2 - 1  # as in Whisper: the rest is for the te
 class Decoding:
     """How chunks are decoded: the part of the options that the decoder reads, its language known.
 
-    Requests with the same `Decoding` share batches.
+    Requests with the same `Decoding` share batches. `languages` are those that the sound may change to and
+    from; empty: `language` alone is spoken.
     """
 
     language: str
@@ -47,12 +51,18 @@ class Decoding:
     task: Task = Task.TRANSCRIBE
     prompt: str = ""
     temperature: float = 0.0
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: SpeechOptions, language: str) -> "Decoding":
-        """Return how to decode by the options, once the spoken language is known."""
+        """Return how to decode by the options, once the spoken language, or the most spoken one, is known."""
         prompt, temperature = options.initial_prompt.strip(), options.temperature
-        return cls(language, options.beam_size, options.task, prompt, temperature)
+        languages = () if options.only_language else options.languages or tuple(LANGUAGES)
+        return cls(language, options.beam_size, options.task, prompt, temperature, languages)
+
+    def within(self, language: str) -> "Decoding":
+        """Return how to decode a part in which one language is spoken."""
+        return replace(self, language=language, languages=())
 
 
 @dataclass(frozen=True)
@@ -156,6 +166,30 @@ class Whisper:
             {token.strip("<|>"): probability for token, probability in pairs}
             for pairs in self.model.detect_language(encoded)
         ]
+
+    def detect_parts(self, row: np.ndarray, parts: list[tuple[float, float]]) -> list[dict[str, float]]:
+        """Return the probability of each language in parts of one encoded chunk, from a multilingual model.
+
+        The parts are cut from what is encoded already, every other frame, with a little encoded silence
+        behind them. Of 79 parts of 3 s in five languages all were right with half a second of silence, 86%
+        without, and 99% with silence up to a whole window, of which the model was less sure (base).
+
+        Args:
+            row: The chunk's encoder output, shape (1, 1500, d).
+            parts: Start and end of each in seconds, at most `MOST_HEARD_S` of which are heard.
+        """
+        if not parts:
+            return []
+        most = round(MOST_HEARD_S * ENCODER_FRAMES_PER_S)
+        heard = []
+        for start_s, end_s in parts:
+            first, last = round(start_s * ENCODER_FRAMES_PER_S), round(end_s * ENCODER_FRAMES_PER_S)
+            spare = max(0, last - first - most) // 2
+            heard.append(row[:, first + spare : max(last - spare, first + spare + 1) : 2][:, : most // 2])
+        length = max(frames.shape[1] for frames in heard) + SILENT_FRAMES
+        tails = (self.silence[:, -(length - frames.shape[1]) :] for frames in heard)
+        padded = [np.concatenate(pair, axis=1) for pair in zip(heard, tails, strict=True)]
+        return self.detect_languages(self._view.from_array(np.ascontiguousarray(np.concatenate(padded))))
 
     def decode(
         self, encoded: Any, decoding: Decoding, temperature: float = 0.0, *, longest_s: float = WINDOW_S

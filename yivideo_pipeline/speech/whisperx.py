@@ -92,7 +92,7 @@ class WhisperXEngine(LocalEngine["WhisperXModel"]):
                 found = self._runtime.run(recognize)
                 finished.keep_passages("block", [block.chunk], [found])
             if on_words:
-                on_words(words_on_video(found, speech.audio, options, decoding.language))
+                on_words(words_on_video(found, speech.audio, options))
             passages += found
             done_s += block.duration_s
         return Heard(order_words(passages))
@@ -211,7 +211,7 @@ class WhisperXModel:
         texts = ["" if is_silence(one) else one.text for one in decoded]
         timed = self.recognizer.aligner.align(encoded, texts, decoding)
         return [
-            Passage(chunk, words, one.avg_logprob, one.no_speech_prob)
+            Passage(chunk, words, one.avg_logprob, one.no_speech_prob, decoding.language)
             for chunk, words, one in zip(encoded.chunks, timed, decoded, strict=True)
             if words.words
         ]

@@ -70,6 +70,7 @@ def speech_of_launch(**whisperx_config):
 def test_what_follows_from_a_workflow_s_options_is_launched_too():
     assert speech_of_launch(language="zh-TW") == {"language": "zh", "zh_script": "traditional-tw"}
     assert speech_of_launch(batch_size=8) == {"batch_size": 8}, "also where it is as in the settings"
+    assert speech_of_launch(language=["zh", "en"]) == {"languages": ["zh", "en"]}
     assert speech_of_launch(model_name="owner/model") == {"custom_model": "owner/model"}
 
 
