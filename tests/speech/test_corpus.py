@@ -124,6 +124,27 @@ def test_words_are_timed_to_a_tenth_of_a_second(read):
     assert share_near(tuple(d for error in errors for d in error.ends_s)) >= 0.90
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_copies_of_a_sound_get_its_times_shifted(read, base, tmp_path, language):
+    clip, once = next(pair for pair in read if pair[0].language == language and len(pair[1].words) > 15)
+    sound, shifts = read_samples(clip.path), []
+    parts: list[np.ndarray] = []
+    for pause_s in (3.217, 0.903, 12.48):
+        parts += [silence(pause_s), sound]
+        shifts.append(sum(map(len, parts[:-1])) / SAMPLE_RATE_HZ)
+    found = base.transcribe(join_sounds(tmp_path / "copies.wav", *parts), BASE).words
+    errors = TimeErrors()
+    for shift_s in shifts:
+        copied = [word for word in found if shift_s - 0.4 <= word.start_s < shift_s + once.duration_s]
+        wanted = [TimedWord(word.text, word.start_s + shift_s, word.end_s + shift_s) for word in once.words]
+        errors += compare_times(wanted, copied)
+    assert len(errors.starts_s) >= 0.8 * len(shifts) * len(
+        once.words
+    )  # a copy may be read a little otherwise
+    assert np.median(errors.starts_s) <= 0.02
+    assert share_near(errors.starts_s) >= 0.95 and share_near(errors.ends_s) >= 0.95
+
+
 def test_a_hesitation_that_the_text_leaves_out_belongs_to_no_word(base, corpus, tmp_path):
     clip = next(clip for clip in load_corpus(corpus / "world") if clip.path.stem.startswith("mfa-"))
     transcript = base.transcribe(write_wav(tmp_path / "a.wav", read_samples(clip.path)), BASE)
