@@ -1,7 +1,7 @@
 """Fails where words, their times or the style of cues are worse on the samples than their stored baselines.
 
-With `--corpus` it shows how the cues of other recordings keep the hard rules of each guide, and how many of the
-breaks another cut of the same words into cues would have spared.
+With `--corpus` it shows how the cues of other recordings keep the hard rules of each guide, and how many of
+the breaks another cut of the same words into cues would have spared.
 """
 
 import argparse
