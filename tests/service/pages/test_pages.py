@@ -107,6 +107,13 @@ def test_the_library_lists_what_was_processed(client):
     assert "record it again" in found[BROKEN], "it says what to do"
 
 
+def test_the_review_of_a_broken_video_says_that_nothing_goes_on_by_itself(client):
+    obstacle = client.get(f"/api/v1/review/{BROKEN}").json()["obstacle"]
+    assert "breaks off" in obstacle["message"]
+    assert "record it again" in obstacle["message"]
+    assert client.get(f"/api/v1/review/{TALK}").json()["obstacle"] is None
+
+
 def test_odd_names_are_shown_as_they_are_and_make_no_html(client):
     page = HtmlPage(client.get("/library").text)
     names = {element.get("data-name") for element in page.all("tr")}

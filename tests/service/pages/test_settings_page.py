@@ -27,8 +27,13 @@ def server(tmp_path_factory, model_dir, tiny_weights):
     """A service whose style guide is set by the environment."""
     home = tmp_path_factory.mktemp("settings")
     (home / "config.yml").write_text(CONFIG)
-    more = {"YIVIDEO_SPEECH__MODEL_NAME": "", "YIVIDEO_SUBTITLES__PROFILE": "bbc"}
-    with run_server(home, model_dir, YIVIDEO_SERVICE__API_KEY=KEY, **more) as running:
+    with run_server(
+        home,
+        model_dir,
+        YIVIDEO_SERVICE__API_KEY=KEY,
+        YIVIDEO_SPEECH__MODEL_NAME="",
+        YIVIDEO_SUBTITLES__PROFILE="bbc",
+    ) as running:
         yield running
 
 
@@ -140,9 +145,10 @@ def test_the_page_has_no_barriers_and_fits_a_phone(page, scheme):
 
 def test_settings_are_no_business_of_machines_that_need_no_key(tmp_path, model_dir):
     (tmp_path / "config.yml").write_text(CONFIG)
-    more = {"YIVIDEO_SERVICE__HOST": "0.0.0.0"}
     with (
-        run_server(tmp_path, model_dir, options=["--insecure"], **more) as open_server,
+        run_server(
+            tmp_path, model_dir, options=["--insecure"], YIVIDEO_SERVICE__HOST="0.0.0.0"
+        ) as open_server,
         open_server.client() as client,
     ):
         assert client.get("/settings").status_code == 403

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/library", include_in_schema=False)
 
 Key = Annotated[str, Field(min_length=1, max_length=8192)]
 Keys = Annotated[list[Key], Field(min_length=1, max_length=PAGE_SIZE)]
-Obstacle = Literal["no_run", "not_stoppable", "busy"]
+NotDone = Literal["no_run", "not_stoppable", "busy"]
 """Why something was not done: there is no run of this video alone; Dagster did not start its run; a run makes
 it now."""
 CANCELLED = TaskCancelled("It was cancelled on the library page", "Process it again, or forget it")
@@ -62,7 +62,7 @@ class SelectionResponse(BaseModel):
     """The videos with which it was done, and why not with the others."""
 
     done: list[str] = []
-    not_done: dict[str, Obstacle] = {}
+    not_done: dict[str, NotDone] = {}
 
 
 @router.post("/queue")

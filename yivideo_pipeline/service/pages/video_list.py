@@ -93,6 +93,16 @@ def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
     return VideoList(rows, counts, total, page, pages)
 
 
+def find_row(engine: Engine, key: str) -> VideoRow | None:
+    """Return one video as the list shows it; None where nothing is known of it."""
+    with Session(engine) as session:
+        working = workers_by_video(session)
+        videos = outlines(session, working)
+        state = session.scalar(select(_state_of(videos)).where(videos.c.key == key))
+        known = known_videos(session, [key], working)
+    return row_of(known[key], cast(VideoState, state)) if state else None
+
+
 def row_of(video: KnownVideo, state: VideoState) -> VideoRow:
     """Return a video as the list shows it."""
     path = PurePosixPath(shown_path(video.key))

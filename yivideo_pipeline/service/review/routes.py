@@ -15,11 +15,13 @@ from starlette.background import BackgroundTask
 
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
+from yivideo_pipeline.service.pages.video_list import find_row, reason_of
 from yivideo_pipeline.service.responses import SUBTITLE_MEDIA_TYPES, SUBTITLE_RESPONSE
 from yivideo_pipeline.service.review.object_file import object_response
 from yivideo_pipeline.service.review.picture import cut_by
 from yivideo_pipeline.service.review.versions import (
     Differences,
+    Obstacle,
     Review,
     SavedVersion,
     SaveRequest,
@@ -132,11 +134,37 @@ def restore_machine_version(
 @router.get("/{key:path}", response_model=Review)
 def review(key: Key, shared: Shared, request: Request) -> Response:
     """Return all that the page shows: the stages that are done, the cues with their words, the edits."""
-    return _compressed(review_of(_find(key, shared)), request)
+    found = review_of(_find(key, shared))
+    if found.state == "unprocessed":
+        found.obstacle = _obstacle(key, shared)
+    return _compressed(found, request)
 
 
 def _find(key: str, shared: ServiceState) -> ReviewedVideo:
     return find_video(key, shared.storage, shared.settings)
+
+
+def _obstacle(key: str, shared: ServiceState) -> Obstacle | None:
+    """Return why a video is not made, and what to do; None where a run makes it, or is about to."""
+    row = find_row(shared.ledger.engine, key)
+    if row is None or row.state == "running":
+        return None
+    has_run = None
+    if instance := shared.performance.history.instance():
+        from yivideo_pipeline.history.run_queue import read_runs
+
+        queue = read_runs(instance)
+        has_run = key in queue.runs or queue.has_shared
+    if has_run:
+        return None
+    if row.state in ("failed", "quarantined"):
+        return Obstacle(message=". ".join(filter(None, (row.known.failed_message, row.known.failed_hint))))
+    reason, detail = reason_of(row.known)
+    if reason and row.state != "waiting":
+        return Obstacle(reason=reason.name, message=reason.sentence, detail=detail)
+    if reason is None and has_run is False:
+        return Obstacle(message="No run makes it: it was cancelled, or its run was deleted")
+    return None
 
 
 def _client(request: Request) -> str:

@@ -105,6 +105,14 @@ class EditorLimits(BaseModel):
     min_gap_ms: int
 
 
+class Obstacle(BaseModel):
+    """Why a video is not made by itself; `reason` is that of the watch, where the watch decided so."""
+
+    reason: str | None = None
+    message: Said
+    detail: Said = ""
+
+
 class Review(BaseModel):
     """All that the page shows of one video. `version` has to be named by a request that saves."""
 
@@ -119,6 +127,7 @@ class Review(BaseModel):
     score: float | None = None
     confidence: float | None = None
     empty_reason: Said | None = None
+    obstacle: Obstacle | None = Field(None, description="Why there will be no subtitles by themselves")
     end_ms: int = 0
     frame_rate: float | None = Field(None, description="Of the picture, in frames per second")
     speech_spans: list[tuple[int, int]] = Field([], description="Where speech was heard, in milliseconds")

@@ -48,7 +48,7 @@ const processing = new Processing(key, byId("name").textContent, doc, load);
 async function load() {
   const review = await fetchJson(url);
   if (review.state === "unprocessed") {
-    showStages(review.stages);
+    showStages(review);
     setTimeout(start, RETRY_MS);
     return;
   }
@@ -113,7 +113,7 @@ function bringBackDraft() {
 
 const nameOf = ({ start_ms, end_ms, text }) => `${start_ms} ${end_ms} ${text}`;
 
-function showStages(stages) {
+function showStages({ stages, obstacle }) {
   byId("review").classList.add("waits");
   const rows = stages.map(({ name, is_made: isMade }) =>
     make(
@@ -126,11 +126,18 @@ function showStages(stages) {
   byId("loading").replaceChildren(
     make("strong", {}, t("waiting")),
     make("br"),
-    t("waiting_hint"),
+    obstacle ? describeObstacle(obstacle) : t("waiting_hint"),
+    ...(obstacle ? [make("br"), make("a", { href: `/library?q=${encodeURIComponent(byId("name").textContent)}` }, t("to_library"))] : []),
   );
   const list = make("ul", { id: "stages", className: "stages" }, ...rows);
   byId("stages")?.remove();
   byId("loading").after(list);
+}
+
+function describeObstacle({ reason, message, detail }) {
+  const name = `reason.${reason}`;
+  const text = reason && t(name) !== name ? t(name) : message;
+  return detail ? `${text} (${detail})` : text;
 }
 
 function showFacts({ language: spoken, model, score, confidence, empty_reason: reason }) {
