@@ -31,7 +31,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
 from yivideo_pipeline.ledger import open_ledger
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.service.pages.video_list import VideoQuery, list_videos
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.settings.load import load_settings

@@ -14,7 +14,7 @@ from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
 from yivideo_pipeline.ledger.files import FileRecord
-from yivideo_pipeline.ledger.operations import (
+from yivideo_pipeline.ledger.operation_queries import (
     Window,
     request_operations,
     stage_operations,

@@ -18,7 +18,7 @@ from yivideo_pipeline.ledger.finished import FinishedLedger
 from yivideo_pipeline.ledger.flags import FlagLedger
 from yivideo_pipeline.ledger.leases import LeaseLedger
 from yivideo_pipeline.ledger.materializations import MaterializationLedger
-from yivideo_pipeline.ledger.operations import OperationLedger
+from yivideo_pipeline.ledger.operation_queries import OperationLedger
 from yivideo_pipeline.ledger.outbox import Outbox
 from yivideo_pipeline.ledger.samples import MachineLedger, RequestLedger, SampleLedger
 from yivideo_pipeline.ledger.workers import WorkerLedger

@@ -11,7 +11,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.samples import failed_sample
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger import samples as service_samples
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.ledger.samples import RequestSample, RunOrigin
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.performance.history import History, Tables

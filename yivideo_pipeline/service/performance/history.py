@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Select
 
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.ledger.operations import (
+from yivideo_pipeline.ledger.operation_queries import (
     COLUMNS,
     Window,
     request_operations,
@@ -58,7 +58,7 @@ class Tables:
         return pd.concat(chunks, ignore_index=True) if chunks else _table(dict.fromkeys(COLUMNS, ()))
 
     def chunks(self, *queries: Select) -> "Iterator[pd.DataFrame]":
-        """Yield the operations of some queries of `ledger.operations`, the oldest first, some at a time."""
+        """Yield the operations of some queries, the oldest first, some at a time."""
         return map(_table, self._operations.read(*queries))
 
     def run_waits(self, window: Window) -> "pd.Series":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.performance.alerts import Alert

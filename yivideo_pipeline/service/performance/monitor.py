@@ -13,7 +13,7 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import SystemFault
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.backlog import Backlog, read_backlog
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.ledger.samples import MachineSample, RequestSample
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.admission import Admission

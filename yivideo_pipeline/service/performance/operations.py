@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from yivideo_pipeline.errors.tree import MediaError, classes_by_kind
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
 

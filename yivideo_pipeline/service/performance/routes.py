@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from yivideo_pipeline.ledger.operations import Window, request_operations, stage_operations
+from yivideo_pipeline.ledger.operation_queries import Window, request_operations, stage_operations
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.performance.history import TEXTS, Tables, queries_of
 from yivideo_pipeline.service.performance.insights import (

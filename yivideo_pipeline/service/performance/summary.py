@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from yivideo_pipeline.ledger.operations import Window
+from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.ledger.samples import MachineSample
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.service.performance.operations import is_unusable, iso
