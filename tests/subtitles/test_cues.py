@@ -27,7 +27,7 @@ def test_words_without_visible_text_make_no_cue() -> None:
 def test_a_short_sentence_is_one_line_that_starts_with_its_first_word() -> None:
     words = [make_word(" Hello", 1.2344, 1.5), make_word(" there.", 1.5, 2.4)]
     (cue,) = build_cues(make_transcript(words), OPTIONS)
-    assert cue == Cue(1234, 2900, ("Hello there.",), tuple(words))
+    assert cue == Cue(1234, 2900, ("Hello there.",), tuple(words), "en")
 
 
 def test_a_cue_lingers_half_a_second_after_its_last_word() -> None:
@@ -190,3 +190,19 @@ def test_the_last_cue_ends_with_the_video():
 def test_a_cue_of_words_after_the_video_still_has_a_length():
     (cue,) = build_cues(make_transcript(speak("Late.", start_s=8.0)), OPTIONS, end_s=5.0)
     assert (cue.start_ms, cue.duration_ms) == (8000, 40)
+
+
+def test_no_cue_has_two_languages_and_each_is_broken_by_the_rules_of_its_own() -> None:
+    """German ends a line before "und"; French, say, knows no such word."""
+    english = make_transcript([make_word(" Hello", 0.0, 0.5), make_word(" there", 0.5, 1.0)])
+    german = "Das Meer ist weit und still".split()
+    words = [make_word(f" {word}", 1.1 + 0.4 * at, 1.5 + 0.4 * at) for at, word in enumerate(german)]
+
+    def cut(language: str) -> list[tuple[str, str | None]]:
+        following = make_transcript(words).segments[0].model_copy(update={"language": language})
+        both = english.model_copy(update={"segments": (*english.segments, following)})
+        cues = build_cues(both, SubtitleOptions(max_chars_per_line=18))
+        return [(cue.text, cue.language) for cue in cues]
+
+    assert cut("de") == [("Hello there", "en"), ("Das Meer ist weit\nund still", "de")]
+    assert cut("fr")[1] == ("Das Meer ist\nweit und still", "fr")

@@ -26,6 +26,7 @@ def test_json_has_the_shape_that_whisperx_tools_read() -> None:
                 "text": "Hello there.",
                 "words": [first, second],
                 "avg_logprob": -0.2,
+                "language": "en",
             }
         ],
         "word_segments": [first, second],

@@ -328,7 +328,8 @@ class RemoteSpeech:
             return Aligner.ATTENTION
         if not self._is_alive():
             return self._local.aligner(options, transcript)
-        return Aligner(self._service.describe(options, transcript.language).aligner or Aligner.ATTENTION)
+        used = {self._service.describe(options, one).aligner for one in transcript.languages}
+        return Aligner.WAV2VEC2 if Aligner.WAV2VEC2 in used else Aligner.ATTENTION
 
     @contextmanager
     def engine(self, options: SpeechOptions, background: bool = False) -> Generator[SpeechEngine]:

@@ -78,7 +78,8 @@ class LocalSpeech:
 
     def aligner(self, options: SpeechOptions, transcript: Transcript) -> Aligner:
         """Return the aligner of the words here: `auto` depends on the device and the present weights."""
-        return self.aligner_of(options, transcript.language) if transcript.words else Aligner.ATTENTION
+        used = {self.aligner_of(options, one) for one in transcript.languages} if transcript.words else set()
+        return Aligner.WAV2VEC2 if Aligner.WAV2VEC2 in used else Aligner.ATTENTION
 
     def aligner_of(self, options: SpeechOptions, language: str) -> Aligner:
         """Return the aligner of a language here."""

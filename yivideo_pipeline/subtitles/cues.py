@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.breaks import Break, rate_breaks
-from yivideo_pipeline.subtitles.grammar import Grammar, grammar_of
+from yivideo_pipeline.subtitles.grammar import grammar_of
 from yivideo_pipeline.subtitles.timing import MIN_SPACING_MS, CueTiming, FrameClock, clock_of
 from yivideo_pipeline.subtitles.tokens import Token, profile_of, split_wide, tokenize
 
@@ -54,12 +54,13 @@ TOP_HEAVY_FACTOR = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One or more lines of text, when they are shown, and the words in them."""
+    """One or more lines of text, when they are shown, and the words in them; `language` where it is known."""
 
     start_ms: int
     end_ms: int
     lines: tuple[str, ...]
     words: tuple[Word, ...]
+    language: str | None = None
 
     @property
     def text(self) -> str:
@@ -80,9 +81,9 @@ def build_cues(
 ) -> tuple[Cue, ...]:
     """Cut a transcript into cues that are in order, never overlap and all have a length.
 
-    A cue starts when its first word does. It ends up to half a second after its last word; later
-    where it would be too short or too fast to read, earlier where the next cue needs the time. No cue
-    spans a pause longer than the options allow, and none is shown after the end of the video. The limits on
+    A cue starts when its first word does. It ends up to half a second after its last word; later where it
+    would be too short or too fast to read, earlier where the next cue needs the time. No cue spans a pause
+    longer than the options allow, or two languages, and none is shown after the video's end. The limits on
     lines are exceeded only where words share one start, so that no cut is possible between them. A style
     guide may move both ends to frames and away from shot changes.
 
@@ -97,10 +98,9 @@ def build_cues(
     clock = clock_of(options, picture)
     max_pause_ms = round(options.max_pause_s * 1000)
     passages = _split_at_pauses(tokenize(transcript, max_pause_ms), max_pause_ms)
-    grammar = grammar_of(transcript.language)
     cuts: list[PassageCut] = []
     for passage in passages:
-        cuts.append(PassageCut(passage, grammar, options, end_ms, clock, cuts[-1] if cuts else None))
+        cuts.append(PassageCut(passage, options, end_ms, clock, cuts[-1] if cuts else None))
     next_starts = [*(cut.starts_ms[0] for cut in cuts[1:]), inf]
     return tuple(
         cue for cut, next_start_ms in zip(cuts, next_starts, strict=False) for cue in cut.cues(next_start_ms)
@@ -111,7 +111,8 @@ def _split_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[To
     passage: list[Token] = []
     spoken_to = 0
     for token in tokens:
-        if passage and token.start_ms - spoken_to > max_pause_ms:
+        paused = token.start_ms - spoken_to > max_pause_ms
+        if passage and (paused or token.language != passage[-1].language):
             yield passage
             passage = []
         passage.append(token)
@@ -121,12 +122,11 @@ def _split_at_pauses(tokens: list[Token], max_pause_ms: int) -> Iterator[list[To
 
 
 class PassageCut:
-    """The tokens between two long pauses, and when a cue begins that begins with each of them."""
+    """The tokens between two long pauses, of one language, and when a cue begins that begins with each."""
 
     def __init__(
         self,
         tokens: Sequence[Token],
-        grammar: Grammar,
         options: SubtitleOptions,
         end_ms: float,
         clock: FrameClock | None,
@@ -135,7 +135,8 @@ class PassageCut:
         profile = profile_of("".join(token.text for token in tokens), options)
         self._options = options
         self._units = split_wide(tokens, profile.line_columns)
-        self._breaks = rate_breaks(self._units, grammar)
+        self._language = tokens[0].language
+        self._breaks = rate_breaks(self._units, grammar_of(self._language))
         self._timing = CueTiming(options, profile, end_ms, clock)
         self.spoken_to_ms = max(token.end_ms for token in tokens)
         self.starts_ms = self._timing.starts_ms(self._units, before.spoken_to_ms if before else 0)
@@ -149,7 +150,7 @@ class PassageCut:
             lines = search.lines.break_lines(start, end)
             if not self._options.keep_line_end_marks:
                 lines = tuple(line.rstrip(LINE_END_MARKS) or line for line in lines)
-            yield Cue(self.starts_ms[start], search.end_ms(start, end), lines, words)
+            yield Cue(self.starts_ms[start], search.end_ms(start, end), lines, words, self._language)
 
 
 class CueSearch:

@@ -20,25 +20,28 @@ REACH_S = 1.0
 
 
 def time_cues(texts: Sequence[EditedCue], transcript: Transcript) -> tuple[Cue, ...]:
-    """Return each cue with its words.
+    """Return each cue with its words, in the language of the word that was said there.
 
     Args:
         texts: The cues, in order.
         transcript: The transcript of the video.
     """
     words = transcript.words
+    languages = [transcript.language_of(segment) for segment in transcript.segments for _ in segment.words]
     starts = [word.start_s for word in words]
     cues = []
     for place, cue in enumerate(texts):
         until_ms = texts[place + 1].start_ms if place + 1 < len(texts) else cue.end_ms + 1
-        own = words[_first(starts, cue.start_ms) : _first(starts, until_ms)]
+        first = _first(starts, cue.start_ms)
+        own = words[first : _first(starts, until_ms)]
         if not _is_text_of(own, cue.text):
             reach = slice(
                 bisect_left(starts, cue.start_ms / 1000 - REACH_S),
                 bisect_left(starts, cue.end_ms / 1000 + REACH_S),
             )
             own = tuple(_match(cue, words[reach]))
-        cues.append(Cue(cue.start_ms, cue.end_ms, tuple(cue.text.split("\n")), own))
+        language = (languages[first : first + 1] or languages[-1:] or [None])[0]
+        cues.append(Cue(cue.start_ms, cue.end_ms, tuple(cue.text.split("\n")), own, language))
     return tuple(cues)
 
 
@@ -52,6 +55,7 @@ def as_transcript(cues: Sequence[Cue], transcript: Transcript) -> Transcript:
             words=cue.words,
             avg_logprob=0.0,
             no_speech_prob=0.0,
+            language=None if cue.language == transcript.language else cue.language,
         )
         for cue in cues
     )

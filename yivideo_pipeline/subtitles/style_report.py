@@ -14,7 +14,7 @@ from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.style_guides import StyleProfile
 from yivideo_pipeline.subtitles.breaks import is_inside_phrase, is_inside_word
 from yivideo_pipeline.subtitles.cues import Cue
-from yivideo_pipeline.subtitles.grammar import Grammar, grammar_of
+from yivideo_pipeline.subtitles.grammar import grammar_of
 from yivideo_pipeline.subtitles.timing import LINGER_MS, FrameClock, clock_of, gap_frames
 from yivideo_pipeline.subtitles.tokens import count_columns, is_sounding, is_spaceless, profile_of
 
@@ -122,12 +122,12 @@ def report_style(
     Args:
         cues: The cues, in order.
         options: The limits and the guide.
-        language: Of the text.
+        language: Of the text of cues that name none.
         end_s: When the video ends.
         picture: The video's frames and shots.
     """
     clock = clock_of(options, picture)
-    measure = _Measure(cues, options, grammar_of(language), end_s, clock)
+    measure = _Measure(cues, options, language, end_s, clock)
     return StyleReport(
         profile=options.profile,
         is_strict=options.guide.timing.is_strict,
@@ -157,13 +157,13 @@ class _Measure:
         self,
         cues: Sequence[Cue],
         options: SubtitleOptions,
-        grammar: Grammar,
+        language: str,
         end_s: float | None,
         clock: FrameClock | None,
     ) -> None:
         self._cues = cues
         self._options = options
-        self._grammar = grammar
+        self._language = language
         self._end_ms = None if end_s is None else int(end_s * 1000)
         self._clock = clock
 
@@ -241,7 +241,8 @@ class _Measure:
 
     def _split_phrases(self) -> Iterator[BrokenAt]:
         for number, before, after, paused in self._line_ends():
-            if is_inside_phrase(before, after, self._grammar):
+            grammar = grammar_of(self._cues[number - 1].language or self._language)
+            if is_inside_phrase(before, after, grammar):
                 yield BrokenAt(number, "pause" if paused else "no_better_place")
 
     @staticmethod

@@ -90,8 +90,9 @@ def profile_of(text: str, options: SubtitleOptions) -> Profile:
 class Token:
     """One or more words that no line break may separate.
 
-    `spaced` says that a space precedes it. Times are milliseconds, each no earlier than the one before. A
-    token without words continues the token before it, which was wider than a line.
+    `spaced` says that a space precedes it, `language` is that of the words. Times are milliseconds, each no
+    earlier than the one before. A token without words continues the token before it, which was wider than a
+    line.
     """
 
     text: str
@@ -99,6 +100,7 @@ class Token:
     start_ms: int
     end_ms: int
     words: tuple[Word, ...]
+    language: str
 
     @property
     def columns(self) -> int:
@@ -146,8 +148,13 @@ def split_wide(tokens: Sequence[Token], line_columns: int) -> list[Token]:
     units: list[Token] = []
     for token in tokens:
         pieces = _pieces(token.text, line_columns)
-        units.append(Token(pieces[0][0], token.spaced, token.start_ms, token.end_ms, token.words))
-        units += [Token(text, spaced, token.start_ms, token.end_ms, ()) for text, spaced in pieces[1:]]
+        units.append(
+            Token(pieces[0][0], token.spaced, token.start_ms, token.end_ms, token.words, token.language)
+        )
+        units += [
+            Token(text, spaced, token.start_ms, token.end_ms, (), token.language)
+            for text, spaced in pieces[1:]
+        ]
     return units
 
 
@@ -163,11 +170,14 @@ def _single_words(transcript: Transcript) -> Iterator[Token]:
             new_segment = index == 0 and last_char and not (is_spaceless(last_char) or is_spaceless(text[0]))
             spaced = space or raw.startswith(" ") or bool(new_segment)
             latest_ms = max(latest_ms, round(word.start_s * 1000))
-            yield Token(text, spaced, latest_ms, max(latest_ms, round(word.end_s * 1000)), (word,))
+            end_ms = max(latest_ms, round(word.end_s * 1000))
+            yield Token(text, spaced, latest_ms, end_ms, (word,), transcript.language_of(segment))
             space, last_char = raw.endswith(" "), text[-1]
 
 
 def _belong_together(before: Token, after: Token, inside: bool, max_pause_ms: int) -> bool:
+    if before.language != after.language:
+        return False
     if all(char in NEVER_FIRST for char in after.text):
         return True
     if after.start_ms - before.end_ms > max_pause_ms:
@@ -185,7 +195,7 @@ def _belong_together(before: Token, after: Token, inside: bool, max_pause_ms: in
 def _join(before: Token, after: Token) -> Token:
     text = f"{before.text}{' ' if after.spaced else ''}{after.text}"
     end_ms = max(before.end_ms, after.end_ms) if is_sounding(after.text) else before.end_ms
-    return Token(text, before.spaced, before.start_ms, end_ms, before.words + after.words)
+    return Token(text, before.spaced, before.start_ms, end_ms, before.words + after.words, before.language)
 
 
 def _pieces(text: str, line_columns: int) -> list[tuple[str, bool]]:

@@ -218,14 +218,17 @@ def render_txt(cues: Sequence[Cue], transcript: Transcript, title: str | None) -
 
 
 def _sentences(transcript: Transcript) -> Iterator[str]:
-    grammar = grammar_of(transcript.language)
     tokens = tokenize(transcript, PARAGRAPH_PAUSE_MS)
     sentence = ""
     for index, token in enumerate(tokens):
         sentence += f" {token.text}" if token.spaced and sentence else token.text
         following = tokens[index + 1] if index + 1 < len(tokens) else None
-        paused = following is None or following.start_ms - token.end_ms > PARAGRAPH_PAUSE_MS
-        if following is None or paused or ends_sentence(token.text, following.text, grammar):
+        if (
+            following is None
+            or following.start_ms - token.end_ms > PARAGRAPH_PAUSE_MS
+            or following.language != token.language
+            or ends_sentence(token.text, following.text, grammar_of(token.language))
+        ):
             yield sentence
             sentence = ""
 

@@ -41,19 +41,21 @@ class Aligners:
         device: str,
         progress: Progress | None = None,
     ) -> Transcript:
-        """Give each word its final time; for attention the transcript's times are final.
+        """Give each word its final time, in each language by its aligner; those of attention are final.
 
         Raises:
             YivideoError: wav2vec2 is set and its weights can't be had, or it fails.
         """
         if not transcript.words:
             return transcript
-        chosen = choose_aligner(
-            options, transcript.language, device, self._model_dir, token=self._token, offline=self._offline
-        )
-        if chosen == "attention":
-            return transcript.model_copy(update={"aligner": "attention"})
-        return self._load_wav2vec2(transcript.language, device).align(audio, transcript, progress)
+        aligned = transcript.model_copy(update={"aligner": "attention"})
+        for language in transcript.languages:
+            chosen = choose_aligner(
+                options, language, device, self._model_dir, token=self._token, offline=self._offline
+            )
+            if chosen == "wav2vec2":
+                aligned = self._load_wav2vec2(language, device).align(audio, aligned, language, progress)
+        return aligned
 
     def _load_wav2vec2(self, language: str, device: str) -> Wav2Vec2Aligner:
         with self._lock:

@@ -115,24 +115,37 @@ class Wav2Vec2Aligner:
         """One line for each fallback when memory ran out, in order."""
         return tuple(f"aligning: {step}" for step in self._runtime.steps)
 
-    def align(self, audio: Audio, transcript: Transcript, progress: Progress | None = None) -> Transcript:
+    def align(
+        self,
+        audio: Audio,
+        transcript: Transcript,
+        language: str | None = None,
+        progress: Progress | None = None,
+    ) -> Transcript:
         """Return the transcript with each word where its letters sound.
 
-        Words without letters that the model knows, and words of segments too short for their text,
-        keep their times, moved between the words around them where necessary.
+        Words of other languages, words without letters that the model knows, and words of segments too
+        short for their text keep their times, moved between the words around them where necessary.
+
+        Args:
+            audio: The sound.
+            transcript: Its words in order of time.
+            language: The model's; by default the transcript's.
+            progress: Receives the share that is done.
 
         Raises:
             YivideoError: what loading or running the model raised, classified.
         """
         texts = _spoken_texts(transcript)
-        total_s = sum(one.duration_s for one in plan_slices(transcript, audio, LONGEST_SLICE_S))
+        language = language or transcript.language
+        total_s = sum(one.duration_s for one in plan_slices(transcript, audio, LONGEST_SLICE_S, language))
         aligned: dict[int, AlignedWord] = {}
         done: list[Slice] = []
 
         def align_rest(model: AcousticModel, config: AlignerConfig) -> None:
             # Smaller slices lie wholly inside the larger ones, some of which may be done.
             finished = {index for one in done for index in range(one.first, one.last)}
-            slices = plan_slices(transcript, audio, config.slice_s)
+            slices = plan_slices(transcript, audio, config.slice_s, language)
             rest = [one for one in slices if one.first not in finished]
             for group in group_slices(rest, config.batch_s):
                 aligned.update(_align_group(model, audio, group, texts))
@@ -164,20 +177,30 @@ def _align_group(
 def _spoken_texts(transcript: Transcript) -> list[str]:
     """Return the words as the acoustic model spells them: the Chinese one knows simplified characters."""
     segments = transcript.segments
-    if transcript.language in CHINESE:
-        segments = tuple(convert_segment(segment, ZhScript.SIMPLIFIED) for segment in segments)
+    segments = tuple(
+        convert_segment(segment, ZhScript.SIMPLIFIED)
+        if transcript.language_of(segment) in CHINESE
+        else segment
+        for segment in segments
+    )
     return [word.text for segment in segments for word in segment.words]
 
 
 # Slices: what the acoustic model reads at once.
 
 
-def plan_slices(transcript: Transcript, audio: Audio, longest_s: float) -> list[Slice]:
-    """Return one slice a segment, halved at its widest pauses until no slice exceeds `longest_s`."""
+def plan_slices(
+    transcript: Transcript, audio: Audio, longest_s: float, language: str | None = None
+) -> list[Slice]:
+    """Return one slice a segment in a language, halved at its widest pauses until none exceeds `longest_s`.
+
+    By default the language is the transcript's.
+    """
     slices: list[Slice] = []
     first = 0
     for segment in transcript.segments:
-        for start, stop in _halve(segment.words, longest_s - 2 * MARGIN_S):
+        is_wanted = transcript.language_of(segment) == (language or transcript.language)
+        for start, stop in _halve(segment.words, longest_s - 2 * MARGIN_S) if is_wanted else ():
             words = segment.words[start:stop]
             start_s = max(0.0, words[0].start_s - audio.offset_s - MARGIN_S)
             end_s = min(audio.duration_s, words[-1].end_s - audio.offset_s + MARGIN_S, start_s + longest_s)
