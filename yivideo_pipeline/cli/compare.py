@@ -33,6 +33,7 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.settings.show import diff_settings
 from yivideo_pipeline.speech.engine import EngineInfo, short_revision
 from yivideo_pipeline.speech.local_speech import LocalSpeech
+from yivideo_pipeline.speech.weights import WeightsStatus
 
 COMPARED = ("speech.", "subtitles.", "cache.", "hub.")
 """The settings that decide what is made, and how fast."""
@@ -64,23 +65,31 @@ def compare_sides(request: CompareRequest) -> Exit:
     if not changes:
         raise WrongUsage(f"{request.sides[0]} and {request.sides[1]} mean the same", "Name two that differ")
     _require_free(request.output)
-    for name, settings in zip(request.sides, (a, b), strict=True):
-        _require_works(name, settings)
     clips = find_clips(request.corpus, request.videos)
     console = open_console(stderr=request.as_json)
+    for name, settings in zip(request.sides, (a, b), strict=True):
+        weights = _require_works(name, settings)
+        if weights.download_bytes:
+            console.print(f"The weights of {name} are fetched first, {weights.reason}")
     with _progress(console, len(clips)) as progress:
         made = [
             _run(letter, name, settings, clips, progress)
             for letter, name, settings in zip("AB", request.sides, (a, b), strict=True)
         ]
-        comparison = compare(clips, *made)
-        rows = tuple((change.field, change.old, change.new) for change in changes)
-        engines = (_describe(made[0].engine), _describe(made[1].engine))
-        heading = Heading(request.sides, engines, rows)
+    comparison = compare(clips, *made)
+    rows = tuple((change.field, change.old, change.new) for change in changes)
+    engines = (_describe(made[0].engine), _describe(made[1].engine))
+    heading = Heading(request.sides, engines, rows)
+    for one in comparison.left_out:
+        print_problem(sentences(f"{show_path(one.path)} is left out, by {one.side}: {one.error.message}"))
+    _print(console, comparison, heading, request)  # first: they took long, and a page may fail
+    if not comparison.clips:
+        return Exit.FAILED
+    with _progress(console, len(comparison.clips)) as progress:
         progress.begin("page", len(comparison.clips))
         page = render_page(comparison, heading, a.speech.options, lambda at: progress.advance(at, "", 0.0))
     _write(request.output, page)
-    _print(console, comparison, heading, request)
+    console.print(f"Passages that differ, with their sound: {show_path(request.output)}")
     return Exit.FAILED if comparison.left_out else Exit.DONE
 
 
@@ -121,8 +130,12 @@ def _run(letter: str, name: str, settings: Settings, clips: Sequence[Clip], prog
         raise type(error)(f"{letter}, {name}: {error.message}", error.hint) from error
 
 
-def _require_works(name: str, settings: Settings) -> None:
-    """Refuse before the work what the second side would meet only after the first has ended."""
+def _require_works(name: str, settings: Settings) -> WeightsStatus:
+    """Refuse before the work what the second side would meet only after the first has ended.
+
+    Returns:
+        Where the side's weights are.
+    """
     speech, options = LocalSpeech(settings), settings.speech.options
     try:
         speech.check(options)
@@ -131,6 +144,7 @@ def _require_works(name: str, settings: Settings) -> None:
     status = speech.weights(options)
     if status.state == "missing":
         raise ModelLoadError(f"{name}: no weights for model {options.model_name}: {status.reason}")
+    return status
 
 
 def _require_free(output: Path) -> None:
@@ -164,10 +178,10 @@ def _describe(engine: EngineInfo) -> str:
 
 
 def _print(console: Console, comparison: Comparison, heading: Heading, request: CompareRequest) -> None:
-    for one in comparison.left_out:
-        print_problem(sentences(f"{show_path(one.path)} is left out, by {one.side}: {one.error.message}"))
     if request.as_json:
         print_json(_as_json(comparison, heading, request))
+        return
+    if not comparison.clips:
         return
     for letter, name, engine in zip("AB", heading.names, heading.engines, strict=True):
         console.print(f"{letter}: {name}, {engine}")
@@ -177,7 +191,6 @@ def _print(console: Console, comparison: Comparison, heading: Heading, request: 
         numbers=("A", "B"),
         console=console,
     )
-    console.print(f"Passages that differ, with their sound: {show_path(request.output)}")
 
 
 def _as_json(comparison: Comparison, heading: Heading, request: CompareRequest) -> dict[str, Any]:
@@ -212,7 +225,7 @@ def _as_json(comparison: Comparison, heading: Heading, request: CompareRequest) 
             {"path": str(one.path), "side": one.side, "kind": one.error.kind, "message": one.error.message}
             for one in comparison.left_out
         ],
-        "page": str(request.output),
+        "page": str(request.output) if comparison.clips else None,
     }
 
 
