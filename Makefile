@@ -6,7 +6,7 @@ DATA := $(or $(YIVIDEO_HOME),data)
 SOURCES := yivideo_pipeline tests benchmarks scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
+.PHONY: help bench-editor pictures install install-whisperx test test-whisperx lint demo dev cluster bench bench-load bench-orchestration bench-service \
 	bench-gpu bench-setup bench-truth soak score gate gate-renew lock clean
 
 help: ## this list
@@ -74,6 +74,9 @@ bench-setup: ## the whisperx program for `make bench`, in .tools/whisperx (about
 	$(PYTHON) scripts/bootstrap.py whisperx
 	ln -sf "$$(.tools/whisperx/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" \
 		.tools/whisperx/bin/ffmpeg
+
+bench-editor: install ## measure the review page with 1,000 cues: opening it, and typing
+	@$(BIN)/python -m benchmarks.editor $(BENCH_ARGS)
 
 score: install ## word error rate and word times on the corpus that YIVIDEO_SPEECH_CORPUS names
 	@$(BIN)/python -m benchmarks.score $(SCORE_ARGS)

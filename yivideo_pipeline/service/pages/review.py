@@ -1,5 +1,7 @@
 """The page `/review/{key}`: the video, its transcript, and the tools to correct it."""
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Request, Response
 
 from yivideo_pipeline.media.probe import MediaInfo
@@ -30,6 +32,7 @@ def show_review(key: Key, request: Request, shared: Shared) -> Response:
         "review",
         nav="library",
         key=video.key,
+        address=f"/api/v1/review/{quote(video.key, safe='')}",
         name=video.path.name.encode("utf-8", "replace").decode(),
         formats=[kind.value for kind in SubtitleFormat],
         profiles=[profile.value for profile in StyleProfile],

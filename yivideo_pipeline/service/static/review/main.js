@@ -20,8 +20,7 @@ import { showWordless } from "./wordless.js";
 
 const RETRY_MS = 4000;
 
-const { key } = byId("review").dataset;
-const url = `/api/v1/review/${encodeURIComponent(key)}`;
+const { key, address: url } = byId("review").dataset;
 const doc = new SubtitleDocument();
 const player = new Player(url, doc);
 const transcript = new Transcript(doc);
