@@ -16,6 +16,7 @@ from yivideo_pipeline.machine import host
 from yivideo_pipeline.machine.gpu import read_first_gpu
 from yivideo_pipeline.remote.replicas import ReplicaModels
 from yivideo_pipeline.service.admission import Admission
+from yivideo_pipeline.service.pages.translations import Said
 from yivideo_pipeline.service.performance.operations import iso
 from yivideo_pipeline.speech.manager import ModelManager
 
@@ -120,7 +121,7 @@ class SystemHealth(BaseModel):
 
     at: str
     status: str = Field(description="ok, or degraded if there are `problems`")
-    problems: list[str]
+    problems: list[Said]
     cpu: CpuHealth
     memory: MemoryHealth
     disks: dict[str, DiskHealth | None] = Field(description="By what is kept there")
@@ -289,8 +290,8 @@ def _problems_of(
     ]
     unhealthy = [daemon.name for daemon in daemons if not daemon.healthy]
     if unhealthy:
-        names = ", ".join(unhealthy)
-        problems.append(f"Dagster's daemon does not respond or reports errors: {names}; run `yivideo up`")
+        names = f": {', '.join(unhealthy)}" if len(unhealthy) < len(daemons) else ""
+        problems.append(f"Dagster's daemon does not respond or reports errors{names}; run `yivideo up`")
     if service.last_error:
         problems.append(f"The last load or call of the model failed: {service.last_error}")
     return problems

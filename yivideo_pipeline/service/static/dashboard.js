@@ -109,7 +109,8 @@ function makeAttention({ insights, system }) {
       makeLink(t(`cause.${CAUSES[alert.name]}`), `#${CAUSES[alert.name]}-title`)));
   const problems = system.problems.map((problem) => makeItem("problem", "warn", problem));
   if (system.queue?.is_paused) problems.push(makeItem("problem", "warn", t("queue_paused"), null, makeLink(t("to_library"), "/library")));
-  const advice = insights.recommendations.filter((one) => one !== help).map((one) =>
+  const isSaid = (one) => one === help || (one.name === "start_daemon" && system.daemons?.some(({ healthy }) => !healthy));
+  const advice = insights.recommendations.filter((one) => !isSaid(one)).map((one) =>
     makeItem("advice", "busy", describeAdvice(one),
       Object.entries(one.figures).map(([name, value]) => `${name} ${typeof value === "number" ? formatNumber(value) : value}`).join(" · ")));
   const items = [...alerts, ...problems, ...advice];
