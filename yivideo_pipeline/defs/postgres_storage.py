@@ -22,7 +22,7 @@ from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_postgres.run_storage import PostgresRunStorage
 from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from pydantic import SecretStr
-from sqlalchemy import Engine, delete, inspect, or_, select
+from sqlalchemy import Engine, delete, func, inspect, or_, select
 
 from yivideo_pipeline.ledger.postgres import open_pool
 
@@ -36,28 +36,33 @@ _MESSAGES = (
     "STEP_WORKER_STARTING", "STEP_WORKER_STARTED",
 )  # fmt: skip
 """Events that only the page of their run shows; messages have no type."""
+_AT_ONCE = 20_000
+"""Events that are looked at before the next commit."""
 
 
-def remove_run_events(url: SecretStr, before: float, runs: int) -> int:
+def remove_run_events(url: SecretStr, before: float, after_id: int) -> tuple[int, int]:
     """Remove the messages of old runs; what is known of runs, assets and checks stays.
+
+    It reads on from a number, since there is no index of the times.
 
     Args:
         url: The database's address.
         before: Of the time before this, in Unix seconds.
-        runs: Of so many runs at most.
+        after_id: The number of the event up to which all was looked at.
 
     Returns:
-        Of how many runs there were some.
+        The number for the next call, the same where nothing further is old; and how many were removed.
     """
     event = Events.c
-    kind = event.dagster_event_type
     old = event.timestamp < datetime.fromtimestamp(before, UTC).replace(tzinfo=None)
-    is_message = or_(kind.is_(None), kind.in_(_MESSAGES))
-    chosen = select(event.run_id).where(old, is_message).distinct().limit(runs)
+    is_message = or_(event.dagster_event_type.is_(None), event.dagster_event_type.in_(_MESSAGES))
+    next_ones = select(event.id).where(event.id > after_id).order_by(event.id).limit(_AT_ONCE)
     with open_pool(url).begin() as connection:
-        found = connection.scalars(chosen).all()
-        connection.execute(delete(Events).where(event.run_id.in_(found), old, is_message))
-    return len(found)
+        last = connection.scalar(select(func.max(event.id)).where(event.id.in_(next_ones), old))
+        if last is None:
+            return after_id, 0
+        mine = event.id.between(after_id + 1, last)
+        return last, connection.execute(delete(Events).where(mine, old, is_message)).rowcount
 
 
 class _Pooled:  # before Dagster's class, whose method it replaces

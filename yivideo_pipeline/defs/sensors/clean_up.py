@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import dagster as dg
+from pydantic import SecretStr
 
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.ticks import Tick, open_tick
@@ -24,6 +25,10 @@ PAUSE_S = 600
 """Seconds between two ticks."""
 AT_ONCE = 1000
 """The most of a kind that a tick removes: it may take a minute."""
+ROUNDS = 5
+"""The most rounds of a tick in PostgreSQL, each of some thousand events."""
+LOGS_FLAG = "run_logs_removed_up_to"
+"""The flag with the number of the event up to which PostgreSQL's were looked at."""
 SOUND_FLAG = "sound_removed_up_to"
 """The flag with the time (Unix seconds) up to which sound was removed."""
 
@@ -52,13 +57,19 @@ def build_clean_up_sensor() -> dg.SensorDefinition:
         if tick.is_dry:
             return dg.SkipReason("Dry run: nothing is removed")
         logs, sounds = remove_run_logs(tick, time.time()), remove_sound(tick, storage, time.time())
-        return dg.SkipReason(f"{plural(logs, 'log')} of runs and {plural(sounds, 'sound')} removed")
+        return dg.SkipReason(
+            f"{plural(logs, 'log')} or messages of runs and {plural(sounds, 'sound')} removed"
+        )
 
     return clean_up
 
 
 def remove_run_logs(tick: Tick, now: float) -> int:
-    """Remove the messages of runs that have ended long ago, and what they printed; returns how many logs."""
+    """Remove the messages of runs that have ended long ago, and what they printed.
+
+    Returns:
+        How many logs (files) or messages (rows of PostgreSQL) there were.
+    """
     retention = tick.settings.retention
     if retention.run_logs_days is None:
         return 0
@@ -72,9 +83,22 @@ def remove_run_logs(tick: Tick, now: float) -> int:
     for printed in _older((folder / "storage").glob(_RUN), before):
         shutil.rmtree(printed, ignore_errors=True)
     if url := tick.settings.storage.read_database_url():
-        from yivideo_pipeline.defs.postgres_storage import remove_run_events
+        removed += _remove_rows(url, tick.ledger, before)
+    return removed
 
-        removed += remove_run_events(url, before, AT_ONCE)
+
+def _remove_rows(url: SecretStr, ledger: Ledger, before: float) -> int:
+    from yivideo_pipeline.defs.postgres_storage import remove_run_events
+
+    flag, removed = ledger.flags.get(LOGS_FLAG), 0
+    looked_up_to = int(flag.value) if flag else 0
+    for _ in range(ROUNDS):
+        last, count = remove_run_events(url, before, looked_up_to)
+        removed += count
+        if last == looked_up_to:
+            break
+        looked_up_to = last
+    ledger.flags.replace(LOGS_FLAG, str(looked_up_to))
     return removed
 
 
