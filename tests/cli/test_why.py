@@ -110,6 +110,14 @@ def test_each_stage_shows_when_and_by_what_it_was_made_and_whether_it_is_stale(e
     assert "base in int8 on cpu, 8.2 × real time, stale: the video was changed since" in line
 
 
+def test_a_transcript_by_other_weights_names_their_revision(environment, taken, ledger, tiny_weights):
+    revisions = {"sha256:" + "0" * 64: "its weights were of revision sha256:000000000000"}
+    for revision, why in {**revisions, tiny_weights.revision: "the settings have changed since"}.items():
+        ledger.materializations.note(made("transcript", model="tiny.en", revision=revision))
+        (stage,) = answer(environment, taken)["stages"]
+        assert stage["stale"] == why
+
+
 def test_the_last_run_is_named_with_its_outcome_and_page(environment, taken, ledger):
     ledger.materializations.note(made("audio"))
     assert answer(environment, taken)["last_run"]["outcome"] == "got as far as the audio"

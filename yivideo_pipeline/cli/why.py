@@ -31,6 +31,7 @@ from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.speech.engine import short_revision
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import absolute_path, key_of
@@ -141,26 +142,33 @@ def _stages(made: Mapping[str, Materialization], settings: Settings) -> tuple[St
     from yivideo_pipeline.defs.cache_keys import current_keys
 
     options, subtitles = settings.speech.options, settings.subtitles
-    now = current_keys(options, subtitles, None)
+    now, revision = current_keys(options, subtitles, None), None
     transcript = made.get("transcript")
     if transcript and transcript.recipe not in now.get("transcript", ()):  # finding the weights takes a while
-        now = current_keys(options, subtitles, _revision(options, settings.cache.model_dir))
+        revision = _revision(options, settings.cache.model_dir)
+        now = current_keys(options, subtitles, revision)
     content = made["video"].video_hash if "video" in made else None
     return tuple(
-        StageAccount(made[stage], _why_stale(made[stage], now.get(stage, ()), content))
+        StageAccount(made[stage], _why_stale(made[stage], now.get(stage, ()), content, revision))
         for stage in STAGES
         if stage in made
     )
 
 
-def _why_stale(made: Materialization, recipes: Sequence[str], content: str | None) -> str | None:
+def _why_stale(
+    made: Materialization, recipes: Sequence[str], content: str | None, revision: str | None
+) -> str | None:
     if content and made.video_hash != content:
         return "the video was changed since"
     if not recipes or made.recipe in recipes:
         return None
     if made.recipe.partition(".")[0] != recipes[0].partition(".")[0]:
         return "the program makes something else of it now"
-    return None if made.chosen else "the settings have changed since"
+    if made.chosen:
+        return None
+    if made.stage == "transcript" and revision and made.revision not in (None, revision):
+        return f"its weights were of revision {short_revision(made.revision)}"
+    return "the settings have changed since"
 
 
 def _revision(options: SpeechOptions, model_dir: Path) -> str | None:
