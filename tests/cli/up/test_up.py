@@ -6,6 +6,7 @@ The tests use, end and start the services in their order: a start takes ten seco
 import json
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -253,9 +254,12 @@ def launched(up, tmp_path) -> Launched:
     return launch_long(up, tmp_path)
 
 
-def test_a_killed_worker_is_replaced_and_the_video_is_finished_once(up, launched):
-    wait_for_work_in_the_run(up, launched.run_id).kill()
-    assert_the_retry_finishes_the_video(up, launched)
+def test_a_daemon_and_a_code_server_that_are_killed_in_mid_transcript_lose_no_run(up, launched):
+    wait_for_work_in_the_run(up, launched.run_id)
+    killed_at = time.time()
+    for word in ("dagster._daemon", CODE_SERVER):
+        up.wait_for_child(word).kill()
+    assert_the_retry_finishes_the_video(up, launched, killed_at)
 
 
 def test_after_a_crash_of_everything_the_next_start_finishes_the_video_once(up, launched):

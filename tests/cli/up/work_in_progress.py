@@ -79,8 +79,13 @@ def _transcript_steps(instance: dg.DagsterInstance, run_id: str) -> list[dg.Dags
     return [log.dagster_event_type for log in logs if log.step_key == "transcript"]
 
 
-def assert_the_retry_finishes_the_video(services: RunningServices, launched: Launched) -> None:
-    """Wait for the second run, which makes what the first one had not: each stage is made once."""
+def assert_the_retry_finishes_the_video(
+    services: RunningServices, launched: Launched, killed_at: float | None = None
+) -> None:
+    """Wait for the second run, which makes what the first one had not: each stage is made once.
+
+    Prints how long after the kill (Unix time) it was at work.
+    """
 
     def retries_that_ended() -> list[dict]:
         runs = services.runs(launched.video)
@@ -91,6 +96,9 @@ def assert_the_retry_finishes_the_video(services: RunningServices, launched: Lau
     assert (first["status"], second["status"]) == ("FAILURE", "SUCCESS")
     assert (first["parentRunId"], second["parentRunId"]) == (None, launched.run_id)
     with open_instance(services.home) as instance:
+        if killed_at:
+            (record,) = instance.get_run_records(dg.RunsFilter(run_ids=[second["runId"]]))
+            print(f"at work again {(record.start_time or 0.0) - killed_at:.1f} s after the kill")
         made_by = {stage: _runs_that_made(instance, stage, launched.video) for stage in STAGES}
         # The daemon frees what the killed one held 5 to 10 s after its end.
         wait_for(lambda: instance.event_log_storage.get_concurrency_info("gpu").active_slot_count == 0)

@@ -57,9 +57,7 @@ def build_clean_up_sensor() -> dg.SensorDefinition:
         if tick.is_dry:
             return dg.SkipReason("Dry run: nothing is removed")
         logs, sounds = remove_run_logs(tick, time.time()), remove_sound(tick, storage, time.time())
-        return dg.SkipReason(
-            f"{plural(logs, 'log')} or messages of runs and {plural(sounds, 'sound')} removed"
-        )
+        return dg.SkipReason(f"Removed: {plural(logs, 'log')} of runs, {plural(sounds, 'sound')}")
 
     return clean_up
 
