@@ -19,7 +19,7 @@ from yivideo_pipeline.service.dependencies import ServiceState
 from yivideo_pipeline.service.errors import ERROR_RESPONSES, add_error_handlers
 from yivideo_pipeline.service.middleware import Access, JsonBodies, Metering, require_safe
 from yivideo_pipeline.service.model_host import ConfigWatch, ModelHost
-from yivideo_pipeline.service.pages import dashboard, docs, library, login, selection, settings_page
+from yivideo_pipeline.service.pages import dashboard, docs, library, login, many_videos, settings_page
 from yivideo_pipeline.service.pages import review as review_page
 from yivideo_pipeline.service.pages.frame import PageHeaders, static_files
 from yivideo_pipeline.service.performance import routes as performance
@@ -50,7 +50,7 @@ ROUTERS = [
     login.router,
     dashboard.router,
     library.router,
-    selection.router,
+    many_videos.router,
     settings_page.router,
     docs.router,
 ]

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from tests.browser import NEEDS_CHROMIUM, keep_picture, watch
+from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.service.server import SAMPLES
 from tests.service.workflow_stack import run_stack
 
@@ -19,8 +19,9 @@ PARTITIONS = '{ assetNodes(assetKeys: [{path: ["subtitles"]}]) { partitionKeys }
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, model_dir, tiny_weights):
-    with run_stack(tmp_path_factory.mktemp("library"), model_dir) as running:
+def stack(tmp_path_factory, model_dir, base_weights):
+    home = tmp_path_factory.mktemp("library")
+    with run_stack(home, model_dir, YIVIDEO_SPEECH__MODEL_NAME="base") as running:
         yield running
 
 
@@ -59,18 +60,26 @@ def begun(stack) -> set[str]:
     return {tag["dagster/partition"] for tag in tags}
 
 
-def test_an_uploaded_video_is_followed_until_its_subtitles_are_ready(page, stack):
+def test_a_video_is_uploaded_with_choices_and_a_wrong_language_is_corrected_by_two_clicks(page, stack):
     page.get_by_text("There are no videos yet").wait_for()
+    page.get_by_role("button", name="Choices").click()
+    page.get_by_label("Style guide").select_option("netflix")
+    assert barriers(page) == []
+    page.get_by_role("button", name="Use these").click()
+    page.get_by_text("Files are added with: Style guide: netflix").wait_for()
     page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
     page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
     page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
     line = row(page, "harbour-15s.mp4")
     line.get_by_text("Done").wait_for()
-    line.locator("summary").click()
-    line.get_by_role("button", name="Process again").click()
-    page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
-    line.get_by_text("Done").wait_for()
-    assert (stack.home / "inbox" / "harbour-15s.en.srt").is_file()
+    line.get_by_role("link", name="Review").click()
+    page.get_by_text("Style guide: netflix").wait_for()
+    page.get_by_role("button", name="English").click()
+    page.get_by_role("button", name="Chinese").click()
+    page.get_by_role("progressbar").wait_for()
+    page.get_by_text("The new subtitles are here").wait_for()
+    page.get_by_role("button", name="Chinese").wait_for()
+    assert (stack.home / "inbox" / "harbour-15s.zh.srt").is_file()
 
 
 def test_the_queue_is_paused_ordered_and_cut_and_goes_on(page, stack):
@@ -102,7 +111,7 @@ def test_several_videos_are_selected_downloaded_and_forgotten(page, stack):
     with page.expect_download() as begun:
         page.get_by_role("button", name="Download subtitles as zip").click()
     with zipfile.ZipFile(begun.value.path()) as archive:
-        assert sorted(archive.namelist()) == ["harbour-15s.en.srt", "three.en.srt", "two.en.srt"]
+        assert sorted(archive.namelist()) == ["harbour-15s.zh.srt", "three.en.srt", "two.en.srt"]
         assert b"-->" in archive.read("two.en.srt")
 
     page.keyboard.press("Escape")

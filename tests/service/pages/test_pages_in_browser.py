@@ -7,7 +7,6 @@ import pytest
 from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.service.pages.filled_library import BROKEN, CHINESE, GOOD, ODD, TALK
 from tests.service.server import SAMPLES, run_server
-from tests.service.workflow_stack import run_stack
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -200,30 +199,3 @@ def test_a_file_is_uploaded_while_dagster_is_down_and_the_page_says_so(filled, o
     assert "yivideo up" in status.inner_text()
     sent = filled.home / "inbox" / "harbour-15s.mp4"
     assert sent.read_bytes() == (SAMPLES / "harbour-15s.mp4").read_bytes()
-
-
-def test_a_video_is_uploaded_with_choices_and_a_wrong_language_is_corrected_by_two_clicks(
-    tmp_path, model_dir, base_weights, open_page
-):
-    with run_stack(tmp_path, model_dir, YIVIDEO_SPEECH__MODEL_NAME="base") as stack:
-        page = open_page(stack.server.url, "/library")
-        page.get_by_text("There are no videos yet").wait_for()
-        page.get_by_role("button", name="Choices").click()
-        page.get_by_label("Style guide").select_option("netflix")
-        assert barriers(page) == []
-        page.get_by_role("button", name="Use these").click()
-        page.get_by_text("Files are added with: Style guide: netflix").wait_for()
-        page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
-        page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
-        page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
-        line = row(page, "harbour-15s.mp4")
-        line.get_by_text("Done").wait_for()
-        line.get_by_role("link", name="Review").click()
-        page.get_by_text("Style guide: netflix").wait_for()
-        page.get_by_role("button", name="English").click()
-        page.get_by_role("button", name="Chinese").click()
-        page.get_by_role("progressbar").wait_for()
-        page.get_by_text("The new subtitles are here").wait_for()
-        page.get_by_role("button", name="Chinese").wait_for()
-        page.close()  # an open page goes on sending requests
-    assert (tmp_path / "inbox" / "harbour-15s.zh.srt").is_file()

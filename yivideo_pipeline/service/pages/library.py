@@ -18,7 +18,7 @@ from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.choices import choices_of
 from yivideo_pipeline.service.pages.frame import render
-from yivideo_pipeline.service.pages.selection import read_runs_of
+from yivideo_pipeline.service.pages.many_videos import read_runs_of
 from yivideo_pipeline.service.pages.uploads import remove_unfinished, store_upload, upload_root
 from yivideo_pipeline.service.pages.video_list import (
     SORT_ORDERS,

@@ -36,7 +36,7 @@ it now."""
 CANCELLED = TaskCancelled("It was cancelled on the library page", "Process it again, or forget it")
 
 
-class Selection(BaseModel):
+class ChosenVideos(BaseModel):
     """The partition keys of some videos."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,7 +44,7 @@ class Selection(BaseModel):
     keys: Keys
 
 
-class ForgetRequest(Selection):
+class ForgetRequest(ChosenVideos):
     """Videos to forget, and whether their results are removed too."""
 
     results: bool = False
@@ -58,7 +58,7 @@ class QueueRequest(BaseModel):
     paused: bool
 
 
-class SelectionResponse(BaseModel):
+class ManyVideosResponse(BaseModel):
     """The videos with which it was done, and why not with the others."""
 
     done: list[str] = []
@@ -75,20 +75,20 @@ def pause_queue(call: QueueRequest, shared: Shared) -> QueueRequest:
 
 
 @router.post("/front")
-def move_to_front(call: Selection, shared: Shared) -> SelectionResponse:
+def move_to_front(call: ChosenVideos, shared: Shared) -> ManyVideosResponse:
     """Let the waiting runs of these videos begin before all others."""
     from yivideo_pipeline.history.run_queue import move_to_front as move
 
     moved = move(_require_instance(shared), call.keys)
-    return SelectionResponse(done=moved, not_done={key: "no_run" for key in call.keys if key not in moved})
+    return ManyVideosResponse(done=moved, not_done={key: "no_run" for key in call.keys if key not in moved})
 
 
 @router.post("/cancel")
-def cancel(call: Selection, shared: Shared) -> SelectionResponse:
+def cancel(call: ChosenVideos, shared: Shared) -> ManyVideosResponse:
     """Take the runs of these videos from the queue, or stop them."""
     from yivideo_pipeline.history.run_queue import read_runs
 
-    runs, response = read_runs(_require_instance(shared)).runs, SelectionResponse()
+    runs, response = read_runs(_require_instance(shared)).runs, ManyVideosResponse()
     for key in call.keys:
         run = runs.get(key)
         if run is None:
@@ -103,7 +103,7 @@ def cancel(call: Selection, shared: Shared) -> SelectionResponse:
 
 
 @router.post("/forget")
-def forget(call: ForgetRequest, shared: Shared) -> SelectionResponse:
+def forget(call: ForgetRequest, shared: Shared) -> ManyVideosResponse:
     """Forget videos: their files are not processed by themselves again, and stay as they are."""
     from yivideo_pipeline.history.run_queue import find_busy, forget_video
 
@@ -112,7 +112,7 @@ def forget(call: ForgetRequest, shared: Shared) -> SelectionResponse:
     done = [key for key in call.keys if key not in busy]
     for key in done:
         forget_video(key, ledger, shared.storage, instance, with_results=call.results)
-    return SelectionResponse(done=done, not_done=dict.fromkeys(busy, "busy"))
+    return ManyVideosResponse(done=done, not_done=dict.fromkeys(busy, "busy"))
 
 
 @router.post("/subtitles.zip")
