@@ -101,3 +101,10 @@ def test_an_unforeseen_error_is_one_line_and_its_traceback_is_in_the_log(environ
     log = (home / "logs" / "yivideo.log").read_text()
     assert "Traceback" in log
     assert "foreign_storage" in log
+
+
+def test_a_vocabulary_that_is_no_file_is_named(environment):
+    ended = call(environment, "process", SAMPLES, "--vocabulary", "no-such.txt")
+    assert ended.returncode == 2
+    assert "--vocabulary: " in complaint(ended)
+    assert "no-such.txt can't be read (No such file or directory)" in ended.stderr

@@ -36,6 +36,7 @@ def now(pipeline) -> dict[str, str]:
         ({"beam_size": 1}, ["transcript"]),
         ({"task": "translate"}, ["transcript"]),
         ({"initial_prompt": "Håkon"}, ["transcript"]),
+        ({"vocabulary": ("Håkon",)}, ["transcript"]),
         ({"temperature": 0.4}, ["transcript"]),
         ({"aligner": "attention"}, ["alignment"]),
         ({"batch_size": 2, "device": Device.CPU}, []),

@@ -369,3 +369,15 @@ def test_a_script_that_contradicts_the_region_is_refused_in_one_file_and_overrid
     )
     assert settings.speech.options.zh_script == "traditional-tw"
     assert settings.origin("speech.zh_script") == "YIVIDEO_SPEECH__LANGUAGE"
+
+
+def test_a_vocabulary_may_be_a_text_file_beside_the_settings(config, tmp_path):
+    file = config("speech: {vocabulary: names.txt}\n")
+    assert "speech.vocabulary: " in refusal(file)[0]
+    assert "names.txt can't be read (No such file or directory)" in refusal(file)[0]
+    (file.parent / "names.txt").write_text("\ufeffGrimsby\nHåkon\n", encoding="utf-8")
+    assert load_settings(file, {}).speech.options.vocabulary == ("Grimsby", "Håkon")
+    (file.parent / "names.txt").write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in refusal(file)[0]
+    (file.parent / "names.txt").write_bytes(b"x" * 10**6)
+    assert "is too large" in refusal(file)[0]

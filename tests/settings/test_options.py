@@ -89,6 +89,23 @@ def test_each_of_several_languages_is_checked():
     assert "does not know Cantonese" in refusal(model_name="base", language="en,yue")
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["Grimsby", " Nicolas  Jenson ", "", "Grimsby"], "Grimsby\nNicolas Jenson\n", "Grimsby, Nicolas Jenson"],
+)
+def test_a_vocabulary_is_its_terms_however_it_is_given(given):
+    assert SpeechOptions(vocabulary=given).vocabulary == ("Grimsby", "Nicolas Jenson")
+    assert SpeechOptions(vocabulary=None).vocabulary == ()
+
+
+def test_a_vocabulary_has_bounds_and_a_request_reads_no_file(tmp_path):
+    (tmp_path / "names.txt").write_text("Grimsby")
+    assert SpeechOptions(vocabulary=str(tmp_path / "names.txt")).vocabulary != ("Grimsby",)
+    assert "1001 terms are too many" in refusal(vocabulary=[f"name {number}" for number in range(1001)])
+    assert "has 101 characters" in refusal(vocabulary=["x" * 101])
+    assert "vocabulary" in refusal(vocabulary=[3])
+
+
 def test_an_unknown_language_gets_the_nearest_name():
     assert refusal(language="germn") == (
         "language: 'germn' is not a language that Whisper knows (did you mean german?):"

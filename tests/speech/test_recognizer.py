@@ -165,6 +165,31 @@ class StandIn(Recognizer):
         return [WordTimings((text,), times[:1], np.ones(1), np.ones(1, bool)) for text in texts]
 
 
+@pytest.mark.parametrize(
+    ("told", "heard", "kept"),
+    [
+        (decoded(" Grimsby, Schoeffer.", -0.2), decoded(" you", -0.8, 0.9), " you"),
+        (decoded(" Grimsby, Schoeffer.", -0.2), decoded(" Thank you.", -0.4), " Thank you."),
+        (decoded(" Schoeffer.", -0.2), decoded(" Shaffer.", -0.4), " Schoeffer."),
+        (
+            decoded(" Ask Schoeffer tomorrow at noon.", -0.2),
+            decoded(" you"),
+            " Ask Schoeffer tomorrow at noon.",
+        ),
+        (decoded(" Ask him at Grimsby.", -0.7), decoded(" you", -0.8, 0.9), " you"),
+    ],
+)
+def test_a_text_that_may_be_the_vocabulary_itself_is_heard_without_it(tmp_path, told, heard, kept):
+    class Told(StandIn):
+        def decode(self, _view, decoding, temperature=0.0, **_limits):
+            return [told if decoding.vocabulary else heard]
+
+    terms = ("Grimsby", "Schoeffer")
+    [passages] = Told().recognize([one_piece(tmp_path)], replace(ENGLISH, vocabulary=terms), fallback=True)
+    words = "".join(word for passage in passages for word in passage.timed.words)
+    assert words == ("" if kept == " you" else kept)
+
+
 @pytest.mark.parametrize(("fallback", "temperatures"), [(True, [0.0, 0.0, 0.2, 0.6]), (False, [0.0, 0.0])])
 def test_a_doubtful_part_is_sampled_again_or_dropped(tmp_path, fallback, temperatures):
     recognizer = StandIn()

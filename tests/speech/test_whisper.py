@@ -9,7 +9,7 @@ import pytest
 
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.speech.runtime import DeviceConfig
-from yivideo_pipeline.speech.whisper import MAX_PROMPT_TOKENS, Decoding, Whisper, load_whisper
+from yivideo_pipeline.speech.whisper import MAX_PROMPT_TOKENS, Decoding, Whisper, fit_vocabulary, load_whisper
 
 ENCODED = np.zeros((2, 1500, 8), np.float32)
 
@@ -56,6 +56,24 @@ def test_a_prompt_stands_before_as_if_it_had_been_said(whisper):
     before, *prompt = ask(whisper, initial_prompt="Grimsby, Håkon ")[0]
     assert before == tokenizer.sot_prev
     assert tokenizer.decode(prompt[: -len(tokenizer.sot_sequence) - 1]) == " Grimsby, Håkon"
+
+
+def test_the_vocabulary_stands_before_the_prompt(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    before, *prompt = ask(whisper, initial_prompt="At sea.", vocabulary="Grimsby\nHåkon")[0]
+    assert before == tokenizer.sot_prev
+    assert tokenizer.decode(prompt[: -len(tokenizer.sot_sequence) - 1]) == " Grimsby, Håkon. At sea."
+
+
+def test_of_a_long_vocabulary_whole_terms_count_and_the_others_are_known(whisper):
+    tokenizer = whisper.tokenizer(Decoding("en"))
+    terms = tuple(f"Grimsby {number}" for number in range(200))
+    prompt, _ = ask(whisper, vocabulary=terms, initial_prompt="At sea.")
+    fitting, others = fit_vocabulary(Decoding("en", vocabulary=terms), tokenizer)
+    assert (*fitting, *others) == terms
+    assert 1 + MAX_PROMPT_TOKENS >= len(prompt) - len(tokenizer.sot_sequence) - 1 > MAX_PROMPT_TOKENS - 10
+    text = tokenizer.decode([token for token in prompt[1:] if token < tokenizer.eot])
+    assert f"{', '.join(fitting)}." in text
 
 
 def test_of_a_long_prompt_the_end_counts(whisper):

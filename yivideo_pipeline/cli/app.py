@@ -81,7 +81,12 @@ def process(
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME|PATH", help="Whisper model")] = None,
     language: Annotated[
-        str | None, typer.Option(metavar="CODE|auto", help="Spoken language, such as en, zh or zh-TW")
+        str | None,
+        typer.Option(metavar="CODE|auto", help="Spoken language, such as en or zh-TW; zh,en: it changes"),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(metavar="TERMS|FILE.txt", help="Names and terms that are said: Grimsby,Håkon"),
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda")] = None,
     compute_type: Annotated[
@@ -107,6 +112,7 @@ def process(
     speech = {
         "model_name": model,
         "language": language,
+        "vocabulary": vocabulary,
         "device": device,
         "compute_type": compute_type,
         "batch_size": batch_size,

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.errors.classify import classify
-from yivideo_pipeline.errors.tree import SystemFault, TaskCancelled, YivideoError
+from yivideo_pipeline.errors.tree import ConfigValidationError, SystemFault, TaskCancelled, YivideoError
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.machine.garbage import importing
 from yivideo_pipeline.machine.heap import share_one_heap
@@ -39,6 +39,7 @@ from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions, differences
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.vocabulary import open_vocabulary
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.weights import find_weights, token_of
 from yivideo_pipeline.storage.artifacts import Storage
@@ -264,11 +265,19 @@ def fits(video: PlannedVideo, group: Sequence[PlannedVideo], most: int) -> bool:
     return len(known) == len(group) + 1 <= most and sum(known) <= TOGETHER_S
 
 
+def _with_vocabulary(speech: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with what is in the vocabulary's file, where a file is named."""
+    try:
+        return {**speech, "vocabulary": open_vocabulary(speech.get("vocabulary"), Path.cwd())}
+    except ValueError as error:
+        raise ConfigValidationError(f"--vocabulary: {error}") from None
+
+
 def _prepare(request: ProcessRequest, messages: Console, ahead: LookAhead) -> _Session:
     """Find what is done; check all that can be checked before the others, and fetch the weights."""
     settings = load_settings(request.config)
     defaults = ProcessOptions(settings.speech.options, settings.subtitles)
-    options = defaults.override(request.speech, request.subtitles)
+    options = defaults.override(_with_vocabulary(request.speech), request.subtitles)
     found = find_videos(request.paths, settings.library.extensions, own_folders(settings))
     open_log(settings.home)
     apply_environment(settings)

@@ -87,7 +87,8 @@ def deciding_options(
             return {"language": speech.language, **asked}
         case "transcript":
             # These are named only where they are not the default: older transcripts keep their key.
-            later = {"task", "initial_prompt", "temperature"} & differences(speech, SpeechOptions()).keys()
+            changed = differences(speech, SpeechOptions()).keys()
+            later = {"task", "initial_prompt", "temperature", "vocabulary"} & changed
             names = TRANSCRIPT_OPTIONS | later
             return {**speech.model_dump(mode="json", include=names), "weights": revision}
         case "alignment":

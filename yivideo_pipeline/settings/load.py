@@ -19,6 +19,7 @@ from yivideo_pipeline.settings.key_paths import KeyPath, is_section, list_fields
 from yivideo_pipeline.settings.languages import ZhScript, find_script_of
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.settings import Settings, find_home
+from yivideo_pipeline.settings.vocabulary import open_vocabulary
 
 PREFIX = "YIVIDEO_"
 OTHER_VARIABLES = frozenset({"YIVIDEO_CONFIG", "YIVIDEO_SPEECH_CORPUS", "YIVIDEO_WHISPERX"})
@@ -65,7 +66,8 @@ def load_settings(config: Path | None = None, environ: Mapping[str, str] | None 
         from_file, file_problems = _read_file(file)
         values, problems = {**from_file, **values}, [*file_problems, *problems]
     values, contradictions = _decide_script(values)
-    problems += contradictions
+    values, unreadable = _open_vocabulary(values)
+    problems += [*contradictions, *unreadable]
     if problems:
         raise ConfigValidationError("\n".join(problems))
     return _build(values)
@@ -177,6 +179,19 @@ def _decide_script(values: Values) -> tuple[Values, list[str]]:
     if script and script.source == language.source and str(script.value).startswith(other.value):
         return values, [f"{script.where}: contradicts {language.where}, {language.value}: keep one of them"]
     return {**values, ("speech", "zh_script"): language._replace(value=decided.value)}, []
+
+
+def _open_vocabulary(values: Values) -> tuple[Values, list[str]]:
+    """Put the terms of a vocabulary's file in place of its name, which begins where the settings file is."""
+    path = ("speech", "vocabulary")
+    given = values.get(path)
+    if given is None:
+        return values, []
+    try:
+        terms = open_vocabulary(given.value, Path(given.source).absolute().parent)
+    except ValueError as error:
+        return values, [f"{given.where}: {error}"]
+    return {**values, path: given._replace(value=terms)}, []
 
 
 def _variable(path: KeyPath) -> str:

@@ -33,6 +33,7 @@ from yivideo_pipeline.settings.languages import (
 )
 from yivideo_pipeline.settings.messages import did_you_mean, explain
 from yivideo_pipeline.settings.style_guides import DEFAULT, STYLE_GUIDES, StyleGuide, StyleProfile
+from yivideo_pipeline.settings.vocabulary import read_vocabulary
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL, MODELS
 
 
@@ -180,6 +181,9 @@ class SpeechOptions(BaseModel):
         "",
         max_length=4000,
         description="Names and words that are likely to be said, as they are spelled; about 150 count",
+    )
+    vocabulary: Annotated[tuple[str, ...], BeforeValidator(read_vocabulary)] = Field(
+        (), description="Names and terms that are likely to be said, of which the decoder is told"
     )
     temperature: float = Field(
         0.0, ge=0, le=1, description="Above 0 words are sampled; 0 searches for the likeliest ones"

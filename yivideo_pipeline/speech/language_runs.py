@@ -6,7 +6,6 @@ change is put into the pause that suits both sides best. Apart from the recogniz
 itself is arithmetic.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -19,7 +18,9 @@ from yivideo_pipeline.speech.vad import OFFSET
 SHORTEST_S = 3.0
 """Speech of a stretch in another language; less, such as a title or a quotation, is no change."""
 SURE = 0.8
-"""Of 79 parts in five languages 97% were that sure of theirs, and 91% in noise of 5 dB; none of another."""
+"""One part of a stretch has to be that sure, and the others `LIKELY`. Of 79 parts in five languages none was
+sure of a wrong language, nor of 149 in white noise of 10 and 3 dB (base)."""
+LIKELY = 0.5
 PART_S = 3.0
 PAUSE_S = 0.1
 _LEAST = 1e-6  # probability, of which the logarithm is taken
@@ -51,9 +52,10 @@ class _Part:
     speech_s: float
     probabilities: Mapping[str, float]
 
-    def sure_of(self) -> str | None:
-        """Return the language that is sure."""
-        return next((code for code, value in self.probabilities.items() if value >= SURE), None)
+    @property
+    def likeliest(self) -> str | None:
+        """The language that is likelier than all others together, if there is one."""
+        return next((code for code, value in self.probabilities.items() if value > LIKELY), None)
 
 
 def narrow(probabilities: Mapping[str, float], languages: Sequence[str]) -> dict[str, float]:
@@ -134,18 +136,19 @@ def _speech_s(activity: np.ndarray, start_s: float, end_s: float) -> float:
 
 
 def _others(parts: Sequence[_Part], usual: str, goes_on: GoesOn) -> list[str]:
-    """Return the languages beside the usual one that are sure for long enough, beyond the chunk included."""
-    seconds: dict[str, float] = defaultdict(float)
-    for part in parts:
-        if (language := part.sure_of()) and language != usual:
-            seconds[language] += part.speech_s
-    return [
-        language
-        for language, speech_s in seconds.items()
-        if speech_s >= SHORTEST_S
-        or (parts[0].sure_of() == language and goes_on(language, False))
-        or (parts[-1].sure_of() == language and goes_on(language, True))
-    ]
+    """Return the languages beside the usual one that are spoken for long enough, also beyond the chunk."""
+    found: dict[str, None] = {}
+    at = 0
+    for language, group in groupby(parts, key=lambda part: part.likeliest):
+        run = list(group)
+        first, last = at == 0, at + len(run) == len(parts)
+        at += len(run)
+        if language in (None, usual) or max(part.probabilities[language] for part in run) < SURE:
+            continue
+        is_long = sum(part.speech_s for part in run) >= SHORTEST_S
+        if is_long or (first and goes_on(language, False)) or (last and goes_on(language, True)):
+            found[language] = None
+    return list(found)
 
 
 def _cut_in_pauses(

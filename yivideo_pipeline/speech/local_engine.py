@@ -26,12 +26,14 @@ from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig, ModelRuntime, smaller_config
 from yivideo_pipeline.speech.types import NO_LANGUAGE, Span, Transcript
 from yivideo_pipeline.speech.vad import HOP_S, find_spans, speech_probabilities
-from yivideo_pipeline.speech.whisper import Decoding
+from yivideo_pipeline.speech.whisper import Decoding, fit_vocabulary
 
 Model = TypeVar("Model")
 
 LANGUAGE_SAMPLE = 8  # chunks that the language is judged by: up to four minutes from all over
 SURE_LANGUAGE = 0.9  # of half a sample: all the others would have to be of one other language
+MAX_NAMED = 5
+"""How many terms without effect a warning names."""
 ENCODER_SHARE = 0.3
 """Share of a chunk's time that the encoder takes, about: base in int8 on two cores."""
 
@@ -129,7 +131,9 @@ class LocalEngine(ABC, Generic[Model]):
         heard = self._recognize(speech, options, decoding, finished, progress, on_words)
         if not heard.words:
             return empty_transcript(audio, options, speech.spans, NO_WORDS, **weights)
-        return assemble_transcript(audio, options, speech.spans, heard, languages, **weights)
+        transcript = assemble_transcript(audio, options, speech.spans, heard, languages, **weights)
+        [left_out] = self._map(speech.pieces[:1], FindLeftOut(decoding)) if options.vocabulary else [()]
+        return transcript.model_copy(update={"warnings": (*left_out, *transcript.warnings)})
 
     def align(
         self, audio: Audio, transcript: Transcript, options: SpeechOptions, progress: Progress | None = None
@@ -247,6 +251,24 @@ class DetectLanguages:
     def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[Detected]:
         """Return what was detected in each piece, in order."""
         return recognizer.detect_languages(pieces)
+
+
+@dataclass(frozen=True)
+class FindLeftOut:
+    """Batch function: says which terms of the vocabulary the model has no room for."""
+
+    decoding: Decoding
+
+    def __call__(self, recognizer: Recognizer, pieces: list[Piece]) -> list[tuple[str, ...]]:
+        """Return a line for the user, or none, for each piece."""
+        fitting, others = fit_vocabulary(self.decoding, recognizer.whisper.tokenizer(self.decoding))
+        if not others:
+            return [()] * len(pieces)
+        named = ", ".join(others[:MAX_NAMED]) + (", ..." if len(others) > MAX_NAMED else "")
+        line = (
+            f"The model has room for {len(fitting)} of {len(fitting) + len(others)} terms of the vocabulary"
+        )
+        return [(f"{line}: put first what matters most; without effect are {named}",)] * len(pieces)
 
 
 def spread_order(count: int, sample: int) -> list[int]:

@@ -116,7 +116,8 @@ class ModelChooser:
         """Return the options with the model that `auto` means here; may ask the hub, for seconds at most."""
         if options.model_name != AUTO_MODEL:
             return ModelChoice(options)
-        deciding = options.model_copy(update={"initial_prompt": "", "temperature": 0.0})  # these do not
+        # These do not decide.
+        deciding = options.model_copy(update={"initial_prompt": "", "temperature": 0.0, "vocabulary": ()})
         with self._lock:
             if deciding not in self._chosen:
                 self._chosen[deciding] = choose_model(deciding, probe_hardware(), self._find_status)

@@ -2,6 +2,7 @@
 
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache, partial
@@ -45,6 +46,8 @@ SAME_WORDS = 0.8
 # except one that compressed 20 times.
 CERTAIN_LOGPROB = -0.2
 MAX_REPEATED_COMPRESSION = 5.0
+# A name and what is heard for it without a vocabulary, such as Schoeffer and Shaffer, are more alike.
+SAME_SOUND = 0.5
 # Above it a doubtful text is taken for an invention.
 DOUBTFUL_SPEECH_PROB = 0.3
 # Whisper goes on to 0.8 and 1.0, whose texts were inventions here. What stays doubtful is read again span by
@@ -154,6 +157,8 @@ class Recognizer:
         """Return what was said in each chunk, in the language of `decoding`; None where nothing was said."""
         least_logprob = float("-inf") if fallback else LEAST_LOGPROB
         encoded, firsts = self._decode(encoded, decoding, least_logprob)
+        if decoding.vocabulary:
+            firsts = [self._without_echo(encoded, row, one, decoding) for row, one in enumerate(firsts)]
         decoded = [
             self._decode_again(encoded, row, first, decoding)
             if fallback or not (is_doubtful(first) or first.avg_logprob < least_logprob)
@@ -200,6 +205,20 @@ class Recognizer:
         rows = self.whisper.on_host(encoded.view)
         rows[unsure] = self.whisper.on_host(view)
         return replace(encoded, view=self.whisper.stack(list(rows[:, np.newaxis]))), decoded
+
+    def _without_echo(self, encoded: Encoded, row: int, first: Decoded, decoding: Decoding) -> Decoded:
+        """Return a chunk's text, or the one without the vocabulary where that is no speech or another text.
+
+        What is told to the decoder may come back from it as the text of music or noise.
+        """
+        is_dropped = is_silence(first) or is_invention(first)
+        if is_dropped or (is_sure(first) and not is_echo(first.text, decoding.vocabulary)):
+            return first
+        bare = replace(decoding, vocabulary=())
+        view = self.whisper.pick(encoded.view, row)
+        [plain] = self.whisper.decode(view, bare, longest_s=encoded.chunks[row].duration_s)
+        is_speech = not (is_silence(plain) or is_invention(plain))
+        return first if is_speech and _likeness(first.text, plain.text) >= SAME_SOUND else plain
 
     def _is_greedy_worthwhile(self, decoding: Decoding) -> bool:
         """Return whether a greedy search comes first: on a CPU it takes half of a beam search's time.
@@ -302,6 +321,20 @@ def choose_best(attempts: list[Decoded], task: Task = Task.TRANSCRIBE) -> Decode
     first, best = attempts[0], max(attempts, key=rank)
     may_be_spoken = is_repetitive(first.text) and first.avg_logprob >= MIN_AVG_LOGPROB
     return first if may_be_spoken and _is_same(first.text, best.text) else best
+
+
+def is_echo(text: str, vocabulary: Sequence[str]) -> bool:
+    """Return whether a text is mostly terms of the vocabulary."""
+    spoken = spoken_characters(text)
+    rest = spoken
+    for term in sorted(map(spoken_characters, vocabulary), key=len, reverse=True):
+        rest = rest.replace(term, "")
+    return len(rest) <= len(spoken) / 2
+
+
+def _likeness(one: str, other: str) -> float:
+    """Return how alike two texts are in their letters, 0 to 1."""
+    return SequenceMatcher(None, spoken_characters(one), spoken_characters(other), autojunk=False).ratio()
 
 
 def _is_same(one: str, other: str) -> bool:

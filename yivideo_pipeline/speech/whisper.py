@@ -52,13 +52,16 @@ class Decoding:
     prompt: str = ""
     temperature: float = 0.0
     languages: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: SpeechOptions, language: str) -> "Decoding":
         """Return how to decode by the options, once the spoken language, or the most spoken one, is known."""
         prompt, temperature = options.initial_prompt.strip(), options.temperature
         languages = () if options.only_language else options.languages or tuple(LANGUAGES)
-        return cls(language, options.beam_size, options.task, prompt, temperature, languages)
+        return cls(
+            language, options.beam_size, options.task, prompt, temperature, languages, options.vocabulary
+        )
 
     def within(self, language: str) -> "Decoding":
         """Return how to decode a part in which one language is spoken."""
@@ -350,12 +353,27 @@ def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
 
 
 def _prompt_tokens(decoding: Decoding, tokenizer: Any) -> list[int]:
-    """Return the tokens of the wanted prompt, as those of a text that was said before."""
-    if not decoding.prompt:
-        return []
-    # Without the tokens that steer the decoder, whose names may stand in the text.
-    words = [token for token in tokenizer.encode(f" {decoding.prompt}") if token < tokenizer.eot]
-    return [tokenizer.sot_prev, *words[-MAX_PROMPT_TOKENS:]]
+    """Return the tokens of the vocabulary and the wanted prompt, as those of a text that was said before."""
+    terms, _ = fit_vocabulary(decoding, tokenizer)
+    said = _plain_tokens(", ".join(terms) + "." if terms else "", tokenizer)
+    room = MAX_PROMPT_TOKENS - len(said)
+    said += _plain_tokens(decoding.prompt, tokenizer)[-room:] if room else []
+    return [tokenizer.sot_prev, *said] if said else []
+
+
+def fit_vocabulary(decoding: Decoding, tokenizer: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the terms of the vocabulary that the prompt has room for, the first ones, and the others."""
+    terms, tokens = decoding.vocabulary, 1
+    for count, term in enumerate(terms):
+        tokens += len(_plain_tokens(f"{term},", tokenizer))
+        if tokens > MAX_PROMPT_TOKENS:
+            return terms[:count], terms[count:]
+    return terms, ()
+
+
+def _plain_tokens(text: str, tokenizer: Any) -> list[int]:
+    """Return a text's tokens without those that steer the decoder, whose names may stand in it."""
+    return [token for token in tokenizer.encode(f" {text}") if token < tokenizer.eot] if text else []
 
 
 def _max_length(length_s: float, prompt: int) -> int:

@@ -182,7 +182,10 @@ class WhisperXModel:
         """
         # These can change from call to call without another load: WhisperX reads them here.
         self.pipeline.options = replace(
-            self.pipeline.options, beam_size=decoding.beam_size, initial_prompt=decoding.prompt or None
+            self.pipeline.options,
+            beam_size=decoding.beam_size,
+            initial_prompt=decoding.prompt or None,
+            hotwords=", ".join(decoding.vocabulary) or None,
         )
         with _one_torch_thread():
             found = self.pipeline.transcribe(

@@ -84,18 +84,25 @@ async def recognize(
     encode: Encode = True,
     task: Task = Task.TRANSCRIBE,
     language: Annotated[
-        str | None, Query(description="A code such as en; by default that of the settings")
+        str | None, Query(description="A code such as en, or several: zh,en; by default that of the settings")
     ] = None,
     output: AsrOutput = AsrOutput.TXT,
     word_timestamps: Annotated[bool, Query(description="Whether json has words")] = False,
     initial_prompt: Annotated[
         str | None, Query(description="Names and words that are likely to be said, as they are spelled")
     ] = None,
+    vocabulary: Annotated[
+        str | None, Query(description="Names and terms, with commas or line breaks between them")
+    ] = None,
     vad_filter: Annotated[bool, Query(description="Accepted and ignored: silence is always cut out")] = False,
 ) -> Response:
     """Transcribe an upload with the configured model."""
     options = override_options(
-        shared.settings.speech.options, task=task, language=language, initial_prompt=initial_prompt
+        shared.settings.speech.options,
+        task=task,
+        language=language,
+        initial_prompt=initial_prompt,
+        vocabulary=vocabulary,
     )
     work = transcribe(shared, options, needs_times=output is not AsrOutput.TXT)
     job = await start_speech_job(shared, request, audio_file, options, work, is_pcm=not encode)

@@ -142,6 +142,9 @@ class TranslationForm(BaseModel):
         None,
         description="Names and words that are likely to be said, as they are spelled; the last ones count",
     )
+    vocabulary: str | None = Field(
+        None, max_length=100_000, description="Names and terms, with commas or line breaks between them"
+    )
     response_format: OpenAIFormat = Field(OpenAIFormat.JSON, description="Format of the response")
     temperature: float | None = Field(
         None, ge=0, le=1, description="Words are sampled above 0; from 0 it rises where the model is unsure"
@@ -151,7 +154,9 @@ class TranslationForm(BaseModel):
 class TranscriptionForm(TranslationForm):
     """A request for the text of a file in the spoken language."""
 
-    language: str | None = Field(None, description="A code such as en; by default that of the settings")
+    language: str | None = Field(
+        None, description="A code such as en, or several: zh,en; by default that of the settings"
+    )
     timestamp_granularities: list[Granularity] = Field(
         [], alias="timestamp_granularities[]", description="What verbose_json has; by default segments"
     )
@@ -239,6 +244,7 @@ async def _options_of(form: TranslationForm, shared: ServiceState, **given: Any)
         shared.settings.speech.options,
         model_name=model_name,
         initial_prompt=(form.prompt or "")[-MAX_PROMPT:],
+        vocabulary=form.vocabulary,
         temperature=form.temperature,
         **given,
     )
