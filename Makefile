@@ -45,8 +45,9 @@ dev: install ## start Dagster's UI, daemon and code location, and the service; C
 cluster: install ## the same as `make dev`, with the models in replicas on Ray (docs/scaling.md)
 	@$(BIN)/yivideo cluster up
 
-pictures: install ## take the documentation's pictures of the pages again, by their browser tests
-	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/up/test_ui.py tests/service/review/test_review_in_browser.py
+# With Chinese letters in them: apt-get install fonts-noto-cjk.
+pictures: install ## take the documentation's pictures and film of the pages again, by their browser tests
+	@SCREENSHOTS=docs $(BIN)/python -m pytest tests/cli/up/test_ui.py tests/service/review/test_*_in_browser.py
 
 bench: install ## measure against whisperx and faster-whisper (BENCH_ARGS='--runs 3 --minutes 11')
 	@$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)

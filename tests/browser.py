@@ -2,13 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+import av
 import pytest
+from av.filter import Graph
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -77,6 +81,70 @@ def barriers(page: "Page") -> list[str]:
 
     found = Axe().run(page).response["violations"]
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+FILM_RATE = 8
+"""Pictures a second: enough to follow, and few enough for a README."""
+
+
+class Film:
+    """Pictures of a page one after the other, written as a GIF for the documentation when the block ends."""
+
+    def __init__(self, page: "Page", name: str) -> None:
+        self._page, self._name = page, name
+        self._pictures: list[bytes] = []
+
+    def take(self, seconds: float) -> None:
+        """Show the page as it is now for so long."""
+        self._pictures += [self._page.screenshot()] * max(1, round(seconds * FILM_RATE))
+
+    def play(self, seconds: float) -> None:
+        """Let the page's video go on for so long, picture by picture, however slow this machine is."""
+        for _ in range(round(seconds * FILM_RATE)):
+            self._page.evaluate(f"document.querySelector('video').currentTime += 1 / {FILM_RATE}")
+            self._page.wait_for_timeout(100)  # until the frame is drawn
+            self.take(0)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Write the film: one palette for all pictures, and of each only what has changed."""
+        path = Path(str(SCREENSHOTS)) / f"{self._name}.gif"
+        pictures = [read_png(data) for data in self._pictures]
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("gif", rate=FILM_RATE)
+            stream.width, stream.height, stream.pix_fmt = pictures[0].width, pictures[0].height, "pal8"
+            for picture in quantize(pictures):
+                file.mux(stream.encode(picture))
+            file.mux(stream.encode(None))
+
+
+def read_png(data: bytes) -> av.VideoFrame:
+    with av.open(BytesIO(data), format="png_pipe") as file:
+        return next(file.decode(video=0)).reformat(format="rgb24")
+
+
+def quantize(pictures: Sequence[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Yield pictures in the colours of one palette that is made for all of them."""
+    graph = Graph()
+    width, height, tick = pictures[0].width, pictures[0].height, Fraction(1, FILM_RATE)
+    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=tick)
+    split, palette = graph.add("split"), graph.add("palettegen", "max_colors=128:stats_mode=diff")
+    use, sink = graph.add("paletteuse", "dither=none:diff_mode=rectangle"), graph.add("buffersink")
+    source.link_to(split)
+    split.link_to(use, 0, 0)
+    split.link_to(palette, 1)
+    palette.link_to(use, 0, 1)
+    use.link_to(sink)
+    graph.configure()
+    for number, picture in enumerate(pictures):
+        picture.pts, picture.time_base = number, tick
+        source.push(picture)
+    source.push(None)
+    for _ in pictures:
+        yield sink.pull()
 
 
 def keep_picture(page: "Page", name: str) -> None:

@@ -20,9 +20,10 @@ const names = new Intl.DisplayNames(language, { type: "language", fallback: "cod
  */
 export const workflows = new Map(JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]"));
 
-/** Return the name of a language in the language of the page. */
-export function nameLanguage(code) {
-  return names.of(code) ?? code;
+/** Return the name of a language, or of several with commas between their codes, in the language of the page. */
+export function nameLanguage(codes) {
+  const name = (code) => (code === "und" ? "?" : /^[a-z]{2,3}\b/i.test(code) ? names.of(code) : code);
+  return codes.split(",").map(name).join(", ");
 }
 
 /** Start a workflow on a video, and remember it; `choices` replace the settings, `chain` names the steps. */
