@@ -26,6 +26,7 @@ REFUSED = "Failed to load resource"
 def server(tmp_path_factory, model_dir, tiny_weights):
     """A service whose style guide is set by the environment."""
     home = tmp_path_factory.mktemp("settings")
+    (home / "inbox").mkdir()
     (home / "config.yml").write_text(CONFIG)
     with run_server(
         home,
