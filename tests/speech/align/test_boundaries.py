@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.speech.make_sound import noise, silence
-from yivideo_pipeline.speech.align.boundaries import find_silences, snap_to_silences
+from yivideo_pipeline.speech.align.boundaries import TAIL_S, find_silences, snap_to_silences
+from yivideo_pipeline.speech.align.phrases import HIDDEN_TAIL_S, measure_tail
 
 FRAME_S = 0.025
 
@@ -100,3 +101,13 @@ def test_words_keep_their_order_and_no_word_is_negative_or_outside(times, silenc
 def test_silence_is_distinguished_from_speech_at_any_level_of_the_recording(gain):
     (found,) = find_silences(loud_and_still(1.0, 0.6, 1.0) * gain)
     assert found == pytest.approx((1.0, 1.6), abs=FRAME_S)
+
+
+@pytest.mark.parametrize(
+    ("still_level", "tail_s"), [(0.0, TAIL_S), (0.0005, TAIL_S), (0.05, TAIL_S + HIDDEN_TAIL_S)]
+)
+def test_words_ring_out_longer_where_a_noise_floor_hides_their_decay(still_level, tail_s):
+    sound = loud_and_still(1.0, 0.5, 1.0, 0.5, still_level=still_level)
+    activity = np.repeat([1.0, 0.0, 1.0, 0.0], [100, 50, 100, 50])
+    assert measure_tail(sound, activity) == pytest.approx(tail_s)
+    assert measure_tail(sound[:0], activity[:0]) == TAIL_S

@@ -78,9 +78,9 @@ def snap_to_silences(times: np.ndarray, silences: list[tuple[float, float]], dur
     return extend_by_decay(snapped, duration_s)
 
 
-def extend_by_decay(times: np.ndarray, duration_s: float) -> np.ndarray:
-    """Extend each word by up to 50 ms, at most half-way to the next; shape (n, 2)."""
+def extend_by_decay(times: np.ndarray, duration_s: float, tail_s: float = TAIL_S) -> np.ndarray:
+    """Extend each word by up to `tail_s`, at most half-way to the next; shape (n, 2)."""
     longer = times.copy()
     gaps = np.append(times[1:, 0], duration_s) - times[:, 1]
-    longer[:, 1] += np.clip(gaps / 2, 0, TAIL_S)
+    longer[:, 1] += np.clip(gaps / 2, 0, tail_s)
     return longer
