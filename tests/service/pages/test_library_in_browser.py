@@ -64,9 +64,10 @@ def test_a_video_is_uploaded_with_choices_and_a_wrong_language_is_corrected_by_t
     page.get_by_text("There are no videos yet").wait_for()
     page.get_by_role("button", name="Choices").click()
     page.get_by_label("Style guide").select_option("netflix")
+    page.get_by_label("Names and terms").fill("old town\nfishing boats")
     assert barriers(page) == []
     page.get_by_role("button", name="Use these").click()
-    page.get_by_text("Files are added with: Style guide: netflix").wait_for()
+    page.get_by_text("fishing boats · Style guide: netflix").wait_for()
     page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
     page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
     page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()

@@ -4,7 +4,7 @@ import { fetchJson, language, loadTexts } from "./frame.js";
 
 const WORKFLOW_CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"];
 const STORAGE_KEY = "yivideo.workflows";
-const SPEECH = ["language", "model_name", "task", "audio_track"];
+const SPEECH = ["language", "model_name", "task", "audio_track", "vocabulary"];
 /** The languages that are offered by a button of their own, after those of the browser. */
 const COMMON = ["en", "zh", "es", "ja"];
 const MOST_LIKELY = 4;
