@@ -29,6 +29,8 @@ PATIENCE_S = 10.0
 TEXTS = ("operation", "key", "run_id", "kind", "message", "hint")
 """The columns of operations that are texts."""
 _CHUNK = 1000
+BRIEFLY_S = 1.0
+"""How long metrics wait for what another thread is reading."""
 OnNew = Callable[[Columns], None]
 """Called with samples that were read for the first time, the first of them at the start."""
 
@@ -81,7 +83,7 @@ class History:
         self._home = home
         self._ledger = ledger
         self._on_new = on_new
-        self._lock = threading.Lock()
+        self._lock, self._refreshing = threading.Lock(), threading.Lock()
         self._opening = threading.Lock()
         self._closed = threading.Event()
         self._instance: dg.DagsterInstance | None = None
@@ -102,17 +104,19 @@ class History:
                 503, "history_busy", "The history is being read for the first time", "Try again in a minute"
             )
         try:
-            yield self._refresh()
+            with self._refreshing:
+                self._refresh()
+            yield Tables(self._ledger())
         finally:
             self._lock.release()
 
     def refresh_unless_busy(self) -> None:
-        """Read what is new, unless another thread does so now."""
-        if self._lock.acquire(blocking=False):
+        """Read what is new, unless another thread is at it for long; it waits for no tables."""
+        if self._refreshing.acquire(timeout=BRIEFLY_S):
             try:
                 self._refresh()
             finally:
-                self._lock.release()
+                self._refreshing.release()
 
     def instance(self) -> "dg.DagsterInstance | None":
         """Return Dagster's instance, once there is one."""
@@ -153,7 +157,7 @@ class History:
         if self._closed.is_set():
             raise _Closed
 
-    def _refresh(self) -> Tables:
+    def _refresh(self) -> None:
         ledger, instance = self._ledger(), self.instance()
         if instance:
             from yivideo_pipeline.history.import_events import import_events
@@ -166,7 +170,6 @@ class History:
         while (new := ledger.samples.added(self._last_sample, _CHUNK))["id"]:
             self._last_sample = new["id"][-1]
             self._on_new(new)
-        return Tables(ledger)
 
 
 def queries_of(name: str | None, window: Window) -> list[Select]:
