@@ -42,7 +42,7 @@ def test_every_text_is_read_again_as_it_was_written(file, tmp_path, text):
     file.change(
         {("library", "roots"): {"inbox": ..., text: f"/videos/{text}"}}, {"YIVIDEO_HOME": str(tmp_path)}
     )
-    read = yaml.safe_load(file.read())
+    read = yaml.safe_load(file.path.read_text())
     assert read["library"]["roots"] == {"inbox": "inbox", text: f"/videos/{text}"}
 
 
