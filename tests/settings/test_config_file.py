@@ -49,8 +49,9 @@ def test_every_text_is_read_again_as_it_was_written(file, tmp_path, text):
 def test_a_section_under_its_old_name_is_found(tmp_path):
     file = ConfigFile(tmp_path / "config.yml")
     file.path.write_text("whisperx_service:\n  model_name: tiny   # small\n")
-    values = {("speech", "model_name"): "base", ("notices", "mail_to"): []}
-    file.change(values, {"YIVIDEO_HOME": str(tmp_path)})
+    file.change(
+        {("speech", "model_name"): "base", ("notices", "mail_to"): []}, {"YIVIDEO_HOME": str(tmp_path)}
+    )
     assert file.read() == "whisperx_service:\n  model_name: base   # small\nnotices:\n  mail_to: []\n"
 
 
