@@ -1,7 +1,7 @@
 """Where the language changes within a chunk: stretches, each in one language (ADR 33).
 
-The model is asked about parts of about 3 s, of what it has encoded already. A language counts as spoken once
-it is sure for long enough; then each part belongs to the likeliest of the languages that are spoken, and the
+The model is asked about parts of about 3 s, of what it has encoded already. A language may be spoken if a
+part is sure of it; then each part belongs to the likeliest of the languages that are spoken, and the
 change is put into the pause that suits both sides best. Apart from the recognizer since all but the question
 itself is arithmetic.
 """
@@ -18,9 +18,8 @@ from yivideo_pipeline.speech.vad import OFFSET
 SHORTEST_S = 3.0
 """Speech of a stretch in another language; less, such as a title or a quotation, is no change."""
 SURE = 0.8
-"""One part of a stretch has to be that sure, and the others `LIKELY`. Of 79 parts in five languages none was
-sure of a wrong language, nor of 149 in white noise of 10 and 3 dB (base)."""
-LIKELY = 0.5
+"""One part of a stretch has to be that sure. Of 79 parts in five languages none was sure of a wrong language,
+nor of 149 in white noise of 10 and 3 dB (base)."""
 PART_S = 3.0
 PAUSE_S = 0.1
 _LEAST = 1e-6  # probability, of which the logarithm is taken
@@ -53,9 +52,9 @@ class _Part:
     probabilities: Mapping[str, float]
 
     @property
-    def likeliest(self) -> str | None:
-        """The language that is likelier than all others together, if there is one."""
-        return next((code for code, value in self.probabilities.items() if value > LIKELY), None)
+    def sure_of(self) -> str | None:
+        """The language that is surely spoken, if there is one."""
+        return next((code for code, value in self.probabilities.items() if value >= SURE), None)
 
 
 def narrow(probabilities: Mapping[str, float], languages: Sequence[str]) -> dict[str, float]:
@@ -90,7 +89,7 @@ def find_stretches(
         return narrow(beyond(after), languages).get(language, 0.0) >= SURE
 
     parts = ask(list(pairwise(_part_bounds(cuts))))
-    spoken = [usual, *_others(parts, usual, goes_on)]
+    spoken = list(dict.fromkeys([usual, *(code for part in parts if (code := part.sure_of))]))
     if len(spoken) == 1:
         return [Stretch(0.0, cuts[-1], usual)]
 
@@ -135,22 +134,6 @@ def _speech_s(activity: np.ndarray, start_s: float, end_s: float) -> float:
     return float(np.count_nonzero(inside >= OFFSET)) * _STEP_S
 
 
-def _others(parts: Sequence[_Part], usual: str, goes_on: GoesOn) -> list[str]:
-    """Return the languages beside the usual one that are spoken for long enough, also beyond the chunk."""
-    found: dict[str, None] = {}
-    at = 0
-    for language, group in groupby(parts, key=lambda part: part.likeliest):
-        run = list(group)
-        first, last = at == 0, at + len(run) == len(parts)
-        at += len(run)
-        if language in (None, usual) or max(part.probabilities[language] for part in run) < SURE:
-            continue
-        is_long = sum(part.speech_s for part in run) >= SHORTEST_S
-        if is_long or (first and goes_on(language, False)) or (last and goes_on(language, True)):
-            found[language] = None
-    return list(found)
-
-
 def _cut_in_pauses(
     runs: list[tuple[str, list[_Part]]],
     cuts: Sequence[float],
@@ -162,21 +145,14 @@ def _cut_in_pauses(
     start_s = 0.0
     for (language, parts), (following, next_parts) in pairwise(runs):
         low, high = max(start_s, parts[-1].start_s), next_parts[0].end_s
-        places = [cut for cut in cuts if low <= cut <= high]
-        sides = ask([side for cut in places for side in ((low, cut), (cut, high)) if side[1] > side[0]])
-        found = {(part.start_s, part.end_s): part for part in sides}
-
-        def fit(
-            cut: float,
-            low: float = low,
-            high: float = high,
-            languages: tuple[str, str] = (language, following),
-            found: Mapping[tuple[float, float], _Part] = found,
-        ) -> float:
-            pairs = zip(languages, ((low, cut), (cut, high)), strict=True)
-            return sum(_fit(found[side], code, spoken) for code, side in pairs if side in found)
-
-        change_s = max(places, key=fit)
+        # Neither part goes to the other language as a whole: of two, the model mostly names the first.
+        places = [cut for cut in cuts if low < cut < high]
+        sides = {cut: ((max(low, cut - PART_S), cut), (cut, min(high, cut + PART_S))) for cut in places}
+        found = iter(ask([side for pair in sides.values() for side in pair]))
+        fits = {
+            cut: _fit(next(found), language, spoken) + _fit(next(found), following, spoken) for cut in sides
+        }
+        change_s = max(fits, key=lambda cut: fits[cut])
         stretches.append(Stretch(start_s, change_s, language))
         start_s = change_s
     return [*stretches, Stretch(start_s, cuts[-1], runs[-1][0])]
