@@ -26,8 +26,9 @@ from yivideo_pipeline.comparison.figures import NEAR_S
 from yivideo_pipeline.media.decode import open_sound
 from yivideo_pipeline.media.shots import Picture, look_at_picture
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.style_guides import STYLE_GUIDES, StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import build_cues

@@ -18,7 +18,7 @@ from rich.table import Table
 from yivideo_pipeline.comparison.accuracy import (
     CJK,
     NORMALIZER,
-    Difference,
+    RateDifference,
     TimeErrors,
     bootstrap_difference,
     compare_times,
@@ -86,7 +86,7 @@ def add_clip(tally: Tally, clip: Clip, folder: Path) -> None:
     tally.times += compare_times(clip.words, words)
 
 
-def compare(clips: list[Clip], ours: Path, theirs: Path) -> Difference:
+def compare(clips: list[Clip], ours: Path, theirs: Path) -> RateDifference:
     """Compare two systems' error rates over all clips, of all languages."""
 
     def count(folder: Path) -> list[tuple[int, int]]:

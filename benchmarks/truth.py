@@ -26,7 +26,7 @@ from benchmarks.truth_sounds import Phrase, Scene, build_scenes
 from benchmarks.words import count_errors_by_clip
 from yivideo_pipeline.comparison.accuracy import (
     NORMALIZER,
-    Difference,
+    RateDifference,
     bootstrap_difference,
     normalize_mixed,
 )
@@ -204,7 +204,7 @@ def render(found: dict[str, dict[str, Score]]) -> Table:
     return table
 
 
-def _difference(ours: Score, theirs: Score) -> Difference:
+def _difference(ours: Score, theirs: Score) -> RateDifference:
     return bootstrap_difference(ours.errors, theirs.errors)
 
 

@@ -130,7 +130,7 @@ def quantize(pictures: Sequence[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """Yield pictures in the colours of one palette that is made for all of them."""
     graph = Graph()
     width, height, tick = pictures[0].width, pictures[0].height, Fraction(1, FILM_RATE)
-    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=tick)
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick)
     split, palette = graph.add("split"), graph.add("palettegen", "max_colors=128:stats_mode=diff")
     use, sink = graph.add("paletteuse", "dither=none:diff_mode=rectangle"), graph.add("buffersink")
     source.link_to(split)
@@ -144,7 +144,9 @@ def quantize(pictures: Sequence[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         source.push(picture)
     source.push(None)
     for _ in pictures:
-        yield sink.pull()
+        frame = sink.pull()
+        assert isinstance(frame, av.VideoFrame)
+        yield frame
 
 
 def keep_picture(page: "Page", name: str) -> None:

@@ -29,7 +29,7 @@ from yivideo_pipeline import (
     transcribe,
     write_subtitles,
 )
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "samples" / "harbour-15s.mp4"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from yivideo_pipeline.api import transcribe, write_subtitles
     from yivideo_pipeline.errors.retry import RetryStrategy, with_retry
     from yivideo_pipeline.errors.tree import ErrorType, WhisperXError, YivideoError
-    from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+    from yivideo_pipeline.settings.options import SpeechOptions
+    from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
     from yivideo_pipeline.speech.manager import ModelManager
     from yivideo_pipeline.speech.types import Segment, Transcript, Word
     from yivideo_pipeline.subtitles.cues import Cue, build_cues

@@ -14,7 +14,8 @@ from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigValidationError, DiskError, MediaError
 from yivideo_pipeline.media.decode import AudioInput, DecodedAudio, open_sound
 from yivideo_pipeline.settings.load import apply_environment, load_settings
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
+from yivideo_pipeline.settings.options import SpeechOptions, override
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.loading import shared_manager
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Transcript

@@ -4,7 +4,8 @@ import pytest
 
 from tests.defs.multi_runs import add_videos, run_range
 from yivideo_pipeline.defs.cache_keys import cache_keys, weights_asked
-from yivideo_pipeline.settings.options import Device, SubtitleOptions, override
+from yivideo_pipeline.settings.options import Device, override
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.stages import STAGES
 
 

@@ -7,7 +7,7 @@ from yivideo_pipeline.defs.documents import decode_sound, render_subtitles
 from yivideo_pipeline.defs.metadata import audio_metadata
 from yivideo_pipeline.media.probe import choose_audio_stream, describe_tracks, probe
 from yivideo_pipeline.settings.languages import ZhScript
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.storage.artifacts import Artifact
 
 

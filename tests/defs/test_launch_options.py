@@ -9,13 +9,8 @@ from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigValidationError, ServiceUnreachable
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import (
-    CUSTOM_MODEL,
-    LAUNCHED_LANGUAGES,
-    SpeechOptions,
-    SubtitleFormat,
-    SubtitleOptions,
-)
+from yivideo_pipeline.settings.options import CUSTOM_MODEL, LAUNCHED_LANGUAGES, SpeechOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.stages import JOB
 

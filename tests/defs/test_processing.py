@@ -13,7 +13,8 @@ from tests.fake_speech import FakeEngine
 from tests.media.media_files import Sound, tone, write_media
 from yivideo_pipeline.defs import stage as work
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
-from yivideo_pipeline.settings.options import Device, SubtitleFormat
+from yivideo_pipeline.settings.options import Device
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.partition_keys import encode_key
 

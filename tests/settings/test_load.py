@@ -10,8 +10,9 @@ from pydantic import SecretStr
 
 from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import ComputeType, Device, SubtitleFormat
+from yivideo_pipeline.settings.options import ComputeType, Device
 from yivideo_pipeline.settings.settings import find_home
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 ROOT = Path(__file__).parents[2]
 

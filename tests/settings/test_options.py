@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.languages import LANGUAGES, ZhScript
 from yivideo_pipeline.settings.messages import explain
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, override
+from yivideo_pipeline.settings.options import SpeechOptions, override
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import MODELS
 
 
@@ -95,7 +96,7 @@ def test_each_of_several_languages_is_checked():
 )
 def test_a_vocabulary_is_its_terms_however_it_is_given(given):
     assert SpeechOptions(vocabulary=given).vocabulary == ("Grimsby", "Nicolas Jenson")
-    assert SpeechOptions(vocabulary=None).vocabulary == ()
+    assert SpeechOptions.model_validate({"vocabulary": None}).vocabulary == ()
 
 
 def test_a_vocabulary_has_bounds_and_a_request_reads_no_file(tmp_path):

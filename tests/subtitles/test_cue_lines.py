@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.subtitles.cues import build_cues
 
 OPTIONS = SubtitleOptions()

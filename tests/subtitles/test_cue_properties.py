@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.subtitles.transcripts import make_transcript, make_word
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality
 
@@ -195,7 +195,7 @@ def test_a_cue_of_words_after_the_video_still_has_a_length():
 def test_no_cue_has_two_languages_and_each_is_broken_by_the_rules_of_its_own() -> None:
     """German ends a line before "und"; French, say, knows no such word."""
     english = make_transcript([make_word(" Hello", 0.0, 0.5), make_word(" there", 0.5, 1.0)])
-    german = "Das Meer ist weit und still".split()
+    german = ["Das", "Meer", "ist", "weit", "und", "still"]
     words = [make_word(f" {word}", 1.1 + 0.4 * at, 1.5 + 0.4 * at) for at, word in enumerate(german)]
 
     def cut(language: str) -> list[tuple[str, str | None]]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.cues import build_cues

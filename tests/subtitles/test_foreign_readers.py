@@ -14,7 +14,7 @@ from ttconv.model import Br, ContentDocument, P, Text
 
 from tests.subtitles.libass import draw
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.writers import render

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.quality import Quality, measure_quality

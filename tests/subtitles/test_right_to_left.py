@@ -7,7 +7,7 @@ import pytest
 
 from tests.subtitles.libass import LIBRARY, draw
 from tests.subtitles.transcripts import make_transcript, speak
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.writers import RIGHT_TO_LEFT_MARK, render
 

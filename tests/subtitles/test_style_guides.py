@@ -8,8 +8,9 @@ import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
 from yivideo_pipeline.media.shots import Picture
-from yivideo_pipeline.settings.options import SubtitleOptions, differences, override
+from yivideo_pipeline.settings.options import differences, override
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Word
 from yivideo_pipeline.subtitles.breaks import rate_breaks
 from yivideo_pipeline.subtitles.cues import Cue, CueSearch, build_cues

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.align.text import split_words
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.tokens import NEVER_FIRST, tokenize

@@ -1,7 +1,7 @@
 import json
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.writers import render
 

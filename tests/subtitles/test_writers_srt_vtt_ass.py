@@ -6,7 +6,7 @@ import pysubs2
 import pytest
 
 from tests.subtitles.transcripts import make_transcript, make_word, speak
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 from yivideo_pipeline.subtitles.writers import WORD_JOINER, WRITERS, render
 

@@ -2,7 +2,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from tests.subtitles.transcripts import make_transcript
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.writers import render
 

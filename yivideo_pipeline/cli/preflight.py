@@ -25,8 +25,9 @@ from yivideo_pipeline.errors.tree import (
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.library.ignore import NameRules
 from yivideo_pipeline.remote.client import RemoteSpeech
-from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, SubtitleOptions, override
+from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, override
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.local_speech import LocalSpeech
 from yivideo_pipeline.speech.model_choice import ModelChoice
 from yivideo_pipeline.speech.weights import WeightsStatus, download_bytes

@@ -74,7 +74,7 @@ def compare_times(reference: Sequence[TimedWord], words: Sequence[TimedWord | Wo
 
 
 @dataclass(frozen=True)
-class Difference:
+class RateDifference:
     """How much more of the words one system gets wrong than another, 0 to 1, with a 95% interval."""
 
     rate: float
@@ -97,7 +97,7 @@ def count_errors(reference: str, hypothesis: str, language: str = "en") -> tuple
 
 def bootstrap_difference(
     ours: Sequence[tuple[int, int]], theirs: Sequence[tuple[int, int]], rounds: int = 10_000
-) -> Difference:
+) -> RateDifference:
     """Compare two systems on the same clips, resampled clip by clip.
 
     Method: Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR performance evaluation",
@@ -113,4 +113,4 @@ def bootstrap_difference(
     drawn = np.random.default_rng(0).integers(0, len(words), (rounds, len(words)))
     rates = errors[drawn].sum(axis=1) / np.maximum(1, words[drawn].sum(axis=1))
     low, high = np.quantile(rates, [0.025, 0.975])
-    return Difference(float(errors.sum() / max(1, words.sum())), float(low), float(high))
+    return RateDifference(float(errors.sum() / max(1, words.sum())), float(low), float(high))

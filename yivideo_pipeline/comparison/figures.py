@@ -15,7 +15,7 @@ from yivideo_pipeline.comparison.accuracy import (
     count_errors,
 )
 from yivideo_pipeline.comparison.corpus import Clip
-from yivideo_pipeline.comparison.passages import Matching, Passage, find_passages
+from yivideo_pipeline.comparison.passages import DifferingPassage, Matching, find_passages
 from yivideo_pipeline.comparison.side import ClipResult, SideResult
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.plurals import plural
@@ -53,7 +53,7 @@ class ComparedClip:
     language: str
     a: ClipResult
     b: ClipResult
-    passages: tuple[Passage, ...]
+    passages: tuple[DifferingPassage, ...]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import jinja2
 import numpy as np
 
 from yivideo_pipeline.comparison.figures import ComparedClip, Comparison
-from yivideo_pipeline.comparison.passages import Passage
+from yivideo_pipeline.comparison.passages import DifferingPassage
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio
 from yivideo_pipeline.media.decode import open_sound
 from yivideo_pipeline.settings.options import SpeechOptions
@@ -85,7 +85,7 @@ def render_page(
     )
 
 
-def _video(one: ComparedClip, passages: Sequence[Passage], options: SpeechOptions) -> dict[str, Any]:
+def _video(one: ComparedClip, passages: Sequence[DifferingPassage], options: SpeechOptions) -> dict[str, Any]:
     if not passages:
         return {"name": one.clip.path.name, "passages": []}
     with open_sound(one.clip.path, options.language, options.audio_track) as sound:
@@ -95,7 +95,7 @@ def _video(one: ComparedClip, passages: Sequence[Passage], options: SpeechOption
         }
 
 
-def _shown(passage: Passage, audio: Audio) -> dict[str, Any]:
+def _shown(passage: DifferingPassage, audio: Audio) -> dict[str, Any]:
     begin_s = max(audio.offset_s, passage.start_s - MARGIN_S)
     data = encode_mp3(audio, begin_s - audio.offset_s, passage.end_s + MARGIN_S - audio.offset_s)
     rows = [

@@ -25,7 +25,7 @@ class ShownWord(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Passage:
+class DifferingPassage:
     """A stretch in which two transcripts differ, with some words around it.
 
     Attributes:
@@ -105,7 +105,7 @@ class _Place(NamedTuple):
         return "time" if self.shift_s else "word"
 
 
-def find_passages(a: Transcript, b: Transcript, reference: str, language: str) -> list[Passage]:
+def find_passages(a: Transcript, b: Transcript, reference: str, language: str) -> list[DifferingPassage]:
     """Return the passages in which two transcripts of a recording differ, in their order.
 
     Args:
@@ -134,11 +134,11 @@ def find_passages(a: Transcript, b: Transcript, reference: str, language: str) -
     return passages
 
 
-def _passage(a: list[ShownWord], b: list[ShownWord], reference: str, shift_s: float) -> Passage:
+def _passage(a: list[ShownWord], b: list[ShownWord], reference: str, shift_s: float) -> DifferingPassage:
     start_s = min(shown.word.start_s for shown in (*a, *b))
     end_s = min(start_s + LONGEST_S, max(shown.word.end_s for shown in (*a, *b)))
     kept = [tuple(shown for shown in words if shown.word.start_s <= end_s) for words in (a, b)]
-    return Passage(start_s, end_s, kept[0], kept[1], reference, shift_s)
+    return DifferingPassage(start_s, end_s, kept[0], kept[1], reference, shift_s)
 
 
 def _group(places: list[_Place]) -> Iterator[list[_Place]]:

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions, differences
+from yivideo_pipeline.settings.options import SpeechOptions, differences
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import canonical_json

@@ -10,7 +10,7 @@ from typing import Any
 
 from yivideo_pipeline.media.probe import MediaInfo, StreamInfo
 from yivideo_pipeline.media.shots import Picture
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.subtitles.cues import build_cues

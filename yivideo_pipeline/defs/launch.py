@@ -26,10 +26,10 @@ from yivideo_pipeline.settings.options import (
     Aligner,
     OptionsT,
     SpeechOptions,
-    SubtitleOptions,
     override,
 )
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL, MODELS
 from yivideo_pipeline.speech.engine import SpeechEngine
 from yivideo_pipeline.speech.model_choice import ModelChoice

@@ -25,7 +25,8 @@ from yivideo_pipeline.machine.gpu import open_first_gpu
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import StreamInfo
 from yivideo_pipeline.remote.client import RemoteEngine
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.engine import EngineInfo, SpeechEngine
 from yivideo_pipeline.speech.model_choice import ModelChoice

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from yivideo_pipeline.settings.languages import LANGUAGES
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.recognizer import compression_of
 from yivideo_pipeline.speech.types import Segment, Transcript, Word
 from yivideo_pipeline.subtitles.cues import build_cues

@@ -20,7 +20,8 @@ from pydantic import (
 
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.settings.key_paths import Inline, nest_inline
-from yivideo_pipeline.settings.options import SpeechOptions, split_list
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.subtitle_options import split_list
 
 VIDEO_EXTENSIONS = (
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".m2ts",

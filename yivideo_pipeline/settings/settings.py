@@ -7,7 +7,6 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from yivideo_pipeline.settings.cluster import ClusterSettings
-from yivideo_pipeline.settings.options import SubtitleOptions, split_list
 from yivideo_pipeline.settings.sections import (
     AlertSettings,
     BackfillSettings,
@@ -26,6 +25,7 @@ from yivideo_pipeline.settings.sections import (
     StorageSettings,
     TelemetrySettings,
 )
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions, split_list
 
 
 def find_home() -> Path:

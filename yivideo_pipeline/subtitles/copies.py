@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from yivideo_pipeline.errors.tree import MediaError
-from yivideo_pipeline.settings.options import MuxContainer, SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import MuxContainer, SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import EditedCue

@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from math import inf
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.breaks import Break, rate_breaks
 from yivideo_pipeline.subtitles.grammar import grammar_of

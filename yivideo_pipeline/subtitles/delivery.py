@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yivideo_pipeline.settings.options import MuxContainer, SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import MuxContainer, SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, Edits

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pydantic import BaseModel, ConfigDict
 
 from yivideo_pipeline.plurals import plural
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Span, Transcript, Word
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.style_report import StyleReport, chars_per_second, report_style

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.subtitles.breaks import is_inside_phrase, is_inside_word
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.grammar import grammar_of

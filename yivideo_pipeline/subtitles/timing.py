@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.subtitles.tokens import Profile, Token
 
 if TYPE_CHECKING:  # it opens media, which takes a while to import

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.unspaced import inside_phrases, inside_words
 

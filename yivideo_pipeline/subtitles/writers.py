@@ -25,7 +25,7 @@ from pysubs2.formats.substation import SubstationFormat
 from pysubs2.formats.webvtt import WebVTTFormat
 from pysubs2.time import ms_to_times
 
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.breaks import ends_sentence
 from yivideo_pipeline.subtitles.cues import Cue

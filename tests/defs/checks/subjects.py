@@ -6,7 +6,7 @@ from typing import Any
 from tests.subtitles.transcripts import make_transcript, speak
 from yivideo_pipeline.defs.checks.base import Subject
 from yivideo_pipeline.media.probe import MediaInfo
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.subtitles.cues import build_cues
 from yivideo_pipeline.subtitles.quality import measure_quality

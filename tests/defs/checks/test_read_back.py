@@ -9,8 +9,8 @@ from tests.defs.checks.subjects import OPTIONS, make_subtitles, say
 from tests.subtitles.transcripts import make_word, speak
 from yivideo_pipeline.defs.checks.catalogue import evaluate
 from yivideo_pipeline.defs.checks.read_back import read_cues
-from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.sections import CheckSettings
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 CUES = (SubtitleFormat.SRT, SubtitleFormat.VTT, SubtitleFormat.ASS, SubtitleFormat.TTML)
 

@@ -7,8 +7,8 @@ from tests.defs.checks.subjects import OPTIONS, make_audio, make_info, make_subt
 from tests.subtitles.transcripts import make_word, speak
 from yivideo_pipeline.defs.checks.base import Speed, Subject
 from yivideo_pipeline.defs.checks.catalogue import evaluate
-from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.sections import CheckSettings
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Span
 from yivideo_pipeline.subtitles.cues import Cue
 from yivideo_pipeline.subtitles.quality import measure_quality

@@ -6,7 +6,7 @@ from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.review.versions import review_of
 from yivideo_pipeline.service.review.video import find_video
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import SubtitleOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Storage
 

@@ -11,7 +11,8 @@ from yivideo_pipeline.service.app import create_app
 from yivideo_pipeline.service.dagster_client import DagsterClient
 from yivideo_pipeline.service.workflows.requests import STEPS, WorkflowRequest, plan_launch, stages_of
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleOptions
+from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.stages import STAGES, VIDEOS
 
 CHAIN = ["ffmpeg.extract_audio", "whisperx.generate_subtitles"]

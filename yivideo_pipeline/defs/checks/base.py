@@ -11,8 +11,8 @@ from yivideo_pipeline.defs.documents import end_of_media
 from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.settings.messages import did_you_mean
-from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.sections import CheckSettings
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import Cue, build_cues
 

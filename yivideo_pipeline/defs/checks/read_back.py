@@ -15,7 +15,7 @@ from typing import Any
 
 import av
 
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 _TTML = "{http://www.w3.org/ns/ttml}"
 _ASS_FIELDS_BEFORE_TEXT = 8

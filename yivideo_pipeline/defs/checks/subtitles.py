@@ -8,8 +8,8 @@ import dagster as dg
 from yivideo_pipeline.defs.checks.base import Check, Subject, Verdict
 from yivideo_pipeline.defs.checks.read_back import read_cues, read_words
 from yivideo_pipeline.plurals import plural
-from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.sections import CheckSettings
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.subtitles.cues import Cue
 

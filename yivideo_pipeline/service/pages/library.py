@@ -30,8 +30,8 @@ from yivideo_pipeline.service.pages.video_list import (
     list_videos,
     reason_of,
 )
-from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.sections import LOOPBACK
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.storage.artifacts import Storage
 
 

@@ -18,7 +18,7 @@ from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.video_list import PAGE_SIZE, shown_path
 from yivideo_pipeline.service.review.routes import render_subtitles
 from yivideo_pipeline.service.review.video import find_subtitles, find_video
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.stages import FIRST_STAGE
 
 if TYPE_CHECKING:

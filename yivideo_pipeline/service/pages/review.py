@@ -11,8 +11,8 @@ from yivideo_pipeline.service.pages.choices import choices_of
 from yivideo_pipeline.service.pages.frame import render
 from yivideo_pipeline.service.review.routes import Key
 from yivideo_pipeline.service.review.video import find_video
-from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 router = APIRouter(include_in_schema=False)
 

@@ -8,8 +8,9 @@ from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.media.shots import Picture, look_at_picture
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.review.video import ReviewedSubtitles, ReviewedVideo
-from yivideo_pipeline.settings.options import SubtitleOptions, override
+from yivideo_pipeline.settings.options import override
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.subtitles.cues import build_cues
 
 _NAME = "shots.json"

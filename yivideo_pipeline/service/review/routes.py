@@ -38,8 +38,8 @@ from yivideo_pipeline.service.review.video import (
     media_type_of,
     require_subtitles,
 )
-from yivideo_pipeline.settings.options import SubtitleFormat
 from yivideo_pipeline.settings.style_guides import StyleProfile
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.delivery import title_of
 from yivideo_pipeline.subtitles.edited import as_transcript, time_cues

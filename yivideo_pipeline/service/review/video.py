@@ -8,8 +8,8 @@ from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.library.ignore import own_folders, rules_of_roots
 from yivideo_pipeline.media.probe import MediaInfo
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.settings.options import SubtitleOptions
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
 from yivideo_pipeline.speech.types import Transcript
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.edits import Edit, EditedCue, Edits

@@ -21,7 +21,8 @@ from yivideo_pipeline.service.responses import (
     text_of,
     word_of,
 )
-from yivideo_pipeline.settings.options import SubtitleFormat, SubtitleOptions, Task
+from yivideo_pipeline.settings.options import Task
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.speech.engine import ResidentEngine
 from yivideo_pipeline.speech.types import Transcript
 

@@ -25,7 +25,8 @@ from yivideo_pipeline.service.responses import (
     text_of,
     word_of,
 )
-from yivideo_pipeline.settings.options import SpeechOptions, SubtitleFormat, SubtitleOptions, Task
+from yivideo_pipeline.settings.options import SpeechOptions, Task
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.settings.whisper_models import MODELS
 from yivideo_pipeline.speech.batching import one_by_one
 from yivideo_pipeline.speech.engine import ResidentEngine

@@ -12,15 +12,8 @@ from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.service.allowed_paths import require_output_folder
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.settings.messages import did_you_mean
-from yivideo_pipeline.settings.options import (
-    OptionsT,
-    SpeechOptions,
-    SubtitleFormat,
-    SubtitleOptions,
-    differences,
-    name_for_launch,
-    override,
-)
+from yivideo_pipeline.settings.options import OptionsT, SpeechOptions, differences, name_for_launch, override
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
 from yivideo_pipeline.stages import LAST_STAGE, STAGES, stages_before
 from yivideo_pipeline.storage.remote_paths import AnyPath
 

@@ -23,7 +23,7 @@ from yivideo_pipeline.service.workflows.status import (
     state_of,
     summarize,
 )
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 
 router = APIRouter(prefix="/v1/workflows", tags=["workflows"], lifespan=run_callbacks)
 

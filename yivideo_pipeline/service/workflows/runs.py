@@ -10,7 +10,7 @@ from typing import Any
 
 from yivideo_pipeline.service.dagster_client import DagsterClient, dagster_error
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.settings.options import SubtitleFormat
+from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
 from yivideo_pipeline.stages import LAST_STAGE, PARTITION_TAG, STAGES, TRIGGER_TAG
 from yivideo_pipeline.storage.artifacts import Artifact, Storage
 from yivideo_pipeline.storage.partition_keys import decode_key
