@@ -159,20 +159,38 @@ def test_a_letter_said_without_confidence_lowers_the_words_confidence(tmp_path, 
 
 
 @pytest.mark.whisperx
-def test_a_number_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_path, reader):
+def test_a_number_is_found_by_the_letters_with_which_it_is_said(tmp_path, reader):
     samples = silence(6)
     spell(samples, 1.0, "in")
     spell(samples, 1.4, "nineteen")
     spell(samples, 2.8, "we")
     transcript = transcript_of(
-        [word(" In", 1.0, 1.2), word(" 19", 1.4, 2.5, confidence=0.4), word(" we", 2.7, 2.9)], duration_s=6
+        [word(" In", 1.0, 1.2), word(" 19", 1.9, 2.2), word(" we", 2.7, 2.9)], duration_s=6
     )
 
-    before, number, behind = align(tmp_path, samples, transcript, reader()).words
+    _, number, behind = align(tmp_path, samples, transcript, reader()).words
 
-    assert (before.source, number.source, behind.source) == ("aligned", "attention", "aligned")
+    assert number.source == "aligned"
+    assert number.start_s == pytest.approx(1.4, abs=NEAR_S)
+    assert behind.start_s == pytest.approx(2.8, abs=NEAR_S)
+
+
+@pytest.mark.whisperx
+def test_a_word_of_another_script_keeps_its_time_and_its_neighbours_do_not_take_its_sound(tmp_path, reader):
+    samples = silence(6)
+    spell(samples, 1.0, "in")
+    spell(samples, 1.4, "gorodok")
+    spell(samples, 2.8, "we")
+    transcript = transcript_of(
+        [word(" In", 1.0, 1.2), word(" городок", 1.4, 2.5, confidence=0.4), word(" we", 2.7, 2.9)],
+        duration_s=6,
+    )
+
+    before, foreign, behind = align(tmp_path, samples, transcript, reader()).words
+
+    assert (before.source, foreign.source, behind.source) == ("aligned", "attention", "aligned")
     assert before.end_s == pytest.approx(1.1, abs=2 * NEAR_S)
-    assert (number.start_s, number.end_s, number.confidence) == (1.4, 2.5, 0.4)
+    assert (foreign.start_s, foreign.end_s, foreign.confidence) == (1.4, 2.5, 0.4)
     assert behind.start_s == pytest.approx(2.8, abs=NEAR_S)
 
 
@@ -182,13 +200,13 @@ def test_a_word_that_can_not_be_aligned_is_moved_between_its_neighbours(tmp_path
     spell(samples, 1.0, "one")
     spell(samples, 2.0, "two")
     transcript = transcript_of(
-        [word(" one", 1.1, 1.2), word(" 2", 1.2, 2.4), word(" two", 2.4, 2.6)], duration_s=6
+        [word(" one", 1.1, 1.2), word(" да", 1.2, 2.4), word(" two", 2.4, 2.6)], duration_s=6
     )
 
-    one, number, two = align(tmp_path, samples, transcript, reader()).words
+    one, foreign, two = align(tmp_path, samples, transcript, reader()).words
 
-    assert one.end_s <= number.start_s < number.end_s <= two.start_s
-    assert number.source == "attention"
+    assert one.end_s <= foreign.start_s < foreign.end_s <= two.start_s
+    assert foreign.source == "attention"
 
 
 @pytest.mark.whisperx
@@ -197,7 +215,7 @@ def test_a_word_without_any_room_left_is_interpolated(tmp_path, reader):
     end_s = spell(samples, 1.0, "one")
     spell(samples, end_s + FRAME_S, "two")
     transcript = transcript_of(
-        [word(" one", 1.1, 1.2), word(" 2", 3.0, 3.2), word(" two", 3.2, 3.4)], duration_s=6
+        [word(" one", 1.1, 1.2), word(" да", 3.0, 3.2), word(" two", 3.2, 3.4)], duration_s=6
     )
 
     words = align(tmp_path, samples, transcript, reader()).words
@@ -509,6 +527,16 @@ def test_the_files_of_torchaudio_models_are_those_that_torchaudio_names(tmp_path
     for language, name in alignment.DEFAULT_ALIGN_MODELS_TORCH.items():
         (tmp_path / getattr(torchaudio.pipelines, name)._path).touch()
         assert wav2vec2_status(language, tmp_path, offline=True).state == "present"
+
+
+@pytest.mark.whisperx
+def test_each_language_of_whisperx_has_its_model_here(tmp_path):
+    from whisperx import alignment
+
+    tables = alignment.DEFAULT_ALIGN_MODELS_TORCH | alignment.DEFAULT_ALIGN_MODELS_HF
+    assert len(tables) == 41
+    for language, name in tables.items():
+        assert wav2vec2_status(language, tmp_path, offline=True).reason.startswith(f"{name}: ")
 
 
 @pytest.mark.skipif(HAS_WHISPERX, reason="WhisperX is installed")

@@ -17,6 +17,7 @@ import numpy as np
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.languages import CHINESE
 from yivideo_pipeline.settings.options import ZhScript
+from yivideo_pipeline.speech.align.spoken_form import spoken_form
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.align.wav2vec2_model import FRAME_S, AcousticModel, Letter
 from yivideo_pipeline.speech.assemble import spread_untimed
@@ -175,15 +176,16 @@ def _align_group(
 
 
 def _spoken_texts(transcript: Transcript) -> list[str]:
-    """Return the words as the acoustic model spells them: the Chinese one knows simplified characters."""
-    segments = transcript.segments
-    segments = tuple(
-        convert_segment(segment, ZhScript.SIMPLIFIED)
-        if transcript.language_of(segment) in CHINESE
-        else segment
-        for segment in segments
-    )
-    return [word.text for segment in segments for word in segment.words]
+    """Return the words as the acoustic model spells them.
+
+    Numbers and symbols are written out; the Chinese model knows simplified characters alone.
+    """
+    texts: list[str] = []
+    for segment in transcript.segments:
+        language = transcript.language_of(segment)
+        own = convert_segment(segment, ZhScript.SIMPLIFIED) if language in CHINESE else segment
+        texts += [spoken_form(word.text, language) for word in own.words]
+    return texts
 
 
 # Slices: what the acoustic model reads at once.

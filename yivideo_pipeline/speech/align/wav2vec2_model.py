@@ -7,7 +7,7 @@ Hugging Face hub (its cache layout below the model folder). Only loading imports
 import ast
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -73,20 +73,32 @@ class Alphabet:
     def spell(self, words: Sequence[str]) -> list[Letter]:
         """Return the words' letters that the model knows; an empty list where it knows none at all.
 
-        A word of unknown letters (a number, another script) becomes a wildcard, so that its sound is
-        not assigned to its neighbours.
+        A word of unknown letters (a symbol, another script) becomes a wildcard, so that its sound is
+        not assigned to its neighbours. One that is said as several words ("twenty percent") has spaces.
         """
         separator = self.ids.get(_SEPARATOR)
         letters: list[Letter] = []
-        for index, word in enumerate(words):
-            characters = spoken_characters(word)
+        parts = [
+            (index, place, part)
+            for index, word in enumerate(words)
+            for place, part in enumerate(word.split())
+        ]
+        for index, place, part in parts:
+            characters = spoken_characters(part)
             if not characters:
                 continue
-            if letters and separator is not None and word[:1].isspace():
+            if letters and separator is not None and (place or words[index][:1].isspace()):
                 letters.append(Letter(separator, None))
             known = [self.ids[char] for char in characters if char in self.ids]
             letters += [Letter(id, index) for id in known] or [Letter(None, index)]
         return letters if any(letter.id is not None and letter.word is not None for letter in letters) else []
+
+
+def _parts(words: Sequence[str]) -> Iterator[tuple[int, str, bool]]:
+    """Yield the parts of words between spaces: index of the word, part, whether a space precedes it."""
+    for index, word in enumerate(words):
+        for place, part in enumerate(word.split()):
+            yield index, part, place > 0 or word[:1].isspace()
 
 
 def read_alphabet(dictionary: Mapping[str, int]) -> Alphabet:

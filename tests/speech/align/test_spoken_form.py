@@ -1,0 +1,42 @@
+"""Words with digits and symbols, as an acoustic model can find them."""
+
+import pytest
+
+from yivideo_pipeline.speech.align.spoken_form import spoken_form
+from yivideo_pipeline.speech.align.wav2vec2_model import read_alphabet
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "said"),
+    [
+        ("en", " 25%,", " twenty-five percent ,"),
+        ("en", " 1998", " nineteen ninety-eight"),
+        ("en", " 1,250", " one thousand, two hundred and fifty"),
+        ("en", " 3.5", " three point five"),
+        ("en", " 21st", " twenty-first"),
+        ("en", " $5", " five dollars"),
+        ("en", " 5551234567", " five five five one two three four five six seven"),
+        ("en", " 007", " zero zero seven"),
+        ("en", " B2B", " B two B"),
+        ("en", " R&D", " R and D"),
+        ("de", " 1998", " neunzehnhundertachtundneunzig"),
+        ("de", " 3,5", " drei Komma fünf"),
+        ("fr", " 70 %", " soixante-dix pour cent"),
+        ("ja", "25", "二十五"),
+    ],
+)
+def test_numbers_and_symbols_are_said_in_the_language(language, word, said):
+    assert spoken_form(word, language) == said
+
+
+@pytest.mark.parametrize("word", [" plain", "don't", " naïve", " 25%", ""])
+def test_what_has_no_known_form_stays(word):
+    assert spoken_form(word, "cy" if "%" not in word else "zh") == word
+
+
+def test_the_words_of_a_number_are_parted_by_the_models_separator():
+    alphabet = read_alphabet({"<pad>": 0, "|": 1, "a": 2, "b": 3})
+    letters = alphabet.spell([" a", " ab ba"])
+    assert [(letter.id, letter.word) for letter in letters] == [
+        (2, 0), (1, None), (2, 1), (3, 1), (1, None), (3, 1), (2, 1),
+    ]  # fmt: skip

@@ -1,0 +1,75 @@
+"""Words with digits and symbols as they are said: "25%" is "twenty-five percent".
+
+An acoustic model has letters alone. Where no spoken form is known the word stays as it is.
+"""
+
+import re
+from decimal import Decimal
+
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_ORDINAL = re.compile(r"(\d+)(?:st|nd|rd|th)\b", re.IGNORECASE)
+_AMOUNT = re.compile(r"([$€])\s?(\d+(?:[.,]\d+)*)")
+LONGEST_NUMBER = 6
+"""Digits; a longer number without marks is read out digit by digit, as a telephone number is."""
+YEARS = range(1100, 2000)
+YEAR_LANGUAGES = frozenset({"en", "de", "da", "no", "sv"})
+"""Languages that say such a year in hundreds."""
+
+_SYMBOLS = {
+    "en": {"%": "percent", "&": "and", "$": "dollars", "€": "euros"},
+    "de": {"%": "Prozent", "&": "und", "$": "Dollar", "€": "Euro"},
+    "fr": {"%": "pour cent", "&": "et", "$": "dollars", "€": "euros"},
+    "es": {"%": "por ciento", "&": "y", "$": "dólares", "€": "euros"},
+    "it": {"%": "per cento", "&": "e", "$": "dollari", "€": "euro"},
+    "pt": {"%": "por cento", "&": "e", "$": "dólares", "€": "euros"},
+    "nl": {"%": "procent", "&": "en", "$": "dollar", "€": "euro"},
+}
+
+
+def spoken_form(word: str, language: str) -> str:
+    """Return a word as it is said, with its space in front.
+
+    Args:
+        word: A word of a transcript.
+        language: Whisper's code.
+    """
+    symbols = _SYMBOLS.get(language, {})
+    if not (_NUMBER.search(word) or any(symbol in word for symbol in symbols)):
+        return word
+    said = _AMOUNT.sub(r"\2\1", word)  # the number is said first
+    if language == "en":
+        said = _ORDINAL.sub(lambda found: _say(found[1], language, "ordinal") or found[0], said)
+    said = _NUMBER.sub(lambda found: f" {_say_number(found[0], language) or found[0]} ", said)
+    for symbol, name in symbols.items():
+        said = said.replace(symbol, f" {name} ")
+    said = " ".join(said.split())
+    if said.replace(" ", "") == word.strip().replace(" ", ""):
+        return word
+    return word[: len(word) - len(word.lstrip())] + said
+
+
+def _say_number(number: str, language: str) -> str | None:
+    if _THOUSANDS.fullmatch(number):
+        return _say(re.sub(r"[.,]", "", number), language)
+    if number.isdecimal() and (len(number) > LONGEST_NUMBER or (number[0] == "0" and len(number) > 1)):
+        digits = [_say(digit, language) for digit in number]
+        return " ".join(digit for digit in digits if digit) or None
+    if number.isdecimal():
+        kind = "year" if int(number) in YEARS and language in YEAR_LANGUAGES else "cardinal"
+        return _say(number, language, kind)
+    parts = re.split(r"[.,]", number)
+    if len(parts) == 2:
+        return _say(".".join(parts), language)
+    said = [_say_number(part, language) for part in parts]  # a date, or the number of a version
+    return " ".join(part for part in said if part) or None
+
+
+def _say(number: str, language: str, kind: str = "cardinal") -> str | None:
+    """Return a number in words; None in a language whose numbers the library does not know."""
+    import num2words
+
+    if language not in num2words.CONVERTER_CLASSES:
+        return None
+    value = Decimal(number) if "." in number else int(number)
+    return num2words.num2words(value, lang=language, to=kind)
