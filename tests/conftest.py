@@ -70,9 +70,11 @@ def _clean_environment(
 
 
 def _drop_settings() -> None:
-    """Drop what the program hands to libraries by the environment: the next fixtures would inherit it."""
+    """Drop what the program hands to libraries: the next fixtures and tests would inherit it."""
     for name in [name for name in os.environ if name.startswith(SETTINGS) and name != CORPUS_VARIABLE]:
         del os.environ[name]
+    if constants := sys.modules.get("huggingface_hub.constants"):  # as `apply_environment` leaves it
+        constants.__dict__["HF_HUB_OFFLINE"] = False
 
 
 @pytest.fixture

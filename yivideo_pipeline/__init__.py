@@ -53,7 +53,7 @@ _MODULES = {
     "WhisperXError": "errors.tree",
     "YivideoError": "errors.tree",
     "SpeechOptions": "settings.options",
-    "SubtitleOptions": "settings.options",
+    "SubtitleOptions": "settings.subtitle_options",
     "ModelManager": "speech.manager",
     "Segment": "speech.types",
     "Transcript": "speech.types",
