@@ -2,6 +2,7 @@
 
 import pytest
 
+from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.speech.align.spoken_form import spoken_form
 from yivideo_pipeline.speech.align.wav2vec2_model import read_alphabet
 
@@ -32,6 +33,15 @@ def test_numbers_and_symbols_are_said_in_the_language(language, word, said):
 @pytest.mark.parametrize("word", [" plain", "don't", " naïve", " 25%", ""])
 def test_what_has_no_known_form_stays(word):
     assert spoken_form(word, "cy" if "%" not in word else "zh") == word
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_number_ends_the_alignment_in_any_language(language):
+    for word in (
+        "0", "007", "19", "1998", "2024", "3.5", "3,50", "0.0000001", "1,250", "1.2.3", "10.10.2020", "12:30", "٣٤",
+        "21st", "$5", "999,999,999,999", ",".join(["123"] * 40), "9" * 400,
+    ):  # fmt: skip
+        assert spoken_form(f" {word}", language).startswith(" ")
 
 
 def test_the_words_of_a_number_are_parted_by_the_models_separator():

@@ -13,8 +13,12 @@ _AMOUNT = re.compile(r"([$€])\s?(\d+(?:[.,]\d+)*)")
 LONGEST_NUMBER = 6
 """Digits; a longer number without marks is read out digit by digit, as a telephone number is."""
 YEARS = range(1100, 2000)
-YEAR_LANGUAGES = frozenset({"en", "de", "da", "no", "sv"})
+YEAR_LANGUAGES = frozenset({"en", "de", "da", "no"})
 """Languages that say such a year in hundreds."""
+MOST_DIGITS = 9
+"""The library fails at longer numbers in some languages, and at smaller fractions."""
+ENDLESS = "am"
+"""The library (num2words 0.5.14) never returns from a number in Amharic."""
 
 _SYMBOLS = {
     "en": {"%": "percent", "&": "and", "$": "dollars", "€": "euros"},
@@ -37,7 +41,7 @@ def spoken_form(word: str, language: str) -> str:
     symbols = _SYMBOLS.get(language, {})
     if not (_NUMBER.search(word) or any(symbol in word for symbol in symbols)):
         return word
-    said = _AMOUNT.sub(r"\2\1", word)  # the number is said first
+    said = _AMOUNT.sub(r"\2\1", word) if symbols else word  # the number is said first
     if language == "en":
         said = _ORDINAL.sub(lambda found: _say(found[1], language, "ordinal") or found[0], said)
     said = _NUMBER.sub(lambda found: f" {_say_number(found[0], language) or found[0]} ", said)
@@ -66,10 +70,12 @@ def _say_number(number: str, language: str) -> str | None:
 
 
 def _say(number: str, language: str, kind: str = "cardinal") -> str | None:
-    """Return a number in words; None in a language whose numbers the library does not know."""
+    """Return a number in words; None if it is too long, or in a language that the library does not know."""
     import num2words
 
-    if language not in num2words.CONVERTER_CLASSES:
+    if language not in num2words.CONVERTER_CLASSES or language == ENDLESS:
+        return None
+    if len(number) > MOST_DIGITS or number.startswith("0.000"):
         return None
     value = Decimal(number) if "." in number else int(number)
     return num2words.num2words(value, lang=language, to=kind)

@@ -137,8 +137,8 @@ class Wav2Vec2Aligner:
         Raises:
             YivideoError: what loading or running the model raised, classified.
         """
-        texts = _spoken_texts(transcript)
         language = language or transcript.language
+        texts = _spoken_texts(transcript, language)
         total_s = sum(one.duration_s for one in plan_slices(transcript, audio, LONGEST_SLICE_S, language))
         aligned: dict[int, AlignedWord] = {}
         done: list[Slice] = []
@@ -175,14 +175,16 @@ def _align_group(
     return aligned
 
 
-def _spoken_texts(transcript: Transcript) -> list[str]:
-    """Return the words as the acoustic model spells them.
+def _spoken_texts(transcript: Transcript, language: str) -> list[str]:
+    """Return the words as the acoustic model of a language spells them; those of other languages as they are.
 
     Numbers and symbols are written out; the Chinese model knows simplified characters alone.
     """
     texts: list[str] = []
     for segment in transcript.segments:
-        language = transcript.language_of(segment)
+        if transcript.language_of(segment) != language:
+            texts += [word.text for word in segment.words]
+            continue
         own = convert_segment(segment, ZhScript.SIMPLIFIED) if language in CHINESE else segment
         texts += [spoken_form(word.text, language) for word in own.words]
     return texts

@@ -78,16 +78,11 @@ class Alphabet:
         """
         separator = self.ids.get(_SEPARATOR)
         letters: list[Letter] = []
-        parts = [
-            (index, place, part)
-            for index, word in enumerate(words)
-            for place, part in enumerate(word.split())
-        ]
-        for index, place, part in parts:
+        for index, part, is_parted in _parts(words):
             characters = spoken_characters(part)
             if not characters:
                 continue
-            if letters and separator is not None and (place or words[index][:1].isspace()):
+            if letters and separator is not None and is_parted:
                 letters.append(Letter(separator, None))
             known = [self.ids[char] for char in characters if char in self.ids]
             letters += [Letter(id, index) for id in known] or [Letter(None, index)]
