@@ -124,12 +124,13 @@ def test_stale_videos_are_told_with_their_number_their_length_and_what_has_chang
     }
     ledger = open_ledger(filled)
     with open_instance(filled) as instance:
+        recipe = f"{STAGES['transcript'].code_version}.other"
         for key, (revision, audio_s) in made.items():
             for stage in STAGES:
                 instance.report_runless_asset_event(dg.AssetMaterialization(stage, partition=key))
             ledger.materializations.note(
                 Materialization(
-                    key, "transcript", "k", "3.other", False, "h", 1.0, "run", False,
+                    key, "transcript", "k", recipe, False, "h", 1.0, "run", False,
                     audio_s=audio_s, model="tiny.en", revision=revision,
                 )
             )  # fmt: skip

@@ -9,10 +9,10 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
@@ -23,6 +23,8 @@ from yivideo_pipeline.settings.settings import Settings
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
+
+Result = TypeVar("Result")
 
 _OLD_NAMES = {new: old for old, new in SECTION_ALIASES.items()}
 _PRIVATE = stat.S_IRUSR | stat.S_IWUSR
@@ -78,7 +80,21 @@ class ConfigFile:
             ConfigError: The file is not YAML, or can't be written; it stays as it is.
             ConfigValidationError: A value is not allowed; the file stays as it is.
         """
-        text = _changed(self.read() or "", values)
+        return self._replace(_changed(self.read() or "", values), lambda part: self._load(part, environ))
+
+    def restore(self, text: str | None) -> None:
+        """Give the file the content that `read` returned.
+
+        Raises:
+            ConfigError: It can't be written.
+        """
+        if text is None:
+            self.path.unlink(missing_ok=True)
+        else:
+            self._replace(text, lambda _: None)
+
+    def _replace(self, text: str, read: Callable[[Path], Result]) -> Result:
+        """Replace the content at once, after something else has read it, and return what that returned."""
         try:
             handle, name = tempfile.mkstemp(prefix=".config-", suffix=".yml", dir=self.path.parent)
         except OSError as error:
@@ -89,7 +105,7 @@ class ConfigFile:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            settings = self._load(part, environ)
+            found = read(part)
             part.chmod(stat.S_IMODE(self.path.stat().st_mode) if self.path.exists() else _PRIVATE)
             part.replace(self.path)
         except OSError as error:
@@ -97,14 +113,7 @@ class ConfigFile:
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-        return settings
-
-    def restore(self, text: str | None) -> None:
-        """Give the file the content that `read` returned."""
-        if text is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            self.path.write_text(text, encoding="utf-8")
+        return found
 
     def _load(self, part: Path, environ: Mapping[str, str]) -> Settings:
         try:

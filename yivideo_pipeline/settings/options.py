@@ -291,7 +291,7 @@ def override(
     try:
         own = base.own_values() if isinstance(base, SubtitleOptions) else base.model_dump()
         if values.get("model_name", own.get("model_name")) != own.get("model_name"):
-            own.pop("model_revision")  # it is one of the other model
+            own.pop("model_revision", None)  # it is one of the other model
         return type(base).model_validate({**own, **values})
     except ValidationError as error:
         sections = (section,) if section else ()

@@ -129,7 +129,7 @@ def _require_no_key(url: str) -> str:
 def _read_root(value: Any) -> "Path | UPath":
     """Return a folder, or a place on object storage, of which no listing is kept: others write there."""
     if "://" not in str(value):
-        if not isinstance(value, str | Path):
+        if not isinstance(value, str | Path) or value == "":
             raise ValueError(f"{value!r} is not a folder: give its path or URL")
         return Path(value)
     scheme, _, place = str(value).partition("://")

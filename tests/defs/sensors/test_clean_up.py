@@ -9,6 +9,7 @@ import pytest
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.sensors.clean_up import remove_run_logs, remove_sound
 from yivideo_pipeline.defs.ticks import Tick
+from yivideo_pipeline.ledger.samples import RunOrigin
 from yivideo_pipeline.settings.sections import RetentionSettings
 from yivideo_pipeline.stages import STAGES
 
@@ -50,6 +51,10 @@ def test_old_sound_is_removed_once_and_made_again_where_it_is_needed(tick, pipel
     assert pipeline.run().failure is None
     assert remove_sound(tick, storage, time.time()) == 0, "it is new"
     later = time.time() + 31 * DAY_S
+    workers = tick.ledger.workers
+    workers.begin("talk.mp4", "transcript", RunOrigin("a-run", "a-run"))
+    assert remove_sound(tick, storage, later) == 0, "somebody reads it"
+    workers.end("talk.mp4")
     assert remove_sound(tick, storage, later) == 1
     left = {stage for stage in STAGES if storage.find_latest("talk.mp4", stage)}
     assert left == {*STAGES} - {"audio"}

@@ -95,6 +95,17 @@ def test_a_value_that_is_not_allowed_is_refused_in_one_line_and_nothing_is_writt
     assert config_of(server) == CONFIG
 
 
+@pytest.mark.parametrize("value", ["/films", None, {"films": ""}])
+def test_roots_without_names_or_places_are_refused_in_one_line(page, server, value):
+    version = page.locator("#settings").get_attribute("data-version")
+    body = {"version": version, "values": {"library.roots": value}}
+    with server.client(headers={"X-API-Key": KEY}) as client:
+        answer = client.put("/settings", json=body)
+    assert answer.status_code == 422
+    assert "library.roots" in answer.json()["error"]["message"]
+    assert config_of(server) == CONFIG
+
+
 def test_secrets_are_replaced_and_removed_and_never_shown(page, server):
     assert SECRET not in page.content()
     assert KEY not in page.content()

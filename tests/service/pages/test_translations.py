@@ -129,3 +129,8 @@ def placeholders(text: str) -> set[str]:
 
 def _all_kinds(tree: type[YivideoError]) -> set[type[YivideoError]]:
     return {tree}.union(*(_all_kinds(kind) for kind in tree.__subclasses__()))
+
+
+def test_a_very_long_sentence_is_not_searched_for_patterns():
+    line = "x is set by y; " * 20_000
+    assert say(line, "zh") == line

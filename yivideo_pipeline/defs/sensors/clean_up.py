@@ -8,7 +8,7 @@ videos.
 import shutil
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import dagster as dg
@@ -110,12 +110,14 @@ def remove_sound(tick: Tick, storage: Storage, now: float) -> int:
     old = ledger.materializations.made_between("audio", since, before, AT_ONCE)
     busy = {worker.key for worker in ledger.workers.busy()}
     removed = 0
-    for sound in old:
-        if sound.key not in busy and storage.has(sound.video_hash, sound.stage, sound.stage_key):
+    # What is busy comes again at the next tick, with all behind it.
+    idle = list(takewhile(lambda sound: sound.key not in busy, old))
+    for sound in idle:
+        if storage.has(sound.video_hash, sound.stage, sound.stage_key):
             storage.remove(sound.video_hash, sound.stage, sound.stage_key)
             removed += 1
-    if old:
-        ledger.flags.replace(SOUND_FLAG, repr(old[-1].made_at))
+    if idle:
+        ledger.flags.replace(SOUND_FLAG, repr(idle[-1].made_at))
     return removed
 
 

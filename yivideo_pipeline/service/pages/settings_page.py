@@ -158,6 +158,8 @@ def _require_editable(values: dict[str, Any], shared: ServiceState) -> dict[KeyP
         if source := _variable_of(name, settings):
             raise Refused(422, "invalid_request", f"{name} is set by {source}", "Change it there")
         if EDITABLE[name] == "folders":
+            if not isinstance(value, dict):
+                raise Refused(422, "invalid_request", f"{name} has no names", "Give each folder a name")
             values[name] = {root: _unless_kept(root, place, settings) for root, place in value.items()}
     return {tuple(name.split(".")): value for name, value in values.items()}
 

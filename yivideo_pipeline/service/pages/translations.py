@@ -26,6 +26,8 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 LANGUAGE_COOKIE = "yivideo_language"
 FRAME, MESSAGES, PHRASES = "frame", "messages", "phrases"
 
+LONGEST_SAID = 1000
+"""Characters; a longer sentence stays as it is, since the patterns take time by the square of its length."""
 spoken: ContextVar[Language] = ContextVar("spoken", default="en")
 """The language of the answer to the request in progress."""
 
@@ -44,7 +46,7 @@ def say(text: str, language: Language | None = None) -> str:
     Each line is looked up by itself, and so is what stands in a sentence; what has no translation stays.
     """
     phrases, patterns = _load_phrases(language or spoken.get())
-    if not phrases:
+    if not phrases or len(text) > LONGEST_SAID:
         return text
     return "\n".join(_say_line(line, phrases, patterns) for line in text.split("\n"))
 
