@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from benchmarks.truth_sounds import sung_vowels
-from tests.speech.make_sound import SAMPLES, chord, decode_speech, join_sounds, noise, silence
+from tests.speech.make_sound import (
+    SAMPLES,
+    chord,
+    decode_speech,
+    join_sounds,
+    noise,
+    read_samples,
+    silence,
+)
 from tests.waiting import wait_for
 from yivideo_pipeline.media.audio import Audio, write_wav
 from yivideo_pipeline.settings.options import SpeechOptions
@@ -253,29 +261,58 @@ import sys
 from pathlib import Path
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.settings.options import SpeechOptions
+from yivideo_pipeline.speech import checkpoint
 from yivideo_pipeline.speech.loading import load_engine
 from yivideo_pipeline.storage.checkpoints import StoredCheckpoint
 from yivideo_pipeline.storage.file_store import FileStore
-options = SpeechOptions(model_name="tiny.en")
-models, sound, storage = map(Path, sys.argv[1:])
-checkpoint = StoredCheckpoint(FileStore(storage), "a")
-load_engine(options, models, offline=True).transcribe(Audio(sound), options, checkpoint=checkpoint)
+checkpoint.SHORTEST_S = 0.0
+options = SpeechOptions.model_validate_json(sys.argv[1])
+models, sound, storage = map(Path, sys.argv[2:])
+kept = StoredCheckpoint(FileStore(storage), "a")
+load_engine(options, models, offline=True).transcribe(Audio(sound), options, checkpoint=kept)
 """
 
 
-def test_a_transcript_goes_on_in_another_process_after_kill_9_and_is_the_same(
-    engines, sounds, model_dir, tmp_path
-):
+@pytest.fixture
+def go_on_after_kill_9(engines, model_dir, tmp_path, monkeypatch):
+    """Has another process begin a transcript, kills it once it has kept a window, and goes on."""
+    monkeypatch.setattr("yivideo_pipeline.speech.checkpoint.SHORTEST_S", 0.0)
+    files = FileStore(tmp_path / "storage")
+
     def is_one_window_kept() -> bool:
         return any("window" in name for name in StoredCheckpoint(files, "a").load())
 
-    options, files = SpeechOptions(model_name="tiny.en"), FileStore(tmp_path / "storage")
-    sound = join_sounds(tmp_path / "a.wav", *(sounds[name].samples for name in reversed(NAMES)))
-    command = [sys.executable, "-c", KILLED, str(model_dir), str(sound.path), str(tmp_path / "storage")]
-    with subprocess.Popen(command) as process:
-        wait_for(is_one_window_kept, 0.05)
-        process.kill()
-    checkpoint = StoredCheckpoint(files, "a")
-    resumed = engines["tiny.en"].transcribe(sound, options, checkpoint=checkpoint)
-    assert 0 < checkpoint.resumed_s < sound.duration_s
-    assert resumed.model_dump_json() == engines["tiny.en"].transcribe(sound, options).model_dump_json()
+    def go_on(sound: Audio, options: SpeechOptions) -> Transcript:
+        paths = [str(path) for path in (model_dir, sound.path, tmp_path / "storage")]
+        with subprocess.Popen([sys.executable, "-c", KILLED, options.model_dump_json(), *paths]) as process:
+            wait_for(is_one_window_kept, 0.05)
+            process.kill()
+        checkpoint = StoredCheckpoint(files, "a")
+        resumed = engines[options.model_name].transcribe(sound, options, checkpoint=checkpoint)
+        assert 0 < checkpoint.resumed_s < sound.duration_s
+        return resumed
+
+    return go_on
+
+
+def test_a_transcript_goes_on_in_another_process_after_kill_9_and_is_the_same(
+    engines, sounds, go_on_after_kill_9
+):
+    options = SpeechOptions(model_name="tiny.en", batch_size=1)
+    sound = sounds["lighthouse-60s.mkv"]
+    undisturbed = engines["tiny.en"].transcribe(sound, options)
+    assert go_on_after_kill_9(sound, options).model_dump_json() == undisturbed.model_dump_json()
+
+
+@pytest.mark.corpus
+def test_a_transcript_in_several_languages_is_the_same_after_kill_9_too(
+    engines, sounds, corpus, go_on_after_kill_9, tmp_path
+):
+    options = SpeechOptions(model_name="base", batch_size=1, beam_size=1)
+    english = sounds["harbour-15s.mp4"].samples[: 9 * 16_000]
+    spanish = read_samples(corpus / "world" / "pv-es.flac")
+    chinese = read_samples(corpus / "zh-news.flac")
+    sound = join_sounds(tmp_path / "a.wav", english, spanish, chinese, english)
+    undisturbed = engines["base"].transcribe(sound, options)
+    assert set(undisturbed.languages) == {"en", "es", "zh"}
+    assert go_on_after_kill_9(sound, options).model_dump_json() == undisturbed.model_dump_json()
