@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
 from benchmarks.words import count_errors_by_clip
+from tests.subtitles.transcripts import make_transcript, make_word
 from yivideo_pipeline.comparison.accuracy import (
     bootstrap_difference,
     compare_times,
@@ -166,6 +168,29 @@ def test_the_gate_tells_what_is_worse_than_its_baseline_and_lets_rounding_throug
     assert gate.compare(worse, baselines, console) == 1
     told = capsys.readouterr().out.partition("Worse than the baselines")[2]
     assert [name in told for name in baselines] == [False, True, True, True]
+
+
+def test_the_gate_as_a_command_ends_with_a_status_and_a_table_where_a_word_is_worse(
+    tmp_path, monkeypatch, capsys
+):
+    def run_gate(*arguments: str, lost: int) -> int:
+        def listen(clips, _model):  # in place of the model
+            for clip in clips:
+                words = [make_word(f" {word.text}", word.start_s, word.end_s) for word in clip.words]
+                yield gate.Heard(clip, make_transcript(words[:-lost]), None)
+
+        monkeypatch.setattr(gate, "listen", listen)
+        monkeypatch.setattr(sys, "argv", ["gate", *arguments])
+        return gate.main()
+
+    monkeypatch.setattr(gate, "BASELINES", tmp_path / "baselines.json")
+    assert run_gate("--renew", lost=1) == 0
+    assert run_gate(lost=2) == 0
+    capsys.readouterr()
+    assert run_gate(lost=3) == 1
+    told = capsys.readouterr().out
+    assert "Worse than the baselines" in told and "make gate-renew" in told
+    assert len(re.findall(r"│ .*: wrong words +│ 1 +│ 3 +│", told)) == len(load_samples())
 
 
 def test_the_baselines_are_of_the_figures_that_the_gate_judges():
