@@ -1,16 +1,15 @@
 """`yivideo forget`: takes videos out of the list, with or without what was made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_problem, printable
 from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.named_videos import read_keys
 from yivideo_pipeline.history.instance import find_instance
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import key_of
-from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 
 def forget_videos(names: Sequence[str], config: Path | None, *, results: bool) -> Exit:
@@ -29,7 +28,13 @@ def forget_videos(names: Sequence[str], config: Path | None, *, results: bool) -
         raise WrongUsage("No video is named", "yivideo forget FILE")
     settings = load_settings(config)
     ledger, console = ledger_of(settings), open_console()
-    keys = _keys_of(names, ledger, settings.library.roots)
+    keys = read_keys(
+        names,
+        settings.library.roots,
+        lambda key: _is_known(key, ledger),
+        complaint="Nothing is known of",
+        hint="The library page lists all videos",
+    )
     from yivideo_pipeline.history.run_queue import find_busy, forget_video  # Dagster takes a second to import
 
     instance = find_instance(settings.home)
@@ -45,21 +50,6 @@ def forget_videos(names: Sequence[str], config: Path | None, *, results: bool) -
         "Files, subtitles beside them and corrections by hand stay. `yivideo process FILE` makes it anew."
     )
     return Exit.FAILED if busy else Exit.DONE
-
-
-def _keys_of(names: Sequence[str], ledger: Ledger, roots: Mapping[str, AnyPath]) -> list[str]:
-    keys = {name: name if _is_known(name, ledger) else _key_of(name, roots) for name in names}
-    unknown = [printable(name) for name, key in keys.items() if not _is_known(key, ledger)]
-    if unknown:
-        raise WrongUsage(f"Nothing is known of {', '.join(unknown)}", "The library page lists all videos")
-    return list(dict.fromkeys(keys.values()))
-
-
-def _key_of(name: str, roots: Mapping[str, AnyPath]) -> str:
-    try:
-        return key_of(to_path(name), roots)
-    except ValueError as error:
-        raise WrongUsage(str(error)) from error
 
 
 def _is_known(key: str, ledger: Ledger) -> bool:

@@ -1,6 +1,6 @@
 """`yivideo quarantine`: lists the videos that are quarantined, and releases them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from yivideo_pipeline.cli.console import (
     printable,
 )
 from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.named_videos import read_keys
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
-from yivideo_pipeline.storage.partition_keys import is_outside, key_of
-from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
+from yivideo_pipeline.storage.partition_keys import is_outside
 
 
 def list_quarantine(config: Path | None, *, as_json: bool) -> Exit:
@@ -58,7 +58,15 @@ def release_videos(names: Sequence[str], config: Path | None, *, everything: boo
     settings = load_settings(config)
     ledger = ledger_of(settings)
     quarantined = ledger.failures.quarantined()
-    keys = list(quarantined) if everything else _keys_of(names, quarantined, settings.library.roots)
+    keys = list(quarantined)
+    if not everything:
+        keys = read_keys(
+            names,
+            settings.library.roots,
+            quarantined.__contains__,
+            complaint="Not quarantined:",
+            hint="`yivideo quarantine` lists those that are",
+        )
     released = ledger.failures.release(keys)
     # Their files are unchanged: the watch takes only files that it does not know.
     ledger.files.forget(released)
@@ -80,26 +88,6 @@ def quarantined_as_json(one: Quarantined) -> dict[str, Any]:
 def failure_as_json(failure: StageFailure) -> dict[str, Any]:
     """Return all that is known of a failure of a video."""
     return {name: value for name, value in asdict(failure).items() if name != "overcome"}
-
-
-def _keys_of(
-    names: Sequence[str], quarantined: Mapping[str, Quarantined], roots: Mapping[str, AnyPath]
-) -> list[str]:
-    """Turn files and keys into keys; a name that is both is taken as the key, which the list shows."""
-    keys = {name: name if name in quarantined else _key_of(name, roots) for name in names}
-    unknown = [printable(name) for name, key in keys.items() if key not in quarantined]
-    if unknown:
-        raise WrongUsage(
-            f"Not quarantined: {', '.join(unknown)}", "`yivideo quarantine` lists those that are"
-        )
-    return list(dict.fromkeys(keys.values()))
-
-
-def _key_of(name: str, roots: Mapping[str, AnyPath]) -> str:
-    try:
-        return key_of(to_path(name), roots)
-    except ValueError as error:
-        raise WrongUsage(str(error)) from error
 
 
 def _print_released(released: Sequence[str], poll_s: float) -> None:

@@ -18,6 +18,7 @@ from yivideo_pipeline.cli.console import (
     sentences,
 )
 from yivideo_pipeline.cli.folders import ledger_of
+from yivideo_pipeline.cli.named_videos import read_key
 from yivideo_pipeline.cli.quarantine import failure_as_json, quarantined_as_json
 from yivideo_pipeline.cli.running_ui import ui_url
 from yivideo_pipeline.ledger import Ledger
@@ -34,7 +35,7 @@ from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.engine import short_revision
 from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Storage
-from yivideo_pipeline.storage.partition_keys import absolute_path, key_of
+from yivideo_pipeline.storage.partition_keys import absolute_path
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
 
 _VERDICTS: dict[Action, str] = {
@@ -101,7 +102,7 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
     ledger = ledger_of(settings)
     storage = Storage(settings.storage.root, settings.home / "tmp")
     explanation = open_watch(settings, ledger, storage).explain(video)
-    account = account_of(_key_of(video, settings), ledger, settings)
+    account = account_of(read_key(video, settings.library.roots), ledger, settings)
     is_there = os.path.lexists(video) if isinstance(video, Path) else video.exists()
     if not (is_there or explanation.record or account.last_run):
         raise WrongUsage(f"There is no {printable(str(video))}", "Check the path")
@@ -113,13 +114,6 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
         for label, text in lines:
             open_console().print(f"{label:{width}}  {printable(text)}")
     return Exit.DONE
-
-
-def _key_of(video: AnyPath, settings: Settings) -> str:
-    try:
-        return key_of(video, settings.library.roots)
-    except ValueError as error:
-        raise WrongUsage(str(error)) from error
 
 
 def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
