@@ -81,7 +81,11 @@ def test_the_dashboard_of_nothing_says_what_to_do_after_the_key_was_given(
     tmp_path, model_dir, browser, open_page
 ):
     with run_server(tmp_path, model_dir, YIVIDEO_SERVICE__API_KEY=KEY) as server:
-        page = open_page(server.url, "/")
+        page = open_page(server.url, "/", expected=REFUSED)
+        page.get_by_label("Key").fill("another")
+        page.keyboard.press("Enter")
+        page.get_by_role("alert").wait_for()
+        assert barriers(page) == []
         page.get_by_label("Key").fill(KEY)
         page.keyboard.press("Enter")
         page.get_by_text("Nothing was processed in this period").wait_for()
@@ -130,8 +134,19 @@ def test_a_page_has_no_barriers_and_is_no_wider_than_a_small_phone(filled, open_
     page.set_extra_http_headers({"Accept": "text/html"})
     page.goto(f"{path}?lang={language}")
     page.locator("#figures, #rows, .opblock-summary, .error-page").first.wait_for()
+    if path == "/docs":
+        send_a_request(page)
     assert barriers(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def send_a_request(page) -> None:
+    """Open an operation in the description of the API, and let it answer."""
+    operation = page.locator("#operations-performance-summary_api_v1_performance_summary_get")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    operation.locator(".live-responses-table").wait_for()
 
 
 def test_light_or_dark_is_remembered(filled, open_page):
