@@ -49,6 +49,13 @@ def upload(page, *names: str) -> None:
         page.locator("#uploads").get_by_text(f"{name} is in the library").wait_for()
 
 
+def wait_until_ready(page, name: str) -> None:
+    """Wait for what the page says at the end of a workflow; no other end is taken."""
+    said = page.locator("#toast").filter(has_text=f"{name}: ")
+    said.wait_for()
+    assert said.text_content() == f"{name}: the subtitles are ready."
+
+
 def tick(page, name: str):
     return page.get_by_role("checkbox", name=f"Select {name}")
 
@@ -70,10 +77,11 @@ def test_a_video_is_uploaded_with_choices_and_a_wrong_language_is_corrected_by_t
     page.get_by_text("fishing boats · Style guide: netflix").wait_for()
     page.get_by_label("Choose files").set_input_files(SAMPLES / "harbour-15s.mp4")
     page.get_by_text("harbour-15s.mp4 is in the library").first.wait_for()
-    page.get_by_text("harbour-15s.mp4: the subtitles are ready").wait_for()
+    wait_until_ready(page, "harbour-15s.mp4")
     line = row(page, "harbour-15s.mp4")
     line.get_by_text("Done").wait_for()
     line.get_by_role("link", name="Review").click()
+    page.wait_for_url("**/review/*")  # loaded: no script listens before
     page.get_by_text("Style guide: netflix").wait_for()
     page.get_by_role("button", name="English").click()
     page.get_by_role("button", name="Chinese").click()
@@ -132,7 +140,8 @@ def test_several_videos_are_selected_downloaded_and_forgotten(page, stack):
     assert sorted(partitions) == ["harbour-15s.mp4", "three.mp4"]
 
     page.get_by_role("link", name="Forgotten").click()
+    page.wait_for_url("**/library?state=forgotten")  # loaded: no script listens before
     row(page, "two.mp4").get_by_role("button", name="Process").click()
-    page.get_by_text("two.mp4: the subtitles are ready").wait_for()
+    wait_until_ready(page, "two.mp4")
     row(page, "two.mp4").wait_for(state="detached")
     assert (stack.home / "inbox" / "one.mp4").is_file()
