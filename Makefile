@@ -96,7 +96,7 @@ IMAGE = --extra postgres --extra s3 --extra gcs --extra azure --extra cluster
 
 lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versions
 	$(LOCK) --extra weights --output-file requirements/runtime.txt
-	$(LOCK) --extra weights --extra postgres --extra s3 --extra cluster --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
+	$(LOCK) --extra weights $(IMAGE) --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(LOCK) --extra weights $(IMAGE) --constraints requirements/runtime.txt --output-file requirements/image-cpu.txt
 	$(LOCK) --extra weights $(IMAGE) --extra cuda --constraints requirements/image-cpu.txt \
 		--output-file requirements/image-cuda.txt

@@ -1,5 +1,6 @@
 """Artifacts in a bucket, over S3's own protocol."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -111,7 +112,9 @@ def test_what_passes_is_told_from_what_is_wrong_in_the_settings(error, meant):
     ("url", "hint"),
     [("gs://bucket/x", "pip install 'yivideo-pipeline[gcs]'"), ("what://bucket/x", "Use a folder, or s3")],
 )
-def test_a_url_without_a_driver_is_refused_with_what_to_do(url, hint, tmp_path):
+def test_a_url_without_a_driver_is_refused_with_what_to_do(url, hint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "gs", raising=False)
     with pytest.raises(ConfigError) as caught:
         FileStore(url, tmp_path)
     assert caught.value.hint.startswith(hint)

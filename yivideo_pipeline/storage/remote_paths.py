@@ -4,6 +4,7 @@ Credentials come from where the provider's own programs look for them (environme
 role), never from the settings. Nothing that was listed is kept: other machines write to the same bucket.
 """
 
+import errno
 import os
 import re
 from collections.abc import Mapping
@@ -42,6 +43,8 @@ def open_place(url: str | Path) -> AnyPath:
         return Path(str(url).removeprefix("file://").removeprefix("local://"))
     from upath import UPath
 
+    # Else gcsfs asks each bucket for its layout over gRPC before each request, and keeps no refusal in mind.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     try:
         path = UPath(str(url).rstrip("/"), use_listings_cache=False, **_options_of(kind))
         _ = path.fs
@@ -138,7 +141,10 @@ def version_of(path: "UPath") -> list[int | str]:
     Raises:
         OSError: There is none, or it can't be asked about.
     """
-    listed = path.fs.info(path.path)
+    return _version_in(path.fs.info(path.path))
+
+
+def _version_in(listed: Mapping[str, Any]) -> list[int | str]:
     return [*stamp_of(listed), str(listed.get("ETag") or listed.get("etag") or "")]
 
 
@@ -164,4 +170,20 @@ def open_bytes(path: AnyPath, buffering: int = -1) -> BinaryIO:
     """
     if isinstance(path, Path):
         return path.open("rb", buffering)
-    return cast(BinaryIO, path.fs.open(path.path, "rb", block_size=BLOCK_BYTES, cache_type="readahead"))
+    file = path.fs.open(path.path, "rb", block_size=BLOCK_BYTES, cache_type="readahead")
+    if kind_of(str(path)) != "s3":  # whose driver names the version in each request
+        _require_one_version(file, path)
+    return cast(BinaryIO, file)
+
+
+def _require_one_version(file: Any, path: "UPath") -> None:
+    """Have an open object ask, behind each range, whether that was still of the version that was opened."""
+    opened, fetch = _version_in(file.details), file.cache.fetcher
+
+    def fetch_same(start: int, end: int) -> bytes:
+        data = fetch(start, end)
+        if version_of(path) != opened:
+            raise OSError(errno.EBUSY, f"{path} was replaced while it was read")
+        return data
+
+    file.cache.fetcher = fetch_same
