@@ -211,6 +211,23 @@ def test_the_model_itself_refuses_what_the_detector_took_for_speech(engines, tmp
         assert {span.reason for span in transcript.wordless_spans} == {"no_speech"}
 
 
+def test_a_vocabulary_puts_no_name_into_sound_that_has_none(
+    engines, sounds, transcripts, tmp_path, monkeypatch
+):
+    options = SpeechOptions(model_name="tiny.en", vocabulary="Grimsby")
+    speech = sounds["harbour-15s.mp4"]
+    told = engines["tiny.en"].transcribe(speech, options)
+    assert text_of(told) == text_of(transcripts["tiny.en", "harbour-15s.mp4"])
+    backwards = write_wav(tmp_path / "back.wav", speech.samples[: 9 * 16_000][::-1].copy())
+    assert "grimsby" not in text_of(engines["tiny.en"].transcribe(backwards, options))
+    monkeypatch.setattr("yivideo_pipeline.speech.vad.ONSET", 0.0)
+    monkeypatch.setattr("yivideo_pipeline.speech.vad.OFFSET", 0.0)
+    for number, sound in enumerate((silence(5), noise(5), chord(5))):
+        heard = engines["tiny.en"].transcribe(write_wav(tmp_path / f"{number}.wav", sound), options)
+        assert heard.speech_spans
+        assert "grimsby" not in text_of(heard)
+
+
 def test_only_what_is_unsure_is_encoded_with_all_its_silence(engines, sounds, tmp_path, monkeypatch):
     encode, decode, seen, temperatures = Whisper.encode, Whisper.decode, [], []
 

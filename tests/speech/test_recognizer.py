@@ -177,6 +177,16 @@ class StandIn(Recognizer):
             " Ask Schoeffer tomorrow at noon.",
         ),
         (decoded(" Ask him at Grimsby.", -0.7), decoded(" you", -0.8, 0.9), " you"),
+        (
+            decoded(" And we shall see the boats at Grimsby.", -0.7),
+            decoded(" And we shall see the boats at noon."),
+            " And we shall see the boats at noon.",
+        ),
+        (
+            decoded(" And we shall see the boats at Grimsby.", -0.7),
+            decoded(" And we shall see the boats at Grimsbey."),
+            " And we shall see the boats at Grimsby.",
+        ),
     ],
 )
 def test_a_text_that_may_be_the_vocabulary_itself_is_heard_without_it(tmp_path, told, heard, kept):

@@ -218,7 +218,7 @@ class Recognizer:
         view = self.whisper.pick(encoded.view, row)
         [plain] = self.whisper.decode(view, bare, longest_s=encoded.chunks[row].duration_s)
         is_speech = not (is_silence(plain) or is_invention(plain))
-        return first if is_speech and _likeness(first.text, plain.text) >= SAME_SOUND else plain
+        return first if is_speech and is_same_sound(first.text, plain.text, decoding.vocabulary) else plain
 
     def _is_greedy_worthwhile(self, decoding: Decoding) -> bool:
         """Return whether a greedy search comes first: on a CPU it takes half of a beam search's time.
@@ -332,9 +332,16 @@ def is_echo(text: str, vocabulary: Sequence[str]) -> bool:
     return len(rest) <= len(spoken) / 2
 
 
-def _likeness(one: str, other: str) -> float:
-    """Return how alike two texts are in their letters, 0 to 1."""
-    return SequenceMatcher(None, spoken_characters(one), spoken_characters(other), autojunk=False).ratio()
+def is_same_sound(told: str, plain: str, vocabulary: Sequence[str]) -> bool:
+    """Return whether two texts may be of one sound: alike as a whole, and where one has a term of its own."""
+    one, other = ([spoken_characters(word) for word in split_words(text)] for text in (told, plain))
+    terms = [spoken_characters(term) for term in vocabulary]
+    parts = [("".join(one), "".join(other))]
+    for kind, a, a_end, b, b_end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        letters = "".join(one[a:a_end])
+        if kind != "equal" and any(term in letters for term in terms):
+            parts.append((letters, "".join(other[b:b_end])))
+    return all(SequenceMatcher(None, *pair, autojunk=False).ratio() >= SAME_SOUND for pair in parts)
 
 
 def _is_same(one: str, other: str) -> bool:
