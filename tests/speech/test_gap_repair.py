@@ -132,6 +132,16 @@ def test_the_text_that_was_read_with_all_around_it_is_kept_where_both_readings_a
     assert times_of(merged)[1] == (0.35, 0.8)
 
 
+def test_of_two_readings_of_one_sound_in_more_and_fewer_words_the_likelier_one_stays():
+    old = [(" And", 0.0, 0.3), (" here's", 0.3, 0.7), (" some.", 0.7, 1.4), *SPOKEN[3:]]
+    new = [(" And", 0.0, 0.3), (" Here", 0.35, 0.5), (" are", 0.5, 0.7), (" some.", 0.7, 1.4)]
+    merged = repaired(old, [new, BUS, SPOKEN[3:]], *THREE)  # all words are alike sure
+    assert text_of(merged) == " And here's some. The bus came. Then we slept."
+    assert times_of(merged)[1] == (0.35, 0.7)
+    other = [(" And", 0.0, 0.3), (" by", 0.35, 0.5), (" sea", 0.5, 0.7), (" some.", 0.7, 1.4)]
+    assert " And by sea some." in text_of(repaired(old, [other, BUS, SPOKEN[3:]], *THREE))
+
+
 def test_a_word_that_is_not_heard_again_stays_where_there_is_time_for_it():
     heard = [[SPOKEN[0], SPOKEN[2]], BUS, SPOKEN[3:]]
     assert text_of(repaired(SPOKEN, heard, *THREE)) == " We left early. The bus came. Then we slept."

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from math import prod
 
 from yivideo_pipeline.speech.align.text import spoken_characters
 from yivideo_pipeline.speech.assemble import SpokenWord
@@ -37,6 +38,7 @@ MIN_THIN_S = 0.5  # in a span that has too few words
 LEAST_DENSITY = 0.5  # slow speakers' spans stay above it: 26 clips of seven voices
 TIMES_REPEATED = 3
 LONGEST_REPEATED = 12  # words
+SAME_SOUND = 0.6  # likeness of the letters
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,9 @@ def languages_near(spoken: list[SpokenWord], units: list[Unit], usual: str) -> l
 
 
 def plan_gap_repairs(spoken: list[SpokenWord], spans: tuple[Span, ...], tried: list[Unit]) -> list[Repair]:
-    """Return what still has no words in the parts that were decoded again, each gap by itself.
+    """Return what still has no words in the parts that were decoded again (`tried`), each gap by itself.
 
-    A decoder that skips a phrase skips it in a second reading too, if that begins with the same words.
-
-    Args:
-        spoken: The words so far, in order.
-        spans: The intervals of the voice activity detector, in order.
-        tried: The parts that were decoded again.
+    A second reading skips the same phrase if it begins alike. Other arguments as for `plan_repairs`.
     """
     gaps = [
         gap
@@ -289,15 +286,10 @@ def _likelihood(words: list[SpokenWord]) -> float:
 
 
 def apply_repair(spoken: list[SpokenWord], repair: Repair, heard: list[list[SpokenWord]]) -> list[SpokenWord]:
-    """Return the words with those of a repair corrected by what was heard in its parts.
+    """Return the words, which are in order, with those of a repair corrected by what was heard in each part.
 
     Words outside the repair stay. A word inside that was not heard again stays where there is time for
     it; none is left stretched over a part without words.
-
-    Args:
-        spoken: The words so far, in order.
-        repair: The parts.
-        heard: The words that were recognized in each part.
     """
     first, last = repair[0].start_s, repair[-1].end_s
     before = [item for item in spoken if _middle(item.word) < first]
@@ -326,8 +318,8 @@ def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
             room_from = new[b - 1].word.end_s if b else old[0].word.start_s
             room_to = new[b].word.start_s if b < len(new) else old[-1].word.end_s
             woven += _squeeze(old[a:a_end], room_from, room_to)
-        elif kind == "replace" and a_end - a == b_end - b and _surety(old[a:a_end]) > _surety(new[b:b_end]):
-            woven += [_timed_as(*pair) for pair in zip(old[a:a_end], new[b:b_end], strict=True)]
+        elif kind == "replace":
+            woven += _choose_text(old[a:a_end], new[b:b_end])
         elif kind == "equal":
             woven.append(new[b])
             woven += [
@@ -337,6 +329,20 @@ def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
         else:
             woven += new[b:b_end]
     return woven
+
+
+def _choose_text(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
+    """Return the likelier of two readings of one sound, in the new one's time; of two sounds the new one.
+
+    Of more words ("here are" for "here's") each has to be true: their confidences are multiplied.
+    """
+    weigh = sum if len(old) == len(new) else prod
+    is_surer = weigh(one.word.confidence for one in old) > weigh(one.word.confidence for one in new)
+    if is_surer and len(old) == len(new):
+        return [_timed_as(*pair) for pair in zip(old, new, strict=True)]
+    alike = SequenceMatcher(None, *("".join(_plain(words)) for words in (old, new)), autojunk=False).ratio()
+    kept = _squeeze(old, new[0].word.start_s, new[-1].word.end_s) if is_surer and alike > SAME_SOUND else []
+    return kept or new
 
 
 def _squeeze(items: list[SpokenWord], start_s: float, end_s: float) -> list[SpokenWord]:
@@ -354,10 +360,6 @@ def _squeeze(items: list[SpokenWord], start_s: float, end_s: float) -> list[Spok
 
 def _timed_as(item: SpokenWord, other: SpokenWord) -> SpokenWord:
     return _moved(item, start_s=other.word.start_s, end_s=other.word.end_s)
-
-
-def _surety(items: list[SpokenWord]) -> float:
-    return sum(item.word.confidence for item in items)
 
 
 def _clear(item: SpokenWord, silent: list[Unit]) -> SpokenWord:
