@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
+"""Only who would fail waits so long: on a busy machine a start of Dagster may take minutes."""
 
 
 def wait_for(condition: Callable[[], T | None], poll_s: float = 0.3, timeout_s: float = TIMEOUT_S) -> T:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import pytest
 
+from tests.waiting import TIMEOUT_S
 from yivideo_pipeline.cli.app import main
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
@@ -48,7 +49,7 @@ def run(environment: dict[str, str], *arguments: str | Path, folder: Path | None
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT_S,
         check=False,
     )
 

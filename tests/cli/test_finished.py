@@ -11,6 +11,7 @@ from shutil import copyfile
 import pytest
 
 from tests.cli.command import SAMPLES, run, settings, summary
+from tests.waiting import TIMEOUT_S
 from yivideo_pipeline.cli.finished import FinishedVideos, state_of
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.preflight import ProcessOptions
@@ -93,7 +94,7 @@ def test_what_is_done_is_reported_as_its_run_did_and_dagster_is_not_imported(fir
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT_S,
         check=True,
     )
     assert ended.stderr.splitlines()[-1] == "False"

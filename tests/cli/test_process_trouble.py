@@ -11,7 +11,7 @@ from shutil import copyfile
 import pytest
 
 from tests.cli.command import PROGRAM, SAMPLES, run, settings, start, summary
-from tests.waiting import wait_for
+from tests.waiting import TIMEOUT_S, wait_for
 
 pytestmark = pytest.mark.model
 
@@ -49,7 +49,7 @@ def stopped(environment, videos, place):
 
     wait_for(is_at_the_second_video, poll_s=0.02)
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=TIMEOUT_S)
     return subprocess.CompletedProcess(program.args, program.returncode, out, err)
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 
 from tests.speech.make_sound import decode_speech, join_sounds
+from tests.waiting import TIMEOUT_S
 
 PROGRAM = Path(sys.executable).with_name("yivideo")
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
-PATIENCE_S = 60
+PATIENCE_S = TIMEOUT_S
 KEY = "a-key-of-enough-characters"
 
 

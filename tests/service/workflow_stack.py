@@ -15,13 +15,12 @@ import psutil
 import yaml
 
 from tests.cli.command import settings
-from tests.service.server import SAMPLES, Server, free_port, run_server, wait_until
+from tests.service.server import PATIENCE_S, SAMPLES, Server, free_port, run_server, wait_until
 from yivideo_pipeline.defs.dagster_internals import DAEMON_MODULE, code_server_answers
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import LOCATION
 
 ROOT = SAMPLES.parents[1]
-PATIENCE_S = 120
 KEY = "a key that both sides know"
 FINAL = ("succeeded", "failed", "cancelled")
 

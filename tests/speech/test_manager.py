@@ -115,7 +115,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0)
+        time.sleep(0.001)
 
 
 def wait_for_queue(manager: ModelManager, count: int) -> None:

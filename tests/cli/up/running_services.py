@@ -92,14 +92,14 @@ class RunningServices:
 
     def ask_service(self, path: str) -> Any:
         """Return the JSON that the service answers."""
-        with urllib.request.urlopen(f"{self.service_url}{path}", timeout=30) as response:
+        with urllib.request.urlopen(f"{self.service_url}{path}", timeout=TIMEOUT_S) as response:
             return json.load(response)
 
     def ask(self, query: str, **variables: object) -> dict[str, Any]:
         """Return the data of a GraphQL request."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
             answer = json.load(response)
         assert "errors" not in answer, answer
         return answer["data"]

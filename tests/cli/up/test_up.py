@@ -29,7 +29,7 @@ from tests.cli.up.work_in_progress import (
 )
 from tests.media.media_files import Sound, write_media
 from tests.service.server import run_server
-from tests.waiting import wait_for
+from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.defs.instance import open_instance
 
 pytestmark = pytest.mark.model
@@ -43,7 +43,9 @@ DAGSTER = (CODE_SERVER, "yivideo_pipeline.cli.webserver", "dagster._daemon")
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory, model_dir, tiny_weights):
-    return settings(tmp_path_factory.mktemp("up"), model_dir, YIVIDEO_SPEECH__BATCH_SIZE="1")
+    # On a busy machine a killed service is not back within the three attempts that there are by default.
+    patient = {"YIVIDEO_RETRY__MAX_ATTEMPTS": "20"}
+    return settings(tmp_path_factory.mktemp("up"), model_dir, YIVIDEO_SPEECH__BATCH_SIZE="1", **patient)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_a_run_uses_the_service_and_loads_no_model_itself(up, tmp_path):
 def test_a_page_of_another_site_can_drive_nothing_in_dagster_s_ui(up, query, headers, status):
     request = urllib.request.Request(f"{up.url}/graphql{query}", headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
             assert response.status == status
     except urllib.error.HTTPError as refused:
         assert refused.code == status
@@ -281,14 +283,14 @@ def test_nothing_is_left_behind_where_nobody_reads_what_it_prints(up):
     assert len(everything) >= 4
     up.program.stdout.close()
     up.program.send_signal(signal.SIGINT)
-    up.program.wait(60)
+    up.program.wait(TIMEOUT_S)
     assert psutil.wait_procs(everything, timeout=5)[1] == []
 
 
 def test_one_that_ends_takes_the_others_with_it_and_the_reason_is_printed(up):
     up.start(wait=False)
     up.wait_for_child(CODE_SERVER).kill()
-    printed, _ = up.program.communicate(timeout=60)
+    printed, _ = up.program.communicate(timeout=TIMEOUT_S)
     assert up.program.returncode == 1
     assert "The code-server ended with exit code -9" in printed
     with pytest.raises(urllib.error.URLError):

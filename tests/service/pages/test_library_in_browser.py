@@ -1,20 +1,29 @@
 """The library page over a real Dagster in Chromium: uploads, the queue, what is done with several videos."""
 
 import zipfile
+from uuid import uuid4
 
+import dagster as dg
 import pytest
 
 from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.service.server import SAMPLES
 from tests.service.workflow_stack import run_stack
+from tests.waiting import TIMEOUT_S
+from yivideo_pipeline.defs.dagster_internals import job_origin
+from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.errors.tree import UnreadableMedia
+from yivideo_pipeline.ledger import open_ledger
+from yivideo_pipeline.stages import FIRST_STAGE, JOB, RANGE_TAGS, STAGES
 
 pytestmark = NEEDS_CHROMIUM
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 1000 * TIMEOUT_S
 VIDEO = (SAMPLES / "harbour-15s.mp4").read_bytes()
 NAMES = ("one.mp4", "two.mp4", "three.mp4")
 RUNS = "{ runsOrError { ... on Runs { results { status tags { key value } } } } }"
 LEFT = ("QUEUED", "CANCELED")
+BACKFILLS = "{ partitionBackfillsOrError { ... on PartitionBackfills { results { partitionNames } } } }"
 PARTITIONS = '{ assetNodes(assetKeys: [{path: ["subtitles"]}]) { partitionKeys } }'
 
 
@@ -145,3 +154,55 @@ def test_several_videos_are_selected_downloaded_and_forgotten(page, stack):
     wait_until_ready(page, "two.mp4")
     row(page, "two.mp4").wait_for(state="detached")
     assert (stack.home / "inbox" / "one.mp4").is_file()
+
+
+def add_shared_run(stack, keys: list[str]) -> str:
+    """Add a waiting run as the daemon makes one of a backfill; returns its id."""
+    with open_instance(stack.home) as instance:
+        run = dg.DagsterRun(
+            JOB,
+            run_id=str(uuid4()),
+            status=dg.DagsterRunStatus.QUEUED,
+            tags=dict(zip(RANGE_TAGS, (keys[0], keys[-1]), strict=True)),
+            asset_selection=frozenset(map(dg.AssetKey, STAGES)),
+            remote_job_origin=job_origin(JOB),
+        )
+        instance.add_run(run)
+    return run.run_id
+
+
+def backfills(stack) -> list[set[str]]:
+    """The videos of each backfill, the latest first."""
+    found = stack.graphql(BACKFILLS)["partitionBackfillsOrError"]["results"]
+    return [set(one["partitionNames"]) for one in found]
+
+
+def test_all_that_were_found_are_processed_at_once_and_one_of_a_shared_run_is_cancelled(page, stack):
+    page.get_by_role("button", name="Pause the queue").click()
+    keys = [f"asked/{number:02}.mp4" for number in range(52)]
+    ledger = open_ledger(stack.home)
+    for key in keys:
+        (stack.home / "inbox" / key).write_bytes(b"no video")
+        ledger.failures.note_failure(key, FIRST_STAGE, "run", UnreadableMedia("It was broken"), 1)
+    page.goto("/library?q=asked&sort=name")
+    page.get_by_role("checkbox", name="Select all shown").check()
+    page.get_by_text("50 selected").wait_for()
+    page.get_by_role("button", name="Select all 52 found").click()
+    page.get_by_text("52 selected").wait_for()
+    assert barriers(page) == []
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    page.locator("#actions").get_by_role("button", name="Process").click()
+    page.get_by_role("dialog").get_by_role("button", name="Process").click()
+    page.get_by_text("52 videos wait for their turn").wait_for()
+    assert len(asked) == 1
+    assert backfills(stack) == [set(keys)]
+
+    shared = add_shared_run(stack, keys[:3])
+    page.goto("/library?q=asked/0&sort=name")
+    row(page, "01.mp4").get_by_text("shared by 3 videos").wait_for()
+    row(page, "01.mp4").get_by_role("button", name="Cancel").click()
+    row(page, "01.mp4").get_by_text("cancelled on the library page").wait_for()
+    assert backfills(stack)[0] == {keys[0], keys[2]}, "what shared its run is not lost"
+    with open_instance(stack.home) as instance:
+        assert instance.get_run_by_id(shared).status == dg.DagsterRunStatus.CANCELED

@@ -7,10 +7,11 @@ import pytest
 from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.service.pages.filled_library import BROKEN, CHINESE, GOOD, ODD, TALK
 from tests.service.server import SAMPLES, run_server
+from tests.waiting import TIMEOUT_S
 
 pytestmark = NEEDS_CHROMIUM
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 1000 * TIMEOUT_S
 KEY = "a long enough key"
 REFUSED = "Failed to load resource"
 """Chromium's own line for any answer that is an error."""

@@ -7,8 +7,9 @@ from urllib.parse import quote
 import av
 
 from tests.service.server import SAMPLES
+from tests.waiting import TIMEOUT_S
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 1000 * TIMEOUT_S
 SHOT_MS = 5300
 NOW = "document.getElementById('video').currentTime"
 SHOWN = "[...document.getElementById('video').textTracks[0].activeCues ?? []].map(cue => cue.text).join()"
