@@ -41,8 +41,8 @@ STAGES: dict[str, StageSpec] = {
     for spec in (
         StageSpec("video", "1"),
         StageSpec("audio", "2", upstream=("video",)),
-        StageSpec("transcript", "4", upstream=("audio",), uses_model=True),
-        StageSpec("alignment", "2", upstream=("audio", "transcript"), uses_model=True),
+        StageSpec("transcript", "5", upstream=("audio",), uses_model=True),
+        StageSpec("alignment", "3", upstream=("audio", "transcript"), uses_model=True),
         StageSpec("subtitles", "2", upstream=("alignment",)),
     )
 }

@@ -24,6 +24,18 @@ from yivideo_pipeline.speech.align.wav2vec2_model import read_alphabet
         ("de", " 3,5", " drei Komma fünf"),
         ("fr", " 70 %", " soixante-dix pour cent"),
         ("ja", "25", "二十五"),
+        ("zh", "50%", "百分之五十"),
+        ("zh", "3.05", "三点零五"),
+        ("zh", "15", "十五"),
+        ("zh", "0", "零"),
+        ("zh", "2024", "二零二四"),
+        ("zh", "10005", "一万零五"),
+        ("zh", "100,000", "十万"),
+        ("zh", "12003400", "一二零零三四零零"),
+        ("zh", "1,250,000", "一百二十五万"),
+        ("yue", "100,050,000", "一亿零五万"),
+        ("zh", "100,000,005", "一亿零五"),
+        ("zh", "7.5%", "百分之七点五"),
     ],
 )
 def test_numbers_and_symbols_are_said_in_the_language(language, word, said):
@@ -32,7 +44,7 @@ def test_numbers_and_symbols_are_said_in_the_language(language, word, said):
 
 @pytest.mark.parametrize("word", [" plain", "don't", " naïve", " 25%", ""])
 def test_what_has_no_known_form_stays(word):
-    assert spoken_form(word, "cy" if "%" not in word else "zh") == word
+    assert spoken_form(word, "mi") == word
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
