@@ -2,18 +2,26 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import dagster as dg
 import pytest
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._serdes import serialize_value
+from fastapi.testclient import TestClient
 
 from tests.postgres import PASSWORD
+from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.postgres_storage import remove_run_events
 from yivideo_pipeline.errors.tree import ConfigError
 from yivideo_pipeline.history.instance import find_instance, read_queue
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger import postgres as pools
+from yivideo_pipeline.ledger.files import FileRecord
+from yivideo_pipeline.service.app import create_app
+from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.stages import JOB, PARTITION_TAG, VIDEOS
 
 CONNECTIONS = 20
 """What a host may have open at the server, by pgbouncer."""
@@ -75,6 +83,34 @@ def test_a_configuration_that_keeps_runs_in_files_is_refused(home, url):
     (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with pytest.raises(ConfigError, match="keeps runs in SQLite"):
         open_instance(home, url)
+
+
+def test_the_library_page_pauses_the_queue_and_forgets_a_video(home, url):
+    ledger, origin = open_ledger(home, url), job_origin(JOB)
+    ledger.files.write([FileRecord("known.mp4", "inbox", 1, 1, 1.0, 1.0, "TAKEN")])
+    environment = {"YIVIDEO_HOME": str(home), "YIVIDEO_STORAGE__DATABASE_URL": url.get_secret_value()}
+    app = create_app(load_settings(None, environment), None, False)
+    with open_instance(home, url) as instance, TestClient(app, base_url="http://127.0.0.1") as client:
+        instance.add_dynamic_partitions(VIDEOS, ["known.mp4"])
+        tags, queued = {PARTITION_TAG: "waits.mp4"}, dg.DagsterRunStatus.QUEUED
+        instance.add_run(
+            dg.DagsterRun(JOB, run_id=str(uuid4()), status=queued, tags=tags, remote_job_origin=origin)
+        )
+
+        def begins() -> int:
+            daemon = QueuedRunCoordinatorDaemon(interval_seconds=1)
+            return len(daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None))
+
+        assert begins() == 1
+        for paused in (True, False):
+            assert client.post("/library/queue", json={"paused": paused}).json() == {"paused": paused}
+            assert begins() == (0 if paused else 1)
+
+        keys = ["known.mp4", "waits.mp4", "nobody.mp4"]
+        answer = client.post("/library/forget", json={"keys": keys, "results": True}).json()
+        assert answer == {"done": ["known.mp4"], "not_done": {"waits.mp4": "busy", "nobody.mp4": "unknown"}}
+        assert ledger.files.find("known.mp4").why == "FORGOTTEN"
+        assert not instance.get_dynamic_partitions(VIDEOS)
 
 
 def test_many_processes_need_few_connections_through_pgbouncer(home, postgres, url):

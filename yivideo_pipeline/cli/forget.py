@@ -7,7 +7,7 @@ from yivideo_pipeline.cli.console import Exit, WrongUsage, open_console, print_p
 from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.named_videos import read_keys
 from yivideo_pipeline.history.instance import find_instance
-from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.ledger.known_videos import find_known
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.storage.artifacts import Storage
 
@@ -31,7 +31,7 @@ def forget_videos(names: Sequence[str], config: Path | None, *, results: bool) -
     keys = read_keys(
         names,
         settings.library.roots,
-        lambda key: _is_known(key, ledger),
+        lambda key: bool(find_known(ledger.engine, [key])),
         complaint="Nothing is known of",
         hint="The library page lists all videos",
     )
@@ -50,13 +50,3 @@ def forget_videos(names: Sequence[str], config: Path | None, *, results: bool) -
         "Files, subtitles beside them and corrections by hand stay. `yivideo process FILE` makes it anew."
     )
     return Exit.FAILED if busy else Exit.DONE
-
-
-def _is_known(key: str, ledger: Ledger) -> bool:
-    failures = ledger.failures
-    return bool(
-        ledger.files.find(key)
-        or ledger.materializations.of(key)
-        or failures.last(key)
-        or failures.find_quarantined(key)
-    )

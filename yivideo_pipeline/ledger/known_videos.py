@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Engine,
     Float,
     Select,
     Subquery,
@@ -35,6 +36,7 @@ from yivideo_pipeline.ledger.workers import AtWork, living
 from yivideo_pipeline.stages import LAST_STAGE, STAGES
 
 _FIRST_STAGE = next(iter(STAGES))
+_KEYS_AT_ONCE = 500
 
 
 class KnownVideo(NamedTuple):
@@ -128,6 +130,16 @@ def _known_keys() -> Subquery:
     ).subquery()
     seen = select(FileRecord.key, FileRecord.why, FileRecord.first_seen)
     return union_all(seen, select(unseen.c.key, cast(null(), Text), cast(null(), Float))).subquery()
+
+
+def find_known(engine: Engine, keys: Sequence[str]) -> set[str]:
+    """Return those of some keys that a list of videos has, since anything is known of them."""
+    known = _known_keys()
+    with Session(engine) as session:
+        parts = (keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE))
+        return {
+            key for part in parts for key in session.scalars(select(known.c.key).where(known.c.key.in_(part)))
+        }
 
 
 def audio_length(key: ColumnElement[str]) -> ColumnElement[Any]:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from yivideo_pipeline.errors.tree import TaskCancelled
+from yivideo_pipeline.ledger.known_videos import find_known
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.video_list import PAGE_SIZE, shown_path
@@ -30,9 +31,9 @@ router = APIRouter(prefix="/library", include_in_schema=False)
 
 Key = Annotated[str, Field(min_length=1, max_length=8192)]
 Keys = Annotated[list[Key], Field(min_length=1, max_length=PAGE_SIZE)]
-NotDone = Literal["no_run", "not_stoppable", "busy"]
+NotDone = Literal["no_run", "not_stoppable", "busy", "unknown"]
 """Why something was not done: there is no run of this video alone; Dagster did not start its run; a run makes
-it now."""
+it now; nothing is known of it."""
 CANCELLED = TaskCancelled("It was cancelled on the library page", "Process it again, or forget it")
 
 
@@ -108,11 +109,13 @@ def forget(call: ForgetRequest, shared: Shared) -> ManyVideosResponse:
     from yivideo_pipeline.history.run_queue import find_busy, forget_video
 
     instance, ledger = shared.performance.history.instance(), shared.ledger
-    busy = find_busy(call.keys, ledger, instance)
-    done = [key for key in call.keys if key not in busy]
+    known = find_known(ledger.engine, call.keys)
+    not_done: dict[str, NotDone] = {key: "unknown" for key in call.keys if key not in known}
+    not_done |= dict.fromkeys(find_busy(call.keys, ledger, instance), "busy")
+    done = [key for key in call.keys if key not in not_done]
     for key in done:
         forget_video(key, ledger, shared.storage, instance, with_results=call.results)
-    return ManyVideosResponse(done=done, not_done=dict.fromkeys(busy, "busy"))
+    return ManyVideosResponse(done=done, not_done=not_done)
 
 
 @router.post("/subtitles.zip")
