@@ -35,7 +35,7 @@ def test_every_setting_is_shown_with_where_it_was_set(environment, file):
 
 
 def test_the_user_gets_a_table_without_the_token(environment):
-    ended = run(environment, "config", "show")
+    ended = call(environment, "config", "show")
     assert ended.returncode == 0
     assert "speech.zh_script" in ended.stdout
     assert TOKEN not in ended.stdout
@@ -43,14 +43,14 @@ def test_the_user_gets_a_table_without_the_token(environment):
 
 def test_a_valid_file_is_checked_against_this_machine_too(environment, file):
     config = file("a.yml", "speech:\n  device: cpu\n  compute_type: float16\n")
-    ended = run(environment, "config", "validate", config)
+    ended = call(environment, "config", "validate", config)
     assert ended.returncode == 0, ended.stderr
     assert "warning: compute_type: a CPU does not compute in float16" in ended.stdout
     assert "a.yml line 3" in ended.stdout
 
 
 def test_what_cannot_work_here_is_refused(environment, file):
-    ended = run(environment, "config", "validate", file("a.yml", "speech: {device: cpu, batch_size: 9}\n"))
+    ended = call(environment, "config", "validate", file("a.yml", "speech: {device: cpu, batch_size: 9}\n"))
     assert ended.returncode == 1
     assert "error: batch_size: 9 is over 8" in ended.stdout
 
@@ -96,7 +96,7 @@ def test_the_file_to_validate_may_be_named_by_the_option_of_the_other_commands(e
 
 
 def test_a_wrong_file_is_reported_line_by_line(environment, file):
-    ended = run(environment, "config", "validate", file("a.yml", "speech:\n  beam_size: 0\n  langage: en\n"))
+    ended = call(environment, "config", "validate", file("a.yml", "speech:\n  beam_size: 0\n  langage: en\n"))
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 2
     assert "line 2, speech.beam_size" in ended.stderr
@@ -106,17 +106,17 @@ def test_a_wrong_file_is_reported_line_by_line(environment, file):
 def test_two_files_are_compared_without_the_environment(environment, file):
     old = file("old.yml", "speech: {model_name: base, language: en}\n")
     new = file("new.yml", "speech: {model_name: small, language: en, beam_size: 2}\n")
-    ended = run(environment, "config", "diff", old, new, "--json")
+    ended = call(environment, "config", "diff", old, new, "--json")
     assert json.loads(ended.stdout) == [
         {"field": "speech.model_name", "old": "base", "new": "small", "needs_reload": True},
         {"field": "speech.beam_size", "old": "5", "new": "2", "needs_reload": False},
     ]
-    table = run(environment, "config", "diff", old, new).stdout
+    table = call(environment, "config", "diff", old, new).stdout
     assert "reloads the model" in table
-    assert run(environment, "config", "diff", old, old).stdout == "They mean the same.\n"
+    assert call(environment, "config", "diff", old, old).stdout == "They mean the same.\n"
 
 
 def test_a_missing_file_is_wrong_usage(environment, tmp_path):
-    ended = run(environment, "config", "diff", tmp_path / "no.yml", tmp_path / "no.yml")
+    ended = call(environment, "config", "diff", tmp_path / "no.yml", tmp_path / "no.yml")
     assert ended.returncode == 2
     assert "no settings file" in ended.stderr

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.cli.command import run, settings
+from tests.cli.command import call, run, settings
 
 TOKEN = "hf_" + "abcDEF123" * 3
 
@@ -40,7 +40,7 @@ def test_a_machine_that_runs_these_tests_has_no_failure(environment, home):
 
 
 def test_the_token_is_never_shown(environment):
-    ended = run(environment, "doctor")
+    ended = call(environment, "doctor")
     assert ended.returncode == 0, ended.stdout
     assert TOKEN not in ended.stdout + ended.stderr
     assert all(line.split()[0] in ("ok", "warning") for line in ended.stdout.splitlines())
@@ -56,7 +56,7 @@ def test_what_would_stop_the_work_is_a_failure_with_advice(environment, tmp_path
         "YIVIDEO_SPEECH__DEVICE": "cuda",
         "CUDA_VISIBLE_DEVICES": "",
     }
-    ended = run(ill, "doctor", "--json")
+    ended = call(ill, "doctor", "--json")
     assert ended.returncode == 1
     results = by_name(ended)
     for name in ("storage", "weights", "GPU"):
@@ -66,7 +66,7 @@ def test_what_would_stop_the_work_is_a_failure_with_advice(environment, tmp_path
 
 
 def test_wrong_settings_are_a_failure_and_not_the_end(environment):
-    ended = run({**environment, "YIVIDEO_SPEECH__BATCH_SIZE": "many"}, "doctor")
+    ended = call({**environment, "YIVIDEO_SPEECH__BATCH_SIZE": "many"}, "doctor")
     assert ended.returncode == 1
     assert "failure settings" in ended.stdout
     assert "YIVIDEO_SPEECH__BATCH_SIZE" in ended.stdout
@@ -76,6 +76,6 @@ def test_wrong_settings_are_a_failure_and_not_the_end(environment):
 def test_a_broken_instance_is_a_failure(environment, home):
     (home / "dagster").mkdir()
     (home / "dagster" / "dagster.yaml").write_text("no_such_section: true\n")
-    ended = run(environment, "doctor", "--json")
+    ended = call(environment, "doctor", "--json")
     assert ended.returncode == 1
     assert by_name(ended)["Dagster"]["level"] == "failure"

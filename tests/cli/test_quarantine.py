@@ -29,7 +29,7 @@ def failures(home):
 def test_no_video_is_quarantined_at_first(environment):
     ended = run(environment, "quarantine")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "No video is quarantined.\n", "")
-    assert json.loads(run(environment, "quarantine", "--json").stdout) == []
+    assert json.loads(call(environment, "quarantine", "--json").stdout) == []
 
 
 def test_each_quarantined_video_is_listed_with_its_reason_on_one_line(environment, failures):

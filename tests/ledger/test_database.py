@@ -1,9 +1,9 @@
 """How the ledger is opened: new, of an older version, by two processes at once, or of a newer program."""
 
 import json
+import os
 import subprocess
 import sys
-from multiprocessing import get_context
 from pathlib import Path
 from shutil import copytree
 
@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, Float, String, inspect, text
 
+from tests.cli.command import call, run
 from tests.make_history import record_video
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.errors.tree import ConfigError, DiskError
@@ -145,18 +146,13 @@ def test_a_migrated_home_has_the_tables_of_a_new_one(old_home):
     assert version_of(old_home) == SCHEMA_VERSION
 
 
-def _open(home: Path) -> None:
-    assert len(open_ledger(home).failures.quarantined()) == 1
-
-
 def test_processes_that_open_an_old_home_at_once_migrate_it_once(old_home):
-    context = get_context("spawn")
-    processes = [context.Process(target=_open, args=(old_home,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    code = (
+        "import sys; from pathlib import Path; from yivideo_pipeline.ledger import open_ledger;"
+        "assert len(open_ledger(Path(sys.argv[1])).failures.quarantined()) == 1"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, old_home]) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
     assert len(open_ledger(old_home).samples.samples()["id"]) == 11
 
 
@@ -168,7 +164,7 @@ def test_a_migration_that_fails_leaves_the_home_as_it_was(old_home, monkeypatch)
     with monkeypatch.context() as patched, pytest.raises(OSError, match="full"):
         patched.setattr(migrations, "migrate", fail)
         open_ledger(old_home)
-    _open(old_home)
+    assert len(open_ledger(old_home).failures.quarantined()) == 1
 
 
 def test_a_home_of_a_newer_program_is_refused_and_left_alone(home):
@@ -187,9 +183,8 @@ def test_a_home_of_a_newer_program_is_refused_and_left_alone(home):
 )
 def test_a_home_of_a_newer_program_is_refused_in_one_line(home, command):
     make_newer(home)
-    done = subprocess.run(
-        [sys.executable, "-m", "yivideo_pipeline", *command], capture_output=True, text=True, timeout=120
-    )
+    start = run if command[0] in ("process", "serve", "up") else call
+    done = start(dict(os.environ), *command)
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
     assert line.startswith("yivideo: A newer yivideo wrote ")

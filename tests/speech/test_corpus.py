@@ -184,8 +184,9 @@ def test_half_a_minute_of_chinese_does_not_make_an_english_video_chinese(base, c
     english = [clip for clip in clips if clip.language == "en"]
     mostly_english, _ = join_clips(tmp_path / "en.wav", chinese * 2 + english[1:6])
     mostly_chinese, _ = join_clips(tmp_path / "zh.wav", english[:1] + chinese * 2)
-    assert base.transcribe(mostly_english, BASE).language == "en"
-    assert base.transcribe(mostly_chinese, BASE).language == "zh"
+    options = BASE.model_copy(update={"beam_size": 1})  # the words matter nothing here
+    assert base.transcribe(mostly_english, options).language == "en"
+    assert base.transcribe(mostly_chinese, options).language == "zh"
 
 
 def test_a_video_without_speech_gives_no_words_and_a_reason(base, tiny, corpus, tmp_path):
