@@ -12,6 +12,7 @@ from benchmarks.clips import RATE_HZ, join_clips, load_samples, read_sound, writ
 from benchmarks.compare import Row, render, run_once
 from benchmarks.contenders import WHISPERX, Contender, Task, line_up
 from benchmarks.process import Usage, measure
+from benchmarks.score import BABBLING, CLEAN, MUSICAL, WHITE, put_into_noise
 from benchmarks.words import count_errors_by_clip
 from tests.subtitles.transcripts import make_transcript, make_word
 from yivideo_pipeline.comparison.accuracy import (
@@ -28,6 +29,23 @@ def test_written_sound_reads_back_unchanged(tmp_path):
     sound = np.random.default_rng(0).integers(-8000, 8000, RATE_HZ, np.int16)
     write_flac(sound, tmp_path / "sound.flac")
     assert np.array_equal(read_sound(tmp_path / "sound.flac"), sound)
+
+
+def test_noises_lie_so_much_below_the_speech_of_clips_whose_words_have_times(tmp_path):
+    chance = np.random.default_rng(0)
+    timed = [Clip(tmp_path / f"{n}.flac", "en", "a", (TimedWord("a", 0.0, 0.5),)) for n in range(3)]
+    untimed, music = Clip(tmp_path / "untimed.flac", "en", "a"), tmp_path / "music.flac"
+    for path in (*(clip.path for clip in timed), untimed.path, music):
+        write_flac(chance.normal(0, 2000, RATE_HZ).astype(np.int16), path)
+    (tmp_path / "noisy").mkdir()
+    made = list(put_into_noise([*timed, untimed], music, 10, tmp_path / "noisy"))
+    assert [name for name, _ in made] == [CLEAN, WHITE, BABBLING, MUSICAL] * len(timed)
+    for number, (name, clip) in enumerate(made):
+        speech = read_sound(timed[number // 4].path).astype(float)
+        noise = read_sound(clip.path) - speech
+        assert clip.words == timed[number // 4].words
+        level = 0 if name == CLEAN else np.std(speech) / 10**0.5
+        assert np.std(noise) == pytest.approx(level, rel=0.01)
 
 
 def test_clips_are_repeated_whole_with_their_texts_until_the_length_is_reached(tmp_path):
