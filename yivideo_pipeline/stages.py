@@ -66,6 +66,8 @@ def stages_before(stage: str) -> tuple[str, ...]:
 
 
 PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+"""On a run of several videos: the first and the last, in the order in which they were registered."""
 BACKFILL_TAG = "dagster/backfill"
 PRIORITY_TAG = "dagster/priority"
 """Decides which run begins first, and whose step gets the model; without it: 0."""
@@ -74,3 +76,10 @@ TRIGGER_TAG = "yivideo/trigger"
 """What launched the run: cli, gateway, sensor, backfill, schedule, automation or ui."""
 AUTOMATIC_TAG = "yivideo/automatic"
 """`true` on runs that nobody waits for: dagster.yaml keeps a slot free of them."""
+BY_HAND_TAGS = {
+    PRIORITY_TAG: "-2",  # behind a user's own runs, and behind those of the library's sensor
+    AUTOMATIC_TAG: "true",
+    "yivideo/backfill": "by-hand",
+    TRIGGER_TAG: "backfill",
+}
+"""Of a backfill that a person launches, and of its runs."""

@@ -10,7 +10,7 @@ from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.history.instance import set_paused
 from yivideo_pipeline.history.run_queue import move_to_front, read_runs
-from yivideo_pipeline.stages import AUTOMATIC_TAG, JOB, PARTITION_TAG, PRIORITY_TAG
+from yivideo_pipeline.stages import AUTOMATIC_TAG, JOB, PARTITION_TAG, PRIORITY_TAG, RANGE_TAGS, VIDEOS
 
 SENSOR = {PRIORITY_TAG: "-1", AUTOMATIC_TAG: "true"}
 NIGHTLY = {PRIORITY_TAG: "-2", AUTOMATIC_TAG: "true"}
@@ -41,7 +41,7 @@ def next_of_dagster(instance: dg.DagsterInstance) -> list[str]:
 
 def places(instance: dg.DagsterInstance) -> list[str]:
     runs = read_runs(instance).runs.values()
-    return [run.key for run in sorted(runs, key=lambda run: run.place or 0)]
+    return [run.keys[0] for run in sorted(runs, key=lambda run: run.place or 0)]
 
 
 def test_places_are_the_order_in_which_dagster_begins(instance):
@@ -70,9 +70,15 @@ def test_while_the_queue_is_paused_dagster_begins_nothing(instance):
     assert len(next_of_dagster(instance)) == 4
 
 
-def test_runs_at_work_have_no_place_and_shared_ones_no_video(instance):
+def test_runs_at_work_have_no_place_and_a_backfills_videos_share_theirs(instance):
+    instance.add_dynamic_partitions(VIDEOS, ["z", "a", "m", "later"])
     add_run(instance, dg.DagsterRunStatus.STARTED, {PARTITION_TAG: "begun"})
-    add_run(instance, dg.DagsterRunStatus.QUEUED, {"dagster/backfill": "nightly"})
+    add_run(instance, dg.DagsterRunStatus.QUEUED, {**NIGHTLY, **dict(zip(RANGE_TAGS, "zm", strict=True))})
     found = read_runs(instance)
     assert (found.runs["begun"].place, found.waiting, found.working) == (None, 6, 1)
-    assert found.has_shared
+    assert found.runs["a"] is found.runs["z"]
+    assert (found.runs["a"].keys, found.runs["a"].place) == (("z", "a", "m"), 6)
+    assert "later" not in found.runs
+    assert not found.has_backfill
+    assert move_to_front(instance, ["m", "later"]) == ["m"]
+    assert read_runs(instance).runs["a"].place == 1

@@ -53,7 +53,7 @@ def test_a_reload_says_what_differs_and_what_needs_a_load_or_a_restart(host, hom
     assert told["service.port"] == ("8788", "1234", False)
     assert told["service.idle_unload_s"] == ("1800", "60", False)
     assert told["notices.webhook_url"] == ("unset", "set", False)
-    assert (found.needs_load, found.needs_restart) == (True, True)
+    assert (found.needs_load, found.waiting) == (True, {"service.port"})
     assert host.settings.service.port == 8788
     use(host)
     assert len(made) == 2
@@ -63,7 +63,7 @@ def test_where_nothing_differs_nothing_is_loaded_unless_it_is_asked_for(host):
     host, made = host
     use(host)
     found = host.reload()
-    assert (found.changes, found.needs_load, found.needs_restart) == ((), False, False)
+    assert (found.changes, found.needs_load, found.waiting) == ((), False, frozenset())
     use(host)
     assert len(made) == 1
     assert host.reload(force=True).needs_load
@@ -117,7 +117,7 @@ def test_another_home_waits_for_a_restart(tmp_path, monkeypatch):
     config.write_text(f"home: {tmp_path / 'other'}\nlibrary: {{poll_s: 11}}")
     found = host.reload()
     assert [change.field for change in found.changes] == ["home", "library.poll_s"]
-    assert found.needs_restart
+    assert found.waiting == {"home"}
     assert host.settings.home == tmp_path / "one"
     assert host.settings.storage.root == str(tmp_path / "one" / "artifacts")
     assert host.settings.cache.model_dir == tmp_path / "one" / "models"

@@ -17,7 +17,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from yivideo_pipeline.defs.dagster_internals import REPOSITORY, job_origin
-from yivideo_pipeline.stages import LOCATION
+from yivideo_pipeline.stages import LOCATION, RANGE_TAGS
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ def run_in_process(
     if len(keys) == 1:
         partitions = {"dagster/partition": keys[0]}
     else:
-        first, last = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-        partitions = {first: keys[0], last: keys[-1]}
+        partitions = dict(zip(RANGE_TAGS, (keys[0], keys[-1]), strict=True))
     run = instance.create_run_for_job(
         job_def=job,
         run_config=run_config,

@@ -4,29 +4,48 @@ Dagster's daemon starts queued runs by the tag `dagster/priority`, then by age. 
 `defs/sqlite_storage.VideoInstance` lets it start nothing while the queue is paused.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import dagster as dg
 
 from yivideo_pipeline.history.instance import is_paused
 from yivideo_pipeline.ledger import Ledger
-from yivideo_pipeline.stages import AUTOMATIC_TAG, PARTITION_TAG, PRIORITY_TAG, VIDEOS
+from yivideo_pipeline.stages import AUTOMATIC_TAG, PARTITION_TAG, PRIORITY_TAG, RANGE_TAGS, STAGES, VIDEOS
 from yivideo_pipeline.storage.artifacts import Storage
 
 _READ_AT_ONCE = 1000
+_LATEST = 5
+"""How many backfills are looked at: one that is not at its end is among the latest."""
 _WORKING = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _WAITING = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED)
 
 
 @dataclass(frozen=True)
 class VideoRun:
-    """An unfinished run of one video; `place` counts from 1 in the queue, and is None once it has begun."""
+    """An unfinished run.
+
+    Attributes:
+        run_id: Its id.
+        root_id: The id of the first run of which it is a retry, or its own.
+        keys: Its videos: one, or those of a backfill that share it.
+        stages: What it makes.
+        place: Its place in the queue, from 1 on; None once it has begun.
+        is_plain: Whether it makes its videos by the settings, without choices of its own.
+    """
 
     run_id: str
     root_id: str
-    key: str
+    keys: tuple[str, ...]
+    stages: tuple[str, ...]
     place: int | None
+    is_plain: bool
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several videos share it."""
+        return len(self.keys) > 1
 
 
 @dataclass(frozen=True)
@@ -34,17 +53,17 @@ class RunsByVideo:
     """The unfinished runs.
 
     Attributes:
-        runs: The latest run of each video that has a run of its own.
+        runs: The latest run of each video that has one.
         waiting: How many runs wait.
         working: How many have begun.
-        has_shared: Whether videos of a backfill share one of the runs: these are not among `runs`.
+        has_backfill: Whether a backfill is not at its end: the daemon may still have to make its runs.
         is_paused: Whether the queue is paused.
     """
 
     runs: dict[str, VideoRun]
     waiting: int
     working: int
-    has_shared: bool
+    has_backfill: bool
     is_paused: bool
 
 
@@ -52,26 +71,27 @@ def read_runs(instance: dg.DagsterInstance) -> RunsByVideo:
     """Return which videos have an unfinished run, and in which order those that wait will begin."""
     waiting, working = _waiting(instance), instance.get_runs(dg.RunsFilter(statuses=list(_WORKING)))
     placed = [(run, place) for place, run in enumerate(waiting, 1)] + [(run, None) for run in working]
-    runs = {
-        key: VideoRun(run.run_id, run.root_run_id or run.run_id, key, place)
-        for run, place in placed
-        if (key := run.tags.get(PARTITION_TAG))
-    }
-    is_shared = any(PARTITION_TAG not in run.tags for run, _ in placed)
-    return RunsByVideo(runs, len(waiting), len(working), is_shared, is_paused(instance))
+    registered = _registered(instance, [run for run, _ in placed])
+    runs = {key: one for run, place in placed for one in [_read(run, place, registered)] for key in one.keys}
+    has_backfill = any(one.status.value == "REQUESTED" for one in instance.get_backfills(limit=_LATEST))
+    return RunsByVideo(runs, len(waiting), len(working), has_backfill, is_paused(instance))
 
 
-def move_to_front(instance: dg.DagsterInstance, keys: Collection[str]) -> list[str]:
+def move_to_front(instance: dg.DagsterInstance, keys: Iterable[str]) -> list[str]:
     """Let the waiting runs of these videos begin before all others; return the videos that have one.
 
-    They count as a user's own from then on, as far as limits on automatic runs go.
+    They count as a user's own from then on, as far as limits on automatic runs go. Videos that share such a
+    run are moved with it.
     """
-    waiting = _waiting(instance)
+    chosen, waiting = set(keys), _waiting(instance)
     top = max(map(_priority, waiting), default=0)
-    chosen = [run for run in waiting if run.tags.get(PARTITION_TAG) in keys]
-    for run in chosen:
-        instance.add_run_tags(run.run_id, {PRIORITY_TAG: str(max(top, 0) + 1), AUTOMATIC_TAG: "false"})
-    return [run.tags[PARTITION_TAG] for run in chosen]
+    registered, moved = _registered(instance, waiting), set[str]()
+    for run in waiting:
+        if found := chosen.intersection(_read(run, None, registered).keys):
+            tags = {PRIORITY_TAG: str(max(top, 0) + 1), AUTOMATIC_TAG: "false"}
+            instance.add_run_tags(run.run_id, tags)
+            moved |= found
+    return sorted(moved)
 
 
 def find_busy(keys: Iterable[str], ledger: Ledger, instance: dg.DagsterInstance | None) -> set[str]:
@@ -109,6 +129,24 @@ def _waiting(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
     waiting = dg.RunsFilter(statuses=list(_WAITING))
     runs = instance.get_runs(waiting, limit=_READ_AT_ONCE, ascending=True)
     return sorted(runs, key=_priority, reverse=True)
+
+
+def _registered(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> Mapping[str, int]:
+    """Return each video's number in the order of registration, where one of the runs is a range of it."""
+    if not any(RANGE_TAGS[0] in run.tags for run in runs):
+        return {}
+    return {key: number for number, key in enumerate(instance.get_dynamic_partitions(VIDEOS))}
+
+
+def _read(run: dg.DagsterRun, place: int | None, registered: Mapping[str, int]) -> VideoRun:
+    key, tags = run.tags.get(PARTITION_TAG), run.tags
+    first, last = (registered.get(tags.get(end, "")) for end in RANGE_TAGS)
+    keys = (key,) if key else ()
+    if first is not None and last is not None:
+        keys = tuple(islice(registered, first, last + 1))
+    selected = {asset.to_user_string() for asset in run.asset_selection or ()}
+    stages = tuple(stage for stage in STAGES if stage in selected)
+    return VideoRun(run.run_id, run.root_run_id or run.run_id, keys, stages, place, not run.run_config)
 
 
 def _priority(run: dg.DagsterRun) -> int:

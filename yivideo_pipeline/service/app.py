@@ -101,7 +101,9 @@ def create_app(settings: Settings, config: Path | None = None, insecure: bool = 
     app.state.shared = shared
     app.add_middleware(JsonBodies)
     app.add_middleware(BodyLimit, max_mb=lambda: models.settings.service.max_upload_mb)
-    app.add_middleware(Access, service=settings.service, insecure=insecure, throttle=shared.wrong_keys)
+    app.add_middleware(
+        Access, service=lambda: models.settings.service, insecure=insecure, throttle=shared.wrong_keys
+    )
     app.add_middleware(PageHeaders)
     app.add_middleware(Metering, performance=shared.performance)  # outermost: refused requests count too
     add_error_handlers(app)

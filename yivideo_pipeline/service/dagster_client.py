@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from yivideo_pipeline.errors.tree import ServiceUnreachable
-from yivideo_pipeline.stages import JOB, LOCATION, PARTITION_TAG, VIDEOS
+from yivideo_pipeline.stages import BY_HAND_TAGS, JOB, LOCATION, PARTITION_TAG, VIDEOS
 
 if TYPE_CHECKING:
     from dagster_graphql import DagsterGraphQLClient
@@ -24,6 +24,10 @@ mutation ($repository: RepositorySelector!, $partitions: String!, $key: String!)
   addDynamicPartition(repositorySelector: $repository, partitionsDefName: $partitions, partitionKey: $key) {
     __typename
   }
+}"""
+_BACKFILL = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) { __typename ... on Error { message } }
 }"""
 _REEXECUTE = """
 mutation ($params: ReexecutionParams!) {
@@ -84,6 +88,18 @@ class DagsterClient:
                 tags={**tags, PARTITION_TAG: key},
                 asset_selection=list(stages),
             )
+
+    def launch_many(self, keys: Sequence[str], stages: Sequence[str], title: str) -> None:
+        """Launch a backfill that makes these stages of registered videos, in runs which they share."""
+        params = {
+            "partitionNames": list(keys),
+            "assetSelection": [{"path": [stage]} for stage in stages],
+            "tags": [{"key": key, "value": value} for key, value in BY_HAND_TAGS.items()],
+            "title": title,
+        }
+        result = self.query(_BACKFILL, {"params": params})["launchPartitionBackfill"]
+        if result["__typename"] != "LaunchBackfillSuccess":
+            raise dagster_error(result["__typename"], result.get("message", ""))
 
     def reexecute(self, run_id: str, *, from_failure: bool) -> str:
         """Launch an ended run again, as a whole or without the steps that succeeded; returns the new id."""

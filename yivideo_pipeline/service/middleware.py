@@ -8,7 +8,7 @@ come from another site's page.
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -57,17 +57,18 @@ class Access:
 
     Args:
         app: The application behind it.
-        service: Key and host.
+        service: Returns the present key and host.
         insecure: Whether other machines may send requests without a key.
         throttle: Counts wrong keys.
     """
 
-    def __init__(self, app: ASGIApp, service: ServiceSettings, insecure: bool, throttle: KeyThrottle) -> None:
+    def __init__(
+        self, app: ASGIApp, service: Callable[[], ServiceSettings], insecure: bool, throttle: KeyThrottle
+    ) -> None:
         self._app = app
+        self._service = service
+        self._insecure = insecure
         self._throttle = throttle
-        self._key = service.api_key.get_secret_value() if service.api_key else None
-        # With a key, any host name may lead here; without one, a foreign name is a web page's trick.
-        self._hosts = None if self._key or insecure else {*LOOPBACK, service.host}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it.
@@ -82,10 +83,13 @@ class Access:
 
     def _refuse(self, connection: HTTPConnection) -> Response | None:
         # The path comes from the scope: `connection.url` is put together with the Host header.
-        headers, scope = connection.headers, connection.scope
-        if foreign := find_foreign(connection, self._hosts):
+        headers, scope, service = connection.headers, connection.scope, self._service()
+        key = service.api_key.get_secret_value() if service.api_key else None
+        # With a key, any host name may lead here; without one, a foreign name is a web page's trick.
+        hosts = None if key or self._insecure else {*LOOPBACK, service.host}
+        if foreign := find_foreign(connection, hosts):
             return _respond(scope, Refused(*foreign))
-        if self._key is None or _is_open(scope["path"], OPEN_PATHS) or self._has_key(connection):
+        if key is None or _is_open(scope["path"], OPEN_PATHS) or _has_key(connection, key):
             return None
         client = connection.client
         if client and _given_key(headers) and (wait_s := self._throttle.note_wrong_key(client.host)):
@@ -97,13 +101,13 @@ class Access:
         hint = "Send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         return _respond(scope, Refused(401, "no_key", "The key is missing or wrong", hint))
 
-    def _has_key(self, connection: HTTPConnection) -> bool:
-        assert self._key is not None
-        given = _given_key(connection.headers)
-        if given is not None:
-            return hmac.compare_digest(given.encode("latin-1"), self._key.encode())
-        session = connection.cookies.get(SESSION_COOKIE, "")
-        return hmac.compare_digest(session.encode(), session_of(self._key).encode())
+
+def _has_key(connection: HTTPConnection, key: str) -> bool:
+    given = _given_key(connection.headers)
+    if given is not None:
+        return hmac.compare_digest(given.encode("latin-1"), key.encode())
+    session = connection.cookies.get(SESSION_COOKIE, "")
+    return hmac.compare_digest(session.encode(), session_of(key).encode())
 
 
 def _given_key(headers: Headers) -> str | None:

@@ -27,16 +27,22 @@ from yivideo_pipeline.speech.manager import ModelManager
 
 log = logging.getLogger(__name__)
 
-_FIXED_SERVICE_FIELDS = ("host", "port", "api_key", "max_requests")
-FIXED_FIELDS = frozenset(
+_FIXED_FIELDS = frozenset(
     {
         "home",
         "storage.root",
-        *(f"service.{name}" for name in _FIXED_SERVICE_FIELDS),
+        *(f"service.{name}" for name in ("host", "port", "max_requests")),
         *(f"cluster.{name}" for name in ClusterSettings.model_fields),
     }
 )
-"""Settings that change only with a restart, since what depends on them is built once."""
+
+
+def fixed_fields(settings: Settings) -> frozenset[str]:
+    """Return the settings that change only with a restart, since what depends on them is built once.
+
+    Replicas have the key of their start: where there are some, it is among them.
+    """
+    return _FIXED_FIELDS | {"service.api_key"} if settings.cluster.replicas_url else _FIXED_FIELDS
 
 
 @dataclass(frozen=True)
@@ -45,18 +51,15 @@ class Reload:
 
     Attributes:
         changes: The settings that differ.
+        waiting: Those of them that wait for the next start of the service.
         needs_load: Whether the next request loads a model in place of the present one.
         warnings: Lines about the options on this machine.
     """
 
     changes: tuple[SettingChange, ...]
+    waiting: frozenset[str]
     needs_load: bool
     warnings: tuple[str, ...]
-
-    @property
-    def needs_restart(self) -> bool:
-        """Whether one of the changes waits for the next start of the service."""
-        return any(change.field in FIXED_FIELDS for change in self.changes)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,11 @@ class ModelHost:
             new = load_settings(self._config, {**os.environ, "YIVIDEO_HOME": str(old.home)})
         changes += [change for change in diff_settings(old, new) if change.field != "home"]
         new = _keep_fixed(old, new)
+        if old.service.api_key and not (new.service.api_key or new.service.is_local):
+            raise ConfigValidationError(
+                f"service.api_key can't be removed while other machines reach {new.service.host}:"
+                " set another, or listen on 127.0.0.1 and start the service again"
+            )
         options, manager = new.speech.options, self.manager
         speech = manager if isinstance(manager, ReplicaModels) else LocalSpeech(new, manager)
         warnings = speech.check(options)
@@ -172,7 +180,8 @@ class ModelHost:
         if renew:
             self.manager.renew()
         self.manager.unload_after(new.service.idle_unload_s)
-        return Reload(tuple(changes), is_other_model or renew, warnings)
+        waiting = fixed_fields(old).intersection(change.field for change in changes)
+        return Reload(tuple(changes), waiting, is_other_model or renew, warnings)
 
     def _is_smaller(self) -> bool:
         info = self.manager.info()
@@ -197,7 +206,8 @@ class ModelHost:
 
 
 def _keep_fixed(old: Settings, new: Settings) -> Settings:
-    kept = {name: getattr(old.service, name) for name in _FIXED_SERVICE_FIELDS}
+    places = (field.partition(".") for field in fixed_fields(old))
+    kept = {name: getattr(old.service, name) for section, _, name in places if section == "service"}
     service = new.service.model_copy(update=kept)
     return new.model_copy(
         update={"home": old.home, "storage": old.storage, "service": service, "cluster": old.cluster}

@@ -4,7 +4,8 @@ Ray imports this module on each machine of the cluster; `build` is what a Serve 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.machine.heap import share_one_heap
-from yivideo_pipeline.remote.replicas import REPLICA_HEADER
+from yivideo_pipeline.remote.replicas import REPLICA_HEADER, model_id
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.connections import BodyLimit, spool_under
 from yivideo_pipeline.service.dependencies import ServiceState
@@ -50,17 +51,32 @@ def build_app() -> FastAPI:
     host = ModelHost(_of_a_replica(settings))
     scratch = settings.home / "tmp"
     shared = ServiceState(host, Storage(settings.storage.root, scratch), Admission(SLOTS))
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, lifespan=_announcing(host))
     app.state.shared = shared
     app.include_router(speech.router)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_mb=lambda: settings.service.max_upload_mb)
-    app.add_middleware(Access, service=settings.service, insecure=True, throttle=shared.wrong_keys)
+    app.add_middleware(Access, service=lambda: settings.service, insecure=True, throttle=shared.wrong_keys)
     app.add_middleware(Signature)
     spool_under(scratch).__enter__()  # as long as the process lives
     with host.manager.lease():
         log.info("The model is loaded: %s", host.manager.info())
     return app
+
+
+def _announcing(host: ModelHost) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Announce the loaded model at the start.
+
+    Ray sends requests for a model to replicas that have announced it, as long as there is one: the others
+    would stay idle for ever.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        await announce_model(model_id(host.local.choose(host.settings.speech.options).options))
+        yield
+
+    return lifespan
 
 
 def _of_a_replica(settings: Settings) -> Settings:

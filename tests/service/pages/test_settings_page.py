@@ -5,6 +5,7 @@ import yaml
 
 from tests.browser import NEEDS_CHROMIUM, barriers, keep_picture, watch
 from tests.notices.servers import WebhookReceiver, serve_webhook
+from tests.service.pages.html_page import HtmlPage
 from tests.service.server import KEY, run_server
 
 pytestmark = NEEDS_CHROMIUM
@@ -168,6 +169,30 @@ def test_settings_are_no_business_of_machines_that_need_no_key(tmp_path, model_d
         assert client.put("/settings", json=body).status_code == 403
         assert client.post("/settings/test-notice").status_code == 403
     assert (tmp_path / "config.yml").read_text() == CONFIG
+
+
+def test_a_new_key_holds_at_once_and_who_sets_it_goes_on(tmp_path, model_dir):
+    new = "another key of enough characters"
+    (tmp_path / "config.yml").write_text(f"service: {{api_key: {KEY}, host: 0.0.0.0}}\n")
+    with (
+        run_server(tmp_path, model_dir) as server,
+        server.client() as person,
+        server.client(headers={"X-API-Key": KEY}) as program,
+    ):
+        person.post("/login", data={"key": KEY})
+
+        def set_key(key: str | None):
+            version = HtmlPage(person.get("/settings").text).all("form")[-1].get("data-version")
+            return person.put("/settings", json={"version": version, "values": {"service.api_key": key}})
+
+        assert program.get("/settings").status_code == 200
+        assert set_key(new).json()["needs_restart"] == []
+        assert program.get("/settings").status_code == 401
+        assert person.get("/settings").status_code == 200
+        removed = set_key(None)
+        assert removed.status_code == 422
+        assert "can't be removed while other machines" in removed.json()["error"]["message"]
+        assert program.get("/settings", headers={"X-API-Key": new}).status_code == 200
 
 
 def test_pages_of_other_sites_change_nothing(server):

@@ -13,6 +13,7 @@ from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.notices.channels import channels_of, send_waiting
 from yivideo_pipeline.notices.message import failed_run_notice, quarantine_notice
 from yivideo_pipeline.settings.sections import NoticeSettings
+from yivideo_pipeline.stages import RANGE_TAGS
 
 WILL_RETRY_TAG = "dagster/will_retry"
 """Dagster's tag of a failed run: whether the daemon launches it again."""
@@ -145,5 +146,5 @@ def _failures_by_events(context: dg.RunFailureSensorContext) -> list[StageFailur
 
 
 def _range_of(run: dg.DagsterRun) -> str | None:
-    first, last = (run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    first, last = (run.tags.get(end) for end in RANGE_TAGS)
     return f"{first} … {last}" if first and last else None

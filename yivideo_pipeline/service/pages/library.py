@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,7 +19,7 @@ from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
 from yivideo_pipeline.service.pages.choices import choices_of
 from yivideo_pipeline.service.pages.frame import render
-from yivideo_pipeline.service.pages.many_videos import read_runs_of
+from yivideo_pipeline.service.pages.many_videos import MAX_CHOSEN, MAX_PACKED, read_runs_of
 from yivideo_pipeline.service.pages.uploads import remove_unfinished, store_upload, upload_root
 from yivideo_pipeline.service.pages.video_list import (
     SORT_ORDERS,
@@ -27,8 +28,10 @@ from yivideo_pipeline.service.pages.video_list import (
     VideoList,
     VideoQuery,
     VideoState,
+    find_keys,
     list_videos,
     reason_of,
+    shown_path,
 )
 from yivideo_pipeline.settings.sections import LOOPBACK
 from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
@@ -56,6 +59,12 @@ class ReleasedVideo(BaseModel):
     """The partition key of a video that was released."""
 
     key: str
+
+
+class FoundVideos(BaseModel):
+    """Videos by partition key, each with the name to show."""
+
+    videos: list[tuple[str, str]]
 
 
 class UploadedVideo(BaseModel):
@@ -87,6 +96,13 @@ def library(request: Request, shared: Shared, query: ParsedQuery) -> Response:
 def library_videos(request: Request, shared: Shared, query: ParsedQuery) -> Response:
     """Return the list alone, for a page that is open already."""
     return render(request, "videos.html", "library", nav="library", **_shown(request, shared, query))
+
+
+@router.get("/library/keys")
+def library_keys(shared: Shared, query: ParsedQuery) -> FoundVideos:
+    """Return all videos of the list, on whatever page, as many as may be chosen at once."""
+    found = find_keys(shared.ledger.engine, query, MAX_CHOSEN)
+    return FoundVideos(videos=[(key, PurePosixPath(shown_path(key)).name) for key in found])
 
 
 @router.post("/library/release")
@@ -123,6 +139,8 @@ def _shown(request: Request, shared: ServiceState, query: VideoQuery) -> dict[st
         "states": STATES,
         "sort_orders": SORT_ORDERS,
         "is_empty": not videos.counts and not query.search,
+        "max_chosen": MAX_CHOSEN,
+        "max_packed": MAX_PACKED,
         "formats": [kind.value for kind in SubtitleFormat],
         "folder": upload_root(settings.library),
         "max_size": _format_size(settings.service.max_upload_mb),

@@ -37,14 +37,19 @@ def log_in(request: Request, shared: Shared, key: Annotated[str, Form(max_length
             return _form(request, 429, texts("too_often", seconds=wait_s))
         return _form(request, 401, texts("wrong_key"))
     response = RedirectResponse("/", 303)
+    start_session(request, response, secret)
+    return response
+
+
+def start_session(request: Request, response: Response, key: str) -> None:
+    """Let a browser in from now on, by a cookie of the answer."""
     response.set_cookie(
         SESSION_COOKIE,
-        session_of(secret),
+        session_of(key),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
     )
-    return response
 
 
 @router.post("/logout")

@@ -1,7 +1,7 @@
 """What a person does with several videos of the library at once, and with the queue of runs.
 
-Each route answers for every video: what was done, and what was not and why. Processing several videos is not
-among them: the page asks for a workflow of each.
+Each route answers for every video: what was done, and what was not and why. The page asks for a workflow of
+each of a few videos that are to be processed; many become a backfill.
 """
 
 import io
@@ -10,30 +10,35 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Form, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Json
 
 from yivideo_pipeline.errors.tree import TaskCancelled
 from yivideo_pipeline.ledger.known_videos import find_known
+from yivideo_pipeline.library.watch import open_watch
+from yivideo_pipeline.service.allowed_paths import resolve_video
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.pages.video_list import PAGE_SIZE, shown_path
+from yivideo_pipeline.service.pages.video_list import find_row, shown_path
 from yivideo_pipeline.service.review.routes import render_subtitles
 from yivideo_pipeline.service.review.video import find_subtitles, find_video
 from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
-from yivideo_pipeline.stages import FIRST_STAGE
+from yivideo_pipeline.stages import FIRST_STAGE, STAGES, VIDEOS
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from yivideo_pipeline.history.run_queue import RunsByVideo
+    from yivideo_pipeline.history.run_queue import RunsByVideo, VideoRun
 
 router = APIRouter(prefix="/library", include_in_schema=False)
 
 Key = Annotated[str, Field(min_length=1, max_length=8192)]
-Keys = Annotated[list[Key], Field(min_length=1, max_length=PAGE_SIZE)]
-NotDone = Literal["no_run", "not_stoppable", "busy", "unknown"]
-"""Why something was not done: there is no run of this video alone; Dagster did not start its run; a run makes
-it now; nothing is known of it."""
+MAX_CHOSEN = 10_000
+MAX_PACKED = 1000
+"""The most videos whose subtitles go into one archive, which is made in memory."""
+Keys = Annotated[list[Key], Field(min_length=1, max_length=MAX_CHOSEN)]
+NotDone = Literal["no_run", "not_stoppable", "shared", "busy", "no_file", "unknown"]
+"""Why something was not done: the video has no run; Dagster did not start its run; others share its run,
+which has begun; a run makes it now; its file is not there; nothing is known of it."""
 CANCELLED = TaskCancelled("It was cancelled on the library page", "Process it again, or forget it")
 
 
@@ -81,26 +86,73 @@ def move_to_front(call: ChosenVideos, shared: Shared) -> ManyVideosResponse:
     from yivideo_pipeline.history.run_queue import move_to_front as move
 
     moved = move(_require_instance(shared), call.keys)
-    return ManyVideosResponse(done=moved, not_done={key: "no_run" for key in call.keys if key not in moved})
+    return ManyVideosResponse(done=moved, not_done=dict.fromkeys({*call.keys} - {*moved}, "no_run"))
+
+
+@router.post("/process")
+def process(call: ChosenVideos, shared: Shared) -> ManyVideosResponse:
+    """Process videos by the settings, in runs that they share; those that have a run already keep it."""
+    from yivideo_pipeline.history.run_queue import find_busy
+
+    instance = _require_instance(shared)
+    not_done: dict[str, NotDone] = dict.fromkeys(find_busy(call.keys, shared.ledger, instance), "busy")
+    not_done |= {key: "no_file" for key in call.keys if key not in not_done and not _has_file(key, shared)}
+    keys = [key for key in call.keys if key not in not_done]
+    if keys:
+        instance.add_dynamic_partitions(VIDEOS, keys)
+        shared.dagster.launch_many(keys, tuple(STAGES), "By hand, on the library page")
+        watch = open_watch(shared.settings, shared.ledger, shared.storage)
+        for key in keys:  # else it would process a new file once more
+            watch.note_launched(key)
+    return ManyVideosResponse(done=keys, not_done=not_done)
+
+
+def _has_file(key: str, shared: ServiceState) -> bool:
+    try:
+        return resolve_video(key, shared.settings.library.roots, shared.allowed_folders) == key
+    except Refused:
+        return False
 
 
 @router.post("/cancel")
 def cancel(call: ChosenVideos, shared: Shared) -> ManyVideosResponse:
-    """Take the runs of these videos from the queue, or stop them."""
+    """Take the runs of these videos from the queue, or stop them; what else shares a waiting run is kept."""
     from yivideo_pipeline.history.run_queue import read_runs
 
     runs, response = read_runs(_require_instance(shared)).runs, ManyVideosResponse()
+    chosen: dict[str, list[str]] = {}
     for key in call.keys:
-        run = runs.get(key)
-        if run is None:
-            response.not_done[key] = "no_run"
-        elif shared.dagster.terminate(run.run_id):
-            # Else it would wait for a run that never comes, as far as the list shows.
-            shared.ledger.failures.note_failure(key, FIRST_STAGE, run.root_id, CANCELLED, 1)
-            response.done.append(key)
+        if key in runs:
+            chosen.setdefault(runs[key].run_id, []).append(key)
         else:
-            response.not_done[key] = "not_stoppable"
+            response.not_done[key] = "no_run"
+    for keys in chosen.values():
+        run = runs[keys[0]]
+        # Else they would wait for a run that never comes, as far as the list shows.
+        unmade = [key for key in keys if not (run.is_shared and _is_done(key, shared))]
+        if why := _stop(run, set(keys), shared):
+            response.not_done |= dict.fromkeys(keys, why)
+            continue
+        for key in unmade:
+            shared.ledger.failures.note_failure(key, FIRST_STAGE, run.root_id, CANCELLED, 1)
+        response.done += keys
     return response
+
+
+def _is_done(key: str, shared: ServiceState) -> bool:
+    row = find_row(shared.ledger.engine, key)
+    return row is not None and row.state == "done"
+
+
+def _stop(run: "VideoRun", chosen: set[str], shared: ServiceState) -> NotDone | None:
+    """Stop a run for the chosen ones of its videos; return why that is impossible, None where it is done."""
+    others = [key for key in run.keys if key not in chosen]
+    if others:
+        if run.place is None or not run.is_plain:
+            return "shared"
+        # First, so that none of them is lost if it fails.
+        shared.dagster.launch_many(others, run.stages, "What shared a run with cancelled videos")
+    return None if shared.dagster.terminate(run.run_id) else "not_stoppable"
 
 
 @router.post("/forget")
@@ -120,13 +172,15 @@ def forget(call: ForgetRequest, shared: Shared) -> ManyVideosResponse:
 
 @router.post("/subtitles.zip")
 def download(
-    shared: Shared, key: Annotated[Keys, Form()], kind: Annotated[SubtitleFormat, Form()]
+    shared: Shared, keys: Annotated[Json[Keys], Form()], kind: Annotated[SubtitleFormat, Form()]
 ) -> Response:
     """Return the current subtitles of these videos in one archive, in the folders of the library."""
+    if len(keys) > MAX_PACKED:
+        raise Refused(422, "invalid_request", f"More than {MAX_PACKED} videos", "Select fewer")
     packed = io.BytesIO()
     names: set[str] = set()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in dict.fromkeys(key):
+        for one in dict.fromkeys(keys):
             try:
                 subtitles = find_subtitles(find_video(one, shared.storage, shared.settings))
             except Refused:  # it was removed a moment ago

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.service.dependencies import ServiceState, Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.model_host import FIXED_FIELDS, Reload
+from yivideo_pipeline.service.model_host import fixed_fields
 from yivideo_pipeline.service.pages.frame import render
+from yivideo_pipeline.service.pages.login import start_session
 from yivideo_pipeline.settings.config_file import ConfigFile
 from yivideo_pipeline.settings.key_paths import KeyPath, get_value
 from yivideo_pipeline.settings.settings import Settings
@@ -99,8 +100,13 @@ def show_settings(request: Request, shared: Shared) -> Response:
 
 
 @router.put("")
-def save_settings(call: SettingsChange, shared: Shared) -> SettingsSaved:
-    """Write values into the settings file and put them in force; if one is not valid, nothing changes."""
+def save_settings(
+    call: SettingsChange, shared: Shared, request: Request, response: Response
+) -> SettingsSaved:
+    """Write values into the settings file and put them in force; if one is not valid, nothing changes.
+
+    A new access key ends all sessions but the one that sets it.
+    """
     _require_operator(shared)
     file = _config_file(shared)
     if call.version != file.version:
@@ -113,10 +119,12 @@ def save_settings(call: SettingsChange, shared: Shared) -> SettingsSaved:
         file.restore(before)
         shared.models.reload()
         raise
+    if key := shared.settings.service.api_key:
+        start_session(request, response, key.get_secret_value())
     return SettingsSaved(
         version=file.version,
         needs_load=found.needs_load,
-        needs_restart=_waiting(found, values),
+        needs_restart=sorted(found.waiting & call.values.keys()),
         missing_folders=[name for name, folder in settings.library.folders.items() if not folder.is_dir()],
         warnings=list(found.warnings),
     )
@@ -184,7 +192,7 @@ def _field(name: str, kind: FieldKind, settings: Settings) -> dict[str, Any]:
         "kind": kind,
         "value": shown,
         "variable": _variable_of(name, settings),
-        "restart": name in FIXED_FIELDS,
+        "restart": name in fixed_fields(settings),
     }
 
 
@@ -192,8 +200,3 @@ def _variable_of(name: str, settings: Settings) -> str:
     """Return the environment's variable that sets a value, which no file replaces; empty where none does."""
     found = _VARIABLE.search(settings.origin(name))
     return found[1] if found else ""
-
-
-def _waiting(found: Reload, values: dict[KeyPath, Any]) -> list[str]:
-    changed = {".".join(path) for path in values}
-    return [change.field for change in found.changes if change.field in FIXED_FIELDS & changed]

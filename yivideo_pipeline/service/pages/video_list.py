@@ -85,12 +85,20 @@ def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
         total = counts[query.state] if query.state else counts.total() - counts["forgotten"]
         pages = max(1, -(-total // PAGE_SIZE))
         page = min(max(query.page, 1), pages)
-        found = found.where(state == query.state if query.state else state != "forgotten")
+        found = found.where(_is_in(state, query))
         found = found.order_by(*_order(videos, query.order), videos.c.key)
         shown = session.execute(found.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).tuples().all()
         known = known_videos(session, [key for key, _ in shown], working)
     rows = [row_of(known[key], cast(VideoState, state)) for key, state in shown]
     return VideoList(rows, counts, total, page, pages)
+
+
+def find_keys(engine: Engine, query: VideoQuery, limit: int) -> Sequence[str]:
+    """Return the keys of the videos on all pages of a query, at most `limit`."""
+    with Session(engine) as session:
+        videos = outlines(session, workers_by_video(session))
+        found = select(videos.c.key).where(*_matches(videos, query.search), _is_in(_state_of(videos), query))
+        return session.scalars(found.order_by(*_order(videos, query.order), videos.c.key).limit(limit)).all()
 
 
 def find_row(engine: Engine, key: str) -> VideoRow | None:
@@ -145,6 +153,10 @@ def _state_of(videos: Subquery) -> ColumnElement[str]:
 def _is_one_of(why: ColumnElement[str], reasons: Sequence[Reason]) -> ColumnElement[bool]:
     """Return whether a decision has one of the reasons, by any of its names."""
     return why.in_([name for name, reason in Reason.__members__.items() if reason in reasons])
+
+
+def _is_in(state: ColumnElement[str], query: VideoQuery) -> ColumnElement[bool]:
+    return state == query.state if query.state else state != "forgotten"
 
 
 def _matches(videos: Subquery, search: str) -> Sequence[ColumnElement[bool]]:

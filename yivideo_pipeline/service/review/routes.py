@@ -149,20 +149,20 @@ def _obstacle(key: str, shared: ServiceState) -> Obstacle | None:
     row = find_row(shared.ledger.engine, key)
     if row is None or row.state == "running":
         return None
-    has_run = None
+    may_come = True
     if instance := shared.performance.history.instance():
         from yivideo_pipeline.history.run_queue import read_runs
 
         queue = read_runs(instance)
-        has_run = key in queue.runs or queue.has_shared
-    if has_run:
-        return None
+        if key in queue.runs:
+            return None
+        may_come = queue.has_backfill
     if row.state in ("failed", "quarantined"):
         return Obstacle(message=". ".join(filter(None, (row.known.failed_message, row.known.failed_hint))))
     reason, detail = reason_of(row.known)
     if reason and row.state != "waiting":
         return Obstacle(reason=reason.name, message=reason.sentence, detail=detail)
-    if reason is None and has_run is False:
+    if reason is None and not may_come:
         return Obstacle(message="No run makes it: it was cancelled, or its run was deleted")
     return None
 

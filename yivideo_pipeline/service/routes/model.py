@@ -13,7 +13,7 @@ from yivideo_pipeline.machine.gpu import BYTES_PER_MB, read_first_gpu
 from yivideo_pipeline.machine.host import read_process_memory_bytes
 from yivideo_pipeline.service.dependencies import Shared
 from yivideo_pipeline.service.errors import Refused
-from yivideo_pipeline.service.model_host import FIXED_FIELDS
+from yivideo_pipeline.service.model_host import Reload
 from yivideo_pipeline.settings.options import SpeechOptions
 from yivideo_pipeline.settings.show import SettingChange
 
@@ -140,9 +140,9 @@ def reload(
     """
     found = shared.models.reload(force)
     return ReloadResponse(
-        changes=tuple(map(_field_change, found.changes)),
+        changes=tuple(_field_change(change, found) for change in found.changes),
         needs_load=found.needs_load,
-        needs_restart=found.needs_restart,
+        needs_restart=bool(found.waiting),
         warnings=found.warnings,
     )
 
@@ -169,13 +169,13 @@ def usage(shared: Shared) -> UsageResponse:
     return UsageResponse(**asdict(shared.models.manager.usage()), memory=_memory())
 
 
-def _field_change(change: SettingChange) -> FieldChange:
+def _field_change(change: SettingChange, found: Reload) -> FieldChange:
     return FieldChange(
         field=change.field,
         old=redact(change.old),
         new=redact(change.new),
         needs_load=change.needs_reload,
-        needs_restart=change.field in FIXED_FIELDS,
+        needs_restart=change.field in found.waiting,
     )
 
 
