@@ -43,35 +43,47 @@ def _lay_out_states(bounds: np.ndarray) -> np.ndarray:
 
 
 def _state_scores(scores: np.ndarray, silence: np.ndarray, states: np.ndarray, gap_cost: float) -> np.ndarray:
-    """Return the score of each state at each frame, float32, shape (frames, states)."""
-    tokens = scores[np.maximum(states, 0)].T - 0.5 * silence[:, np.newaxis]
+    """Return the score of each state at each frame, shape (states, frames)."""
+    tokens = scores[np.maximum(states, 0)] - 0.5 * silence
     gap = np.maximum(1.5 * (2 * silence - 1), -0.5 * silence - gap_cost)
-    return np.where(states < 0, gap[:, np.newaxis], tokens).astype(np.float32)
+    return np.where(states[:, np.newaxis] < 0, gap, tokens)
 
 
 def _best_path(scores: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """Return the state at each frame; a step stays, goes to the next state, or skips a silence."""
-    frames, count = scores.shape
+    """Return the state at each frame; a step stays, goes to the next state, or skips a silence.
+
+    One state after the other, for all frames at once: there are five times fewer states. A path that enters
+    a state at frame u and is still there at t has what it had, and the state's scores from u to t; the best
+    u for each t is where that, less all scores before u, is largest.
+    """
+    count, frames = scores.shape
     silent = states < 0
-    entry = np.where(silent, GAP_ENTRY, np.float32(0))[1:]
-    skip = np.where(silent[1:-1] & ~silent[2:], np.float32(0), _NEVER)
-    best = np.full(count, _NEVER)
-    best[0], best[1] = scores[0, 0] - GAP_ENTRY, scores[0, 1]
-    came = np.zeros((frames, count), np.int8)
-    for frame in range(1, frames):
-        moved = best.copy()
-        step = best[:-1] - entry
-        better = step > moved[1:]
-        moved[1:][better] = step[better]
-        came[frame, 1:][better] = 1
-        jump = best[:-2] + skip
-        better = jump > moved[2:]
-        moved[2:][better] = jump[better]
-        came[frame, 2:][better] = 2
-        best = moved + scores[frame]
-    state = count - 1 if best[-1] > best[-2] else count - 2
+    sums = np.concatenate([np.zeros((count, 1)), np.cumsum(scores, axis=1, dtype=np.float64)], axis=1)
+    entered = np.full((count, frames), -np.inf)  # best path to enter a state at a frame, less the sums before
+    totals = np.empty((count, frames))  # best path to be in a state at a frame
+    entered[0, 0], entered[1, 0] = -GAP_ENTRY, 0.0
+    for state in range(count):
+        if state:
+            come = totals[state - 1, :-1] - (GAP_ENTRY if silent[state] else 0.0)
+            if state > 1 and silent[state - 1] and not silent[state]:
+                come = np.maximum(come, totals[state - 2, :-1])
+            entered[state, 1:] = come - sums[state, 1:-1]
+        totals[state] = np.maximum.accumulate(entered[state]) + sums[state, 1:]
+    return _trace_back(entered, totals, silent)
+
+
+def _trace_back(entered: np.ndarray, totals: np.ndarray, silent: np.ndarray) -> np.ndarray:
+    """Return the state at each frame of the best path, which ends in the last state or the one before."""
+    count, frames = totals.shape
     path = np.empty(frames, np.int64)
-    for frame in range(frames - 1, -1, -1):
-        path[frame] = state
-        state -= int(came[frame, state])
+    state = count - 1 if totals[-1, -1] > totals[-2, -1] else count - 2
+    end = frames
+    while end:
+        start = int(np.argmax(entered[state, :end]))
+        path[start:end] = state
+        end = start
+        before = start - 1
+        can_skip = state > 1 and silent[state - 1] and not silent[state]
+        skips = can_skip and totals[state - 2, before] > totals[state - 1, before]
+        state -= 2 if skips else 1
     return path
