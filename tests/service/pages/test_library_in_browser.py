@@ -79,6 +79,18 @@ def begun(stack) -> set[str]:
 def test_a_video_is_uploaded_with_choices_and_a_wrong_language_is_corrected_by_two_clicks(page, stack):
     page.get_by_text("There are no videos yet").wait_for()
     page.get_by_role("button", name="Choices").click()
+    page.get_by_label("Language", exact=True).select_option("en")
+    page.get_by_role("button", name="Another language").click()
+    page.get_by_label("Another language", exact=True).select_option("Chinese")
+    page.get_by_role("button", name="Use these").click()
+    page.get_by_text("Language: English, Chinese").wait_for()
+    page.get_by_role("button", name="Choices").click()
+    assert page.get_by_label("Another language", exact=True).input_value() == "zh"
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Reset").click()
+
+    page.get_by_role("button", name="Choices").click()
+    assert page.get_by_label("Language", exact=True).input_value() == ""
     page.get_by_label("Style guide").select_option("netflix")
     page.get_by_label("Names and terms").fill("old town\nfishing boats")
     assert barriers(page) == []

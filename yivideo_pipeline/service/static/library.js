@@ -202,7 +202,7 @@ function formatSize(bytes) {
 /* Choices. */
 
 document.getElementById("upload-choices").addEventListener("click", async () => {
-  setUploadChoices(await askForChoices({ title: t("choices_for_uploads"), button: t("choices_apply") }) ?? uploadChoices);
+  setUploadChoices(await askForChoices({ title: t("choices_for_uploads"), button: t("choices_apply"), present: uploadChoices }) ?? uploadChoices);
 });
 document.getElementById("reset-choices").addEventListener("click", () => {
   setUploadChoices({});

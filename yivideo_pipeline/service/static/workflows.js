@@ -50,21 +50,23 @@ function store() {
 /**
  * Ask for the choices of a workflow; return null if the user goes back.
  *
- * @param {{title: string, button: string, spoken?: string | null, field?: string}} about `spoken` is the
- *   language that was found: others can then be chosen by one click. `field` gets the focus.
+ * @param {{title: string, button: string, spoken?: string | null, present?: Choices}} about
+ *   `spoken` is the language that was found: others can then be chosen by one click. `present` is what was chosen
+ *   before.
  * @returns {Promise<Choices | null>}
  */
-export function askForChoices({ title, button, spoken, field = "language" }) {
+export function askForChoices({ title, button, spoken, present = {} }) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("choices"));
   const form = dialog.querySelector("form");
   document.getElementById("choices-title").textContent = title;
   document.getElementById("choices-start").textContent = button;
   nameLanguages(form.elements["language"]);
+  fill(form, present);
   document.getElementById("likely").hidden = !spoken;
   document.getElementById("likely-languages").replaceChildren(...likelyLanguages(spoken, form.elements["language"]).map(makeButton));
   dialog.returnValue = "";
   dialog.showModal();
-  (spoken && field === "language" ? dialog.querySelector("#likely-languages button") : form.elements[field]).focus();
+  (spoken ? dialog.querySelector("#likely-languages button") : form.elements["language"]).focus();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(readChoices(dialog.returnValue, form)), { once: true });
   });
@@ -81,8 +83,44 @@ function readChoices(answer, form) {
   if (!answer) return null;
   if (answer !== "start") return { whisperx_config: { language: answer } };
   const given = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value));
-  const speech = Object.fromEntries(Object.entries(given).filter(([name]) => SPEECH.includes(name)));
+  given.language = readLanguages(form);
+  const speech = Object.fromEntries(Object.entries(given).filter(([name, value]) => SPEECH.includes(name) && value));
   return { whisperx_config: speech, subtitles: given.profile ? { profile: given.profile } : {} };
+}
+
+/** Return the codes of the languages that are chosen, with commas between them; "" for those of the settings. */
+function readLanguages(form) {
+  const first = form.elements["language"];
+  const others = [...form.querySelectorAll("[name=also]")].map(({ value }) => value).filter(Boolean);
+  if (!others.length) return first.value;
+  const codes = [...(first.value || first.options[0].dataset.value).split(","), ...others];
+  return [...new Set(codes)].filter((code) => code !== "auto").join(",");
+}
+
+/** Offer one language more, since the sound may change between several. */
+function addLanguage(code = "") {
+  const first = /** @type {HTMLSelectElement} */ (document.getElementById("choice-language"));
+  const select = /** @type {HTMLSelectElement} */ (first.cloneNode(true));
+  select.removeAttribute("id");
+  select.name = "also";
+  select.ariaLabel = t("choice.also");
+  select.replaceChildren(new Option("–", ""), ...[...select.options].slice(2));
+  select.value = code;
+  document.getElementById("add-language").before(select);
+  return select;
+}
+
+document.getElementById("add-language").addEventListener("click", () => addLanguage().focus());
+
+/** Show choices in the form, and those of the settings for all others. */
+function fill(form, { whisperx_config: speech = {}, subtitles = {} }) {
+  form.reset();
+  form.querySelectorAll("[name=also]").forEach((select) => select.remove());
+  const { language: languages = "", ...others } = { ...speech, ...subtitles };
+  const [first, ...also] = languages.split(",");
+  form.elements["language"].value = first;
+  for (const code of also) addLanguage(code);
+  for (const [name, value] of Object.entries(others)) form.elements[name].value = value;
 }
 
 /** Write the languages' names, and sort them; once. */
