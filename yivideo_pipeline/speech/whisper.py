@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from yivideo_pipeline.machine.heap import reserve_huge_pages
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ
 from yivideo_pipeline.settings.languages import LANGUAGES
 from yivideo_pipeline.settings.options import SpeechOptions, Task
@@ -342,6 +343,8 @@ def load_whisper(folder: Path, config: DeviceConfig) -> Whisper:
     """
     import ctranslate2
 
+    if config.device == "cpu":
+        reserve_huge_pages()
     model = ctranslate2.models.Whisper(
         str(folder),
         device=config.device,
