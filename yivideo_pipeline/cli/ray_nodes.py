@@ -31,6 +31,11 @@ _AGENT_PORTS = (
     "--metrics-export-port",
 )
 """Where a node's agents listen. Left to them, the node waits for 15 s until they say it, and fails else."""
+_WITHOUT = ("--no-monitor", "--include-log-monitor", "false")
+"""Two programs that nobody uses, and that a start waits for: Ray's own autoscaler, and the one that shows
+drivers what workers print."""
+RESTART_DELAYS_S = (1.0, 1.0, 5.0, 5.0, 25.0, 60.0)
+"""On a busy machine the first starts may fail, each after a wait of 30 s of its own."""
 OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory on each node, which by default is a third of the machine's: replicas don't use it."""
 
@@ -129,7 +134,7 @@ class RayNodes:
         stop_programs([one.program for one in self._supervisors], at_once)
 
     def _supervise(self, start: Callable[[], SupervisedProgram], without: str) -> None:
-        self._supervisors.append(Supervisor(start, without, self._report))
+        self._supervisors.append(Supervisor(start, without, self._report, delays_s=RESTART_DELAYS_S))
 
     def _start_head(self) -> SupervisedProgram:
         cluster = self._settings.cluster
@@ -160,9 +165,8 @@ class RayNodes:
             ports += [port, str(_free_port())]
         memory = ("--object-store-memory", str(OBJECT_STORE_BYTES))
         logs = self._settings.home / "logs"
-        return SupervisedProgram(
-            name, [*command, *arguments, *ports, *memory], {**self._environment, **environment}, logs
-        )
+        command += [*arguments, *ports, *memory, *_WITHOUT]
+        return SupervisedProgram(name, command, {**self._environment, **environment}, logs)
 
     def _deploy(self, head: SupervisedProgram) -> None:
         """Have the replicas started once the head answers; then report how many there are, and why."""

@@ -20,7 +20,6 @@ from yivideo_pipeline.plurals import plural
 
 LAST_LINES = 8
 RESTART_DELAYS_S = (1.0, 5.0, 25.0, 60.0)
-"""Delay before each restart; after the last one the program is given up."""
 STEADY_S = 300.0
 """A program that ran for so long has all its restarts again."""
 _GENTLE = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0))
@@ -113,6 +112,8 @@ class Supervisor:
         report: Called with one line for the user whenever it ends.
         clock: Seconds from any start, never going back.
         ready: Whether it may be restarted now: what it needs at its start is there.
+        delays_s: Delay before each restart, other than `RESTART_DELAYS_S`; after the last one the program is
+            given up.
     """
 
     def __init__(
@@ -122,12 +123,14 @@ class Supervisor:
         report: Callable[[str], object],
         clock: Clock = time.monotonic,
         ready: Callable[[], bool] = lambda: True,
+        delays_s: Sequence[float] = (),
     ) -> None:
         self._start = start
         self._without = without
         self._report = report
         self._clock = clock
         self._ready = ready
+        self._delays_s = delays_s or RESTART_DELAYS_S
         self._failures = 0
         self._restart_at: float | None = None
         self.program = start()
@@ -141,7 +144,7 @@ class Supervisor:
     @property
     def has_given_up(self) -> bool:
         """Whether it ended so often that it is not restarted any more."""
-        return self._failures > len(RESTART_DELAYS_S)
+        return self._failures > len(self._delays_s)
 
     def check(self) -> None:
         """Restart the program if it has ended and its delay is over; to be called again and again."""
@@ -166,7 +169,7 @@ class Supervisor:
                 f"{ended}, {plural(self._failures, 'time')} now: it is not restarted, so {self._without}."
             )
             return
-        delay_s = RESTART_DELAYS_S[self._failures - 1]
+        delay_s = self._delays_s[self._failures - 1]
         self._restart_at = self._clock() + delay_s
         self._report(f"{ended}; it restarts in {delay_s:.0f} s. Until then {self._without}.")
 
