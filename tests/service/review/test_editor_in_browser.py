@@ -68,6 +68,9 @@ def test_a_video_is_corrected_by_the_keyboard_alone(page):
     assert page.evaluate("document.activeElement.closest('#cues > li:first-child') !== null")
     spoken = page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert spoken == "0:00 The quick brown fox jumps over the lazy dog. (Uncertain: The, lazy)"
+    press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('#cues > li:nth-child(2)') !== null")
+    press("ArrowUp")
     press("Enter")
     press("Alt+k")
     until(page, f"{NOW} > 1")
@@ -137,7 +140,9 @@ def test_many_cues_are_corrected_at_once(page):
     page.get_by_role("button", name="Whole words only").click()
     page.get_by_role("button", name="Match case").click()
     page.get_by_text("1 of 3").wait_for()
-    page.get_by_label("Replace with").fill("a")
+    page.get_by_label("Search the transcript").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.type("a")
     page.get_by_role("button", name="Replace all").click()
     assert texts_of(page)[0] == "The quick brown fox jumps\nover a lazy dog."
     page.get_by_role("button", name="Regular expression").click()

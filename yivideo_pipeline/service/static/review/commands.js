@@ -204,7 +204,7 @@ export class Commands {
     const at = this.doc.list.indexOf(cue);
     const { currentIndex } = this.transcript;
     const from = at >= 0 ? at : currentIndex;
-    const isBefore = !wasOpen && currentIndex < 0;
+    const isBefore = !wasOpen && currentIndex < 0 && !document.activeElement?.closest("#cues");
     const next = this.doc.list[isBefore ? 0 : Math.min(Math.max(from + by, 0), this.doc.list.length - 1)];
     if (!next) return;
     this.goTo(next);

@@ -74,7 +74,7 @@ export class Search {
   }
 
   #showReplacement(on) {
-    byId("replacing").hidden = !on;
+    byId("replacing").hidden = byId("replacement").hidden = !on;
     byId("show-replace").setAttribute("aria-expanded", String(on));
   }
 
