@@ -66,11 +66,11 @@ def cut_clips(clips: list[Clip], lengths_s: Iterable[float]) -> list[np.ndarray]
 
 
 def write_flac(sound: np.ndarray, path: Path) -> None:
-    """Write 16 kHz mono int16 sound as a FLAC file."""
+    """Write 16 kHz mono int16 sound as FLAC, into the container of the suffix."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("flac", rate=RATE_HZ, layout="mono")
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE_HZ, frame_size=4096)
         frame = av.AudioFrame.from_ndarray(sound[np.newaxis], format="s16", layout="mono")
-        frame.sample_rate = RATE_HZ
+        frame.sample_rate, frame.pts = RATE_HZ, 0
         for part in (*resampler.resample(frame), *resampler.resample(None), None):
             container.mux(stream.encode(part))

@@ -1,20 +1,29 @@
 """Kills the programs of a running system one after the other, and says what became of each video.
 
-`yivideo up` runs as for a user, with PostgreSQL where it is installed. Every few seconds something of it is
-killed: a run's worker, the service, the daemon, the code server, the UI, or the database is restarted. One
-video is poisoned: whoever works on it is killed each time. In the end each video must be done or failed with
-a reason, once, and nothing may be held any more; else the exit status is 1.
+`yivideo up` runs as for a user. Every few seconds something of it is killed: a run's worker, the service, the
+daemon, the code server, the UI. One video is poisoned: whoever works on it is killed each time. In the end
+each video must be done or failed with a reason, once, and nothing may be held any more; else the exit status
+is 1.
+
+With PostgreSQL, which is restarted too, by Debian's own programs:
+
+    pg_virtualenv sh -c '.venv/bin/python -m benchmarks.soak \
+      --database-url postgresql://$PGUSER:$PGPASSWORD@localhost:$PGPORT/postgres \
+      --restart-database "pg_ctlcluster -m immediate $PGVERSION regress restart"'
 """
 
 import argparse
 import random
+import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -23,11 +32,9 @@ from pydantic import SecretStr
 from rich.console import Console
 from sqlalchemy import select
 
-from benchmarks.services import MODELS, load_line
-from tests.cli.command import settings
-from tests.cli.up.running_services import RunningServices, speech
-from tests.media.media_files import Sound, write_media
-from tests.postgres import PostgresServer, run_postgres
+from benchmarks.clips import cut_clips, load_samples, write_flac
+from benchmarks.contenders import environment_of
+from benchmarks.services import MODELS, free_port, load_line, run_program
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.ledger import Ledger, open_ledger
@@ -50,15 +57,41 @@ ORDER = (
 
 
 class System:
-    """A running `yivideo up`, its database, and what is read of both."""
+    """A `yivideo up` and its database, and what is read of both.
 
-    def __init__(self, folder: Path, postgres: PostgresServer | None) -> None:
-        self.postgres = postgres
-        self.url: SecretStr | None = postgres.make_database() if postgres else None
-        more = {"YIVIDEO_STORAGE__DATABASE_URL": self.url.get_secret_value()} if self.url else {}
-        environment = settings(folder / "home", MODELS, YIVIDEO_LIBRARY__SETTLE_S="0", **more)
-        self.up = RunningServices(environment)
-        self.home, self.inbox = self.up.home, self.up.home / "inbox"
+    Args:
+        home: Its home folder.
+        url: Its database; None: files.
+        restart: The command that restarts the database.
+    """
+
+    def __init__(self, home: Path, url: SecretStr | None, restart: str) -> None:
+        self.home, self.inbox, self.log = home, home / "inbox", home.with_name("up.log")
+        self.url, self._restart = url, shlex.split(restart)
+        self.program: psutil.Process | None = None
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Run it until the block ends."""
+        environment = environment_of(
+            {
+                "YIVIDEO_HOME": str(self.home),
+                "YIVIDEO_CACHE__MODEL_DIR": str(MODELS),
+                "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+                "YIVIDEO_LIBRARY__SETTLE_S": "0",
+                **({"YIVIDEO_STORAGE__DATABASE_URL": self.url.get_secret_value()} if self.url else {}),
+            }
+        )
+        port = str(free_port())
+        arguments = ["up", "--port", str(free_port()), "--service-port", port]
+        with run_program(arguments, environment, f"http://127.0.0.1:{port}/health", self.log) as program:
+            self.program = psutil.Process(program.pid)
+            yield
+
+    @property
+    def order(self) -> list[str]:
+        """What is killed one after the other: files need no restart."""
+        return [what for what in ORDER if self._restart or what != "database"]
 
     def ledger(self) -> Ledger:
         return open_ledger(self.home, self.url)
@@ -70,9 +103,7 @@ class System:
     def kill(self, what: str) -> None:
         """Kill -9 what a name of `ORDER` says, as far as it runs."""
         if what == "database":
-            if self.postgres:
-                self.postgres.stop()
-                self.postgres.start()
+            subprocess.run(self._restart, check=True)
             return
         whole = (
             {"worker", *WORDS} - {"service"} if what.startswith("everything") else set(what.split(" and "))
@@ -82,7 +113,7 @@ class System:
                 process.kill()
 
     def _find(self, kind: str) -> Iterator[psutil.Process]:
-        for process in self.up.processes():
+        for process in self.program.children(recursive=True) if self.program else ():
             with suppress(psutil.Error):
                 command, parent = process.cmdline(), process.parent()
                 if kind in WORDS:
@@ -100,7 +131,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="how long something is killed")
     parser.add_argument("--every", type=float, default=10, help="seconds between two kills")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for the rest")
-    parser.add_argument("--sqlite", action="store_true", help="without PostgreSQL")
+    parser.add_argument("--database-url", type=SecretStr, help="an empty PostgreSQL database; else SQLite")
+    parser.add_argument("--restart-database", default="", help="the command that restarts its server")
     parser.add_argument("--keep", type=Path, help="a folder for the logs")
     given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
@@ -109,39 +141,42 @@ def main() -> int:
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} {text}", markup=False)
 
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yivideo-soak-")))
-        system = System(folder, None if given.sqlite else stack.enter_context(run_postgres()))
-        names = _make_videos(folder / "made", given.videos)
-        stack.enter_context(system.up)
-        threading.Thread(target=_print_lines, args=(system.up, say), daemon=True).start()
-        over = threading.Event()
-        threading.Thread(target=_poison, args=(system, over, say), daemon=True).start()
-        for name in names:
-            (folder / "made" / name).rename(system.inbox / name)
-        killed = _kill(system, given.seconds, given.every, say)
-        _wait_for_rest(system, names, given.patience, say)
-        over.set()
-        say(f"killed {dict(killed)}; {load_line()}")
-        wrong = list(_judge(system, names, say))
-        for line in wrong:
-            say(f"WRONG {line}")
+    with tempfile.TemporaryDirectory(prefix="yivideo-soak-") as name:
+        system = System(Path(name, "home"), given.database_url, given.restart_database)
+        system.inbox.mkdir(parents=True)
+        names = _make_videos(Path(name, "made"), given.videos)
+        with system.running():
+            over = threading.Event()
+            for watch in (_print_lines, _poison):
+                threading.Thread(target=watch, args=(system, over, say), daemon=True).start()
+            for video in names:
+                Path(name, "made", video).rename(system.inbox / video)
+            killed = _kill(system, given.seconds, given.every, say)
+            _wait_for_rest(system, names, given.patience, say)
+            over.set()
+            say(f"killed {dict(killed)}; {load_line()}")
+            wrong = list(_judge(system, names, say))
+            for line in wrong:
+                say(f"WRONG {line}")
         if given.keep:
-            _copy_logs(system.home, given.keep)
+            shutil.copytree(system.home / "logs", given.keep, dirs_exist_ok=True)
     return 1 if wrong else 0
 
 
 def _make_videos(folder: Path, count: int) -> list[str]:
     folder.mkdir()
     names = [*(f"v{number:02}.mkv" for number in range(count - 1)), POISONED]
-    for number, name in enumerate(names):
-        write_media(folder / name, [Sound(speech((number * 1.4) % 40, 12 + number % 5))])
+    sounds = cut_clips(load_samples(), (12 + number % 5 for number in range(count)))
+    for name, sound in zip(names, sounds, strict=True):
+        write_flac(sound, folder / name)
     return names
 
 
-def _print_lines(up: RunningServices, say: Callable[[str], None]) -> None:
-    for line in up.program.stdout or ():
-        say(f"  {line.strip()}")
+def _print_lines(system: System, over: threading.Event, say: Callable[[str], None]) -> None:
+    with system.log.open() as log:
+        while not over.wait(0.5):
+            for line in log:
+                say(f"  {line.strip()}")
 
 
 def _poison(system: System, over: threading.Event, say: Callable[[str], None]) -> None:
@@ -160,7 +195,7 @@ def _kill(system: System, seconds: float, every: float, say: Callable[[str], Non
     chance = random.Random(3)
     for number in range(int(seconds / every)):
         time.sleep(every * chance.uniform(0.8, 1.2))
-        what = ORDER[number % len(ORDER)]
+        what = system.order[number % len(system.order)]
         say(f"kills {what}")
         system.kill(what)
         killed[what] += 1
@@ -229,12 +264,6 @@ def _retry_tags(run: dg.DagsterRun) -> dict[str, str]:
     return {
         tag.partition("/")[2]: value for tag, value in run.tags.items() if "retry" in tag or "reason" in tag
     }
-
-
-def _copy_logs(home: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for log in (home / "logs").glob("*"):
-        (folder / log.name).write_bytes(log.read_bytes())
 
 
 if __name__ == "__main__":
