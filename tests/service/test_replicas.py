@@ -14,7 +14,7 @@ import pytest
 
 from yivideo_pipeline.errors.tree import MediaError, ServiceUnreachable, WorkerKilled
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, wav_header
-from yivideo_pipeline.remote import replica_engine, replicas
+from yivideo_pipeline.remote import client, replica_engine
 from yivideo_pipeline.remote.protocol import (
     FailedEvent,
     KeptEvent,
@@ -187,7 +187,7 @@ def test_a_sound_that_ends_each_replica_is_given_up_and_others_are_not(audio):
 
 def test_a_replica_that_falls_silent_is_left(audio, monkeypatch):
     """As when the network between gateway and replica is cut: nothing arrives, not even an end."""
-    monkeypatch.setattr(replicas, "SILENCE_S", 0.3)
+    monkeypatch.setattr(client, "SILENCE_S", 3.0)
     cut = threading.Event()
 
     def script(answer: Answer) -> None:

@@ -11,7 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from tests.cli.command import SAMPLES, run, settings
+from tests.cli.command import SAMPLES, call, run, settings
 from tests.cli.up.running_services import REPOSITORY, RunningServices, speech
 from tests.media.media_files import Sound, write_media
 from tests.waiting import wait_for
@@ -103,7 +103,7 @@ def widest_line(file: Path) -> int:
 
 
 def why(environment, file) -> dict:
-    return json.loads(run(environment, "why", file, "--json").stdout)
+    return json.loads(call(environment, "why", file, "--json").stdout)
 
 
 def test_a_backfill_makes_the_good_videos_and_shows_the_broken_one_as_failed(
