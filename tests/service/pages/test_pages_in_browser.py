@@ -196,6 +196,9 @@ def test_the_library_shows_odd_names_and_why_one_failed(filled, open_page):
     row(page, BROKEN).get_by_text("breaks off").wait_for()
     assert page.locator("#rows b").count() == 0
     keep_picture(page, "library")
+    page.goto(f"/review/{BROKEN}")
+    page.get_by_text("breaks off").wait_for()
+    assert page.locator("#stages").count() == 0, "no stage waits for anything"
 
 
 def test_subtitles_are_downloaded_from_the_menu(filled, open_page):

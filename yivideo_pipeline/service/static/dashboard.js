@@ -1,6 +1,6 @@
 // The dashboard: loads the figures every ten seconds while the page is visible, and shows them.
 
-import { fetchJson, formatTime, joinSentences, language, loadTexts } from "./frame.js";
+import { fetchJson, formatTime, joinSentences, language, loadTexts, make } from "./frame.js";
 import { Chart, formatNumber, makeTable } from "./charts.js";
 
 const REFRESH_MS = 10_000;
@@ -28,13 +28,6 @@ function replaceContent(parent, ...children) {
   const fresh = parent.cloneNode(false);
   fresh.append(...children);
   if (!parent.isEqualNode(fresh)) parent.replaceChildren(...fresh.childNodes);
-}
-
-function make(tag, className, ...content) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...content.filter((one) => one != null));
-  return element;
 }
 
 /* Key figures. */
@@ -166,8 +159,11 @@ function makeFailures(failures) {
 
 function makeCauses(failures) {
   const rows = failures.map((one) => {
-    const kind = make("span", "failure", `${one.operation || "–"}: ${messageOf(`kind.${one.kind}`, one.kind)}`);
-    const cause = make("span", "", kind, make("div", "small muted", joinSentences(one.message, one.hint)),
+    // Of a video there is a link; its operation is always the same.
+    const of = one.video ? "" : `${one.operation || "–"}: `;
+    const name = messageOf(`kind.${one.kind}`, "");
+    const kind = make("span", "failure", of + (name || one.message || one.kind));
+    const cause = make("span", "", kind, make("div", "small muted", joinSentences(name && one.message, one.hint)),
       one.video ? make("div", "small", linkVideo(one.video)) : null);
     return [cause, formatNumber(one.count), formatTime(one.last_at)];
   });

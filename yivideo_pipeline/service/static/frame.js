@@ -35,6 +35,14 @@ export function localizeTimes(inside = /** @type {Document | Element} */ (docume
   }
 }
 
+/** Make an element with a class, or none, of what is not null. */
+export function make(tag, className = "", ...content) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...content.filter((one) => one != null));
+  return element;
+}
+
 toast.addEventListener("click", () => (toast.textContent = ""));
 
 /** Show a message, which screen readers read aloud too; a click takes it away. */
@@ -44,7 +52,7 @@ export function showMessage(text, isError = false) {
 }
 
 /** An error as the service describes it: `message` is one line, with what to do about it. */
-export class ServiceError extends Error {
+class ServiceError extends Error {
   constructor(status, body) {
     const error = body?.error ?? {};
     super(joinSentences(error.message ?? toast.dataset.failed, error.hint));

@@ -1,6 +1,6 @@
 // The library page: keeps the list up to date, starts workflows and shows their progress, and uploads files.
 
-import { fetchJson, joinSentences, loadTexts, localizeTimes, showMessage } from "./frame.js";
+import { fetchJson, joinSentences, loadTexts, localizeTimes, make, showMessage } from "./frame.js";
 import { askForChoices, describeChoices, endWorkflow, hasEnded, startWorkflow, workflows } from "./workflows.js";
 
 const REFRESH_MS = 10_000;
@@ -121,12 +121,6 @@ function drawProgress(row, status) {
   setText(cell.querySelector(".mark"), t(`workflow.${status.state}`));
   setText(cell.querySelector(".why"), status.stage ? t(`stage.${status.stage}`) : "");
   bar.value = status.progress ?? 0;
-}
-
-function make(tag, className = "") {
-  const element = document.createElement(tag);
-  element.className = className;
-  return element;
 }
 
 function setText(element, text) {

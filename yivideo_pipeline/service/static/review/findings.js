@@ -15,7 +15,7 @@ export function speedOf(cue) {
 }
 
 /** Return all findings on a cue. */
-export function check(cue, before, after, limits, endMs) {
+function check(cue, before, after, limits, endMs) {
   const fault = problemOf(cue, before, after, endMs);
   if (fault) return [{ rule: fault, isFault: true, text: t(fault) }];
   const lines = cue.text.split("\n").filter((line) => line.trim());

@@ -128,9 +128,9 @@ function showStages({ stages, obstacle }) {
     obstacle ? describeObstacle(obstacle) : t("waiting_hint"),
     ...(obstacle ? [make("br"), make("a", { href: `/library?q=${encodeURIComponent(byId("name").textContent)}` }, t("to_library"))] : []),
   );
-  const list = make("ul", { id: "stages", className: "stages" }, ...rows);
   byId("stages")?.remove();
-  byId("loading").after(list);
+  // Stages that nobody makes wait for nothing.
+  if (!obstacle) byId("loading").after(make("ul", { id: "stages", className: "stages" }, ...rows));
 }
 
 function describeObstacle({ reason, message, detail }) {

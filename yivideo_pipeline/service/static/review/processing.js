@@ -56,7 +56,8 @@ export class Processing {
     else if (this.doc.unsaved) showMessage(t("run_done_unsaved"));
     else {
       await this.reload();
-      showMessage(t(isOtherLanguage ? "run_done_language" : "run_done"));
+      const isEdited = !byId("version").hidden;
+      showMessage(t(isEdited ? "run_done_edited" : isOtherLanguage ? "run_done_language" : "run_done"));
     }
   }
 

@@ -13,7 +13,7 @@ if (allHits) {
 }
 
 /** Return the expression that finds what is asked for; null if it is empty or invalid. A space also finds a line break. */
-export function expressionOf(text, { matchCase, wholeWord, isRegex }) {
+function expressionOf(text, { matchCase, wholeWord, isRegex }) {
   if (!text.trim()) return null;
   const source = (isRegex ? text : text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).replaceAll(" ", "\\s");
   // Not \b, which knows only the letters a to z.
