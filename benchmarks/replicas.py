@@ -1,6 +1,7 @@
 """Throughput of 1, 2, 4 replicas whose engine sleeps as a GPU would compute: `python -m benchmarks.replicas`.
 
-Each number is a `yivideo cluster up` of its own. Clients keep `REQUESTS` sounds in work for each replica.
+One `yivideo cluster up` has its bounds changed from one number to the next. Clients keep `REQUESTS` sounds in
+work for each replica. In the end there are none, and the autoscaler removes the replicas but one.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.services import free_port
+from benchmarks.services import free_port, load_line
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, wav_header
+from yivideo_pipeline.remote.ray_dashboard import APPLICATION
 
 BATCH = 8
 BATCH_S = float(os.environ.get("SLEEPING_BATCH_S", "4"))
@@ -29,10 +31,13 @@ WINDOW_S = float(os.environ.get("SLEEPING_WINDOW_S", "30"))
 """Shorter ones have less sound to carry: what is left is the work of the replicas alone."""
 LOG = "SLEEPING_LOG"
 """Environment variable: a file to which each load and each batch adds a line."""
+BUILDER = "benchmarks.sleeping_replicas:build"
+DASHBOARD_URL = "YIVIDEO_CLUSTER__DASHBOARD_URL"
+REPLICAS_PORT = "YIVIDEO_CLUSTER__REPLICAS_PORT"
 REQUESTS = 8
 WINDOWS = 8
 """In each sound."""
-WARM_UP_S = 40.0
+WARM_UP_S = 20.0
 START_S = 300.0
 
 
@@ -57,6 +62,26 @@ class SleepingCluster:
         with sound.open("rb") as file, client:
             return client.post("/asr", params={"output": "json"}, files={"audio_file": file}).json()
 
+    def set_bounds(self, least: int, most: int) -> None:
+        """Have Ray Serve keep the number of replicas between these, and not wait before it changes it."""
+        bounds = {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": 4}
+        delays = {"upscale_delay_s": 1.0, "downscale_delay_s": 5.0}
+        replicas = {"name": "replicas", "autoscaling_config": {**bounds, **delays}}
+        application = {"name": APPLICATION, "route_prefix": "/", "import_path": BUILDER, "args": {}}
+        config = {
+            "proxy_location": "HeadOnly",
+            "http_options": {"host": "127.0.0.1", "port": int(self.environment[REPLICAS_PORT])},
+            "applications": [{**application, "deployments": [replicas]}],
+        }
+        token = (self.home / "cluster" / "token").read_text()
+        httpx.put(
+            f"{self.environment[DASHBOARD_URL]}/api/serve/applications/",
+            json=config,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=60,
+            trust_env=False,
+        ).raise_for_status()
+
     def log(self, what: str) -> list[list[str]]:
         """Return the words of each `load` or `batch`: process, what, and which model or how many windows."""
         lines = Path(self.environment[LOG]).read_text().splitlines()
@@ -70,10 +95,10 @@ class SleepingCluster:
                 total += sum(process.cpu_times()[:2])
         return total
 
-    def wait_for_line(self, text: str, timeout_s: float = START_S) -> float:
-        """Wait until it prints a line with this text; returns how many seconds that took."""
-        started = time.monotonic()
-        while not any(text in line for line in list(self.printed)):
+    def wait_for_line(self, text: str, timeout_s: float = START_S, *, anew: bool = False) -> float:
+        """Wait until it prints a line with this text, or has done so; returns how many seconds that took."""
+        started, seen = time.monotonic(), len(self.printed) if anew else 0
+        while not any(text in line for line in self.printed[seen:]):
             assert self.program.poll() is None, self.printed
             assert time.monotonic() < started + timeout_s, self.printed
             time.sleep(0.1)
@@ -89,9 +114,9 @@ def run_cluster(home: Path, **cluster: object) -> Generator[SleepingCluster]:
         "YIVIDEO_HOME": str(home),
         "YIVIDEO_SERVICE__PORT": str(service_port),
         "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
-        "YIVIDEO_CLUSTER__DASHBOARD_URL": f"http://127.0.0.1:{free_port()}",
+        DASHBOARD_URL: f"http://127.0.0.1:{free_port()}",
         "YIVIDEO_CLUSTER__HEAD_PORT": str(free_port()),
-        "YIVIDEO_CLUSTER__REPLICAS_PORT": str(free_port()),
+        REPLICAS_PORT: str(free_port()),
         "YIVIDEO_CLUSTER__CPUS_PER_REPLICA": "0.01",
         **{f"YIVIDEO_CLUSTER__{name.upper()}": str(value) for name, value in cluster.items()},
         LOG: str(home.with_name("sleeping.log")),
@@ -162,21 +187,27 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seconds", type=float, default=40.0)
     given = parser.parse_args()
-    print(f"A device alone: {BATCH / BATCH_S:.0f} windows a second")
-    print("replicas  windows/s  of N times one  of the devices' limit  CPU s a sound  model loads")
-    one = 0.0
-    for replicas in given.replicas:
-        with tempfile.TemporaryDirectory() as folder:
-            sound = write_silence(Path(folder, "sound.wav"), WINDOWS * WINDOW_S)
-            bounds = {"min_replicas": replicas, "max_replicas": replicas}
-            with run_cluster(Path(folder, "home"), **bounds) as cluster:
-                cluster.wait_for_line(f"Replicas: {replicas} of {replicas} running")
-                cluster.wait_for_line("the service: http://")
+    print(f"A device alone: {BATCH / BATCH_S:.0f} windows a second; {load_line()}")
+    print("replicas  windows/s  of N times one  of the devices  CPU s a sound  model loads", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        sound = write_silence(Path(folder, "sound.wav"), WINDOWS * WINDOW_S)
+        with run_cluster(Path(folder, "home")) as cluster:
+            cluster.wait_for_line("Replicas: 1 of 1 running")
+            cluster.wait_for_line("the service: http://")
+            one, now = 0.0, 1
+            for replicas in given.replicas:
+                if replicas != now:
+                    cluster.set_bounds(replicas, replicas)
+                    cluster.wait_for_line(f"Replicas: {replicas} of {replicas} running", anew=True)
+                    now = replicas
                 rate, cpu_s = measure(cluster, sound, replicas, given.seconds)
                 one = one or rate / replicas
-                shares = f"{rate / (replicas * one):14.2f}  {rate * BATCH_S / BATCH / replicas:21.2f}"
-                loads = len(cluster.log("load"))
+                shares = f"{rate / (replicas * one):14.2f}  {rate * BATCH_S / BATCH / replicas:14.2f}"
+                loads = sum(psutil.pid_exists(int(pid)) for pid, *_ in cluster.log("load"))
                 print(f"{replicas:8}  {rate:9.1f}  {shares}  {cpu_s:13.2f}  {loads:11}", flush=True)
+            cluster.set_bounds(1, now)
+            cluster.wait_for_line("Replicas: 1 of 1 running", anew=True)
+            print(f"{load_line()}; the cluster said:\n{''.join(cluster.printed)}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from ray import serve
 
-from benchmarks.replicas import BATCH, BATCH_S, LOG, WINDOW_S
+from benchmarks.replicas import BATCH, BATCH_S, BUILDER, LOG, WINDOW_S
 from yivideo_pipeline.cli.app import main
 from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.remote import ray_dashboard
@@ -149,5 +149,5 @@ def _word(window: int) -> Word:
 
 
 if __name__ == "__main__":
-    ray_dashboard.BUILDER = "benchmarks.sleeping_replicas:build"
+    ray_dashboard.BUILDER = BUILDER
     main()
