@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from yivideo_pipeline.machine.garbage import search_garbage_seldom
 
@@ -37,6 +38,9 @@ search_garbage_seldom()  # as the command does
 # Where more threads than cores are at work, OpenMP's threads would wait for each other at full load: a
 # transcription by two threads takes five times the processor time.
 os.environ["OMP_WAIT_POLICY"] = "passive"
+
+hypothesis_settings.register_profile("no deadline", deadline=None)  # on a busy machine all takes longer
+hypothesis_settings.load_profile("no deadline")
 
 # Each process that a test starts would compile the package again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

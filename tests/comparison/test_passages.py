@@ -86,7 +86,7 @@ def test_where_one_has_no_words_the_other_is_shown_to_half_a_minute():
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "on", "a", "mat"]), max_size=30)
 
 
-@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.settings(max_examples=50)
 @given(WORDS, WORDS)
 def test_every_word_that_only_one_has_stands_in_a_passage(a, b):
     passages = find_passages(transcript(" ".join(a)), transcript(" ".join(b)), "the cat sat", "en")

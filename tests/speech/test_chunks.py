@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, write_wav
@@ -39,7 +39,6 @@ def talk(*edges_s: tuple[float, float]) -> tuple[Span, ...]:
 
 
 @given(spans_of_sounds())
-@settings(deadline=None)
 def test_every_moment_of_speech_is_in_exactly_one_chunk(case):
     spans, duration_s = case
     pieces = [piece for chunk in plan(spans, duration_s) for piece in chunk.pieces]
@@ -53,7 +52,6 @@ def test_every_moment_of_speech_is_in_exactly_one_chunk(case):
 
 
 @given(spans_of_sounds())
-@settings(deadline=None)
 def test_no_chunk_is_longer_than_a_window_or_outside_the_sound(case):
     spans, duration_s = case
     for chunk in plan(spans, duration_s):
@@ -63,7 +61,6 @@ def test_no_chunk_is_longer_than_a_window_or_outside_the_sound(case):
 
 
 @given(spans_of_sounds(), st.floats(0, 1), st.floats(0, 3))
-@settings(deadline=None)
 def test_a_time_in_a_piece_is_traced_back_exactly_and_in_order(case, share, length):
     for chunk in plan(*case):
         starts = np.cumsum([0.0] + [piece.end_s - piece.start_s for piece in chunk.pieces])
@@ -78,7 +75,6 @@ def test_a_time_in_a_piece_is_traced_back_exactly_and_in_order(case, share, leng
 
 
 @given(spans_of_sounds(), st.lists(st.floats(0, WINDOW_S), min_size=2, max_size=30, unique=True))
-@settings(deadline=None)
 def test_words_in_order_stay_in_order_and_inside_one_piece(case, edges):
     for chunk in plan(*case):
         times = sorted(min(edge, chunk.duration_s) for edge in edges)

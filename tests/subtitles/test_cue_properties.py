@@ -51,7 +51,6 @@ OPTIONS = st.builds(
 
 
 @given(disordered_words(ANYTHING), OPTIONS)
-@settings(deadline=None)
 def test_any_input_gives_ordered_cues_of_some_length_with_every_word_once(
     words: list[Word], options: SubtitleOptions
 ) -> None:
@@ -65,7 +64,6 @@ def test_any_input_gives_ordered_cues_of_some_length_with_every_word_once(
 
 
 @given(disordered_words(ANYTHING))
-@settings(deadline=None)
 def test_any_input_can_be_written_in_every_format_and_measured(words: list[Word]) -> None:
     transcript = make_transcript(words)
     cues = build_cues(transcript, SubtitleOptions())
@@ -80,7 +78,7 @@ def test_any_input_can_be_written_in_every_format_and_measured(words: list[Word]
 
 
 @given(ordered_words(PUNCTUATED | HAN), OPTIONS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_words_in_order_give_cues_within_every_limit(words: list[Word], options: SubtitleOptions) -> None:
     cues = build_cues(make_transcript(words), options)
     widest = max(options.max_chars_per_line, 2 * options.max_chars_per_line_cjk)
@@ -96,7 +94,6 @@ def test_words_in_order_give_cues_within_every_limit(words: list[Word], options:
 
 
 @given(ordered_words(LATIN), OPTIONS)
-@settings(deadline=None)
 def test_a_gap_gives_way_only_to_a_cue_of_one_frame(words: list[Word], options: SubtitleOptions) -> None:
     for before, after in pairwise(build_cues(make_transcript(words), options)):
         assert after.start_ms - before.end_ms >= options.min_gap_ms or before.duration_ms == 40

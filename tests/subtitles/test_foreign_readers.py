@@ -73,14 +73,14 @@ def seen(cues: tuple[Cue, ...]) -> list[tuple[int, int, str]]:
 
 @pytest.mark.parametrize("kind", TTML)
 @given(texts=TEXTS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_ttconv_reads_ttml(kind, texts):
     cues, text = written(spoken(texts), kind)
     assert read_ttml(text) == seen(cues)
 
 
 @given(texts=TEXTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_webvtt_py_reads_webvtt_with_and_without_the_times_of_words(texts):
     for kind in (SubtitleFormat.VTT, SubtitleFormat.WORDS_VTT):
         cues, text = written(spoken(texts), kind)
@@ -92,7 +92,7 @@ def test_webvtt_py_reads_webvtt_with_and_without_the_times_of_words(texts):
 
 
 @given(texts=TEXTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_srt_reads_subrip(texts):
     cues, text = written(spoken(texts), SubtitleFormat.SRT)
     read = list(srt.parse(text))

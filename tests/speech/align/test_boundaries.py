@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.speech.make_sound import noise, silence
@@ -88,7 +88,6 @@ def test_no_words_stay_no_words():
     ),
 )
 @example(np.array([[0.0, 0.0], [3.0, 3.0], [3.0, 3.0]]), [(2.0, 3.0)])  # the third began before the second
-@settings(deadline=None)
 def test_words_keep_their_order_and_no_word_is_negative_or_outside(times, silences):
     snapped = snap_to_silences(times, silences, 10.0)
     assert (snapped[:, 0] <= snapped[:, 1] + 1e-9).all()
