@@ -8,16 +8,13 @@ from tests.speech.make_sound import spoken_words
 from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.gap_repair import (
-    LEAST_LOGPROB,
     Repair,
-    apply_repair,
-    choose_heard,
     find_worthwhile,
-    is_sure_of,
     plan_gap_repairs,
     plan_repairs,
 )
 from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.weaving import LEAST_LOGPROB, apply_repair, choose_heard, is_sure_of
 
 Timed = list[tuple[str, float, float]]
 

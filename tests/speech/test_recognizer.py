@@ -12,7 +12,6 @@ from tests.speech.make_sound import write_wav
 from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, WordTimings
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.gap_repair import LEAST_LOGPROB
 from yivideo_pipeline.speech.recognizer import (
     Piece,
     Recognizer,
@@ -25,6 +24,7 @@ from yivideo_pipeline.speech.recognizer import (
     is_sure,
 )
 from yivideo_pipeline.speech.types import Span
+from yivideo_pipeline.speech.weaving import LEAST_LOGPROB
 from yivideo_pipeline.speech.whisper import Decoded, Decoding, Whisper
 
 SENTENCE = " The fishing boats came home an hour ago, and the market is already open."

@@ -17,11 +17,8 @@ from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.engine import OnWords, Progress
 from yivideo_pipeline.speech.gap_repair import (
     Unit,
-    apply_repair,
-    choose_heard,
     find_worthwhile,
     is_inside,
-    is_sure_of,
     languages_near,
     plan_gap_repairs,
     plan_repairs,
@@ -30,6 +27,7 @@ from yivideo_pipeline.speech.local_engine import DetectedSpeech, LocalEngine
 from yivideo_pipeline.speech.recognizer import Piece, Recognizer
 from yivideo_pipeline.speech.runtime import DeviceConfig
 from yivideo_pipeline.speech.types import WordlessSpan
+from yivideo_pipeline.speech.weaving import apply_repair, choose_heard, is_sure_of
 from yivideo_pipeline.speech.whisper import Decoding
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from yivideo_pipeline.settings.options import Task
 from yivideo_pipeline.speech.align.text import Encoded, TextAligner, split_words, spoken_characters
 from yivideo_pipeline.speech.assemble import Passage
 from yivideo_pipeline.speech.chunks import Chunk
-from yivideo_pipeline.speech.gap_repair import LEAST_LOGPROB
 from yivideo_pipeline.speech.language_runs import find_stretches
 from yivideo_pipeline.speech.levels import level_voices
 from yivideo_pipeline.speech.vad import HOP_S, MIN_SPEECH_S, speech_probabilities
+from yivideo_pipeline.speech.weaving import LEAST_LOGPROB
 from yivideo_pipeline.speech.whisper import MOST_HEARD_S, Decoded, Decoding, Whisper
 
 ACTIVITY_STEP_S = 0.01  # resolution at which the aligner receives voice activity
