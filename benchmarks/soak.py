@@ -28,7 +28,6 @@ from pathlib import Path
 
 import dagster as dg
 import psutil
-from pydantic import SecretStr
 from rich.console import Console
 from sqlalchemy import select
 
@@ -40,6 +39,7 @@ from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.leases import Lease
 from yivideo_pipeline.ledger.workers import AtWork
+from yivideo_pipeline.settings.load import load_settings
 
 POISONED = "poisoned.mkv"
 DAGSTER = {
@@ -65,23 +65,23 @@ class System:
         restart: The command that restarts the database.
     """
 
-    def __init__(self, home: Path, url: SecretStr | None, restart: str) -> None:
+    def __init__(self, home: Path, url: str | None, restart: str) -> None:
         self.home, self.inbox, self.log = home, home / "inbox", home.with_name("up.log")
-        self.url, self._restart = url, shlex.split(restart)
+        self._environment = {
+            "YIVIDEO_HOME": str(home),
+            "YIVIDEO_CACHE__MODEL_DIR": str(MODELS),
+            "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+            "YIVIDEO_LIBRARY__SETTLE_S": "0",
+            **({"YIVIDEO_STORAGE__DATABASE_URL": url} if url else {}),
+        }
+        self.url = load_settings(None, self._environment).storage.database_url
+        self._restart = shlex.split(restart)
         self.program: psutil.Process | None = None
 
     @contextmanager
     def running(self) -> Generator[None]:
         """Run it until the block ends."""
-        environment = environment_of(
-            {
-                "YIVIDEO_HOME": str(self.home),
-                "YIVIDEO_CACHE__MODEL_DIR": str(MODELS),
-                "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
-                "YIVIDEO_LIBRARY__SETTLE_S": "0",
-                **({"YIVIDEO_STORAGE__DATABASE_URL": self.url.get_secret_value()} if self.url else {}),
-            }
-        )
+        environment = environment_of(self._environment)
         port = str(free_port())
         arguments = ["up", "--port", str(free_port()), "--service-port", port]
         with run_program(arguments, environment, f"http://127.0.0.1:{port}/health", self.log) as program:
@@ -131,7 +131,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120, help="how long something is killed")
     parser.add_argument("--every", type=float, default=10, help="seconds between two kills")
     parser.add_argument("--patience", type=float, default=600, help="seconds to wait for the rest")
-    parser.add_argument("--database-url", type=SecretStr, help="an empty PostgreSQL database; else SQLite")
+    parser.add_argument("--database-url", help="an empty PostgreSQL database; else SQLite")
     parser.add_argument("--restart-database", default="", help="the command that restarts its server")
     parser.add_argument("--keep", type=Path, help="a folder for the logs")
     given = parser.parse_args()
