@@ -100,7 +100,7 @@ lock: ## resolve requirements/*.txt again; LOCK_ARGS=--upgrade takes newer versi
 	$(LOCK) --extra weights $(IMAGE) --constraints requirements/runtime.txt --output-file requirements/image-cpu.txt
 	$(LOCK) --extra weights $(IMAGE) --extra cuda --constraints requirements/image-cpu.txt \
 		--output-file requirements/image-cuda.txt
-	$(LOCK) --extra weights --extra postgres --extra s3 --extra cluster --extra whisperx --group dev --group bench \
+	$(LOCK) --extra weights $(IMAGE) --extra whisperx --group dev --group bench \
 		--output-file requirements/whisperx.txt
 	$(UV) pip compile --universal --python-version 3.11 --generate-hashes --quiet \
 		--custom-compile-command "make lock" $(LOCK_ARGS) --group pyproject.toml:uv --output-file requirements/uv.txt
