@@ -18,8 +18,8 @@ install: ## set up .venv from the lock files
 install-whisperx: ## the same with WhisperX and torch (about 9 GB); YIVIDEO_WHISPERX=0 make install goes back
 	@YIVIDEO_WHISPERX=1 $(PYTHON) scripts/bootstrap.py install
 
-test: install ## run the tests, four files at a time, since many wait for Dagster (TEST_ARGS=tests/media)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+test: install ## run the tests, three files at a time, since many wait for Dagster (TEST_ARGS=tests/media)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 test-whisperx: ## run the tests that need WhisperX, in .tools/whisperx beside .venv (about 9 GB)
 	@$(PYTHON) scripts/bootstrap.py whisperx
