@@ -106,7 +106,7 @@ def test_the_library_page_pauses_the_queue_and_forgets_a_video(home, url):
             assert client.post("/library/queue", json={"paused": paused}).json() == {"paused": paused}
             assert begins() == (0 if paused else 1)
 
-        keys = ["known.mp4", "waits.mp4", "nobody.mp4"]
+        keys = ["known.mp4", "known.mp4", "waits.mp4", "nobody.mp4"]
         answer = client.post("/library/forget", json={"keys": keys, "results": True}).json()
         assert answer == {"done": ["known.mp4"], "not_done": {"waits.mp4": "busy", "nobody.mp4": "unknown"}}
         assert ledger.files.find("known.mp4").why == "FORGOTTEN"

@@ -235,7 +235,7 @@ class _Shown(Protocol):
     def advance(self, recording: int, name: str, share: float) -> None: ...
 
 
-class _Lines:
+class _ProgressLines:
     """Says what begins, where nobody watches a terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -248,7 +248,7 @@ class _Lines:
         """Say nothing."""
 
 
-class _Bar:
+class _ProgressBar:
     """A bar for what is under way."""
 
     def __init__(self, progress: Progress) -> None:
@@ -267,7 +267,7 @@ class _Bar:
 @contextmanager
 def _progress(console: Console, recordings: int) -> Generator[_Shown]:
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _ProgressLines(console)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -276,4 +276,4 @@ def _progress(console: Console, recordings: int) -> Generator[_Shown]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield _Bar(progress)
+        yield _ProgressBar(progress)

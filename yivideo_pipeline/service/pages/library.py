@@ -61,7 +61,7 @@ class ReleasedVideo(BaseModel):
     key: str
 
 
-class FoundVideos(BaseModel):
+class MatchingVideos(BaseModel):
     """Videos by partition key, each with the name to show."""
 
     videos: list[tuple[str, str]]
@@ -99,10 +99,10 @@ def library_videos(request: Request, shared: Shared, query: ParsedQuery) -> Resp
 
 
 @router.get("/library/keys")
-def library_keys(shared: Shared, query: ParsedQuery) -> FoundVideos:
+def library_keys(shared: Shared, query: ParsedQuery) -> MatchingVideos:
     """Return all videos of the list, on whatever page, as many as may be chosen at once."""
     found = find_keys(shared.ledger.engine, query, MAX_CHOSEN)
-    return FoundVideos(videos=[(key, PurePosixPath(shown_path(key)).name) for key in found])
+    return MatchingVideos(videos=[(key, PurePosixPath(shown_path(key)).name) for key in found])
 
 
 @router.post("/library/release")

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Form, Response
-from pydantic import BaseModel, ConfigDict, Field, Json
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json
 
 from yivideo_pipeline.errors.tree import TaskCancelled
 from yivideo_pipeline.ledger.known_videos import find_known
@@ -35,7 +35,10 @@ Key = Annotated[str, Field(min_length=1, max_length=8192)]
 MAX_CHOSEN = 10_000
 MAX_PACKED = 1000
 """The most videos whose subtitles go into one archive, which is made in memory."""
-Keys = Annotated[list[Key], Field(min_length=1, max_length=MAX_CHOSEN)]
+Keys = Annotated[
+    list[Key], Field(min_length=1, max_length=MAX_CHOSEN), AfterValidator(lambda keys: [*dict.fromkeys(keys)])
+]
+"""Partition keys, each once."""
 NotDone = Literal["no_run", "not_stoppable", "shared", "busy", "no_file", "unknown"]
 """Why something was not done: the video has no run; Dagster did not start its run; others share its run,
 which has begun; a run makes it now; its file is not there; nothing is known of it."""
@@ -180,7 +183,7 @@ def download(
     packed = io.BytesIO()
     names: set[str] = set()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in dict.fromkeys(keys):
+        for one in keys:
             try:
                 subtitles = find_subtitles(find_video(one, shared.storage, shared.settings))
             except Refused:  # it was removed a moment ago
