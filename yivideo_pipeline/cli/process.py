@@ -34,6 +34,7 @@ from yivideo_pipeline.errors.tree import ConfigValidationError, SystemFault, Tas
 from yivideo_pipeline.library.ignore import own_folders
 from yivideo_pipeline.machine.garbage import importing
 from yivideo_pipeline.machine.heap import share_one_heap
+from yivideo_pipeline.machine.openmp import let_waiting_threads_sleep
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.remote.client import RemoteSpeech, choose_speech
 from yivideo_pipeline.settings.load import apply_environment, load_settings
@@ -78,6 +79,7 @@ def process_videos(request: ProcessRequest) -> Exit:
         YivideoError: Something would stop the work; nothing was started then.
     """
     share_one_heap()
+    let_waiting_threads_sleep()
     messages = open_console(stderr=request.as_json)
     started = perf_counter()
 

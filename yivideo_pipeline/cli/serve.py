@@ -12,6 +12,7 @@ from yivideo_pipeline.cli.folders import ledger_of, make_inbox
 from yivideo_pipeline.cli.logs import log_path, open_log
 from yivideo_pipeline.cli.signals import StopRequest
 from yivideo_pipeline.machine.heap import share_one_heap
+from yivideo_pipeline.machine.openmp import let_waiting_threads_sleep
 from yivideo_pipeline.settings.database import publish_database
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.sections import ServiceSettings
@@ -43,6 +44,7 @@ def serve(config: Path | None, host: str | None, port: int | None, insecure: boo
         YivideoError: The settings are wrong, or open the service to others without a key.
     """
     share_one_heap()
+    let_waiting_threads_sleep()
     with StopRequest().listening() as stop:
         # As environment variables they also hold when the settings are read again.
         given = {"YIVIDEO_SERVICE__HOST": host, "YIVIDEO_SERVICE__PORT": port}

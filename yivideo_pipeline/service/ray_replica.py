@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yivideo_pipeline.machine.heap import share_one_heap
+from yivideo_pipeline.machine.openmp import let_waiting_threads_sleep
 from yivideo_pipeline.remote.replicas import REPLICA_HEADER, model_id
 from yivideo_pipeline.service.admission import Admission
 from yivideo_pipeline.service.connections import BodyLimit, spool_under
@@ -46,6 +47,7 @@ def build_app() -> FastAPI:
         YivideoError: The model can't be loaded.
     """
     share_one_heap()
+    let_waiting_threads_sleep()
     settings = load_settings()
     apply_environment(settings)
     host = ModelHost(_of_a_replica(settings))
