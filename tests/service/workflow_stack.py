@@ -1,5 +1,6 @@
 """Dagster and the service side by side, both real, for tests of workflows."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from shutil import copyfile
 from typing import Any
 
 import httpx
-import psutil
 import yaml
 
 from tests.cli.command import settings
@@ -112,7 +112,8 @@ def run_stack(home: Path, model_dir: Path, **environment: str) -> Generator[Stac
 def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator[None]:
     """Run Dagster by itself: `yivideo up` has a service of its own, which would end with all others.
 
-    At the end all its processes are killed: nothing of it is to be kept, and a good end takes ten seconds.
+    At the end all its processes are killed, those too whose parent has ended: nothing of it is to be kept,
+    and a good end takes ten seconds.
     """
     open_instance(home).dispose()
     socket, workspace, log = home / "code.sock", home / "workspace.yaml", home / "dagster.log"
@@ -131,6 +132,7 @@ def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                start_new_session=True,  # by which those are found whose program has ended
             )
         programs.append(program)
 
@@ -149,11 +151,7 @@ def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator
         wait_until(webserver_answers, PATIENCE_S, every_s=0.1)
         yield
     finally:
-        parents = [psutil.Process(program.pid) for program in programs]
-        processes = [one for parent in parents for one in (parent, *parent.children(recursive=True))]
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
         for program in programs:
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
             program.wait()
-        psutil.wait_procs(processes, timeout=PATIENCE_S)
