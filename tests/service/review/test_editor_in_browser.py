@@ -1,6 +1,9 @@
 """Editing in the review page in Chromium: undo, keys, the waveform, many cues at once."""
 
+from contextlib import suppress
+
 import pytest
+from playwright.sync_api import Error
 
 from tests.browser import NEEDS_CHROMIUM, keep_picture
 from tests.service.review.fake_pipeline import FakePipeline
@@ -57,6 +60,39 @@ def test_all_that_is_typed_is_undone_and_done_again(page):
     page.keyboard.press("Control+z")
     page.get_by_text("Nothing to undo").wait_for()
     assert page.evaluate(FOCUS) != "nothing"
+
+
+def test_what_was_typed_is_back_after_the_tab_crashed(server, browser):
+    context = browser.new_context(base_url=server.url, locale="en-US")
+    page = context.new_page()
+    open_review(page, "undo.mp4")
+    before = texts_of(page)
+    edit(page, 1).fill("")
+    kept, typed = "localStorage.getItem('yivideo.draft:undo.mp4')", ""
+    for letter in 20 * "typed without a pause ":
+        page.keyboard.type(letter)
+        typed += letter
+        if "typed" in (page.evaluate(kept) or ""):
+            break
+    crash(page)
+
+    again = context.new_page()
+    open_review(again, "undo.mp4")
+    again.get_by_text("Your unsaved changes of").wait_for()
+    first, back, *others = texts_of(again)
+    assert (first, others) == (before[0], before[2:])
+    assert back.startswith("typed")
+    assert typed.startswith(back)
+    again.get_by_role("button", name="Keep", exact=True).click()
+    again.keyboard.press("Control+z")
+    assert texts_of(again) == before
+    context.close()
+
+
+def crash(page) -> None:
+    """Let the process that draws the page crash."""
+    with page.expect_event("crash"), suppress(Error):
+        page.goto("chrome://crash")  # it can't answer any more
 
 
 def test_a_video_is_corrected_by_the_keyboard_alone(page):

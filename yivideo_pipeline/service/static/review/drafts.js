@@ -1,7 +1,7 @@
 // What is not saved yet is kept in the browser, so that a crash or a closed tab loses nothing.
 
 const PREFIX = "yivideo.draft:";
-const PAUSE_MS = 300;
+const KEPT_EVERY_MS = 300;
 const KEPT_DAYS = 30;
 
 /** The draft of one video: its cues as they were last, and the version that they were made from. */
@@ -32,6 +32,7 @@ export class Drafts {
   /** Keep the present state, or remove the draft if all is saved. */
   keep() {
     clearTimeout(this.#timer);
+    this.#timer = 0;
     const state = this.state();
     if (state === undefined) return; // nothing is shown yet
     try {
@@ -44,8 +45,8 @@ export class Drafts {
   }
 
   #keepSoon() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.keep(), PAUSE_MS);
+    // Not after a pause: who types without one would lose all of it when the tab crashes.
+    this.#timer ||= setTimeout(() => this.keep(), KEPT_EVERY_MS);
   }
 
   #write(text) {
