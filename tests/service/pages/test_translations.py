@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from types import SimpleNamespace
+from typing import Any, get_args
 
+import pandas as pd
 import pytest
 
 from tests.service.pages.said import said
@@ -21,6 +23,9 @@ from yivideo_pipeline.service.pages.translations import (
 )
 from yivideo_pipeline.service.pages.video_list import SORT_ORDERS, STATES
 from yivideo_pipeline.service.performance.alerts import AlertName
+from yivideo_pipeline.service.performance.insights import recommend
+from yivideo_pipeline.service.performance.system import DaemonHealth, DiskHealth
+from yivideo_pipeline.settings.options import SpeechOptions
 
 ENGLISH, CHINESE = load_sections("en"), load_sections("zh")
 SERVICE = Path(pages.__file__).parents[1]
@@ -96,6 +101,29 @@ def test_every_state_order_reason_and_alert_has_its_text():
     assert {f"reason.{reason.name}" for reason in Reason} <= CHINESE[MESSAGES].keys()
     alerts = {f"{prefix}.{name}" for name in get_args(AlertName) for prefix in ("alert", "alert_advice")}
     assert alerts <= CHINESE[MESSAGES].keys()
+
+
+def test_each_advice_is_said_and_so_are_all_figures_that_it_is_based_on():
+    times = {"duration_s": SimpleNamespace(p50=10.0), "times_real_time": 0.9}
+    queue = SimpleNamespace(queued=3, wait_s=SimpleNamespace(p50=90.0))
+    retries = SimpleNamespace(mean=0.5, total=5)
+    gpu = {"gpu_utilization_pct": SimpleNamespace(mean=20.0)}
+    every_rule_applies: Any = SimpleNamespace(
+        summary=SimpleNamespace(count=10, queue=queue, retries=retries, **times, **gpu),
+        operations=pd.DataFrame({"success": False, "kind": "memory", "hint": "Take less"}, index=range(2)),
+        options=SpeechOptions(),
+        gpu=SimpleNamespace(memory_used_pct=10.0),
+        disks={"home": DiskHealth(total_mb=10, free_mb=0.5, used_pct=95)},
+        daemons=[DaemonHealth(name="SENSOR", heartbeat_age_s=500, healthy=False, errors=[])],
+    )
+    advice = {one.name: one.figures for one in recommend(every_rule_applies)}
+    texts = {name for name in ENGLISH["dashboard"] if name.startswith("evidence.")}
+    assert texts == {f"evidence.{name}" for name in advice}
+    for name, figures in advice.items():
+        assert placeholders(ENGLISH["dashboard"][f"evidence.{name}"]) == figures.keys() - {"kind"}
+        # Of the most frequent failure the hint is the advice.
+        assert name == "mend_most_frequent" or is_chinese(CHINESE[MESSAGES][f"advice.{name}"])
+    assert is_chinese(say("See the failures below", "zh"))
 
 
 def test_every_kind_of_error_has_a_name_in_chinese():

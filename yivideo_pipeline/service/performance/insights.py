@@ -48,7 +48,7 @@ class Recommendation(BaseModel):
     """What would help."""
 
     name: str
-    advice: str
+    advice: Said
     figures: dict[str, float | str] = Field(description="The figures that it is based on")
 
 
@@ -248,7 +248,7 @@ def _free_disk(now: Situation) -> Iterator[Recommendation]:
             yield Recommendation(
                 name="free_disk",
                 advice=f"Free space on the disk of {name}",
-                figures={"used_pct": disk.used_pct, "free_mb": disk.free_mb},
+                figures={"disk": name, "used_pct": disk.used_pct, "free_mb": disk.free_mb},
             )
 
 
@@ -274,8 +274,8 @@ def _mend_most_frequent(now: Situation) -> Iterator[Recommendation]:
         advice = str(hints.iloc[-1]) if len(hints) and hints.iloc[-1] else "See the failures below"
         yield Recommendation(
             name="mend_most_frequent",
-            advice=f"{kind}: {advice}",
-            figures={"failed": count, "of": len(operations)},
+            advice=advice,
+            figures={"kind": kind, "failed": count, "of": len(operations)},
         )
 
 

@@ -104,8 +104,7 @@ function makeAttention({ insights, system }) {
   if (system.queue?.is_paused) problems.push(makeItem("problem", "warn", t("queue_paused"), null, makeLink(t("to_library"), "/library")));
   const isSaid = (one) => one === help || (one.name === "start_daemon" && system.daemons?.some(({ healthy }) => !healthy));
   const advice = insights.recommendations.filter((one) => !isSaid(one)).map((one) =>
-    makeItem("advice", "busy", describeAdvice(one),
-      Object.entries(one.figures).map(([name, value]) => `${name} ${typeof value === "number" ? formatNumber(value) : value}`).join(" · ")));
+    makeItem("advice", "busy", describeAdvice(one), describeEvidence(one)));
   const items = [...alerts, ...problems, ...advice];
   if (!items.length) items.push(make("li", "plain", t("no_attention")));
   const trend = describeTrend(insights.trend);
@@ -113,6 +112,18 @@ function makeAttention({ insights, system }) {
 }
 
 const describeAdvice = ({ name, advice }) => messageOf(`advice.${name}`, advice);
+
+/** Say the figures that an advice is based on; a figure's name ends with its unit. */
+function describeEvidence({ name, figures }) {
+  const format = (figure, value) => {
+    if (figure === "disk") return t(`disk.${value}`);
+    if (typeof value === "string") return value;
+    if (figure.endsWith("_s")) return formatSeconds(value);
+    return figure.endsWith("_mb") ? formatSize(value) : formatNumber(value);
+  };
+  const said = Object.entries(figures).map(([figure, value]) => [figure, format(figure, value)]);
+  return t(`evidence.${name}`, Object.fromEntries(said));
+}
 
 /** The translation of a message of the service, else the message itself. */
 function messageOf(name, message, values = {}) {
