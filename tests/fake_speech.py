@@ -98,6 +98,9 @@ class FakeSpeech:
     weights: str = REVISION
     auto: str = "base"
 
+    def missing(self) -> str:
+        return ""
+
     def choose(self, options: SpeechOptions) -> ModelChoice:
         if options.model_name != AUTO_MODEL:
             return ModelChoice(options)

@@ -51,6 +51,9 @@ StepEvent = (
     | dg.MaterializeResult
     | dg.Output
 )
+RETURN_S = 60.0
+"""Another attempt waits for so long until what the models need answers: a service that was killed is started
+again in a few seconds, on a busy machine in many."""
 RELEASE_HINT = "It is quarantined now: once the cause is removed, `yivideo quarantine release` releases it"
 
 log = logging.getLogger(__name__)
@@ -130,6 +133,7 @@ class Execution(ABC):
         stage = Stage(self.stage_name, turn.key, self.resources, self.context.log, require_wanted)
         try:
             require_wanted()
+            self._wait_for_models(turn, require_wanted)
             self.begin(turn)
             with self.recorder.at_work(stage, self.deaths_allowed()):
                 stage.report_progress(0.0)  # whoever watches sees the stage that runs, not the one before
@@ -140,6 +144,15 @@ class Execution(ABC):
         except Exception as error:  # noqa: BLE001 - classified, and recorded or raised by `_conclude`
             return TakenTurn(turn, stage, error)
         return TakenTurn(turn, stage, (result, metadata))
+
+    def _wait_for_models(self, turn: Turn, require_wanted: Callable[[], None]) -> None:
+        """Wait before another attempt while a service is away without which it would fail again."""
+        deadline = time.monotonic() + RETURN_S
+        if turn.earlier and (missing := self.resources.speech.missing()):
+            self.context.log.warning(f"{turn.key} waits up to {RETURN_S:.0f} s for {missing}")
+            while time.monotonic() < deadline and self.resources.speech.missing():
+                require_wanted()
+                time.sleep(1.0)
 
     def _conclude(self, taken: "TakenTurn", later: list[Turn]) -> Iterator[StepEvent]:
         """Record what came of a turn, and yield its events; or put the video's next turn into `later`."""

@@ -127,6 +127,10 @@ class SettingsSource:
 class SpeechResource(Protocol):
     """The speech models, wherever they run."""
 
+    def missing(self) -> str:
+        """Return what they can't do without and does not answer now; empty where there is nothing."""
+        ...
+
     def choose(self, options: SpeechOptions) -> ModelChoice:
         """Return the options with the model that `auto` means where the models run; others as they are."""
         ...

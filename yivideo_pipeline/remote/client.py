@@ -291,6 +291,11 @@ class RemoteSpeech:
         self._model_lock = FileLock(settings.home / "locks" / "model.lock")
         self._local = local
 
+    def missing(self) -> str:
+        """Return which service is required and does not answer now; empty where there is none."""
+        away = self._required and not self._service.answers()
+        return f"the service at {self._service.url}" if away else ""
+
     def choose(self, options: SpeechOptions) -> ModelChoice:
         """Return the options with the model that `auto` means where the models run.
 

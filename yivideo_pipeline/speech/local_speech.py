@@ -42,6 +42,10 @@ class LocalSpeech:
         self._preparation: threading.Thread | None = None
         self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
 
+    def missing(self) -> str:
+        """Return that nothing is: these models need no other program."""
+        return ""
+
     def choose(self, options: SpeechOptions) -> ModelChoice:
         """Return the options with the model that `auto` means here; the answer stays the same."""
         return self._chooser.choose(options)

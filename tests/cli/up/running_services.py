@@ -68,9 +68,9 @@ class RunningServices:
         self.program.send_signal(signal.SIGINT)
         return self.program.communicate(timeout=TIMEOUT_S)[0]
 
-    def configure(self, **speech: object) -> None:
-        """Let the runs and starts to come have these settings of speech, and no others."""
-        (self.home / "config.yml").write_text(json.dumps({"speech": speech}))
+    def configure(self, retry: dict[str, object] | None = None, **speech: object) -> None:
+        """Let the runs and starts to come have these settings of retries and speech, and no others."""
+        (self.home / "config.yml").write_text(json.dumps({"retry": retry or {}, "speech": speech}))
 
     def processes(self) -> list[psutil.Process]:
         """Return all processes that it started."""

@@ -164,7 +164,8 @@ class KilledService:
 
 @pytest.fixture(scope="module")
 def killed_service(up, tmp_path_factory) -> KilledService:
-    up.configure(service_required=True)
+    # One more attempt at once: the start of a service takes longer.
+    up.configure(retry={"max_attempts": 2, "base_delay_s": 0}, service_required=True)
     launched = launch_long(up, tmp_path_factory.mktemp("required"))
     service = up.wait_for_child("serve")
     wait_for_work_in_the_service(up.service_url, service)
