@@ -3,17 +3,21 @@ import os
 import time
 from shutil import copyfile
 from typing import Any
+from uuid import uuid4
 
+import dagster as dg
 import pytest
 
 from tests.cli.command import SAMPLES, call, run, settings
 from yivideo_pipeline.cli.running_ui import note_ui
+from yivideo_pipeline.defs.dagster_internals import job_origin
+from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.errors.tree import ModelInferenceError
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.files import FileRecord, Stamp
 from yivideo_pipeline.ledger.materializations import Materialization
 from yivideo_pipeline.ledger.samples import RunOrigin
-from yivideo_pipeline.stages import STAGES
+from yivideo_pipeline.stages import JOB, PARTITION_TAG, STAGES
 
 KEY = "2024/talk.mp4"
 HASH = "c" * 64
@@ -89,6 +93,27 @@ def test_what_was_taken_but_not_begun_waits_for_its_run(environment, taken):
     printed = lines(environment, taken)
     assert printed[0] == "watch      known. It was taken before, and the file is the same."
     assert "at work    not yet: it was taken, and its run is queued" in printed
+
+
+def test_a_retry_that_waits_has_its_place(environment, taken, ledger, home):
+    error = ModelInferenceError("The model gave up", "Take a smaller one")
+    with open_instance(home) as instance:
+        root = str(uuid4())
+        ledger.failures.note_failure(KEY, "transcript", root, error, attempts=1)
+        for key in ("other.mp4", KEY):
+            retry = dg.DagsterRun(
+                JOB,
+                status=dg.DagsterRunStatus.QUEUED,
+                tags={PARTITION_TAG: key},
+                root_run_id=root,
+                parent_run_id=root,
+                remote_job_origin=job_origin(JOB),
+            )
+            instance.add_run(retry)
+    printed = lines(environment, taken)
+    assert "at work    not yet: it waits for its next try, place 2 in the queue" in printed
+    assert any(line.startswith("last try") and "The model gave up" in line for line in printed)
+    assert answer(environment, taken)["pending"]["place"] == 2
 
 
 def test_what_a_living_worker_works_on_is_shown(environment, taken, ledger):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tests.ledger.test_database import differences
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigError, ServiceUnreachable
+from yivideo_pipeline.history.run_queue import VideoRun
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.database import SCHEMA_VERSION, open_database, read_version
 from yivideo_pipeline.ledger.files import FileRecord
@@ -122,6 +123,9 @@ def test_the_page_lists_videos_as_from_a_file(tmp_path, url):
         assert {row.known.key: row.state for row in listed.rows} == {
             "Ärger.mp4": "waiting", "b_100%25.mp4": "waiting", "c.mp4": "running", "elsewhere.mp4": "failed",
         }  # fmt: skip
+    run = VideoRun("retry", "run", ("elsewhere.mp4",), (), 1, True)
+    listed = list_videos(ledger.engine, VideoQuery("elsewhere"), {"elsewhere.mp4": run})
+    assert [row.state for row in listed.rows] == ["waiting"]
     for search, key in zip(("ärGER", "_100%", "C.MP4"), keys, strict=True):
         assert [row.known.key for row in list_videos(ledger.engine, VideoQuery(search)).rows] == [key]
 

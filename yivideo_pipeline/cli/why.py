@@ -3,9 +3,9 @@
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yivideo_pipeline.cli.console import (
     Exit,
@@ -21,6 +21,7 @@ from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.named_videos import read_key
 from yivideo_pipeline.cli.quarantine import failure_as_json, quarantined_as_json
 from yivideo_pipeline.cli.running_ui import ui_url
+from yivideo_pipeline.history.instance import find_instance
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.materializations import Materialization
@@ -37,6 +38,9 @@ from yivideo_pipeline.stages import STAGES
 from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.partition_keys import absolute_path
 from yivideo_pipeline.storage.remote_paths import AnyPath, to_path
+
+if TYPE_CHECKING:
+    from yivideo_pipeline.history.run_queue import VideoRun
 
 _VERDICTS: dict[Action, str] = {
     "take": "to be processed: the next scan takes it, while `yivideo up` runs",
@@ -69,7 +73,11 @@ class RunAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """All that the ledger knows of one video; `streak` is how many runs failed one after the other."""
+    """All that is known of one video.
+
+    `streak` is how many runs failed one after the other, `pending` the run that makes it (again): it waits,
+    or has just begun.
+    """
 
     key: str
     stages: tuple[StageAccount, ...]
@@ -78,6 +86,7 @@ class Account:
     failed: StageFailure | None
     streak: int
     quarantined: Quarantined | None
+    pending: "VideoRun | None" = None
 
 
 def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
@@ -102,9 +111,12 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
     ledger = ledger_of(settings)
     storage = Storage(settings.storage.root, settings.home / "tmp")
     explanation = open_watch(settings, ledger, storage).explain(video)
+    record = explanation.record
     account = account_of(read_key(video, settings.library.roots), ledger, settings)
+    if not account.at_work and (account.failed or (record and record.taken and not account.last_run)):
+        account = replace(account, pending=_find_run(account.key, settings))
     is_there = os.path.lexists(video) if isinstance(video, Path) else video.exists()
-    if not (is_there or explanation.record or account.last_run):
+    if not (is_there or record or account.last_run):
         raise WrongUsage(f"There is no {printable(str(video))}", "Check the path")
     if as_json:
         print_json(_as_json(video, explanation, account))
@@ -117,7 +129,7 @@ def explain(path: Path, config: Path | None, *, as_json: bool) -> Exit:
 
 
 def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
-    """Read what is known of a video; Dagster is not asked, which would take a second."""
+    """Read what the ledger knows of a video."""
     made, failed = ledger.materializations.of(key), ledger.failures.last(key)
     return Account(
         key,
@@ -128,6 +140,16 @@ def account_of(key: str, ledger: Ledger, settings: Settings) -> Account:
         streak=ledger.failures.streak(key),
         quarantined=ledger.failures.find_quarantined(key),
     )
+
+
+def _find_run(key: str, settings: Settings) -> "VideoRun | None":
+    """Ask Dagster, which takes a second."""
+    if (instance := find_instance(settings.home)) is None:
+        return None
+    from yivideo_pipeline.history.run_queue import read_runs
+
+    with instance:
+        return read_runs(instance).runs.get(key)
 
 
 def _stages(made: Mapping[str, Materialization], settings: Settings) -> tuple[StageAccount, ...]:
@@ -191,7 +213,7 @@ def _last_run(made: Mapping[str, Materialization], failed: StageFailure | None, 
 
 
 def _as_json(path: AnyPath, explanation: Explanation, account: Account) -> dict[str, Any]:
-    decision = explanation.decision
+    decision, run = explanation.decision, account.pending
     return {
         "path": str(absolute_path(path)),
         "action": decision.action,
@@ -203,6 +225,7 @@ def _as_json(path: AnyPath, explanation: Explanation, account: Account) -> dict[
         "stages": [asdict(stage) for stage in account.stages],
         "last_run": account.last_run and asdict(account.last_run),
         "at_work": account.at_work and _at_work_as_json(account.at_work),
+        "pending": run and {"run_id": run.run_id, "place": run.place},
         "failed": account.failed and failure_as_json(account.failed),
         "streak": account.streak,
         "quarantined": account.quarantined and quarantined_as_json(account.quarantined),
@@ -224,8 +247,10 @@ def _lines(path: AnyPath, explanation: Explanation, account: Account) -> Iterato
     if now := account.at_work:
         share = "" if now.fraction is None else f" ({now.fraction:.0%} of it done)"
         yield "at work", f"{now.stage}, since {moment(now.since)}{share}"
-    elif record and record.taken and account.last_run is None:
-        yield "at work", "not yet: it was taken, and its run is queued"
+    elif account.pending or (record and record.taken and account.last_run is None):
+        place = account.pending.place if account.pending else None
+        waits = "it waits for its next try" if account.failed else "it was taken, and its run is queued"
+        yield "at work", f"not yet: {waits}{f', place {place} in the queue' if place else ''}"
     for stage in account.stages:
         yield stage.made.stage, _describe(stage)
     if run := account.last_run:
@@ -252,7 +277,10 @@ def _failures(account: Account) -> Iterator[tuple[str, str]]:
     if failed := account.failed:
         attempts = plural(failed.attempts, "attempt")
         problem = sentences(failed.message, failed.hint)
-        yield "failure", f"{moment(failed.at)}, {failed.stage}, {attempts}: {problem}"
+        yield (
+            "last try" if account.pending else "failure",
+            f"{moment(failed.at)}, {failed.stage}, {attempts}: {problem}",
+        )
         if account.streak > 1:
             yield "", f"{account.streak} runs failed one after the other."
     if quarantined := account.quarantined:

@@ -10,12 +10,14 @@ from typing import Any, TypeVar, cast
 
 from pydantic import SecretStr
 from sqlalchemy import (
+    JSON,
     ColumnElement,
     Connection,
     Dialect,
     Engine,
     Float,
     QueuePool,
+    Select,
     StaticPool,
     Table,
     Text,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    literal,
     select,
     text,
 )
@@ -261,6 +264,14 @@ def greatest(session: Session, *columns: ColumnElement[Any]) -> ColumnElement[An
     """Return the greatest of some columns, none of which may be NULL."""
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     return (func.max if is_sqlite else func.greatest)(*columns)
+
+
+def members(session: Session, values: Collection[str]) -> Select:
+    """Return a query for some values, to be compared with by `in_`: one parameter, however many they are."""
+    listed = literal([*values], JSON)
+    if session.get_bind().dialect.name == "sqlite":
+        return select(func.json_each(listed).table_valued("value").c.value)
+    return select(func.json_array_elements_text(listed))
 
 
 def _values(rows: Sequence[Base]) -> Iterator[dict[str, Any]]:

@@ -213,6 +213,8 @@ def test_all_that_were_found_are_processed_at_once_and_one_of_a_shared_run_is_ca
     shared = add_shared_run(stack, keys[:3])
     page.goto("/library?q=asked/0&sort=name")
     row(page, "01.mp4").get_by_text("shared by 3 videos").wait_for()
+    assert "Waiting\nWaits for its next try · In the queue: place" in row(page, "01.mp4").inner_text()
+    assert "The last try failed: " in row(page, "01.mp4").inner_text()
     row(page, "01.mp4").get_by_role("button", name="Cancel").click()
     row(page, "01.mp4").get_by_text("cancelled on the library page").wait_for()
     assert backfills(stack)[0] == {keys[0], keys[2]}, "what shared its run is not lost"

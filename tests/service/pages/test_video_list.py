@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, insert
 
 from yivideo_pipeline.errors.tree import MemoryExhausted
+from yivideo_pipeline.history.run_queue import VideoRun
 from yivideo_pipeline.ledger import Ledger, open_ledger
 from yivideo_pipeline.ledger.failures import StageFailure
 from yivideo_pipeline.ledger.files import FileRecord
@@ -18,6 +19,7 @@ from yivideo_pipeline.service.pages.video_list import (
     VideoList,
     VideoQuery,
     VideoRow,
+    find_keys,
     list_videos,
     reason_of,
 )
@@ -87,6 +89,36 @@ def test_a_quarantined_video_says_why_and_is_unknown_after_its_release(ledger):
     assert only_row(ledger).known.failed_message == "Memory ran out"
     ledger.failures.release(["a.mp4"])
     assert not page_of(ledger).rows
+
+
+@pytest.mark.parametrize(
+    ("root", "place", "state"),
+    [
+        ("another", 3, "waiting"),  # a person asked for it once more
+        ("run", 3, "waiting"),  # the retry of the run in which it failed
+        ("run", None, "waiting"),  # that has begun
+        ("shared", None, "failed"),  # it has had its turn in a run that goes on
+    ],
+)
+def test_what_failed_and_has_a_run_again_waits_for_its_next_try(ledger, root, place, state):
+    for key in ("a.mp4", "b.mp4"):
+        failed_in = root if root == "shared" else "run"
+        ledger.failures.note_failure(key, "audio", failed_in, MemoryExhausted("Memory ran out"), 1)
+    runs = {"a.mp4": VideoRun("shared" if root == "shared" else "retry", root, ("a.mp4",), (), place, True)}
+    listed = list_videos(ledger.engine, VideoQuery(order="name"), runs)
+    assert [row.state for row in listed.rows] == [state, "failed"]
+    assert listed.counts[state] == (2 if state == "failed" else 1)
+    assert (find_keys(ledger.engine, VideoQuery(state="waiting"), 9, runs) == ["a.mp4"]) == (
+        state == "waiting"
+    )
+
+
+@pytest.mark.parametrize("why", [Reason.FORGOTTEN, Reason.SUBTITLED])
+def test_what_was_forgotten_or_skipped_waits_once_a_person_asks_for_it(ledger, why):
+    see(ledger, "a.mp4", why)
+    run = VideoRun("run", "run", ("a.mp4",), (), None, True)
+    listed = list_videos(ledger.engine, VideoQuery(), {"a.mp4": run})
+    assert [row.state for row in listed.rows] == ["waiting"]
 
 
 def test_work_under_way_comes_before_all_else(ledger):

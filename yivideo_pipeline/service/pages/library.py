@@ -101,7 +101,8 @@ def library_videos(request: Request, shared: Shared, query: ParsedQuery) -> Resp
 @router.get("/library/keys")
 def library_keys(shared: Shared, query: ParsedQuery) -> MatchingVideos:
     """Return all videos of the list, on whatever page, as many as may be chosen at once."""
-    found = find_keys(shared.ledger.engine, query, MAX_CHOSEN)
+    queue = read_runs_of(shared)
+    found = find_keys(shared.ledger.engine, query, MAX_CHOSEN, queue.runs if queue else {})
     return MatchingVideos(videos=[(key, PurePosixPath(shown_path(key)).name) for key in found])
 
 
@@ -128,11 +129,11 @@ async def upload(
 
 def _shown(request: Request, shared: ServiceState, query: VideoQuery) -> dict[str, Any]:
     """Return what the templates show."""
-    videos = list_videos(shared.ledger.engine, query)
-    settings = shared.settings
+    queue, settings = read_runs_of(shared), shared.settings
+    videos = list_videos(shared.ledger.engine, query, queue.runs if queue else {})
     return {
         "videos": videos,
-        "queue": read_runs_of(shared),
+        "queue": queue,
         "dagster_answers": shared.dagster.answers(),
         "dagster_is_reached": _is_reached(settings.service.dagster_url, request),
         "query": query,

@@ -1,19 +1,32 @@
 """The list of videos as the library page shows it: each video's state and why, filtered, sorted and paged.
 
-It knows only the ledger's tables, and no request, so that it is tested without a service. The database
-counts, sorts and pages; of 100,000 videos no more than one page is read.
+It knows only the ledger's tables and the unfinished runs, and no request, so that it is tested without a
+service. The database counts, sorts and pages; of 100,000 videos no more than one page is read.
 """
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-from sqlalchemy import ColumnElement, Engine, Subquery, case, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    SQLColumnExpression,
+    Subquery,
+    case,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
+from yivideo_pipeline.ledger.database import members
+from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
+from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.known_videos import (
     KnownVideo,
     audio_length,
@@ -25,11 +38,17 @@ from yivideo_pipeline.ledger.known_videos import (
 from yivideo_pipeline.library.decisions import Reason
 from yivideo_pipeline.storage.partition_keys import decode_key, encode_key
 
+if TYPE_CHECKING:
+    from yivideo_pipeline.history.run_queue import VideoRun
+
 VideoState = Literal["running", "failed", "quarantined", "waiting", "done", "skipped", "deleted", "forgotten"]
 STATES: tuple[VideoState, ...] = get_args(VideoState)
 SortOrder = Literal["changed", "name", "length", "readability", "made"]
 SORT_ORDERS: tuple[SortOrder, ...] = get_args(SortOrder)
 PAGE_SIZE = 50
+Runs = Mapping[str, "VideoRun"]
+"""The unfinished run of each video that has one."""
+_NO_RUNS: Runs = {}
 
 _DELETED = [Reason.GONE, Reason.RETIRED, Reason.DELETED]
 
@@ -73,12 +92,12 @@ class VideoList:
     pages: int
 
 
-def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
-    """Return one page of the ledger's videos that a query finds."""
+def list_videos(engine: Engine, query: VideoQuery, runs: Runs = _NO_RUNS) -> VideoList:
+    """Return one page of the ledger's videos that a query finds; `runs` are the unfinished ones."""
     with Session(engine) as session:
         working = workers_by_video(session)
         videos = outlines(session, working)
-        state = _state_of(videos)
+        state = _state_of(session, videos, runs)
         found = select(videos.c.key, state.label("state")).where(*_matches(videos, query.search))
         numbers = found.with_only_columns(state, func.count()).group_by(state)
         counts = Counter(cast(dict[VideoState, int], dict(session.execute(numbers).tuples().all())))
@@ -93,20 +112,21 @@ def list_videos(engine: Engine, query: VideoQuery) -> VideoList:
     return VideoList(rows, counts, total, page, pages)
 
 
-def find_keys(engine: Engine, query: VideoQuery, limit: int) -> Sequence[str]:
+def find_keys(engine: Engine, query: VideoQuery, limit: int, runs: Runs = _NO_RUNS) -> Sequence[str]:
     """Return the keys of the videos on all pages of a query, at most `limit`."""
     with Session(engine) as session:
         videos = outlines(session, workers_by_video(session))
-        found = select(videos.c.key).where(*_matches(videos, query.search), _is_in(_state_of(videos), query))
+        state = _state_of(session, videos, runs)
+        found = select(videos.c.key).where(*_matches(videos, query.search), _is_in(state, query))
         return session.scalars(found.order_by(*_order(videos, query.order), videos.c.key).limit(limit)).all()
 
 
-def find_row(engine: Engine, key: str) -> VideoRow | None:
+def find_row(engine: Engine, key: str, runs: Runs = _NO_RUNS) -> VideoRow | None:
     """Return one video as the list shows it; None where nothing is known of it."""
     with Session(engine) as session:
         working = workers_by_video(session)
         videos = outlines(session, working)
-        state = session.scalar(select(_state_of(videos)).where(videos.c.key == key))
+        state = session.scalar(select(_state_of(session, videos, runs)).where(videos.c.key == key))
         known = known_videos(session, [key], working)
     return row_of(known[key], cast(VideoState, state)) if state else None
 
@@ -131,14 +151,16 @@ def shown_path(key: str) -> str:
     return os.fsencode(decode_key(key)).decode("utf-8", "replace")
 
 
-def _state_of(videos: Subquery) -> ColumnElement[str]:
+def _state_of(session: Session, videos: Subquery, runs: Runs) -> ColumnElement[str]:
     """Return a video's state: what happens with it now counts more than what happened before."""
     row = videos.c
+    requested = _requested(session, runs)
     again = [reason for reason in Reason if reason.action in ("take_again", "wait")]
     # The watch has never seen a video of which a command processed only some stages.
     queued = [reason for reason in Reason if reason is Reason.TAKEN or reason.action == "take"]
     return case(
         (row.working_since.is_not(None), "running"),
+        *([(row.key.in_(members(session, requested)), "waiting")] if requested else []),
         (row.aside_since.is_not(None), "quarantined"),
         (row.failed_at.is_not(None), "failed"),
         (_is_one_of(row.why, _DELETED), "deleted"),
@@ -150,7 +172,25 @@ def _state_of(videos: Subquery) -> ColumnElement[str]:
     )
 
 
-def _is_one_of(why: ColumnElement[str], reasons: Sequence[Reason]) -> ColumnElement[bool]:
+def _requested(session: Session, runs: Runs) -> set[str]:
+    """Return which of the videos that failed, were skipped or forgotten an unfinished run makes (again).
+
+    One that has failed in a run at work has had its turn in it, unless that run is a retry.
+    """
+    if not runs:
+        return set()
+    left = [reason for reason in Reason if reason.action == "skip" or reason is Reason.FORGOTTEN]
+    found = union_all(
+        select(StageFailure.key, StageFailure.run_id).where(~StageFailure.overcome),
+        select(Quarantined.key, Quarantined.run_id),
+        select(FileRecord.key, literal("")).where(_is_one_of(FileRecord.why, left)),
+    )
+    attempts = [(runs[key], key, run_id) for key, run_id in session.execute(found) if key in runs]
+    over = {key for run, key, run_id in attempts if run.place is None and run_id == run.run_id}
+    return {key for _, key, _ in attempts} - over
+
+
+def _is_one_of(why: SQLColumnExpression[Any], reasons: Sequence[Reason]) -> ColumnElement[bool]:
     """Return whether a decision has one of the reasons, by any of its names."""
     return why.in_([name for name, reason in Reason.__members__.items() if reason in reasons])
 
