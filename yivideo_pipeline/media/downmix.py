@@ -19,6 +19,8 @@ _SILENT_CHANNELS = {"LFE", "LFE2"}
 _SIDE_WEIGHT = 0.5
 _LIMITER = "limit=0.98:level=disabled:latency=enabled"
 _STEREO = 2
+_TOGETHER = SAMPLE_RATE_HZ
+"""Samples that are handed on at once: what Python does for each frame of AAC took a third of all the time."""
 
 
 class Downmix:
@@ -80,6 +82,7 @@ def _build_graph(frame: AudioFrame) -> Graph:
         # 16 bits: only then does FFmpeg's matrix keep other layouts from clipping.
         nodes.append(graph.add("aformat", "sample_fmts=s16:channel_layouts=mono"))
         nodes.append(graph.add("aformat", "sample_fmts=fltp"))
+    nodes.append(graph.add("asetnsamples", f"n={_TOGETHER}:p=0"))
     nodes.append(graph.add("abuffersink"))
     graph.link_nodes(*nodes).configure()
     return graph
