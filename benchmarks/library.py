@@ -39,9 +39,9 @@ def fill(settings: Settings, count: int) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.truncate(SIZE_BYTES)
-    _fill_ledger(settings, root, keys)
     with open_instance(settings.home) as instance:
-        instance.add_dynamic_partitions(VIDEOS, keys)
+        register(settings, instance, keys)
+        _note_made(settings, keys)
         for stage in STAGES:
             instance.report_runless_asset_event(
                 dg.AssetMaterialization(stage, partition=TEMPLATE, metadata={"wall_s": 1.0, "rtfx": 20.0})
@@ -50,13 +50,17 @@ def fill(settings: Settings, count: int) -> list[str]:
     return keys
 
 
-def _fill_ledger(settings: Settings, root: Path, keys: Sequence[str]) -> None:
-    now = time.time()
-    options = settings.speech.options
+def register(settings: Settings, instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
+    """Register videos of the inbox, and note them as taken by the watch."""
+    root, now = settings.library.folders["inbox"], time.time()
+    open_ledger(settings.home).files.write(_files(root, keys, now), [RootRecord("inbox", len(keys), now)])
+    instance.add_dynamic_partitions(VIDEOS, keys)
+
+
+def _note_made(settings: Settings, keys: Sequence[str]) -> None:
+    now, options = time.time(), settings.speech.options
     known = cache_keys(options, settings.subtitles, LocalSpeech(settings).revision(options))
-    ledger = open_ledger(settings.home)
-    ledger.files.write(_files(root, keys, now), [RootRecord("inbox", len(keys), now)])
-    with ledger.engine.begin() as connection:
+    with open_ledger(settings.home).engine.begin() as connection:
         upsert(connection, (_made(key, stage, known[stage], now) for key in keys for stage in STAGES))
         insert_missing(connection, (_sample(key, stage, now) for key in keys for stage in STAGES))
 
