@@ -1,13 +1,15 @@
 """Measures what grows with the library: ticks, library page, the UI's queries, `why`, `backfill`.
 
 Each size has its own home (`benchmarks.library`); the tick finds 50 new files among the known ones.
-Figures are medians; the last column is the ratio of the largest library to the smallest.
+Figures are medians, wall time and in brackets processor time, which other load changes less; the last column
+is the ratio of the largest library to the smallest, by processor time.
 """
 
 import argparse
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -19,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -27,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.library import fill
+from benchmarks.services import load_line
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
@@ -68,6 +72,14 @@ FIGURES = (
 )
 
 
+@dataclass(frozen=True)
+class Took:
+    """Seconds of wall and of processor that something took, with the programs that it ran or asked."""
+
+    wall_s: float
+    cpu_s: float
+
+
 def main() -> int:
     """Fill a library of each size, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,7 +88,7 @@ def main() -> int:
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # the tick says a line for each file
     console = Console()
-    measured: list[dict[str, float]] = []
+    measured: list[dict[str, Took]] = []
     for size in given.sizes:
         console.print(f"Filling a library of {size:,} videos")
         with tempfile.TemporaryDirectory(prefix="yivideo-bench-") as folder:
@@ -85,7 +97,7 @@ def main() -> int:
     return 0
 
 
-def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
+def _measure(home: Path, size: int, runs: int) -> dict[str, Took]:
     environ = {
         **{
             name: value for name, value in os.environ.items() if not name.startswith(("YIVIDEO_", "DAGSTER_"))
@@ -111,7 +123,7 @@ def _measure(home: Path, size: int, runs: int) -> dict[str, float]:
     return figures
 
 
-def _ticks(settings: Settings, runs: int) -> dict[str, float]:
+def _ticks(settings: Settings, runs: int) -> dict[str, Took]:
     """Evaluate the sensor in this process, as the code server does."""
     resources = build_resources(settings)
     needed = {name: resources[name] for name in ("launch", "ledger", "library", "storage")}
@@ -128,22 +140,21 @@ def _ticks(settings: Settings, runs: int) -> dict[str, float]:
         before_mb = _memory_mb()
         quiet = _median(tick, runs)
         print(f"{before_mb:.0f} MB after the first tick, {_memory_mb():.0f} MB after {runs} more")
-        news = []
+        news: list[Took] = []
         for run in range(runs):
             folder = settings.library.folders["inbox"] / f"new {run}"
             folder.mkdir()
             for number in range(NEW):
                 shutil.copyfile(SAMPLE, folder / f"{number}.mp4")
             tick()  # seen for the first time: nothing is taken before it was seen to stand still
-            began = time.perf_counter()
-            requested = len(tick().run_requests or ())
-            news.append(time.perf_counter() - began)
-            assert requested == NEW, f"{requested} of {NEW} were taken"
+            requests: list[dg.RunRequest] = []
+            news.append(_time(lambda found=requests: found.extend(tick().run_requests or ())))
+            assert len(requests) == NEW, f"{len(requests)} of {NEW} were taken"
             shutil.rmtree(folder)
-    return {FIGURES[0]: quiet, FIGURES[1]: statistics.median(news)}
+    return {FIGURES[0]: quiet, FIGURES[1]: _middle(news)}
 
 
-def _pages(settings: Settings, runs: int) -> dict[str, float]:
+def _pages(settings: Settings, runs: int) -> dict[str, Took]:
     """List videos as the library page does, and read all statistics as the service does."""
     ledger = open_ledger(settings.home)
 
@@ -160,7 +171,7 @@ def _memory_mb() -> float:
     return psutil.Process().memory_info().rss / 2**20
 
 
-def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
+def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, Took]:
     """Send a real webserver the queries of its lineage page."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -186,9 +197,9 @@ def _status(environ: dict[str, str], home: Path, runs: int) -> dict[str, float]:
             assert "errors" not in reply, reply["errors"]
 
         return {
-            "status page query, first": _median(ask, 1),
-            "status page query, again": _median(ask, runs),
-            "UI, an asset's partitions": _median(lambda: ask(PARTITIONS), runs),
+            "status page query, first": _median(ask, 1, server.pid),
+            "status page query, again": _median(ask, runs, server.pid),
+            "UI, an asset's partitions": _median(lambda: ask(PARTITIONS), runs, server.pid),
         }
     finally:
         os.killpg(server.pid, signal.SIGTERM)
@@ -212,24 +223,40 @@ def _run(arguments: list[str], environ: dict[str, str]) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def _median(work: Callable[[], object], runs: int) -> float:
-    lasted = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        work()
-        lasted.append(time.perf_counter() - began)
-    return statistics.median(lasted)
+def _median(work: Callable[[], object], runs: int, server: int | None = None) -> Took:
+    """Do some work again and again; `server` is the process that does it, if it is another one."""
+    return _middle([_time(work, server) for _ in range(runs)])
 
 
-def _render(sizes: list[int], measured: list[dict[str, float]]) -> Table:
-    table = Table(title="Seconds, by videos in the library")
+def _time(work: Callable[[], object], server: int | None = None) -> Took:
+    began, cpu_s = time.perf_counter(), _cpu_s(server)
+    work()
+    return Took(time.perf_counter() - began, _cpu_s(server) - cpu_s)
+
+
+def _cpu_s(server: int | None) -> float:
+    """Return the processor time of this process and the programs that it has run; or of a server."""
+    if server is None:
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.process_time() + ended.ru_utime + ended.ru_stime
+    process = psutil.Process(server)
+    return sum(sum(one.cpu_times()[:2]) for one in (process, *process.children(recursive=True)))
+
+
+def _middle(took: list[Took]) -> Took:
+    return Took(statistics.median(one.wall_s for one in took), statistics.median(one.cpu_s for one in took))
+
+
+def _render(sizes: list[int], measured: list[dict[str, Took]]) -> Table:
+    table = Table(title=f"Seconds, by videos in the library; {load_line()}")
     table.add_column("")
     for size in sizes:
         table.add_column(f"{size:,}", justify="right")
     table.add_column("growth", justify="right")
     for name in FIGURES:
         row = [one[name] for one in measured]
-        table.add_row(name, *(f"{value:.2f}" for value in row), f"× {row[-1] / row[0]:.1f}")
+        growth = row[-1].cpu_s / max(row[0].cpu_s, 0.01)
+        table.add_row(name, *(f"{one.wall_s:.2f} ({one.cpu_s:.2f})" for one in row), f"× {growth:.1f}")
     return table
 
 
