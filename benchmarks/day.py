@@ -2,8 +2,8 @@
 
 Dagster's daemon and code server run as under `yivideo up`; the models alone are stood in for. A part of the
 videos is an archive that a backfill processes, the others come into the library one hour's after the other,
-as soon as less than `WAITING` are left, and are found by the watch. One in a hundred has broken sound. In the
-end each video must be done or failed with a reason, once; else the exit status is 1.
+as soon as those of the hour before are over, and are found by the watch. One in a hundred has broken sound.
+In the end each video must be done or failed with a reason, once; else the exit status is 1.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from yivideo_pipeline.stages import LAST_STAGE, LOCATION, STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "samples" / "harbour-15s.mp4"
-DAY, HOURS, BROKEN_EVERY, WAITING, LOOKS = 5000, 24, 100, 60, 10
+DAY, HOURS, BROKEN_EVERY, LOOKS = 5000, 24, 100, 10
 PROGRAMS = ("code server", "fork server", "daemon")
 KEPT = {  # what grows, as it is called in the table
     "logs of runs (dagster/history/runs, one file a run)": "dagster/history/runs/*-*-*-*-*.db*",
@@ -105,7 +105,7 @@ def main() -> int:
     """Let the day go by, print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=DAY)
-    parser.add_argument("--archive", type=int, default=4000, help="how many of them a backfill processes")
+    parser.add_argument("--archive", type=int, default=4800, help="how many of them a backfill processes")
     parser.add_argument("--seconds", type=float, default=1800, help="end after so long, with what is done")
     given = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
@@ -189,7 +189,7 @@ def _live(day: Day, console: Console, seconds: float) -> bool:
         time.sleep(2)
         over = {*day.subtitles(), *ledger.failures.quarantined()}
         waiting = len(day.came_at.keys() - archive - over)
-        if waiting < WAITING:
+        if not waiting:
             day.write(next(hours, ()))
         if len(over) * LOOKS >= looks * total:
             looks = len(over) * LOOKS // total + 1
