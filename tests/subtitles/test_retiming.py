@@ -115,6 +115,23 @@ def test_another_cut_of_the_film_gets_its_cues_right_and_lists_those_of_missing_
     assert all(result.cues[number] == cues[number] for number in result.unplaced)
 
 
+def test_the_same_few_sentences_said_again_and_again_are_told_apart_by_their_places():
+    chance = random.Random(8)
+    sentences = [speak_film(0.12, seed) for seed in range(6)]
+    words, at_s = [], 0.0
+    while at_s < 24 * 60:
+        for sentence in chance.sample(sentences, len(sentences)):
+            words += [make_word(w.text, w.start_s + at_s, w.end_s + at_s) for w in sentence]
+            at_s = words[-1].end_s - 4.5
+    cues = cues_of(words)
+    late = [cue for cue in cues if cue.start_ms > 12 * 60_000]
+    given = [*distort(cues[: -len(late)], 1.001, 2000), *distort(late, 1.001, 92_000)]
+    result = retime(given, make_transcript(mishear(words)))
+    found = errors(result, dict(enumerate(cues)))
+    assert median(found) <= 50
+    assert sum(error <= 300 for error in found) >= 0.95 * len(found)
+
+
 def test_the_subtitles_of_another_film_stay_as_they_are():
     cues = cues_of(speak_film(5, seed=1))
     result = retime(cues, make_transcript(speak_film(5, seed=2)))

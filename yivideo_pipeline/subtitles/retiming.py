@@ -1,26 +1,42 @@
 """Gives the cues of a foreign subtitle file the times of the spoken words; their text stays.
 
-The file's words are matched with the transcript's in order. Three words in a row that both have just once are
-anchors; between two anchors the rest is matched by difflib. A cue whose first word is matched begins with it.
-What the words tell of neighbouring cues (how far these moved, and how fast the file drifts) places the ends,
-and the cues without a match between neighbours that moved alike. A jump between the movements is a cut.
+A file that was made for another version stands off the sound by some seconds, the same for all of a scene.
+The words around each cue tell by how much: each three words in a row that the transcript has too, anywhere,
+vote for a movement, and the right one gets most votes, even where the same is said fifty times. A cue's words
+are then looked for there. One whose first word is found begins with it. What the words tell of neighbouring
+cues (how far these moved, how fast the file drifts) places the ends, and the cues without a match between
+neighbours that moved alike. A jump between the movements is a cut.
 """
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from itertools import pairwise
+from difflib import Match, SequenceMatcher
+from itertools import accumulate, pairwise
 from statistics import median
 
 from yivideo_pipeline.speech.types import Transcript, Word
 from yivideo_pipeline.storage.edits import EditedCue
 from yivideo_pipeline.subtitles.edited import bare_text, split_words
 
-ANCHOR_WORDS = 3
-MOST_BETWEEN = 1500
-"""Longer stretches without an anchor are in one of the two alone: matching them would find nothing."""
+VOTING_WORDS = 3
+AROUND_S = 30.0
+"""So far before a cue, and so far behind it, words vote on its movement."""
+VOTE_STEP_S = 1.0
+"""Votes are counted in such steps, with those beside: a drift of 4% moves them by 1.2 s in `AROUND_S`."""
+LEAST_VOTES = 0.15
+"""Of the words around a cue; where a third is misheard, a third of the threes is still right."""
+MOST_ALIKE = 200
+"""Three words that the transcript has more often say nothing."""
+LIKELY = 20
+"""So many steps with the most votes of their own are summed with those beside."""
+REACH_S = 3.0
+"""A cue's words are looked for so far before and behind the place that was voted for."""
+MOST_AT_ONCE = 8
+"""So many cues are compared with the words together: more of them may hold the same sentence twice."""
+JUMP_COST = 10
+"""So many words more must be found where a movement jumps: about those of two cues."""
 LEAST_MATCHED = 0.5
 """A cue is placed by its words if at least this share of them is matched."""
 NEIGHBOURS = 4
@@ -57,55 +73,161 @@ def retime(cues: Sequence[EditedCue], transcript: Transcript) -> Retiming:
     """
     heard = [word for word in transcript.words if bare_text(word.text)]
     texts = [[bare_text(text) for text in split_words(cue.text)] for cue in cues]
-    places = [(cue, place) for cue, words in enumerate(texts) for place in range(len(words))]
-    pairs = match([texts[cue][place] for cue, place in places], [bare_text(word.text) for word in heard])
+    return _Placement(cues, texts, find_words(cues, texts, heard)).place()
+
+
+def find_words(
+    cues: Sequence[EditedCue], texts: Sequence[Sequence[str]], heard: Sequence[Word]
+) -> dict[int, dict[int, Word]]:
+    """Return by cue which of its words, by their places in it, are which spoken ones.
+
+    Args:
+        cues: The cues, in order.
+        texts: The bare words of each.
+        heard: The spoken words, in order.
+    """
+    spoken, starts = [bare_text(word.text) for word in heard], [word.start_s for word in heard]
     found: dict[int, dict[int, Word]] = {}
-    for written, spoken in pairs:
-        cue, place = places[written]
-        found.setdefault(cue, {})[place] = heard[spoken]
-    return _Placement(cues, texts, found).place()
+    for first, last, move_s in _scenes(cues, texts, spoken, starts):
+        places = [(cue, place) for cue in range(first, last) for place in range(len(texts[cue]))]
+        begin = bisect_left(starts, cues[first].start_ms / 1000 + move_s - REACH_S)
+        end = bisect_right(starts, cues[last - 1].end_ms / 1000 + move_s + REACH_S)
+        for block in _matches([texts[cue][place] for cue, place in places], spoken[begin:end]):
+            for n in range(block.size):
+                cue, place = places[block.a + n]
+                found.setdefault(cue, {})[place] = heard[begin + block.b + n]
+    return found
 
 
-def match(written: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
-    """Return which words of two texts are the same, as pairs of places, both in order."""
-    anchors = [(-1, -1), *_anchors(written, heard), (len(written), len(heard))]
-    pairs: list[tuple[int, int]] = []
-    for (a, b), (next_a, next_b) in pairwise(anchors):
-        if a >= 0:
-            pairs.append((a, b))
-        if 0 < max(next_a - a, next_b - b) - 1 <= MOST_BETWEEN:
-            matcher = SequenceMatcher(None, written[a + 1 : next_a], heard[b + 1 : next_b], autojunk=False)
-            pairs += [
-                (a + 1 + block.a + n, b + 1 + block.b + n)
-                for block in matcher.get_matching_blocks()
-                for n in range(block.size)
+def _matches(written: Sequence[str], spoken: Sequence[str]) -> list[Match]:
+    return SequenceMatcher(None, written, spoken, autojunk=False).get_matching_blocks()
+
+
+def _scenes(
+    cues: Sequence[EditedCue], texts: Sequence[Sequence[str]], spoken: Sequence[str], starts: Sequence[float]
+) -> Iterator[tuple[int, int, float]]:
+    """Yield the cues from one to before another that move alike, and by how many seconds."""
+    moves = _choose_moves(cues, texts, spoken, starts)
+    scene: list[int] = []
+    for number in sorted(moves):
+        is_near = scene and number - scene[0] < MOST_AT_ONCE
+        if scene and not (is_near and abs(moves[number] - moves[scene[0]]) <= VOTE_STEP_S):
+            yield scene[0], scene[-1] + 1, moves[scene[0]]
+            scene = []
+        scene.append(number)
+    if scene:
+        yield scene[0], scene[-1] + 1, moves[scene[0]]
+
+
+def _choose_moves(
+    cues: Sequence[EditedCue], texts: Sequence[Sequence[str]], spoken: Sequence[str], starts: Sequence[float]
+) -> dict[int, float]:
+    """Return by how many seconds cues move: so that most words are found with fewest jumps (Viterbi)."""
+
+    def count(number: int, move_s: float) -> int:
+        cue = cues[number]
+        first = bisect_left(starts, cue.start_ms / 1000 + move_s - REACH_S)
+        last = bisect_right(starts, cue.end_ms / 1000 + move_s + REACH_S)
+        return sum(block.size for block in _matches(texts[number], spoken[first:last]))
+
+    known: list[int] = []
+    guesses: list[list[float]] = []
+    scores: list[float] = []
+    steps: list[list[int]] = []
+    for number, moves in enumerate(_voted_moves(cues, texts, spoken, starts)):
+        if not moves:
+            continue
+        before = guesses[-1] if guesses else []
+        reached, step = [], []
+        for move_s in moves:
+            sums = [
+                score - (JUMP_COST if abs(was_s - move_s) > REACH_S else 0)
+                for score, was_s in zip(scores, before, strict=True)
             ]
-    return pairs
+            step.append(max(range(len(sums)), key=sums.__getitem__, default=-1))
+            reached.append(count(number, move_s) + max(sums, default=0))
+        known.append(number)
+        guesses.append(moves)
+        steps.append(step)
+        scores = reached
+    chosen: dict[int, float] = {}
+    at = max(range(len(scores)), key=scores.__getitem__, default=-1)
+    for number, moves, step in zip(reversed(known), reversed(guesses), reversed(steps), strict=True):
+        chosen[number], at = moves[at], step[at]
+    return chosen
 
 
-def _anchors(written: Sequence[str], heard: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the longest run, in order, of word triples that both texts have once (patience sorting)."""
-    ours, theirs = (_unique_triples(words) for words in (written, heard))
-    common = sorted((place, theirs[triple]) for triple, place in ours.items() if triple in theirs)
-    tails: list[int] = []
-    ends: list[int] = []
-    before: list[int] = []
-    for number, (_, place) in enumerate(common):
-        at = bisect_left(tails, place)
-        tails[at : at + 1] = [place]
-        ends[at : at + 1] = [number]
-        before.append(ends[at - 1] if at else -1)
-    run, number = [], ends[-1] if ends else -1
-    while number >= 0:
-        run.append(common[number])
-        number = before[number]
-    return run[::-1]
+def _voted_moves(
+    cues: Sequence[EditedCue], texts: Sequence[Sequence[str]], spoken: Sequence[str], starts: Sequence[float]
+) -> Iterator[list[float]]:
+    """Yield for each cue by how many seconds it may move, by the words up to it and by those from it on.
+
+    Where the version has another cut, one of both is right.
+    """
+    written = [
+        (cue.start_ms / 1000 + (cue.end_ms - cue.start_ms) / 1000 * place / len(words), text)
+        for cue, words in zip(cues, texts, strict=True)
+        for place, text in enumerate(words)
+    ]
+    votes = _votes(written, spoken, starts)
+    times = list(accumulate((at_s for at_s, _ in written), max))  # cues may overlap
+    counted = [_Votes(votes) for _ in range(3)]
+    for cue in cues:
+        start_s, end_s = cue.start_ms / 1000, cue.end_ms / 1000
+        parts = (
+            (start_s - AROUND_S, end_s),
+            (start_s, end_s + AROUND_S),
+            (start_s - AROUND_S, end_s + AROUND_S),
+        )
+        moves = set[float]()
+        for count, (first_s, last_s) in zip(counted, parts, strict=True):
+            count.slide(bisect_left(times, first_s), bisect_right(times, last_s))
+            moves.update(count.winner())
+        yield sorted(moves)
 
 
-def _unique_triples(words: Sequence[str]) -> dict[tuple[str, ...], int]:
-    triples = [tuple(words[at : at + ANCHOR_WORDS]) for at in range(len(words) - ANCHOR_WORDS + 1)]
-    counts = Counter(triples)
-    return {triple: at for at, triple in enumerate(triples) if counts[triple] == 1}
+def _votes(
+    written: Sequence[tuple[float, str]], spoken: Sequence[str], starts: Sequence[float]
+) -> list[list[int]]:
+    """Return for each written word the steps by which it may move: where it and the next two are spoken."""
+    size = max(1, min(VOTING_WORDS, len(written)))
+    places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+    for at in range(len(spoken) - size + 1):
+        places[tuple(spoken[at : at + size])].append(at)
+    votes: list[list[int]] = []
+    for at, (time_s, _) in enumerate(written):
+        alike = places.get(tuple(text for _, text in written[at : at + size]), [])
+        steps = {round((starts[place] - time_s) / VOTE_STEP_S) for place in alike[: MOST_ALIKE + 1]}
+        votes.append(list(steps) if len(alike) <= MOST_ALIKE else [])
+    return votes
+
+
+class _Votes:
+    """The votes of a range of words, which moves on with the cues."""
+
+    def __init__(self, votes: Sequence[Sequence[int]]) -> None:
+        self._votes = votes
+        self._first = self._last = 0
+        self._steps: Counter[int] = Counter()
+
+    def slide(self, first: int, last: int) -> None:
+        """Count the words from `first` to before `last`; both only grow."""
+        first = max(first, self._first)
+        last = max(first, last, self._last)
+        for at in range(self._last, last):
+            self._steps.update(self._votes[at])
+        for at in range(self._first, min(first, self._last)):
+            self._steps.subtract(self._votes[at])
+        self._first, self._last = first, last
+        self._steps = +self._steps
+
+    def winner(self) -> list[float]:
+        """Return the movement with most votes, in seconds, if it has enough."""
+        likely = [step for step, _ in self._steps.most_common(LIKELY)]
+        total = {step: sum(self._steps[step + near] for near in (-1, 0, 1)) for step in likely}
+        best = max(total, key=lambda step: (total[step], self._steps[step]), default=0)
+        is_enough = total and total[best] >= LEAST_VOTES * (self._last - self._first)
+        return [best * VOTE_STEP_S] if is_enough else []
 
 
 class _Placement:
@@ -153,10 +275,12 @@ class _Placement:
         for number, following in pairwise(moved):
             self._keep_apart(placed, number, following)
         known = [(self._cues[number].start_ms, self._exact[number]) for number in self._known]
-        cuts = sum(
+        jumps = [
             abs(after - before - self._drift * (late - early)) > SAME_MOVE_MS
             for (early, before), (late, after) in pairwise(known)
-        )
+        ]
+        # A single cue between two jumps lies across a cut.
+        cuts = sum(jump and not was for was, jump in pairwise((False, *jumps)))
         unplaced = tuple(number for number, move in enumerate(moves) if move is None)
         return Retiming(tuple(placed), unplaced, 1 + self._drift, cuts)
 
