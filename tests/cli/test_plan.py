@@ -1,6 +1,7 @@
 """`yivideo plan`: what a backfill takes, and its launch; the choice of videos is that of `backfill`."""
 
 import json
+from shutil import copyfile
 
 import pytest
 
@@ -95,6 +96,18 @@ def test_a_plan_knows_lengths_by_the_files_and_speeds_by_the_ledger_and_is_launc
     assert ended.stdout.splitlines()[0] == "videos  2: 2 missing"
     (launched,) = backfills(home)
     assert f"Launched backfill {launched.backfill_id}: " in ended.stdout
+
+
+def test_videos_that_the_watch_has_not_taken_yet_are_in_the_plan_and_in_no_backfill(environment, home):
+    keys = fill(home, home / "inbox")
+    for name in ("new.mp4", "notes.txt"):
+        copyfile(SAMPLES / "harbour-15s.mp4", home / "inbox" / name)
+    plan = json.loads(call(environment, "plan", "--json").stdout)
+    assert (plan["videos"], plan["reasons"]) == (4, {"missing": 3, "new in the library": 1})
+    ended = call(environment, "plan", "--launch", "--yes")
+    assert "The watch takes 1 new video by itself; a backfill has none of them." in ended.stdout
+    left = json.loads(call(environment, "plan", "--json").stdout)
+    assert (left["reasons"], left["left_out"]) == ({"new in the library": 1}, len(keys))
 
 
 def test_a_price_is_a_number(environment):

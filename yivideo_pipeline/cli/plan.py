@@ -1,7 +1,7 @@
 """`yivideo plan`: what a backfill would cost in time, disk and money, before it is launched."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -21,16 +21,24 @@ from yivideo_pipeline.cli.folders import ledger_of
 from yivideo_pipeline.cli.lookahead import LookAhead
 from yivideo_pipeline.cli.preflight import AUDIO_BYTES_PER_S
 from yivideo_pipeline.defs.backfills.plan import Estimate, Estimator, describe_reasons
-from yivideo_pipeline.defs.backfills.selection import Selection
+from yivideo_pipeline.defs.backfills.selection import (
+    FIRST_STAGE,
+    BackfillFilter,
+    BackfillReason,
+    Candidate,
+    Selection,
+)
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import Library
 from yivideo_pipeline.errors.tree import YivideoError
 from yivideo_pipeline.ledger import Ledger
+from yivideo_pipeline.library.watch import open_watch
 from yivideo_pipeline.machine.host import read_disk
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.settings import Settings
 from yivideo_pipeline.speech.model_choice import ModelChoice
+from yivideo_pipeline.storage.artifacts import Storage
 from yivideo_pipeline.storage.remote_paths import AnyPath
 
 LOOK_S = 20.0
@@ -80,15 +88,16 @@ def plan_backfill(request: BackfillRequest, gpu_hour_price: float | None) -> Exi
     launched: Sequence[LaunchedBackfill] = ()
     with open_instance(settings.home, settings.storage.read_database_url()) as instance:
         selection = select_for(settings, instance, ledger, wanted)
-        lengths_s = _read_lengths(settings, ledger, selection)
-        workload = weigh(estimator_of(settings, ledger, selection, lengths_s), selection, price)
-        _print(console, settings, selection, workload, model)
+        planned = _with_new(settings, ledger, selection, wanted)
+        lengths_s = _read_lengths(settings, ledger, planned)
+        workload = weigh(estimator_of(settings, ledger, planned, lengths_s), planned, price)
+        _print(console, settings, planned, workload, model)
         if not request.dry_run:
             launched = confirm_and_launch(
                 request, settings, instance, selection, console, "leave out --launch"
             )
     if request.as_json:
-        print_json(_as_json(selection, workload, model, launched))
+        print_json(_as_json(planned, workload, model, launched))
     return Exit.DONE
 
 
@@ -102,6 +111,17 @@ def weigh(estimator: Estimator, selection: Selection, gpu_hour_price: float | No
         None if None in decoded else round(sum(one or 0.0 for one in decoded) * AUDIO_BYTES_PER_S),
         gpu_hour_price,
     )
+
+
+def _with_new(settings: Settings, ledger: Ledger, selection: Selection, wanted: BackfillFilter) -> Selection:
+    """Add the videos that the watch has not taken yet: it does so by itself, fifty at a time."""
+    if not wanted.wants(BackfillReason.MISSING) or wanted.since is not None:
+        return selection
+    watch = open_watch(settings, ledger, Storage(settings.storage.root, settings.home / "tmp"))
+    known = {*selection.left_out, *(video.key for video in selection.videos)}
+    coming = [key for key in watch.coming() if key not in known and wanted.fits(key)]
+    new = (Candidate(key, BackfillReason.NEW, FIRST_STAGE) for key in coming)
+    return replace(selection, videos=(*selection.videos, *new))
 
 
 def _read_lengths(settings: Settings, ledger: Ledger, selection: Selection) -> dict[str, float]:
@@ -146,6 +166,8 @@ def _print(
     for name, text in rows.items():
         console.print(f"{name:7} {text}")
     print_left_out(console, selection)
+    if new := selection.reasons()[BackfillReason.NEW]:
+        console.print(f"The watch takes {plural(new, 'new video')} by itself; a backfill has none of them.")
 
 
 def _span(seconds: float | None, supposing: str = "") -> str:

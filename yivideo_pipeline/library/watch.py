@@ -129,6 +129,22 @@ class Watch:
         )
         return Explanation(key, reason_not_found or Decision(Reason.SETTLING), None, quarantined)
 
+    def coming(self, now: float | None = None) -> list[str]:
+        """Return the videos that scans from now on take, as far as that is known without opening them.
+
+        Nothing is remembered.
+
+        Args:
+            now: Unix seconds; by default the clock's.
+        """
+        survey, quarantined = self._survey(now)
+        decided = {
+            key: self._decide(survey, key, quarantined.get(key), may_open=False)[0]
+            for key in _first_seen_first(survey)
+        }
+        waits = (Reason.QUEUED, Reason.SETTLING)
+        return [key for key, one in decided.items() if _is_taking(one) or one.reason in waits]
+
     def note_taken(self, stamps: Mapping[str, Stamp]) -> None:
         """Note that files were taken in the state in which they were returned.
 

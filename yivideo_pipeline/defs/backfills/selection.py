@@ -2,9 +2,8 @@
 
 import fnmatch
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +32,7 @@ class BackfillReason(StrEnum):
     FAILED = "failed"
     MISSING = "missing"
     STALE = "stale"
+    NEW = "new in the library"
     ASKED = "asked for"
 
 
@@ -61,6 +61,10 @@ class BackfillFilter:
     def wants(self, reason: BackfillReason) -> bool:
         """Return whether a video is wanted for this reason."""
         return not self.reasons or reason in self.reasons
+
+    def fits(self, key: str) -> bool:
+        """Return whether a video's key fits the glob."""
+        return self.match is None or fnmatch.fnmatchcase(key, self.match)
 
 
 @dataclass(frozen=True)
@@ -137,11 +141,10 @@ def select_videos(
     """
     state = read_state(instance)
     stale = _first_stale(ledger, keys_now) if wanted.wants(BackfillReason.STALE) else {}
-    fits = _matcher(wanted.match)
     fitting = {}
     for key in state.registered:
         candidate = _candidate(key, state, stale)
-        if wanted.wants(candidate.reason) and fits(key):
+        if wanted.wants(candidate.reason) and wanted.fits(key):
             fitting[key] = candidate
     left_out = _left_out(fitting, state, ledger, library, wanted.since)
     selected = tuple(video for key, video in fitting.items() if key not in left_out)
@@ -166,10 +169,6 @@ def _first_stale(ledger: Ledger, keys_now: Mapping[str, tuple[str, ...]]) -> dic
         for key in ledger.materializations.other_recipes(stage, *current):
             first.setdefault(key, stage)
     return first
-
-
-def _matcher(glob: str | None) -> Callable[[str], object]:
-    return re.compile(fnmatch.translate(glob)).match if glob is not None else lambda _key: True
 
 
 def _left_out(
