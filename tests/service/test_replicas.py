@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tcp_proxy import run_proxy
+from tests.waiting import wait_for
 from yivideo_pipeline.errors.tree import MediaError, ServiceUnreachable, WorkerKilled
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, Audio, wav_header
 from yivideo_pipeline.remote import client, replica_engine
@@ -185,23 +188,28 @@ def test_a_sound_that_ends_each_replica_is_given_up_and_others_are_not(audio):
     assert not models.work
 
 
-def test_a_replica_that_falls_silent_is_left(audio, monkeypatch):
-    """As when the network between gateway and replica is cut: nothing arrives, not even an end."""
+def test_a_request_outlives_a_split_of_the_network_to_the_replicas(audio, monkeypatch):
+    """Nothing arrives, not even an end; what is sent again waits until the network is back."""
     monkeypatch.setattr(client, "SILENCE_S", 3.0)
-    cut = threading.Event()
 
     def script(answer: Answer) -> None:
         answer.send(ProgressEvent(fraction=0.5))
         if answer.number == 1:
-            cut.wait(30)
-        else:
-            answer.send(LanguageEvent(language="en", probability=0.9))
+            wait_for(lambda: [one.fraction for one in models.work] == [0.5], poll_s=0.01)
+            proxy.cut()
+        answer.send(LanguageEvent(language="en", probability=0.9))
 
-    with replica(script) as server, models_at(server.url).lease() as engine:
-        try:
+    def mend() -> None:
+        wait_for(lambda: [one.attempts for one in models.work] == [2], poll_s=0.01)
+        assert len(server.calls) == 1, "the network is cut"
+        proxy.mend()
+
+    with replica(script) as server, run_proxy(int(server.url.rpartition(":")[2])) as proxy:
+        models = models_at(proxy.url)
+        with ThreadPoolExecutor(1) as pool, models.lease() as engine:
+            mended = pool.submit(mend)
             assert engine.detect_language(audio) == ("en", 0.9)
-        finally:
-            cut.set()
+            mended.result()
     assert len(server.calls) == 2
 
 
