@@ -1,13 +1,18 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from tests.media.media_files import Sound, tone, write_media
+from tests.speech.make_sound import decode_speech
 from tests.subtitles.transcripts import make_transcript, speak
 from yivideo_pipeline.defs.documents import decode_sound, render_subtitles
 from yivideo_pipeline.defs.metadata import audio_metadata
+from yivideo_pipeline.media.audio import Audio
 from yivideo_pipeline.media.probe import choose_audio_stream, describe_tracks, probe
 from yivideo_pipeline.settings.languages import ZhScript
 from yivideo_pipeline.settings.subtitle_options import SubtitleOptions
+from yivideo_pipeline.speech.vad import speech_spans
 from yivideo_pipeline.storage.artifacts import Artifact
 
 
@@ -26,6 +31,19 @@ def test_the_language_that_names_the_files_has_the_script_of_chinese(script, tag
     document = render_subtitles(words, SubtitleOptions(formats=("ttml",)), "talk", tmp_path)
     assert document["language"] == tag
     assert f'xml:lang="{tag}"' in (tmp_path / "subtitles.ttml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("gaps", [(), ((4.0, 5.0),)], ids=["whole", "with-a-gap"])
+def test_speech_is_found_where_it_lies_in_the_sound(gaps, tmp_path):
+    voice = decode_speech("harbour-15s.mp4", tmp_path).samples.astype(np.float32) / 32768
+    path = write_media(tmp_path / "a.mkv", [Sound(voice[np.newaxis], gaps=gaps)], video_s=25.0)
+    sound = tmp_path / "audio.wav"
+    document = decode_sound(path, sound, choose_audio_stream(probe(path), "auto"), lambda fraction: None)
+    listened_to_afterwards = speech_spans(Audio(shutil.copy(sound, tmp_path / "copy.wav")))
+    offset_s = document["offset_s"]
+    spans = [(start_s - offset_s, end_s - offset_s) for start_s, end_s in document["speech_spans"]]
+    assert spans == [pytest.approx((span.start_s, span.end_s)) for span in listened_to_afterwards]
+    assert len(spans) > 1
 
 
 def test_the_metadata_of_the_sound_says_what_was_done_with_clock_and_channels(tmp_path):

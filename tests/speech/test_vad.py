@@ -23,7 +23,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Audio:
 def test_reading_in_blocks_gives_what_silero_gives_for_the_whole(speech):
     from faster_whisper.vad import get_vad_model
 
-    assert len(speech.samples) > vad.BLOCK_FRAMES * vad.HOP  # more than one block
+    assert len(speech.samples) > vad.BLOCK  # more than one block
     even = len(speech.samples) // vad.HOP * vad.HOP
     whole = get_vad_model()(speech.samples[:even].astype(np.float32) / 32768).reshape(-1)
     ours = speech_probabilities(speech)[: len(whole)]
@@ -34,8 +34,19 @@ def test_reading_in_blocks_gives_what_silero_gives_for_the_whole(speech):
 def test_blocks_of_any_size_give_the_same(speech, tmp_path, monkeypatch):
     at_once = speech_probabilities(speech)
     again = write_wav(tmp_path / "again.wav", speech.samples)
-    monkeypatch.setattr(vad, "BLOCK_FRAMES", 7)
+    monkeypatch.setattr(vad, "BLOCK", 7 * vad.HOP)
     assert np.abs(speech_probabilities(again) - at_once).max() < 1e-3
+
+
+@pytest.mark.parametrize("part", [1_600, 1_000_000], ids=["many-parts-a-block", "more-than-a-block"])
+def test_what_is_heard_while_it_is_decoded_is_what_is_heard_afterwards(speech, tmp_path, part):
+    afterwards = speech_probabilities(speech)
+    same = write_wav(tmp_path / "same.wav", speech.samples)
+    with vad.Listener() as listener:
+        for start in range(0, len(speech.samples), part):
+            listener.hear(speech.samples[start : start + part])
+        listener.remember(same)
+    np.testing.assert_array_equal(speech_probabilities(same), afterwards)
 
 
 def test_there_is_a_probability_for_every_frame_the_last_one_padded(tmp_path):

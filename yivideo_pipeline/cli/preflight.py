@@ -135,7 +135,8 @@ class ProcessPlan:
     """What will be done.
 
     `blocked` gives, by a video or its folder, the reason why it can't be processed; `warnings` are lines for
-    the user; `model` is the one that will be used.
+    the user; `model` is the one that will be used, `needs_it_soon` tells that the first video has no
+    transcript yet.
     """
 
     videos: tuple[PlannedVideo, ...]
@@ -143,6 +144,7 @@ class ProcessPlan:
     weights: WeightsStatus
     warnings: tuple[str, ...]
     model: ModelChoice
+    needs_it_soon: bool
 
     @property
     def duration_s(self) -> float:
@@ -191,7 +193,9 @@ def plan_videos(
         needs.append(SpaceNeed(model_dir, size, "the weights"))
     possible = [video for video in videos if video.path not in blocked]
     blocked |= _require_space_for_audio(possible, audio_dir, storage, needs)
-    return ProcessPlan(videos, blocked, weights, warnings, model)
+    first = next((one for one in possible if one.duration_s and one.path not in blocked), None)
+    is_new = first is not None and storage.find_latest(first.key, "transcript") is None
+    return ProcessPlan(videos, blocked, weights, warnings, model, is_new)
 
 
 def _override(base: OptionsT, given: Mapping[str, Any], problems: list[str]) -> OptionsT:

@@ -148,6 +148,8 @@ class _Session:
 
     def _run(self, plan: ProcessPlan, lines: Lines, stop: StopRequest) -> dict[AnyPath, VideoOutcome]:
         """Run the pipeline on the videos that have something to do; those not begun are left out."""
+        if plan.needs_it_soon:  # while Dagster is imported and the sound is decoded, a core is free
+            self.speech.prepare(plan.model.options)
         with importing():
             from yivideo_pipeline.defs.instance import close_abandoned_runs, limit_models, open_instance
             from yivideo_pipeline.defs.launch import Listener

@@ -77,6 +77,7 @@ class DecodedAudio:
         truncated_at_s: Where the file is truncated, on the video's own clock; None where it is complete.
         repairs: What was done about timestamps that do not follow from each other.
         channels: Which channels it is made of.
+        as_heard: Whether the sound is what was heard while it was decoded: nothing was moved afterwards.
     """
 
     audio: Audio
@@ -84,6 +85,7 @@ class DecodedAudio:
     truncated_at_s: float | None = None
     repairs: tuple[Repair, ...] = ()
     channels: ChannelUse = field(default_factory=ChannelUse)
+    as_heard: bool = True
 
     @property
     def silence_s(self) -> float:
@@ -92,7 +94,11 @@ class DecodedAudio:
 
 
 def decode_audio(
-    source: AnyPath, target: Path, stream: StreamInfo, progress: Callable[[float], None] | None = None
+    source: AnyPath,
+    target: Path,
+    stream: StreamInfo,
+    progress: Callable[[float], None] | None = None,
+    hear: Callable[[np.ndarray], None] = lambda samples: None,
 ) -> DecodedAudio:
     """Decode one audio stream to a 16 kHz mono 16-bit WAV file, in time with the picture.
 
@@ -104,6 +110,7 @@ def decode_audio(
         target: The WAV file. It is overwritten; after an error the caller removes it.
         stream: One of `probe(source)`'s audio streams.
         progress: Called with the fraction that is done, 0 to 1.
+        hear: Called with the samples in order, int16, shape (n,), as soon as they are decoded.
 
     Raises:
         UnreadableMedia: There is no decoder for the stream, or nothing in it can be decoded.
@@ -114,7 +121,7 @@ def decode_audio(
     """
     with open_media(source) as container, target.open("wb", buffering=_WRITE_BUFFER_BYTES) as file:
         reading = _Reading(container, stream, source)
-        writer = SoundWriter(file, source.stat().st_size)
+        writer = SoundWriter(file, source.stat().st_size, hear)
         report = _in_steps(progress)
         for packet in reading.packets(writer.see_picture):
             reading.decode(packet, writer)
@@ -124,13 +131,14 @@ def decode_audio(
         reading.raise_for_silence()
     reading.note_end(writer)
     placement = place(writer.runs, reading.evidence(writer.picture))
-    move_apart(target, writer.runs, placement)
+    moved = move_apart(target, writer.runs, placement)
     start_s = reading.corrected_start_s(placement)
     offset_s = 0.0 if placement.start_s is None else placement.start_s - start_s
     repairs = placement.repairs_from(start_s)
     channels = writer.mixer.use
     warnings = (*_warnings(reading, repairs, is_empty=not writer.length), *channels.warnings())
-    return DecodedAudio(Audio(target, offset_s), warnings, reading.truncated_at_s, repairs, channels)
+    audio = Audio(target, offset_s)
+    return DecodedAudio(audio, warnings, reading.truncated_at_s, repairs, channels, as_heard=not moved)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Writes decoded frames to a WAV file, and moves them apart where sound is missing between them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,10 +22,12 @@ class SoundWriter:
     Args:
         file: Opened for binary writing, at its start.
         source_bytes: Size of the media file, which bounds how much sound can be in it.
+        hear: Called with all samples in order, int16, as they are written.
     """
 
-    def __init__(self, file: BinaryIO, source_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, source_bytes: int, hear: Callable[[np.ndarray], None]) -> None:
         self._file = file
+        self._hear = hear
         self._most = SAMPLE_RATE_HZ * longest_duration_s(source_bytes)
         self._downmix: Downmix | None = None
         self._format: tuple[str, str, int] | None = None
@@ -99,12 +101,17 @@ class SoundWriter:
     def _write(self, blocks: Iterator[np.ndarray]) -> None:
         for block in blocks:
             self._file.write(block.astype("<i2", copy=False).tobytes())
+            self._hear(block)
 
 
-def move_apart(target: Path, runs: list[Run], placement: Placement) -> None:
-    """Rewrite the sound with each run in its place; what lies between them is silence."""
+def move_apart(target: Path, runs: list[Run], placement: Placement) -> bool:
+    """Rewrite the sound with each run in its place; what lies between them is silence.
+
+    Returns:
+        Whether there was anything to move.
+    """
     if all(run.start == position for run, position in zip(runs, placement.positions, strict=True)):
-        return
+        return False
     placed = target.with_name(f"{target.name}.placed")
     try:
         with target.open("rb") as source, placed.open("wb") as file:
@@ -118,6 +125,7 @@ def move_apart(target: Path, runs: list[Run], placement: Placement) -> None:
         placed.replace(target)
     finally:
         placed.unlink(missing_ok=True)
+    return True
 
 
 def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:

@@ -6,8 +6,10 @@ nothing are amplified and listened to once more.
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from yivideo_pipeline.speech.types import Span
 HOP = 512  # samples of one probability; the model's fixed frame at 16 kHz
 CONTEXT = 64  # samples of the previous frame that the model also reads
 HOP_S = HOP / SAMPLE_RATE_HZ
-BLOCK_FRAMES = 1024  # about 33 s of sound a call: bounded memory, little call overhead
+BLOCK = 1024 * HOP  # samples a call, about 33 s: bounded memory, little call overhead
 
 # Hysteresis: a span begins above ONSET and ends once it has been below OFFSET for MIN_SILENCE_S.
 # Onset is lower than Silero's usual 0.5, since a lost word is worse than a chunk decoded in vain: the
@@ -35,6 +37,8 @@ SOFTEST_LEVEL = 3e-5
 
 CACHED_FRAMES = 2**20
 """Nine hours of sound, in 4 MB: of many videos that share a run, each is still there at its next stage."""
+_AHEAD = 4
+"""Blocks that decoding may be ahead of a listener."""
 _cache: dict[tuple[int, ...], np.ndarray] = {}
 _cache_lock = threading.Lock()
 
@@ -52,15 +56,12 @@ def speech_probabilities(audio: Audio) -> np.ndarray:
     The last sounds are cached by the identity of the file, not by its name: one stage draws the
     probabilities, the next one uses them for recognition, and the file may be moved in between.
     """
-    identity = _identity(audio)
     with _cache_lock:
-        known = _cache.get(identity)
-    if known is not None:
-        return known
-    found = _look_again(audio, _probabilities(audio, 0, len(audio.samples)))
-    with _cache_lock:
-        _put(identity, found)
-    return found
+        known = _cache.get(_identity(audio))
+    if known is None:
+        known = _look_again(audio, _probabilities(audio, 0, len(audio.samples)))
+        remember_probabilities(audio, known)
+    return known
 
 
 def remember_probabilities(audio: Audio, probabilities: np.ndarray) -> None:
@@ -81,23 +82,78 @@ def _put(identity: tuple[int, ...], probabilities: np.ndarray) -> None:
     _cache[identity] = probabilities
 
 
+class _Detector:
+    """Silero and its memory of one sound, whose parts it is given in order, amplified by a gain."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self._scale = gain / 32768
+        self._state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
+        self._context = np.zeros((1, CONTEXT), np.float32)
+
+    def probabilities(self, samples: np.ndarray) -> np.ndarray:
+        """Return the probability of speech in each frame of the next samples, int16.
+
+        Only the last part may end within a frame.
+        """
+        if not len(samples):
+            return np.zeros(0, np.float32)
+        block = np.clip(samples.astype(np.float32) * self._scale, -1, 1)
+        frames = np.pad(block, (0, -len(block) % HOP)).reshape(-1, HOP)
+        contexts = np.concatenate([self._context, frames[:-1, -CONTEXT:]])
+        self._context = frames[-1:, -CONTEXT:]
+        probabilities, self._state["h"], self._state["c"] = _session().run(
+            None, {"input": np.concatenate([contexts, frames], axis=1), **self._state}
+        )
+        return probabilities.reshape(-1)
+
+
+class Listener:
+    """Finds speech in a sound that is still being decoded, on a core that has nothing else to do.
+
+    Used as a context, at whose end it listens no more.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="listener")
+        self._detector = _Detector()
+        self._found: list[Future[np.ndarray]] = []
+        self._rest = np.zeros(0, np.int16)
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the thread."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def hear(self, samples: np.ndarray) -> None:
+        """Take the next samples, int16, shape (n,); wait where decoding is far ahead."""
+        self._rest = np.concatenate([self._rest, samples])
+        while len(self._rest) >= BLOCK:
+            self._listen_to(self._rest[:BLOCK])
+            self._rest = self._rest[BLOCK:]
+
+    def remember(self, audio: Audio) -> None:
+        """Have `speech_probabilities` know this sound, all of which was heard, without listening again."""
+        self._listen_to(self._rest)
+        found = np.concatenate([one.result() for one in self._found])
+        remember_probabilities(audio, _look_again(audio, found))
+
+    def _listen_to(self, block: np.ndarray) -> None:
+        self._found.append(self._pool.submit(self._detector.probabilities, block))
+        if len(self._found) > _AHEAD:
+            self._found[-_AHEAD - 1].result()
+
+
 def _probabilities(audio: Audio, first: int, last: int, gain: float = 1.0) -> np.ndarray:
     """Return the probability of speech in each frame between two samples, amplified by a gain."""
-    session = _session()
-    state = {name: np.zeros((1, 1, 128), np.float32) for name in ("h", "c")}
-    context = np.zeros((1, CONTEXT), np.float32)
-    found = [np.zeros(0, np.float32)]
-    for start in range(first, last, BLOCK_FRAMES * HOP):
-        samples = audio.read(start, min(last, start + BLOCK_FRAMES * HOP))
-        block = np.clip(samples.astype(np.float32) * (gain / 32768), -1, 1)
-        frames = np.pad(block, (0, -len(block) % HOP)).reshape(-1, HOP)
-        contexts = np.concatenate([context, frames[:-1, -CONTEXT:]])
-        context = frames[-1:, -CONTEXT:]
-        probabilities, state["h"], state["c"] = session.run(
-            None, {"input": np.concatenate([contexts, frames], axis=1), **state}
-        )
-        found.append(probabilities.reshape(-1))
-    return np.concatenate(found)
+    detector = _Detector(gain)
+    starts = range(first, last, BLOCK)
+    found = [detector.probabilities(audio.read(start, min(last, start + BLOCK))) for start in starts]
+    return np.concatenate(found) if found else np.zeros(0, np.float32)
 
 
 def _look_again(audio: Audio, probabilities: np.ndarray) -> np.ndarray:
