@@ -1,6 +1,9 @@
 """The review API of a real service, over artifacts that a run of the pipeline has left in its home."""
 
 import gzip
+import json
+import zipfile
+from io import BytesIO
 from urllib.parse import quote
 
 import httpx
@@ -307,3 +310,24 @@ def test_an_older_artifact_without_cues_gets_them_anew(client, pipeline):
 def test_the_compressed_response_is_gzip(client):
     with client.stream("GET", at(TALK), headers={"Accept-Encoding": "gzip"}) as answer:
         assert gzip.decompress(b"".join(answer.iter_raw()))[:1] == b"{"
+
+
+def test_a_thousand_videos_are_put_into_one_archive_and_one_more_is_refused_with_what_to_do(client):
+    keys = [TALK, *(f"{'产品介绍' * 20}/{number:04}.mp4" for number in range(998)), ODD]
+
+    def ask(keys: list[str]) -> httpx.Response:
+        form = {"keys": (None, json.dumps(keys, ensure_ascii=False)), "kind": (None, "srt")}
+        return client.post("/library/subtitles.zip", files=form)
+
+    with zipfile.ZipFile(BytesIO(ask(keys).content)) as archive:
+        assert archive.namelist() == ["talk.en.srt", "课程 #1/100% & <b>.en.srt"]
+        assert archive.testzip() is None
+        assert b"-->" in archive.read("talk.en.srt")
+    refused = ask([*keys, "1001.mp4"])
+    error = refused.json()["error"]
+    assert refused.status_code == 422
+    assert (error["message"], error["hint"]) == (
+        "More than 1000 videos",
+        "Select fewer, or search by name first",
+    )
+    assert ask(["none.mp4"]).status_code == 404

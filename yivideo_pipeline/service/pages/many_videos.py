@@ -4,12 +4,14 @@ Each route answers for every video: what was done, and what was not and why. The
 each of a few videos that are to be processed; many become a backfill.
 """
 
-import io
 import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Response
+from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Json
 
 from yivideo_pipeline.errors.tree import TaskCancelled
@@ -34,7 +36,7 @@ router = APIRouter(prefix="/library", include_in_schema=False)
 Key = Annotated[str, Field(min_length=1, max_length=8192)]
 MAX_CHOSEN = 10_000
 MAX_PACKED = 1000
-"""The most videos whose subtitles go into one archive, which is made in memory."""
+"""The most videos whose subtitles go into one archive: a form's field, with their keys, has at most 1 MB."""
 Keys = Annotated[
     list[Key], Field(min_length=1, max_length=MAX_CHOSEN), AfterValidator(lambda keys: [*dict.fromkeys(keys)])
 ]
@@ -179,26 +181,60 @@ def download(
 ) -> Response:
     """Return the current subtitles of these videos in one archive, in the folders of the library."""
     if len(keys) > MAX_PACKED:
-        raise Refused(422, "invalid_request", f"More than {MAX_PACKED} videos", "Select fewer")
-    packed = io.BytesIO()
-    names: set[str] = set()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for one in keys:
-            try:
-                subtitles = find_subtitles(find_video(one, shared.storage, shared.settings))
-            except Refused:  # it was removed a moment ago
-                continue
-            if subtitles is None:
-                continue
-            name, content = render_subtitles(subtitles, kind, "standing")
-            video = PurePosixPath(shown_path(one).lstrip("/"))
-            name = name if str(video.parent / name) not in names else f"{video.name}.{name}"
-            names.add(str(video.parent / name))
-            archive.writestr(str(video.parent / name), content)
-    if not names:
+        raise Refused(
+            422, "invalid_request", f"More than {MAX_PACKED} videos", "Select fewer, or search by name first"
+        )
+    files = _render_all(keys, kind, shared)
+    if (first := next(files, None)) is None:
         raise Refused(404, "not_found", "None of these videos has subtitles", "Process them first")
     headers = {"Content-Disposition": 'attachment; filename="subtitles.zip"', "Cache-Control": "no-store"}
-    return Response(packed.getvalue(), media_type="application/zip", headers=headers)
+    return StreamingResponse(_pack(chain([first], files)), media_type="application/zip", headers=headers)
+
+
+def _render_all(keys: list[str], kind: SubtitleFormat, shared: ServiceState) -> Iterator[tuple[str, bytes]]:
+    """Yield the current subtitles of those videos that have any: the name in the archive, and the content."""
+    names: set[str] = set()
+    for one in keys:
+        try:
+            subtitles = find_subtitles(find_video(one, shared.storage, shared.settings))
+        except Refused:  # it was removed a moment ago
+            continue
+        if subtitles is None:
+            continue
+        name, content = render_subtitles(subtitles, kind, "standing")
+        video = PurePosixPath(shown_path(one).lstrip("/"))
+        path = str(video.parent / name)
+        path = path if path not in names else str(video.parent / f"{video.name}.{name}")
+        names.add(path)
+        yield path, content
+
+
+class _Pieces:
+    """Takes what a zip writes, until it is sent."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._written += data
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def take(self) -> bytes:
+        written, self._written = bytes(self._written), bytearray()
+        return written
+
+
+def _pack(files: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+    """Yield an archive piece by piece: no more than one video's subtitles are in memory."""
+    pieces: Any = _Pieces()
+    with zipfile.ZipFile(pieces, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in files:
+            archive.writestr(path, content)
+            yield pieces.take()
+    yield pieces.take()
 
 
 def read_runs_of(shared: ServiceState) -> "RunsByVideo | None":
