@@ -78,10 +78,16 @@ def test_the_page_fits_and_reads_in_both_languages_and_themes(page, width, langu
     page.goto(f"/review/{quote(KEY, safe='')}?lang={language}")
     page.locator("#waveform [part~=cue]").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    for command in ("help", "show-problems", "show-timing"):
-        page.locator(f"#{command}, [data-command={command}]").first.click()
+    opens = ("[data-command=help]", "#show-problems", "#show-timing", "#facts [aria-haspopup=dialog]")
+    for opener in opens:
+        page.locator(opener).first.click()
+        page.locator("dialog[open]").wait_for()
         assert barriers(page) == []
         page.keyboard.press("Escape")
+    page.keyboard.press("Control+h")
+    page.locator("#replacement").wait_for()
+    assert barriers(page) == []
+    page.keyboard.press("Escape")
     page.locator("#cues > li").nth(1).locator(".cue-text").dblclick(position={"x": 4, "y": 8})
     page.locator(".cue-form textarea").wait_for()
     assert barriers(page) == []
@@ -151,6 +157,11 @@ def test_what_is_edited_and_saved_is_there_later_beside_the_video_and_after_anot
     assert [path.name for path in subtitles.parent.glob("*.srt")] == [subtitles.name]
     page.get_by_role("button", name="Show differences").click()
     page.get_by_role("dialog").get_by_text("& kept").wait_for()
+    assert barriers(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Restore the machine version").click()
+    page.get_by_role("dialog").wait_for()
+    assert barriers(page) == []
 
 
 def test_an_invalid_time_is_explained_and_not_applied(page):
@@ -172,6 +183,8 @@ def test_in_a_conflict_neither_the_saved_nor_the_typed_text_is_lost(page, server
         page.keyboard.press("Enter")
         page.get_by_label("Text").fill("mine")
         page.keyboard.press("Control+s")
+        page.get_by_role("dialog").wait_for()
+        assert barriers(page) == []
         page.get_by_role("button", name="Overwrite with mine").click()
         page.get_by_text("Saved as version 2").wait_for()
         assert client.get(address).json()["cues"][0]["text"] == "mine"
@@ -236,6 +249,8 @@ def test_a_draft_is_brought_back_and_versions_save_themselves_and_come_back(page
     page.keyboard.press("Control+s")
     page.get_by_text("Saved as version 2").wait_for()
     page.get_by_role("button", name="Versions").click()
+    page.get_by_role("listitem").filter(has_text="Version 1").wait_for()
+    assert barriers(page) == []
     page.get_by_role("listitem").filter(has_text="Version 1").get_by_role("button").click()
     page.get_by_text("Version 1 is back").wait_for()
     assert texts_of(page)[0] == "First of all"
