@@ -149,6 +149,7 @@ def test_several_videos_are_selected_downloaded_and_forgotten(page, stack):
     tick(page, "two.mp4").check()
     page.locator("#actions").get_by_role("button", name="Forget").click()
     dialog = page.get_by_role("dialog")
+    assert barriers(page) == []
     dialog.get_by_role("button", name="Keep").click()
     assert tick(page, "two.mp4").is_checked()
     page.locator("#actions").get_by_role("button", name="Forget").click()
@@ -205,6 +206,7 @@ def test_all_that_were_found_are_processed_at_once_and_one_of_a_shared_run_is_ca
     asked = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
     page.locator("#actions").get_by_role("button", name="Process").click()
+    assert barriers(page) == []
     page.get_by_role("dialog").get_by_role("button", name="Process").click()
     page.get_by_text("52 videos wait for their turn").wait_for()
     assert len(asked) == 1

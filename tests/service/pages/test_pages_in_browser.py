@@ -181,6 +181,7 @@ def test_the_keyboard_reaches_the_content_at_once_and_the_menus(filled, open_pag
     menu.focus()
     page.keyboard.press("Enter")
     page.get_by_role("link", name="SRT").wait_for()
+    assert barriers(page) == []
     page.keyboard.press("Escape")
     assert page.get_by_role("link", name="SRT").count() == 0
     assert menu.evaluate("one => one === document.activeElement")
@@ -216,5 +217,6 @@ def test_a_file_is_uploaded_while_dagster_is_down_and_the_page_says_so(filled, o
     status = page.locator("#uploads .status")
     page.get_by_text("but was not started: Dagster does not answer").first.wait_for()
     assert "yivideo up" in status.inner_text()
+    assert barriers(page) == []
     sent = filled.home / "inbox" / "harbour-15s.mp4"
     assert sent.read_bytes() == (SAMPLES / "harbour-15s.mp4").read_bytes()

@@ -129,6 +129,7 @@ def test_a_test_notice_is_sent_by_what_is_saved(page, server):
         save(page, "Saved.")
         page.get_by_role("button", name="Send a test").click()
         page.get_by_text("webhook: sent").wait_for()
+        assert barriers(page) == []
     assert len(hook.requests) == 1
 
 
