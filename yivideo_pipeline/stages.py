@@ -41,9 +41,9 @@ STAGES: dict[str, StageSpec] = {
     for spec in (
         StageSpec("video", "1"),
         StageSpec("audio", "2", upstream=("video",)),
-        StageSpec("transcript", "5", upstream=("audio",), uses_model=True),
+        StageSpec("transcript", "6", upstream=("audio",), uses_model=True),
         StageSpec("alignment", "3", upstream=("audio", "transcript"), uses_model=True),
-        StageSpec("subtitles", "2", upstream=("alignment",)),
+        StageSpec("subtitles", "3", upstream=("alignment",)),
     )
 }
 """All stages by name, in the order in which they follow each other."""

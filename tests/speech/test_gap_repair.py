@@ -1,5 +1,6 @@
 """Speech in doubt is decoded again, span by span; what is heard there corrects the words and their times."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from yivideo_pipeline.speech.assemble import SpokenWord
 from yivideo_pipeline.speech.chunks import Chunk
 from yivideo_pipeline.speech.gap_repair import (
     Repair,
+    Unit,
     find_worthwhile,
     plan_gap_repairs,
     plan_repairs,
@@ -142,6 +144,17 @@ def test_of_two_readings_of_one_sound_in_more_and_fewer_words_the_likelier_one_s
 def test_a_word_that_is_not_heard_again_stays_where_there_is_time_for_it():
     heard = [[SPOKEN[0], SPOKEN[2]], BUS, SPOKEN[3:]]
     assert text_of(repaired(SPOKEN, heard, *THREE)) == " We left early. The bus came. Then we slept."
+
+
+@pytest.mark.parametrize(("confidence", "is_kept"), [(0.5, True), (0.95, False)])
+def test_a_word_for_which_a_less_sure_reading_leaves_no_room_stays_where_it_was(confidence, is_kept):
+    first = [(" That", 2.0, 2.2), (" is", 2.2, 2.4), (" all", 2.4, 2.8), (" thanks", 2.9, 3.3)]
+    again = spoken_words([(" That", 2.1, 2.5), (" is", 2.5, 2.9), (" all.", 2.9, 3.3)])
+    unsure = [replace(item, word=item.word.model_copy(update={"confidence": confidence})) for item in again]
+    unit = Unit(1.8, 3.5, *[Chunk(spans((1.8, 3.5)))] * 2)
+    woven = apply_repair(spoken_words([*SPOKEN[:3], *first, *SPOKEN[3:]]), (unit,), [unsure])
+    assert (" thanks" in text_of(woven)) is is_kept
+    assert times_of(woven)[5] == ((2.4, 2.8) if is_kept else (2.9, 3.3))
 
 
 def test_an_unsure_part_adds_no_words():

@@ -85,6 +85,14 @@ def test_latin_words_and_numbers_inside_chinese_are_not_split() -> None:
     assert sum(line.count("2023年") for line in lines) == 3
 
 
+def test_a_chinese_number_with_its_measure_word_stays_with_what_is_counted():
+    text = "你会发现测试中包含的两个模型都有一个错误率。"
+    assert lines_of(text, "zh", spaced=False, chars_per_second=6) == (
+        "你会发现测试中包含的两个模型",
+        "都有一个错误率。",
+    )
+
+
 def test_latin_letters_count_half_among_chinese() -> None:
     assert lines_of("我们都在用Microsoft来写文字", "zh", spaced=False, chars_per_second=8) == (
         "我们都在用Microsoft来写文字",

@@ -14,6 +14,7 @@ from yivideo_pipeline.speech.gap_repair import MARGIN_S, Repair, Unit, middle_of
 LEAST_LOGPROB = -0.8
 SURE_LOGPROB = -0.4
 FASTEST_LETTER_S = 0.03
+LEAST_CONFIDENCE = 0.4  # of a word that a second reading lacks; right words are seldom below
 SAME_SOUND = 0.6  # likeness of the letters
 
 
@@ -64,14 +65,21 @@ def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
     """Return the new words with what the old ones have better: their text, read with all that is around."""
     woven: list[SpokenWord] = []
     matcher = SequenceMatcher(a=_plain(old), b=_plain(new), autojunk=False)
+    equal = (0, 0)  # where the equal words before begin
     for kind, a, a_end, b, b_end in matcher.get_opcodes():
         if kind == "delete":
-            room_from = new[b - 1].word.end_s if b else old[0].word.start_s
             room_to = new[b].word.start_s if b < len(new) else old[-1].word.end_s
-            woven += _squeeze(old[a:a_end], room_from, room_to)
+            kept = _squeeze(old[a:a_end], new[b - 1].word.end_s if b else old[0].word.start_s, room_to)
+            first, first_b = equal
+            if not kept and _is_lost(old[a:a_end], old[first:a], new[first_b:b], new):
+                is_free = not first_b or new[first_b - 1].word.end_s <= old[first].word.start_s
+                kept = _squeeze(old[a:a_end], old[a - 1].word.end_s, room_to) if is_free else []
+                woven = [*woven[: first_b - b], *old[first:a]] if kept else woven
+            woven += kept
         elif kind == "replace":
             woven += _choose_text(old[a:a_end], new[b:b_end])
         elif kind == "equal":
+            equal = (a, b)
             woven.append(new[b])
             woven += [
                 _timed_as(*pair) for pair in zip(old[a + 1 : a_end - 1], new[b + 1 : b_end - 1], strict=True)
@@ -80,6 +88,19 @@ def _weave(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
         else:
             woven += new[b:b_end]
     return woven
+
+
+def _is_lost(
+    words: list[SpokenWord], old: list[SpokenWord], again: list[SpokenWord], new: list[SpokenWord]
+) -> bool:
+    """Return whether the second reading has lost words, rather than the first invented them.
+
+    It has if the first is surer of the words before them, which both have (`old`, `again`), and quite sure of
+    them. A word that the second has elsewhere may have been repeated by the decoder.
+    """
+    is_surer = sum(one.word.confidence for one in old) > sum(one.word.confidence for one in again)
+    is_sure = all(one.word.confidence >= LEAST_CONFIDENCE for one in words)
+    return is_surer and is_sure and not set(_plain(words)) & set(_plain(new))
 
 
 def _choose_text(old: list[SpokenWord], new: list[SpokenWord]) -> list[SpokenWord]:
