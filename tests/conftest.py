@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from yivideo_pipeline.machine.garbage import search_garbage_seldom
 
 if TYPE_CHECKING:
+    from alembic.script import Script, ScriptDirectory
     from playwright.sync_api import Browser
 
     from tests.object_storage import Bucket, ObjectStorage
@@ -52,8 +53,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_finish() -> None:
     """Keep what lives to the end out of every search for garbage: tests and libraries are imported by now."""
+    if alembic := sys.modules.get("alembic.script"):
+        _read_migrations_once(alembic.ScriptDirectory)
     gc.collect()
     gc.freeze()
+
+
+def _read_migrations_once(directory: "type[ScriptDirectory]") -> None:
+    """Keep the migrations in memory: Dagster reads all of its own twice or more for each new instance."""
+    read, kept = directory._load_revisions, {}
+
+    def load(self: "ScriptDirectory") -> "Iterator[Script]":
+        if self.dir not in kept:
+            kept[self.dir] = list(read(self))
+        return iter(kept[self.dir])
+
+    directory._load_revisions = load
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
