@@ -108,6 +108,8 @@ class RayNodes:
             **environment,
             "RAY_gcs_storage": "rocksdb",
             "RAY_gcs_storage_path": str(state),
+            # By default 15, with which controller, proxy and replicas starve beside the runs of this machine.
+            "RAY_worker_niceness": "0",
             # Where dagster-ray's jobs look for `dagster`.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
         }
