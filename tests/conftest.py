@@ -68,7 +68,7 @@ def _read_migrations_once(directory: "type[ScriptDirectory]") -> None:
             kept[self.dir] = list(read(self))
         return iter(kept[self.dir])
 
-    directory._load_revisions = load
+    directory._load_revisions = load  # ty: ignore[invalid-assignment]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
