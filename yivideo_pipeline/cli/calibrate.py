@@ -7,11 +7,13 @@ from pathlib import Path
 from rich.console import Console
 
 from yivideo_pipeline.cli.console import Exit, open_console, show_path
-from yivideo_pipeline.errors.tree import ConfigError, DiskError, ModelLoadError
+from yivideo_pipeline.errors.tree import ConfigError, ConfigValidationError, DiskError, ModelLoadError
 from yivideo_pipeline.media.decode import decode_audio
 from yivideo_pipeline.media.probe import choose_audio_stream, probe
 from yivideo_pipeline.settings.load import load_settings
+from yivideo_pipeline.settings.options import check_model_name
 from yivideo_pipeline.settings.resolve import probe_hardware
+from yivideo_pipeline.settings.whisper_models import AUTO_MODEL
 from yivideo_pipeline.speech.align.calibration import Exactness, TimedSample, calibrate, measure
 from yivideo_pipeline.speech.align.decoder import Decoder, UnknownModelFile
 from yivideo_pipeline.speech.align.letters import UNMEASURED, LetterAligner
@@ -34,6 +36,12 @@ def calibrate_model(model_name: str, config: Path | None) -> Exit:
         DiskError: The profile can't be written.
     """
     settings = load_settings(config)
+    try:
+        model_name = check_model_name(model_name)
+    except ValueError as error:
+        raise ConfigValidationError(str(error)) from error
+    if model_name == AUTO_MODEL:
+        raise ConfigValidationError("auto is no model", "Name the one to calibrate, such as small")
     model_dir = settings.cache.model_dir
     if not (SAMPLES / FIT).is_file():
         raise ConfigError(f"There is no {SAMPLES / FIT} to calibrate with", "Run it in a checkout of yivideo")

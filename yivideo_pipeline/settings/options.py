@@ -87,7 +87,7 @@ class NoModelFolder(ValueError):
         super().__init__(f"{name!r}: {NO_MODEL_FOLDER}")
 
 
-def _check_model(name: str) -> str:
+def check_model_name(name: str) -> str:
     """Return `auto`, a known model, an existing folder, or a hub id; names take precedence."""
     name = name.strip()
     if not name:
@@ -143,7 +143,7 @@ class SpeechOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    model_name: Annotated[str, AfterValidator(_check_model)] = Field(
+    model_name: Annotated[str, AfterValidator(check_model_name)] = Field(
         AUTO_MODEL, description="Model name, folder, or hub id (owner/name); auto: the best for the machine"
     )
     model_revision: Annotated[str | None, AfterValidator(_check_revision)] = Field(

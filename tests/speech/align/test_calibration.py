@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from yivideo_pipeline.cli.calibrate import CHECK, SAMPLES, read_sample
+from yivideo_pipeline.cli.calibrate import CHECK, SAMPLES, calibrate_model, read_sample
+from yivideo_pipeline.errors.tree import ConfigValidationError
 from yivideo_pipeline.settings.resolve import probe_hardware
 from yivideo_pipeline.speech.align.calibration import calibrate, measure
 from yivideo_pipeline.speech.align.decoder import Decoder
@@ -36,3 +37,9 @@ def test_a_kept_profile_stands_over_the_measured_one_and_belongs_to_its_weights(
     others = Weights(tmp_path, "sha256:two", "tiny.en")
     assert find_profile(others, tmp_path) == PHRASE_PROFILES["tiny.en"]
     assert find_profile(Weights(tmp_path, "sha256:one", "small"), tmp_path) is None
+
+
+@pytest.mark.parametrize(("name", "told"), [("smal", "did you mean small"), ("auto", "auto is no model")])
+def test_a_name_that_is_no_model_is_refused_before_anything_is_downloaded(name, told):
+    with pytest.raises(ConfigValidationError, match=told):
+        calibrate_model(name, None)
