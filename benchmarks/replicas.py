@@ -31,6 +31,7 @@ WINDOW_S = float(os.environ.get("SLEEPING_WINDOW_S", "30"))
 """Shorter ones have less sound to carry: what is left is the work of the replicas alone."""
 LOG = "SLEEPING_LOG"
 """Environment variable: a file to which each load and each batch adds a line."""
+MODEL = "tiny.en"
 BUILDER = "benchmarks.sleeping_replicas:build"
 DASHBOARD_URL = "YIVIDEO_CLUSTER__DASHBOARD_URL"
 REPLICAS_PORT = "YIVIDEO_CLUSTER__REPLICAS_PORT"
@@ -56,11 +57,12 @@ class SleepingCluster:
         command = [Path(sys.executable).with_name("yivideo"), "cluster", *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
 
-    def transcribe(self, sound: Path) -> dict:
-        """Return the gateway's answer to a sound, as whisper-asr-webservice gives it."""
+    def transcribe(self, sound: Path, model: str = MODEL) -> dict:
+        """Return the gateway's answer to a sound, as OpenAI's API gives it."""
         client = httpx.Client(base_url=self.url, timeout=600, trust_env=False)
         with sound.open("rb") as file, client:
-            return client.post("/asr", params={"output": "json"}, files={"audio_file": file}).json()
+            path, form = "/v1/audio/transcriptions", {"model": model}
+            return client.post(path, data=form, files={"file": file}).raise_for_status().json()
 
     def set_bounds(self, least: int, most: int) -> None:
         """Have Ray Serve keep the number of replicas between these, and not wait before it changes it."""
@@ -113,7 +115,7 @@ def run_cluster(home: Path, **cluster: object) -> Generator[SleepingCluster]:
         **os.environ,
         "YIVIDEO_HOME": str(home),
         "YIVIDEO_SERVICE__PORT": str(service_port),
-        "YIVIDEO_SPEECH__MODEL_NAME": "tiny.en",
+        "YIVIDEO_SPEECH__MODEL_NAME": MODEL,
         DASHBOARD_URL: f"http://127.0.0.1:{free_port()}",
         "YIVIDEO_CLUSTER__HEAD_PORT": str(free_port()),
         REPLICAS_PORT: str(free_port()),

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,12 +18,13 @@ import httpx
 import psutil
 import pytest
 
-from benchmarks.replicas import BATCH, WINDOW_S, SleepingCluster, run_cluster, write_silence
+from benchmarks.replicas import BATCH, MODEL, WINDOW_S, SleepingCluster, run_cluster, write_silence
 from tests.cli.command import SAMPLES
 from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.cli.single import MARK
 
 WINDOWS = 6 * BATCH
+MODELS = (MODEL, "base")
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +62,34 @@ def wait_for_two(cluster: SleepingCluster, without: Iterable[int]) -> list[dict[
     return wait_for(found)
 
 
-def begin(cluster: SleepingCluster, sound) -> tuple[Future[dict], dict[str, Any]]:
-    """Send a long sound; returns its answer to come, and the replica that is in the middle of it."""
+def send(cluster: SleepingCluster, sound: Path, model: str = MODEL) -> Future[dict]:
+    """Send a sound; returns its answer to come."""
     pool = ThreadPoolExecutor(1)
-    answer = pool.submit(cluster.transcribe, sound)
+    answer = pool.submit(cluster.transcribe, sound, model)
     pool.shutdown(wait=False)
+    return answer
 
-    def at_work() -> dict[str, Any] | None:
-        assert not answer.done()
-        busy = [
-            one for one in running(cluster) for request in one["requests"] if 0 < request["fraction"] < 0.9
-        ]
-        return busy[0] if busy else None
 
-    return answer, wait_for(at_work, poll_s=0.05)
+def begin(cluster: SleepingCluster, sound: Path) -> tuple[Future[dict], dict[str, Any]]:
+    """Send a long sound; returns its answer to come, and the replica that is in the middle of it."""
+    answer = send(cluster, sound)
+    (replica,) = wait_for(lambda: at_work(cluster, [answer]), poll_s=0.05)
+    return answer, replica
+
+
+def at_work(cluster: SleepingCluster, answers: list[Future[dict]]) -> list[dict[str, Any]] | None:
+    """Return the replicas that are in the middle of a sound, once that are as many as sounds."""
+    assert not any(answer.done() for answer in answers)
+    busy = [one for one in running(cluster) for request in one["requests"] if 0 < request["fraction"] < 0.9]
+    return busy if len(busy) == len(answers) else None
+
+
+def computed(cluster: SleepingCluster) -> Counter[int]:
+    """Return how many windows each replica has computed so far, by its process."""
+    windows: Counter[int] = Counter()
+    for pid, _, size in cluster.log("batch"):
+        windows[int(pid)] += int(size)
+    return windows
 
 
 def assert_complete(answer: Future[dict], windows: int = WINDOWS) -> None:
@@ -113,12 +129,11 @@ def test_a_run_uses_them_as_any_service(cluster):
 
 
 def test_a_request_goes_on_when_its_replica_is_killed(cluster, sound):
-    before, loads = sum(int(size) for *_, size in cluster.log("batch")), len(cluster.log("load"))
+    before, loads = computed(cluster), len(cluster.log("load"))
     answer, replica = begin(cluster, sound)
     os.kill(replica["pid"], signal.SIGKILL)
     assert_complete(answer)
-    computed = sum(int(size) for *_, size in cluster.log("batch")) - before
-    assert computed <= WINDOWS + 2 * BATCH, "windows that were finished were computed again"
+    assert (computed(cluster) - before).total() <= WINDOWS + 2 * BATCH, "finished windows were computed again"
     wait_for_two(cluster, without=[replica["pid"]])
     assert f"Replica {replica['id']} crashed" in status(cluster)["events"][-1]["text"]
     assert len(cluster.log("load")) == loads + 1
@@ -146,20 +161,25 @@ def test_two_models_settle_side_by_side(cluster, tmp_path):
 
     def settled() -> bool:
         before = len(cluster.log("load"))
-        for model in ("base", "tiny.en"):
-            with sound.open("rb") as file:
-                answer = httpx.post(
-                    f"{cluster.url}/v1/audio/transcriptions",
-                    data={"model": model},
-                    files={"file": file},
-                    timeout=TIMEOUT_S,
-                    trust_env=False,
-                )
-            assert answer.json()["text"].strip() == "w0", answer.text
+        for model in MODELS:
+            assert cluster.transcribe(sound, model)["text"].strip() == "w0"
         return len(cluster.log("load")) == before
 
     wait_for(settled)
-    assert {model for *_, model in cluster.log("load")} == {"base", "tiny.en"}
+    assert {model for *_, model in cluster.log("load")} == set(MODELS)
+
+
+def test_replicas_that_are_removed_finish_their_requests(cluster, sound):
+    """Both are at work, and one too many from then on: which one goes is up to Ray."""
+    before = computed(cluster)
+    answers = [send(cluster, sound, model) for model in MODELS]
+    old = {one["pid"] for one in wait_for(lambda: at_work(cluster, answers), poll_s=0.05)}
+    cluster.set_bounds(1, 1)
+    for answer in answers:
+        assert_complete(answer)
+    assert computed(cluster) - before == dict.fromkeys(old, WINDOWS), "each has finished what it began"
+    wait_for(lambda: len(running(cluster)) == 1)
+    assert old - {one["pid"] for one in running(cluster)}
 
 
 def test_down_stops_what_was_started_and_nothing_else(cluster):
