@@ -31,20 +31,25 @@ from rich.table import Table
 
 from benchmarks.library import fill
 from benchmarks.services import load_line
+from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.resources import build_resources
 from yivideo_pipeline.defs.sensors.new_videos import build_watch_sensor
+from yivideo_pipeline.history.run_queue import read_runs
 from yivideo_pipeline.ledger import open_ledger
 from yivideo_pipeline.ledger.operation_queries import Window
 from yivideo_pipeline.service.pages.video_list import VideoQuery, list_videos
 from yivideo_pipeline.service.performance.history import Tables
 from yivideo_pipeline.settings.load import load_settings
 from yivideo_pipeline.settings.settings import Settings
+from yivideo_pipeline.stages import JOB, RANGE_TAGS, VIDEOS
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "data" / "samples" / "harbour-15s.mp4"
 PROGRAM = Path(sys.executable).with_name("yivideo")
 NEW = 50
+SHARED = 500
+"""Videos of a shared run."""
 OWN = ("YIVIDEO_", "DAGSTER_")  # variables that would say otherwise
 STATUS = """{ assetNodes { assetKey { path } partitionStats { numMaterialized numFailed numPartitions }
   assetPartitionStatuses { ... on DefaultPartitionStatuses {
@@ -62,6 +67,7 @@ FIGURES = (
     "sensor tick, nothing new",
     f"sensor tick, {NEW} new, before submission",
     *PAGES,
+    "library page, refreshed, half of it in shared runs",
     "statistics, all",
     "UI, an asset's partitions",
     "status page query, first",
@@ -162,9 +168,38 @@ def _pages(settings: Settings, runs: int) -> dict[str, Took]:
         assert list_videos(ledger.engine, query).rows
 
     figures = {name: _median(lambda query=query: page(query), runs) for name, query in PAGES.items()}
+    figures["library page, refreshed, half of it in shared runs"] = _refresh(settings, runs)
     whole = Window(0.0, time.time())
     figures["statistics, all"] = _median(lambda: Tables(ledger).operations(None, whole), 1)
     return figures
+
+
+def _refresh(settings: Settings, runs: int) -> Took:
+    """Read the queue, and list videos by it; the second refresh and those after it count."""
+    ledger = open_ledger(settings.home)
+    with open_instance(settings.home) as instance:
+        keys = instance.get_dynamic_partitions(VIDEOS)
+        parts = [keys[start : start + SHARED] for start in range(0, len(keys) // 2, SHARED)]
+        shared = [
+            dg.DagsterRun(
+                JOB,
+                status=dg.DagsterRunStatus.QUEUED,
+                tags=dict(zip(RANGE_TAGS, (part[0], part[-1]), strict=True)),
+                remote_job_origin=job_origin(JOB),
+            )
+            for part in parts
+        ]
+        for run in shared:
+            instance.add_run(run)
+
+        def refresh() -> None:
+            list_videos(ledger.engine, VideoQuery(), read_runs(instance).runs)
+
+        refresh()
+        taken = _median(refresh, runs)
+        for run in shared:
+            instance.delete_run(run.run_id)
+    return taken
 
 
 def _memory_mb() -> float:

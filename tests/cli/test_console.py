@@ -66,7 +66,7 @@ def test_a_pipe_gets_long_lines_whole_and_brackets_as_they_are(monkeypatch):
 
 
 def test_sizes_have_few_digits():
-    assert [file_size(1), file_size(31_400_000), file_size(2_500_000_000)] == ["0.1 MB", "31.4 MB", "2.5 GB"]
+    assert [file_size(1), file_size(31_400_000), file_size(2_500_000_000)] == ["1 byte", "31.4 MB", "2.5 GB"]
 
 
 class Terminal(io.StringIO):

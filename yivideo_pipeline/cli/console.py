@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from yivideo_pipeline.errors.tree import ConfigError, YivideoError
+from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.storage.remote_paths import AnyPath
 
 _PIPE_WIDTH = 10_000
@@ -206,8 +207,12 @@ def moment(at: float) -> str:
 
 
 def file_size(size_bytes: int) -> str:
-    """Format a size as MB or GB."""
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{max(size_bytes, 1e5) / 1e6:.1f} MB"
+    """Format a size; less than 0.1 MB in bytes or kB, so that an empty file shows as one."""
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.1f} GB"
+    if size_bytes >= 1e5:
+        return f"{size_bytes / 1e6:.1f} MB"
+    return f"{size_bytes / 1e3:.1f} kB" if size_bytes >= 1e3 else plural(size_bytes, "byte")
 
 
 def _is_plain(char: str) -> bool:

@@ -104,7 +104,8 @@ def list_videos(engine: Engine, query: VideoQuery, runs: Runs = _NO_RUNS) -> Vid
         total = counts[query.state] if query.state else counts.total() - counts["forgotten"]
         pages = max(1, -(-total // PAGE_SIZE))
         page = min(max(query.page, 1), pages)
-        found = found.where(_is_in(state, query))
+        if query.state or counts["forgotten"]:  # else all are listed, and no state is worked out to find them
+            found = found.where(_is_in(state, query))
         found = found.order_by(*_order(videos, query.order), videos.c.key)
         shown = session.execute(found.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).tuples().all()
         known = known_videos(session, [key for key, _ in shown], working)
