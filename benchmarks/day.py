@@ -92,7 +92,7 @@ class Day:
         """Return the resident memory of the daemon, the code server, and what that one forks runs from."""
         found = {name: psutil.Process(one.pid) for name, one in self.programs.items()}
         for one in found["code server"].children():
-            if any("forkserver" in word for word in one.cmdline()):
+            if one.cmdline() == found["code server"].cmdline():  # it was forked from it
                 found["fork server"] = one
         return {name: process.memory_info().rss / 2**20 for name, process in found.items()}
 
@@ -172,7 +172,11 @@ def _stop(programs: Iterable[subprocess.Popen]) -> None:
     for program in programs:
         os.killpg(program.pid, signal.SIGTERM)
     for program in programs:
-        program.wait(60)
+        try:
+            program.wait(60)
+        except subprocess.TimeoutExpired:  # it waits for a run in the middle of its work
+            os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
 
 
 def _live(day: Day, console: Console, seconds: float) -> bool:
