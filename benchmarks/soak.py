@@ -115,12 +115,13 @@ class System:
     def _find(self, kind: str) -> Iterator[psutil.Process]:
         for process in self.program.children(recursive=True) if self.program else ():
             with suppress(psutil.Error):
-                command, parent = process.cmdline(), process.parent()
+                parents = process.parents()
+                depth = parents.index(self.program)  # forked processes have the command of their parents
                 if kind in WORDS:
-                    if WORDS[kind] in command:
+                    if depth == 0 and WORDS[kind] in process.cmdline():
                         yield process
-                # Forked from the fork server, a worker has its command.
-                elif parent and any("forkserver" in word for word in command) and parent.cmdline() == command:
+                # The code server has forked the fork server, and that one the worker.
+                elif depth == 2 and WORDS["code server"] in process.cmdline():
                     yield process
 
 

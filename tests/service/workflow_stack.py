@@ -144,7 +144,7 @@ def run_dagster(home: Path, port: int, environment: dict[str, str]) -> Generator
             return False
 
     try:
-        start("dagster", "api", "grpc", "--socket", socket, *code)
+        start("yivideo_pipeline.cli.code_server", "--socket", socket, *code)
         wait_until(lambda: code_server_answers(socket), PATIENCE_S, every_s=0.1)
         start("dagster_webserver", "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace)
         start(DAEMON_MODULE, "run", "--workspace", workspace)
