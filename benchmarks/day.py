@@ -264,7 +264,7 @@ def _bytes(path: Path) -> int:
 def _spread(seconds: list[float]) -> str:
     if len(seconds) < 2:
         return "not measured"
-    *_, late = statistics.quantiles(seconds, n=20)
+    *_, late = statistics.quantiles(seconds, n=20, method="inclusive")
     return (
         f"{statistics.median(seconds):.0f} s (median), {late:.0f} s (19 of 20), {max(seconds):.0f} s (most)"
     )
