@@ -92,7 +92,7 @@ class Day:
         """Return the resident memory of the daemon, the code server, and what that one forks runs from."""
         found = {name: psutil.Process(one.pid) for name, one in self.programs.items()}
         for one in found["code server"].children():
-            if one.cmdline() == found["code server"].cmdline():  # it was forked from it
+            if any("forkserver" in word for word in one.cmdline()):
                 found["fork server"] = one
         return {name: process.memory_info().rss / 2**20 for name, process in found.items()}
 

@@ -115,13 +115,12 @@ class System:
     def _find(self, kind: str) -> Iterator[psutil.Process]:
         for process in self.program.children(recursive=True) if self.program else ():
             with suppress(psutil.Error):
-                parents = process.parents()
-                depth = parents.index(self.program)  # forked processes have the command of their parents
+                command, parent = process.cmdline(), process.parent()
                 if kind in WORDS:
-                    if depth == 0 and WORDS[kind] in process.cmdline():
+                    if WORDS[kind] in command:
                         yield process
-                # The code server has forked the fork server, and that one the worker.
-                elif depth == 2 and WORDS["code server"] in process.cmdline():
+                # Forked from the fork server, a worker has its command.
+                elif parent and any("forkserver" in word for word in command) and parent.cmdline() == command:
                     yield process
 
 

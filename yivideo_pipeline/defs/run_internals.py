@@ -7,12 +7,10 @@ the UI.
 """
 
 import multiprocessing
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from multiprocessing import forkserver, resource_tracker, util
-from typing import Any, NoReturn
+from multiprocessing import forkserver
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -89,50 +87,14 @@ def run_code_server(arguments: Sequence[str]) -> None:
     from dagster._cli.api import grpc_command
     from dagster._grpc import server
 
-    for name in PRELOADED:
-        import_module(name)
-    _start_fork_server()
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(list(PRELOADED))
 
     class ForkingServer(server.DagsterApiServer):
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
-            self._mp_ctx = multiprocessing.get_context("forkserver")
+            self._mp_ctx = forks
+            forkserver.ensure_running()  # the first run need not wait for it
 
     server.DagsterApiServer = ForkingServer  # ty: ignore[invalid-assignment]
     grpc_command.main(list(arguments))
-
-
-def _start_fork_server() -> None:
-    """Fork the fork server from this process, which has imported what runs need and has no threads yet.
-
-    Python would start an interpreter for it, which imports all that a second time: 2.5 s of processor time.
-    Should the fork server end, Python starts the next one so.
-    """
-    forkserver.set_forkserver_preload(list(PRELOADED))
-    resource_tracker.ensure_running()
-    start_program = util.spawnv_passfds
-
-    def fork(_path: bytes, command: Sequence[str], files: Sequence[int]) -> int:
-        # In the fork too: its runs may start programs.
-        util.spawnv_passfds = start_program
-        return os.fork() or _be_fork_server(command[-1], files)
-
-    util.spawnv_passfds = fork  # ty: ignore[invalid-assignment]
-    forkserver.ensure_running()
-
-
-def _be_fork_server(code: str, files: Sequence[int]) -> NoReturn:
-    """Do what a new interpreter would do, with the open files that it would get."""
-    status = 1
-    try:
-        # It is held by the call that has forked.
-        forkserver._forkserver._lock.release()  # ty: ignore[missing-attribute]
-        end = 3
-        for file in sorted(files):
-            os.closerange(end, file)
-            end = file + 1
-        os.closerange(end, os.sysconf("SC_OPEN_MAX"))
-        exec(code, {})
-        status = 0
-    finally:
-        os._exit(status)

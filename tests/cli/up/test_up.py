@@ -20,7 +20,6 @@ import pytest
 from tests.cli.command import SAMPLES, free_port, run, settings
 from tests.cli.up.running_services import RunningServices, speech
 from tests.cli.up.work_in_progress import (
-    CODE_SERVER,
     Launched,
     assert_the_retry_finishes_the_video,
     assert_the_same_run_succeeds,
@@ -38,6 +37,7 @@ pytestmark = pytest.mark.model
 LOCATIONS = """{ version
   workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } } }"""
 LOADED = [{"name": "yivideo_pipeline", "locationOrLoadError": {"__typename": "RepositoryLocation"}}]
+CODE_SERVER = "yivideo_pipeline.cli.code_server"
 DAGSTER = (CODE_SERVER, "yivideo_pipeline.cli.webserver", "dagster._daemon")
 
 

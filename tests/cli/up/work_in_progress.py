@@ -16,8 +16,6 @@ from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import STAGES
 
-CODE_SERVER = "yivideo_pipeline.cli.code_server"
-
 _AT_WORK_S = 1.0
 """Processor time after which whoever transcribes is in the middle of it."""
 _NUMBERS = count(1)
@@ -48,11 +46,10 @@ def wait_for_work_in_the_run(services: RunningServices, run_id: str) -> psutil.P
     """Wait until the run's process, which has the model, is in the middle of the transcript; returns it."""
     with open_instance(services.home) as instance:
         wait_for(lambda: _transcript_steps(instance, run_id))
-        # The only run's process: forked from the fork server, which was forked from the code server.
-        parents = {
-            one.pid: one.ppid() for one in services.processes() if CODE_SERVER in " ".join(one.cmdline())
-        }
-        (worker,) = [psutil.Process(pid) for pid in parents if parents.get(parents[pid]) in parents]
+        # The only run's process: forked from the fork server, it has the same command.
+        started = services.processes()
+        servers = {one.pid for one in started if any("forkserver" in word for word in one.cmdline())}
+        (worker,) = [one for one in started if one.pid in servers and one.ppid() in servers]
         _wait_for_work(worker)
         assert _transcript_steps(instance, run_id) == [dg.DagsterEventType.STEP_START], "it is at work"
     return worker
