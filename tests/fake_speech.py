@@ -98,7 +98,7 @@ class FakeSpeech:
     weights: str = REVISION
     auto: str = "base"
 
-    def missing(self) -> str:
+    def silent_service(self) -> str:
         return ""
 
     def choose(self, options: SpeechOptions) -> ModelChoice:

@@ -42,7 +42,7 @@ def test_blocks_of_any_size_give_the_same(speech, tmp_path, monkeypatch):
 def test_what_is_heard_while_it_is_decoded_is_what_is_heard_afterwards(speech, tmp_path, part):
     afterwards = speech_probabilities(speech)
     same = write_wav(tmp_path / "same.wav", speech.samples)
-    with vad.Listener() as listener:
+    with vad.SpeechListener() as listener:
         for start in range(0, len(speech.samples), part):
             listener.hear(speech.samples[start : start + part])
         listener.remember(same)

@@ -36,9 +36,9 @@ def decode_sound(
     # Not needed where the sound was decoded before: numpy takes 80 ms to import.
     from yivideo_pipeline.media.decode import decode_audio
     from yivideo_pipeline.media.images import peaks
-    from yivideo_pipeline.speech.vad import Listener, speech_spans
+    from yivideo_pipeline.speech.vad import SpeechListener, speech_spans
 
-    with Listener() as listener:
+    with SpeechListener() as listener:
         decoded = decode_audio(source, target, stream, on_progress, listener.hear)
         if decoded.as_heard:
             listener.remember(decoded.audio)

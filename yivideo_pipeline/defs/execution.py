@@ -148,9 +148,9 @@ class Execution(ABC):
     def _wait_for_models(self, turn: Turn, require_wanted: Callable[[], None]) -> None:
         """Wait before another attempt while a service is away without which it would fail again."""
         deadline = time.monotonic() + RETURN_S
-        if turn.earlier and (missing := self.resources.speech.missing()):
+        if turn.earlier and (missing := self.resources.speech.silent_service()):
             self.context.log.warning(f"{turn.key} waits up to {RETURN_S:.0f} s for {missing}")
-            while time.monotonic() < deadline and self.resources.speech.missing():
+            while time.monotonic() < deadline and self.resources.speech.silent_service():
                 require_wanted()
                 time.sleep(1.0)
 

@@ -127,8 +127,8 @@ class SettingsSource:
 class SpeechResource(Protocol):
     """The speech models, wherever they run."""
 
-    def missing(self) -> str:
-        """Return what they can't do without and does not answer now; empty where there is nothing."""
+    def silent_service(self) -> str:
+        """Return the service that they need and that does not answer now; empty where there is none."""
         ...
 
     def choose(self, options: SpeechOptions) -> ModelChoice:

@@ -291,8 +291,8 @@ class RemoteSpeech:
         self._model_lock = FileLock(settings.home / "locks" / "model.lock")
         self._local = local
 
-    def missing(self) -> str:
-        """Return which service is required and does not answer now; empty where there is none."""
+    def silent_service(self) -> str:
+        """Return the service where it is required and does not answer now; empty otherwise."""
         away = self._required and not self._service.answers()
         return f"the service at {self._service.url}" if away else ""
 

@@ -42,8 +42,8 @@ class LocalSpeech:
         self._preparation: threading.Thread | None = None
         self._chooser = ModelChooser(self._model_dir, token=self._token, offline=self._offline)
 
-    def missing(self) -> str:
-        """Return that nothing is: these models need no other program."""
+    def silent_service(self) -> str:
+        """Return that there is none: these models need no other program."""
         return ""
 
     def choose(self, options: SpeechOptions) -> ModelChoice:

@@ -107,7 +107,7 @@ class _Detector:
         return probabilities.reshape(-1)
 
 
-class Listener:
+class SpeechListener:
     """Finds speech in a sound that is still being decoded, on a core that has nothing else to do.
 
     Used as a context, at whose end it listens no more.
