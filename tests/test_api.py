@@ -89,8 +89,11 @@ def test_a_video_becomes_a_typed_transcript_with_a_time_for_every_word(transcrip
 
 @pytest.mark.model
 def test_the_samples_of_a_video_give_the_same_words_as_its_file(transcript):
-    from_array = transcribe(samples_of(SAMPLE), model="tiny.en")
+    done: list[float] = []
+    from_array = transcribe(samples_of(SAMPLE), model="tiny.en", on_progress=done.append)
     assert text_of(from_array) == text_of(transcript)
+    assert done == sorted(done)
+    assert done[-1] == 1.0
 
 
 @pytest.mark.model

@@ -16,6 +16,7 @@ from yivideo_pipeline.media.decode import AudioInput, DecodedAudio, open_sound
 from yivideo_pipeline.settings.load import apply_environment, load_settings
 from yivideo_pipeline.settings.options import SpeechOptions, override
 from yivideo_pipeline.settings.subtitle_options import SubtitleFormat, SubtitleOptions
+from yivideo_pipeline.speech.engine import Progress
 from yivideo_pipeline.speech.loading import shared_manager
 from yivideo_pipeline.speech.manager import ModelManager
 from yivideo_pipeline.speech.types import Transcript
@@ -24,7 +25,12 @@ from yivideo_pipeline.subtitles.writers import render
 
 
 def transcribe(
-    source: AudioInput, options: SpeechOptions | None = None, *, model: str | None = None, **changes: Any
+    source: AudioInput,
+    options: SpeechOptions | None = None,
+    *,
+    model: str | None = None,
+    on_progress: Progress | None = None,
+    **changes: Any,
 ) -> Transcript:
     """Recognize the speech of a video or sound, with a time for every word.
 
@@ -34,6 +40,7 @@ def transcribe(
         source: Path of a video or audio file; or mono 16 kHz samples, floats in -1..1, shape (n,).
         options: What is recognized, how; by default the settings' `speech` section.
         model: A model's name, folder or hub id, in place of the options' `model_name`.
+        on_progress: Called with the fraction of the recognition that is done, 0 to 1.
         changes: Fields of `SpeechOptions` in place of the options' own, such as `language="zh"`.
 
     Returns:
@@ -51,7 +58,7 @@ def transcribe(
     with ExitStack() as stack:
         sound = _enter_sound(stack, source, chosen)
         engine = stack.enter_context(get_model_manager().lease(chosen))
-        transcript = engine.transcribe(sound.audio, chosen)
+        transcript = engine.transcribe(sound.audio, chosen, on_progress)
         if transcript.words:
             transcript = engine.align(sound.audio, transcript, chosen)
     return transcript.model_copy(update={"warnings": (*sound.warnings, *transcript.warnings)})

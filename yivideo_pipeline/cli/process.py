@@ -25,7 +25,7 @@ from yivideo_pipeline.cli.preflight import (
     find_videos,
     plan_videos,
 )
-from yivideo_pipeline.cli.progress import Lines, Reporter, choose_reporter, weights_bar
+from yivideo_pipeline.cli.progress import Lines, Reporter, choose_reporter, single_bar
 from yivideo_pipeline.cli.report import VideoFailure, VideoOutcome, print_report, summarize
 from yivideo_pipeline.cli.signals import StopRequest, end_at_once
 from yivideo_pipeline.defs.processed import Processed
@@ -310,7 +310,7 @@ def _announce(plan: ProcessPlan, settings: Settings, messages: Console, *, live:
     if plan.weights.state != "present":
         name = plan.model.options.model_name
         messages.print(f"Fetching the weights of model {name}, {plan.weights.reason}")
-        bar, advance = weights_bar(messages, name, live=live)
+        bar, advance = single_bar(messages, f"weights of {name}", live=live)
         with bar:  # the first video's bar would stand still meanwhile
             _fetch_weights(plan.model.options, settings, advance)
 

@@ -252,8 +252,8 @@ class Eta:
         return self._durations[key] / all_s if all_s else 1 / len(self._durations)
 
 
-def weights_bar(console: Console, model_name: str, *, live: bool) -> tuple[Progress, Callable[[float], None]]:
-    """Return a bar for weights that are joined or downloaded, and the function that moves it."""
+def single_bar(console: Console, name: str, *, live: bool) -> tuple[Progress, Callable[[float], None]]:
+    """Return a bar for one thing that takes a while, and the function that moves it."""
     progress = Progress(console=console, transient=True, disable=not live)
-    task = progress.add_task(f"weights of {model_name}", total=1.0)
+    task = progress.add_task(name, total=1.0)
     return progress, lambda fraction: progress.update(task, completed=fraction)

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from yivideo_pipeline.cli.console import Exit, open_console, print_json
+from yivideo_pipeline.cli.progress import single_bar
 from yivideo_pipeline.errors.classify import classify
 from yivideo_pipeline.errors.tree import ConfigValidationError, DiskError, MediaError
+from yivideo_pipeline.machine.heap import share_one_heap
+from yivideo_pipeline.machine.openmp import let_waiting_threads_sleep
 from yivideo_pipeline.media.probe import content_hash
 from yivideo_pipeline.plurals import plural
 from yivideo_pipeline.settings.load import load_settings
@@ -108,10 +111,14 @@ def retime_file(
     if transcript is None:
         from yivideo_pipeline.api import transcribe
 
+        share_one_heap()
+        let_waiting_threads_sleep()
         console.print(f"Recognizing the speech of {video.name}")
         given = {name: value for name, value in speech.items() if value is not None}
         # The text is there already: the few words more that a beam gets right place no cue better (ADR 30).
-        transcript = transcribe(video, settings.speech.options, beam_size=1, **given)
+        bar, advance = single_bar(console, video.name, live=console.is_terminal)
+        with bar:
+            transcript = transcribe(video, settings.speech.options, on_progress=advance, beam_size=1, **given)
     order = sorted(range(len(foreign.cues)), key=lambda at: foreign.cues[at][:2])
     result = retime([foreign.cues[at] for at in order], transcript)
     placed = dict(zip(order, result.cues, strict=True))
