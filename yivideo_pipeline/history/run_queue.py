@@ -73,9 +73,12 @@ def read_runs(instance: dg.DagsterInstance) -> RunsByVideo:
     """Return which videos have an unfinished run, and in which order those that wait will begin."""
     waiting, working = _waiting(instance), instance.get_runs(dg.RunsFilter(statuses=list(_WORKING)))
     placed = [(run, place) for place, run in enumerate(waiting, 1)] + [(run, None) for run in working]
-    registered = _registered(instance, [run for run, _ in placed])
-    runs = {key: one for run, place in placed for one in [_read(run, place, registered)] for key in one.keys}
-    for gone in _shared.keys() - {run.run_id for run, _ in placed}:
+    shared = _shared.copy()  # another request may forget one meanwhile
+    registered = _registered(instance, [run for run, _ in placed], shared)
+    read = [_read(run, place, registered, shared) for run, place in placed]
+    runs = {key: one for one in read for key in one.keys}
+    _shared.update(shared)
+    for gone in shared.keys() - {one.run_id for one in read}:
         _shared.pop(gone, None)
     has_backfill = any(one.status.value == "REQUESTED" for one in instance.get_backfills(limit=_LATEST))
     return RunsByVideo(runs, len(waiting), len(working), has_backfill, is_paused(instance))
@@ -89,9 +92,10 @@ def move_to_front(instance: dg.DagsterInstance, keys: Iterable[str]) -> list[str
     """
     chosen, waiting = set(keys), _waiting(instance)
     top = max(map(_priority, waiting), default=0)
-    registered, moved = _registered(instance, waiting), set[str]()
+    shared, moved = _shared.copy(), set[str]()
+    registered = _registered(instance, waiting, shared)
     for run in waiting:
-        if found := chosen.intersection(_read(run, None, registered).keys):
+        if found := chosen.intersection(_read(run, None, registered, shared).keys):
             tags = {PRIORITY_TAG: str(max(top, 0) + 1), AUTOMATIC_TAG: "false"}
             instance.add_run_tags(run.run_id, tags)
             moved |= found
@@ -135,20 +139,27 @@ def _waiting(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
     return sorted(runs, key=_priority, reverse=True)
 
 
-def _registered(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> Mapping[str, int]:
+def _registered(
+    instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], shared: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, int]:
     """Return each video's number in the order of registration, where it is needed to know a run's videos."""
-    if not any(RANGE_TAGS[0] in run.tags and run.run_id not in _shared for run in runs):
+    if not any(RANGE_TAGS[0] in run.tags and run.run_id not in shared for run in runs):
         return {}
     return {key: number for number, key in enumerate(instance.get_dynamic_partitions(VIDEOS))}
 
 
-def _read(run: dg.DagsterRun, place: int | None, registered: Mapping[str, int]) -> VideoRun:
+def _read(
+    run: dg.DagsterRun,
+    place: int | None,
+    registered: Mapping[str, int],
+    shared: dict[str, tuple[str, ...]],
+) -> VideoRun:
     key, tags = run.tags.get(PARTITION_TAG), run.tags
     first, last = (registered.get(tags.get(end, "")) for end in RANGE_TAGS)
     keys = (key,) if key else ()
     if first is not None and last is not None:
-        keys = _shared[run.run_id] = tuple(islice(registered, first, last + 1))
-    keys = _shared.get(run.run_id, keys)
+        shared[run.run_id] = tuple(islice(registered, first, last + 1))
+    keys = shared.get(run.run_id, keys)
     selected = {asset.to_user_string() for asset in run.asset_selection or ()}
     stages = tuple(stage for stage in STAGES if stage in selected)
     return VideoRun(run.run_id, run.root_run_id or run.run_id, keys, stages, place, not run.run_config)
