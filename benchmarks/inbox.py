@@ -20,7 +20,8 @@ from rich.table import Table
 
 from benchmarks.clips import cut_clips, load_english, write_flac
 from benchmarks.contenders import Task, environment_of, settings_of
-from benchmarks.services import MODELS, free_port, load_line, run_program
+from benchmarks.ports import free_port
+from benchmarks.services import MODELS, load_line, run_program
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.speech.weights import find_weights
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks.services import free_port, load_line
+from benchmarks.ports import free_port
+from benchmarks.services import load_line
 from yivideo_pipeline.media.audio import SAMPLE_RATE_HZ, wav_header
 from yivideo_pipeline.remote.ray_dashboard import APPLICATION
 
@@ -51,6 +52,11 @@ class SleepingCluster:
     environment: dict[str, str]
     program: subprocess.Popen[str]
     printed: list[str]
+
+    @property
+    def dashboard_port(self) -> int:
+        """Where Ray's dashboard listens."""
+        return int(self.environment[DASHBOARD_URL].rpartition(":")[2])
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `yivideo cluster …` on its home."""

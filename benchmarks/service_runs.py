@@ -23,8 +23,9 @@ from rich.table import Table
 
 from benchmarks.clips import cut_clips, load_english, write_flac
 from benchmarks.contenders import WHISPERX, Task, environment_of, settings_of, whisperx
+from benchmarks.ports import free_port
 from benchmarks.process import TreeWatch, measure
-from benchmarks.services import free_port, load_line, run_program
+from benchmarks.services import load_line, run_program
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.speech.weights import find_weights
 from yivideo_pipeline.stages import JOB, LOCATION, VIDEOS

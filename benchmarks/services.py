@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.contenders import Task, environment_of, settings_of
+from benchmarks.ports import free_port
 from yivideo_pipeline.speech.weights import find_weights
 
 MODELS = Path(__file__).resolve().parents[1] / "data" / "models"
@@ -60,13 +60,6 @@ def run_service(model: str | Task, home: Path) -> Generator[tuple[str, int]]:
     url, environment = f"http://127.0.0.1:{port}", environment_of(settings_of(task, home))
     with run_program(["serve", "--port", str(port)], environment, f"{url}/health", home / "log") as program:
         yield url, program.pid
-
-
-def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def load_line() -> str:

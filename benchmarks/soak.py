@@ -33,7 +33,8 @@ from sqlalchemy import select
 
 from benchmarks.clips import cut_clips, load_samples, write_flac
 from benchmarks.contenders import environment_of
-from benchmarks.services import MODELS, free_port, load_line, run_program
+from benchmarks.ports import free_port
+from benchmarks.services import MODELS, load_line, run_program
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.defs.runs import UNFINISHED
 from yivideo_pipeline.ledger import Ledger, open_ledger

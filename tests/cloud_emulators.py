@@ -21,7 +21,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from gcp_storage_emulator.server import Server, create_server
 
-from tests.postgres import free_port
+from benchmarks.ports import free_port
 from tests.tcp_proxy import TcpProxy
 
 _ACCOUNT = "devstoreaccount1"

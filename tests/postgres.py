@@ -19,6 +19,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
+from benchmarks.ports import free_port
 from tests.waiting import wait_for
 
 PGBOUNCER = Path(__file__).resolve().parents[1] / "deploy" / "pgbouncer" / "pgbouncer.ini"
@@ -33,12 +34,6 @@ def find_program(name: str) -> str:
     if not found:
         pytest.skip(f"needs {name}: apt-get install postgresql pgbouncer")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class PostgresServer:

@@ -4,7 +4,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -14,17 +13,12 @@ from unittest.mock import patch
 
 import pytest
 
+from benchmarks.ports import free_port
 from tests.waiting import TIMEOUT_S
 from yivideo_pipeline.cli.app import main
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 PROGRAM = Path(sys.executable).with_name("yivideo")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def settings(home: Path, model_dir: Path, **more: str) -> dict[str, str]:

@@ -10,12 +10,12 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.ports import free_port
 from tests.service.server import (
     PATIENCE_S,
     PROGRAM,
     SAMPLES,
     Server,
-    free_port,
     make_long_sound,
     run_server,
     wait_until_it_answers,

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.ports import free_port
 from tests.speech.make_sound import decode_speech, join_sounds
 from tests.waiting import TIMEOUT_S
 
@@ -80,12 +80,6 @@ def run_server(
         if process.stdout:
             process.stdout.close()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until_it_answers(server: Server) -> None:

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import yaml
 
+from benchmarks.ports import free_port
 from tests.cli.command import settings
-from tests.service.server import PATIENCE_S, SAMPLES, Server, free_port, run_server, wait_until
+from tests.service.server import PATIENCE_S, SAMPLES, Server, run_server, wait_until
 from yivideo_pipeline.defs.dagster_internals import DAEMON_MODULE, code_server_answers
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import LOCATION

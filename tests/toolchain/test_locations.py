@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.command import free_port
+from benchmarks.ports import free_port
 from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.stages import LOCATION
 

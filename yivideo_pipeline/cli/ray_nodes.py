@@ -3,10 +3,12 @@
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -36,6 +38,9 @@ _WITHOUT = ("--no-monitor", "--include-log-monitor", "false")
 drivers what workers print."""
 RESTART_DELAYS_S = (1.0, 1.0, 5.0, 5.0, 25.0, 60.0)
 """On a busy machine the first starts may fail, each after a wait of 30 s of its own."""
+HUNG_S = 120.0
+"""A head that runs but has not answered for so long is started again. A start on a busy machine takes up to
+60 s, and the gateway's requests wait for `replica_engine.PATIENCE_S`."""
 OBJECT_STORE_BYTES = 128 * 2**20
 """Ray's shared memory on each node, which by default is a third of the machine's: replicas don't use it."""
 
@@ -146,6 +151,8 @@ class RayNodes:
             "ray-head",
             *("--head", "--port", str(cluster.head_port)),
             *("--dashboard-port", str(dashboard_port(self._settings))),
+            # Else a head whose dashboard can't start goes on without it, and nobody can deploy anything.
+            *("--include-dashboard", "true"),
             *("--ray-client-server-port", str(_free_port())),
             *("--temp-dir", str(self.folder)),
         )
@@ -171,9 +178,12 @@ class RayNodes:
         return SupervisedProgram(name, command, {**self._environment, **environment}, logs)
 
     def _deploy(self, head: SupervisedProgram) -> None:
-        """Have the replicas started once the head answers; then report how many there are, and why."""
+        """Have the replicas started once the head answers; then report how many there are, and why.
+
+        A head that does not answer any more is killed, so that it is restarted as one that ended by itself.
+        """
         pause, told, is_deployed = threading.Event(), "", False
-        seen = datetime.now(UTC)
+        seen, answered = datetime.now(UTC), time.monotonic()
         while head.exit_code is None:
             try:
                 if not is_deployed:
@@ -181,7 +191,11 @@ class RayNodes:
                     is_deployed = True
                     self._is_up.set()
                 state = self._dashboard.serve_state(with_events=True)
-            except ServiceUnreachable:
+                answered = time.monotonic()
+            except ServiceUnreachable as error:
+                if time.monotonic() - answered > HUNG_S:
+                    self._report(f"The {head.name} has not answered for {HUNG_S:.0f} s: {error}.")
+                    head.send(signal.SIGKILL)
                 pause.wait(POLL_S)
                 continue
             for event in state.events:

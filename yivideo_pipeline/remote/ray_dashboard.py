@@ -25,7 +25,7 @@ _EVENT = re.compile(
     r"(?P<text>(Up|Down)scaling .*|Actor for Replica.* crashed.*|Health check for Replica.*)"
 )
 TIMEOUT_S = 5.0
-DEPLOY_S = 120.0
+DEPLOY_S = 60.0
 """The first deployment starts Serve's own processes, which takes 10 to 30 s."""
 
 

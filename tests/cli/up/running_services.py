@@ -12,7 +12,8 @@ import av
 import numpy as np
 import psutil
 
-from tests.cli.command import SAMPLES, free_port, start
+from benchmarks.ports import free_port
+from tests.cli.command import SAMPLES, start
 from tests.waiting import TIMEOUT_S, wait_for
 from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.stages import JOB, LOCATION, VIDEOS

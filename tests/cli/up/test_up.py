@@ -17,7 +17,8 @@ import dagster as dg
 import psutil
 import pytest
 
-from tests.cli.command import SAMPLES, free_port, run, settings
+from benchmarks.ports import free_port
+from tests.cli.command import SAMPLES, run, settings
 from tests.cli.up.running_services import RunningServices, speech
 from tests.cli.up.work_in_progress import (
     Launched,

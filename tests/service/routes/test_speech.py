@@ -9,8 +9,9 @@ from contextlib import nullcontext
 import pytest
 from starlette.testclient import TestClient
 
+from benchmarks.ports import free_port
 from tests.fake_checkpoint import Kept, Killed
-from tests.service.server import KEY, SAMPLES, Server, free_port, wait_until
+from tests.service.server import KEY, SAMPLES, Server, wait_until
 from tests.speech.make_sound import decode_speech, join_sounds
 from yivideo_pipeline.errors.tree import (
     ConfigError,
