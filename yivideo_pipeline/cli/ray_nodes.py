@@ -38,7 +38,7 @@ _WITHOUT = ("--no-monitor", "--include-log-monitor", "false")
 drivers what workers print."""
 RESTART_DELAYS_S = (1.0, 1.0, 5.0, 5.0, 25.0, 60.0)
 """On a busy machine the first starts may fail, each after a wait of 30 s of its own."""
-HUNG_S = 120.0
+HUNG_S = 180.0
 """A head that runs but has not answered for so long is started again. A start on a busy machine takes up to
 60 s, and the gateway's requests wait for `replica_engine.PATIENCE_S`."""
 OBJECT_STORE_BYTES = 128 * 2**20
