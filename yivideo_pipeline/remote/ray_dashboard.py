@@ -1,5 +1,6 @@
 """The dashboard of a Ray cluster: what Ray Serve shall run there, the nodes, and the replicas."""
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ _EVENT = re.compile(
 TIMEOUT_S = 5.0
 DEPLOY_S = 60.0
 """The first deployment starts Serve's own processes, which takes 10 to 30 s."""
+
+log = logging.getLogger(__name__)
 
 
 class ClusterNode(BaseModel):
@@ -131,12 +134,19 @@ class RayDashboard:
         )
 
     def _events(self, controller: dict[str, Any]) -> tuple[ClusterEvent, ...]:
-        """Return the latest events of Serve's controller, which tells its reasons in its log alone."""
+        """Return the latest events of Serve's controller, which tells its reasons in its log alone.
+
+        There are none while the log can't be read, since the node that has it is gone: the state counts more.
+        """
         if not controller:
             return ()
         file = {"node_id": controller["node_id"], "filename": controller["log_file_path"].lstrip("/")}
-        log = self._request("GET", "/api/v0/logs/file", params={**file, "lines": LOG_LINES}).text
-        found = [_EVENT.match(line) for line in log.splitlines()]
+        try:
+            text = self._request("GET", "/api/v0/logs/file", params={**file, "lines": LOG_LINES}).text
+        except ServiceUnreachable as error:
+            log.debug("The events of Ray Serve can't be read: %s", error)
+            return ()
+        found = [_EVENT.match(line) for line in text.splitlines()]
         return tuple(
             ClusterEvent(at=datetime.fromisoformat(f"{one['at']}000").astimezone(), text=_plain(one["text"]))
             for one in found
