@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,14 @@ def assert_complete(answer: Future[dict], windows: int = WINDOWS) -> None:
 def kill_session(cluster: SleepingCluster, argument: str) -> set[int]:
     """Kill a program that the cluster has started, with all processes of its session; returns them."""
     (main,) = [
-        one
+        one.pid
         for one in psutil.Process(cluster.program.pid).children()
-        if "ray.scripts.scripts" in one.cmdline() and argument in one.cmdline()
+        if {b"ray.scripts.scripts", argument.encode()} <= set(words_of(one.pid, "cmdline"))
     ]
-    killed = {one.pid for one in psutil.process_iter() if os.getsid(one.pid) == main.pid}
+    killed = {pid for pid in psutil.pids() if session_of(pid) == main}
     for pid in killed:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # some end by themselves as soon as another one is gone
+            os.kill(pid, signal.SIGKILL)
     return killed
 
 
@@ -196,7 +198,7 @@ def test_down_stops_what_was_started_and_nothing_else(cluster):
     assert (stopped.returncode, stopped.stdout) == (0, "Stopped.\n"), stopped
     assert cluster.program.wait(1) == 0
     mark = f"{MARK}={cluster.home}".encode()
-    assert not [pid for pid in psutil.pids() if mark in environment_of(pid)]
+    assert not [pid for pid in psutil.pids() if mark in words_of(pid, "environ")]
     again = cluster.command("down")
     assert (again.returncode, again.stdout) == (0, "Nothing was running.\n"), again
     status = cluster.command("status")
@@ -204,8 +206,17 @@ def test_down_stops_what_was_started_and_nothing_else(cluster):
     assert "does not answer" in status.stderr
 
 
-def environment_of(pid: int) -> list[bytes]:
+def words_of(pid: int, file: str) -> list[bytes]:
+    """Return the words of a process's `cmdline` or `environ`; none where it has ended or is another user's."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:  # it has ended, or is another user's
+        return Path(f"/proc/{pid}/{file}").read_bytes().split(b"\0")
+    except OSError:
         return []
+
+
+def session_of(pid: int) -> int | None:
+    """Return a process's session; None where it has ended."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
