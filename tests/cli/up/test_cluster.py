@@ -207,7 +207,7 @@ def test_down_stops_what_was_started_and_nothing_else(cluster):
 
 
 def words_of(pid: int, file: str) -> list[bytes]:
-    """Return the words of a process's `cmdline` or `environ`; none where it has ended or is another user's."""
+    """Return the words of a process's `cmdline` or `environ`; none where they can't be read."""
     try:
         return Path(f"/proc/{pid}/{file}").read_bytes().split(b"\0")
     except OSError:
