@@ -1,7 +1,8 @@
 """Drops clips of 10 s into the inbox of a running system: when each has its subtitles, what it takes idle.
 
 `yivideo up` runs as for a user. A clip comes by a rename, so that it stands still at once; the first one has
-the service load its model and is not counted. Where the seconds go is read from the events of each run.
+the service load its model and is not counted. Where the seconds go is read from the events of each run. Then
+videos of a minute come all at once: some of them wait for the model while another one has it.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.speech.weights import find_weights
 
 CLIP_S = 10.0
+TOGETHER_S = 60.0
 PATIENCE_S = 300.0
 SETTLE_S = 10.0
 STEPS = {
@@ -44,7 +46,9 @@ def main() -> int:
         home = Path(temporary)
         task = Task(home, given.model, find_weights(given.model, MODELS).folder, MODELS)
         source, recorded = load_english()
-        sounds = cut_clips(recorded, np.full(given.clips + 1, CLIP_S))
+        lengths = [CLIP_S] * (given.clips + 1) + [TOGETHER_S] * given.together
+        sounds = cut_clips(recorded, np.array(lengths))
+        sounds, minutes = sounds[: given.clips + 1], sounds[given.clips + 1 :]
         service_port = free_port()
         arguments = ["up", "--port", str(free_port()), "--service-port", str(service_port)]
         health = f"http://127.0.0.1:{service_port}/health"
@@ -64,7 +68,12 @@ def main() -> int:
                 table.add_row(str(number), *(f"{at - dropped_at:.1f}" for at in steps), f"{took_s:.1f}")
         console.print(f"{given.clips} clips of {CLIP_S:.0f} s from {source}; {given.model}; {load_line()}")
         console.print(table)
+            began_s, began_cpu_s = time.monotonic(), _cpu_s(program.pid)
+            _drop_together(minutes, home)
+            took_s, cpu_s = time.monotonic() - began_s, _cpu_s(program.pid) - began_cpu_s
         console.print(f"median {statistics.median(took):.1f} s, longest {max(took):.1f} s")
+        each = f"{given.together} videos of {TOGETHER_S:.0f} s at once"
+        console.print(f"{each}: {took_s:.1f} s; of living processes {cpu_s:.1f} s of processor time")
     return 0
 
 
@@ -90,6 +99,20 @@ def _drop(sound: np.ndarray, home: Path, name: str) -> tuple[float, float]:
             raise RuntimeError(f"{name} has no subtitles: {(home / 'log').read_text(errors='replace')}")
         time.sleep(0.02)
     return dropped_at, time.time() - dropped_at
+
+
+def _drop_together(sounds: list[np.ndarray], home: Path) -> None:
+    """Drop videos at once, and wait until all have their subtitles."""
+    inbox = home / "inbox"
+    for number, sound in enumerate(sounds):
+        write_flac(sound, home / f"minute{number}.flac")
+    for hidden in home.glob("minute*.flac"):
+        hidden.rename(inbox / hidden.name)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(list(inbox.glob("minute*.srt"))) < len(sounds):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"not all have subtitles: {(home / 'log').read_text(errors='replace')}")
+        time.sleep(0.05)
 
 
 def _read_steps(home: Path, key: str) -> list[float]:
@@ -121,6 +144,7 @@ def _read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "tiny.en"))
     parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--together", type=int, default=8, help="videos that come at once in the end")
     parser.add_argument("--idle", type=float, default=60, help="for how many seconds it is measured idle")
     parser.add_argument("--pause", type=float, default=10, help="longest pause before a clip, in seconds")
     return parser.parse_args()

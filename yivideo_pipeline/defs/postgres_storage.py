@@ -24,6 +24,7 @@ from dagster_postgres.schedule_storage import PostgresScheduleStorage
 from pydantic import SecretStr
 from sqlalchemy import Engine, delete, func, inspect, or_, select
 
+from yivideo_pipeline.defs.pool_claims import PatientClaims
 from yivideo_pipeline.ledger.postgres import open_pool
 
 _MAIN_TABLES = {"runs", "event_logs", "jobs"}
@@ -77,7 +78,7 @@ class _Pooled:  # before Dagster's class, whose method it replaces
 class _PooledRunStorage(_Pooled, PostgresRunStorage): ...
 
 
-class _PooledEventLogStorage(_Pooled, PostgresEventLogStorage):  # ty: ignore[incompatible-method-override]
+class _PooledEventLogStorage(_Pooled, PatientClaims, PostgresEventLogStorage):  # ty: ignore[incompatible-method-override]
     def has_table(self, table_name: str) -> bool:
         # Asked for each event of an asset, on a second connection within a transaction.
         if table_name not in self._tables:

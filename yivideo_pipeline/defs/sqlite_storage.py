@@ -38,6 +38,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insp
 from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
+from yivideo_pipeline.defs.pool_claims import PatientClaims
 from yivideo_pipeline.history.instance import is_paused
 from yivideo_pipeline.settings.database import VARIABLE, find_database
 
@@ -124,7 +125,7 @@ def _has_tables(engine: Engine) -> bool:
         )
 
 
-class _KeptEventLogStorage(SqliteEventLogStorage):
+class _KeptEventLogStorage(PatientClaims, SqliteEventLogStorage):
     def __init__(self, base_dir: str) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()

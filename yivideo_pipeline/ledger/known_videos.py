@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Engine,
     Float,
     Select,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from yivideo_pipeline.ledger.database import greatest
+from yivideo_pipeline.ledger.database import greatest, members
 from yivideo_pipeline.ledger.failures import Quarantined, StageFailure
 from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.materializations import Materialization
@@ -73,7 +74,9 @@ def workers_by_video(session: Session) -> dict[str, AtWork]:
     return {entry.key: entry for entry in living(session, session.scalars(select(AtWork)).all())}
 
 
-def outlines(session: Session, working: Mapping[str, AtWork]) -> Subquery:
+def outlines(
+    session: Session, working: Mapping[str, AtWork], unseen: Sequence[str] | None = None
+) -> Subquery:
     """Return a row for each video that anything is known of, to select from.
 
     Its columns are `key`, `why`, `made_at`, `failed_at`, `aside_since`; `working_since`, when a worker began
@@ -82,8 +85,12 @@ def outlines(session: Session, working: Mapping[str, AtWork]) -> Subquery:
     Args:
         session: What it is selected in.
         working: What is being worked on now.
+        unseen: What `find_unseen` returns, where it is known: the rows of all videos then take half the time.
     """
-    known = _known_keys()
+    if unseen is None:
+        known = _known_keys(_unseen())
+    else:
+        known = _known_keys(members(session, unseen) if unseen else None)
     since = cast(null(), Float)
     if working:
         since = case({key: entry.since for key, entry in working.items()}, value=known.c.key, else_=since)
@@ -112,11 +119,21 @@ def outlines(session: Session, working: Mapping[str, AtWork]) -> Subquery:
     )
 
 
-def _known_keys() -> Subquery:
-    """Return the keys of all videos, with what the watch knows of them: nearly all are files of the library.
+def _known_keys(unseen: Select | CompoundSelect | None) -> Subquery:
+    """Return the keys of all videos, with what the watch knows of them; it has seen nearly all."""
+    seen = select(FileRecord.key, FileRecord.why, FileRecord.first_seen)
+    if unseen is None:
+        return seen.subquery()
+    key = unseen.subquery().c[0]
+    return union_all(seen, select(key, cast(null(), Text), cast(null(), Float))).subquery()
 
-    The others are looked for apart, so that the keys of a whole library need not be sorted.
-    """
+
+def find_unseen(session: Session) -> Sequence[str]:
+    """Return the keys of the videos that the watch has never seen: a command or a request named them."""
+    return session.scalars(_unseen()).all()
+
+
+def _unseen() -> CompoundSelect:
     # A stage needs what the ones before it have made; the last one may be all that a new ledger knows.
     is_known = Materialization.stage.in_((_FIRST_STAGE, LAST_STAGE))
     sources = (
@@ -125,16 +142,14 @@ def _known_keys() -> Subquery:
         (StageFailure.key, ~StageFailure.overcome),
         (AtWork.key, true()),
     )
-    unseen = union(
+    return union(
         *(select(key).where(which, ~exists().where(FileRecord.key == key)) for key, which in sources)
-    ).subquery()
-    seen = select(FileRecord.key, FileRecord.why, FileRecord.first_seen)
-    return union_all(seen, select(unseen.c.key, cast(null(), Text), cast(null(), Float))).subquery()
+    )
 
 
 def find_known(engine: Engine, keys: Sequence[str]) -> set[str]:
     """Return those of some keys that a list of videos has, since anything is known of them."""
-    known = _known_keys()
+    known = _known_keys(_unseen())
     with Session(engine) as session:
         parts = (keys[start : start + _KEYS_AT_ONCE] for start in range(0, len(keys), _KEYS_AT_ONCE))
         return {

@@ -27,19 +27,27 @@ from yivideo_pipeline.storage.remote_paths import AnyPath
 from yivideo_pipeline.storage.sidecars import COPY_ENDINGS
 
 _UNFINISHED_ENDINGS = (
-    ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",
+    "~", ".part", ".partial", ".filepart", ".crdownload", ".opdownload", ".download", ".tmp", ".temp",
     ".ytdl", ".aria2", ".!qb", ".!ut", ".bc!", ".incomplete", ".unfinished",
 )  # fmt: skip
-"""Browsers, download managers, WinSCP, torrent clients. Safari's `.download` is a folder."""
+"""Editors and office programs (`~`, also at the beginning; Syncthing on Windows), browsers, download
+managers, WinSCP, torrent clients. Safari's `.download` is a folder."""
 
-_UNFINISHED = re.compile(
+_UNFINISHED_HIDDEN = re.compile(
     r"""
-    ^~ | ~$                         # editors and office programs; Syncthing on Windows
-    | ^\.syncthing\.
-    | ^\..+\.[a-z0-9]{6}$            # rsync: a hidden name with six random characters after it
-    | \.part-frag\d+                # yt-dlp: fragments,
-    | \.f[1-9]\d{2}(-\w+)?\.\w+$    # tracks before they are merged,
-    | \.te?mp\.\w+$                 # and what ffmpeg is still writing
+    \.syncthing\.
+    | \..+\.[a-z0-9]{6}$            # rsync: a hidden name with six random characters after it
+    """,
+    re.VERBOSE,
+)
+
+_UNFINISHED_PART = re.compile(  # it begins with a character that is searched for fast
+    r"""
+    \.(?:
+        part-frag\d+                # yt-dlp: fragments,
+        | f[1-9]\d{2}(-\w+)?\.\w+$  # tracks before they are merged,
+        | te?mp\.\w+$               # and what ffmpeg is still writing
+    )
     """,
     re.VERBOSE,
 )
@@ -66,7 +74,7 @@ class NameRules:
         self._extensions = tuple(extension.lower() for extension in extensions)
         self._globs = tuple(ignore)
         self._ignored = PathSpec(map(_compile, self._globs))
-        # Nearly no path matches any glob: that is found out at once for all of them.
+        # Nearly no path matches any glob: that is found out at once for all of them. Each begins with `^`.
         patterns = [pattern.regex.pattern for pattern in self._ignored.patterns if pattern.regex]
         self._any = re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)", re.DOTALL)
         self._closed = closed or {}
@@ -101,14 +109,15 @@ class NameRules:
 
     def _check_name(self, path: str) -> Decision | None:
         name = path.rpartition("/")[2]
-        if _is_unfinished(name.lower()):
+        lower = name.lower()
+        if _is_unfinished(lower):
             return Decision(Reason.TEMPORARY, printable_name(name))
         if name.startswith("."):
             return Decision(Reason.HIDDEN, printable_name(name))
-        if name.lower().endswith(COPY_ENDINGS):
+        if lower.endswith(COPY_ENDINGS):
             return Decision(Reason.OWN_COPY, printable_name(name))
         # With the slash a glob such as `cache/**` matches the folder too, which is then never read.
-        if not self._any.search(f"{path}/"):
+        if not self._any.match(f"{path}/"):
             return None
         index = self._ignored.check_file(f"{path}/").index
         return None if index is None else Decision(Reason.IGNORED, printable_name(self._globs[index]))
@@ -148,7 +157,11 @@ def _compile(glob: str) -> RegexPattern:
 
 
 def _is_unfinished(name: str) -> bool:
-    return name.endswith(_UNFINISHED_ENDINGS) or _UNFINISHED.search(name) is not None
+    if name.startswith("~") or name.endswith(_UNFINISHED_ENDINGS):
+        return True
+    if name.startswith(".") and _UNFINISHED_HIDDEN.match(name):
+        return True
+    return _UNFINISHED_PART.search(name) is not None
 
 
 def _ending(path: str) -> str:

@@ -23,6 +23,8 @@ _FORBIDDEN = re.compile(f"{_DOTS}|[%{_CONTROLS}{_UNDECODABLE}]")
 
 def encode_key(text: str) -> str:
     """Percent-encode what a key may not contain."""
+    if text.isprintable() and "%" not in text and "..." not in text:
+        return text  # nearly every path of a large library: found out in a tenth of the time
     return _FORBIDDEN.sub(lambda found: _percent(found.group()), text)
 
 
@@ -58,6 +60,8 @@ def key_below(name: str, relative: str, roots: Mapping[str, AnyPath]) -> str:
     key = encode_key(relative)
     if name != next(iter(roots)):
         return f"{name}:{key}"
+    if ":" not in key:
+        return key
     # A colon in the first folder's name could be taken for the end of a root's name, even of a root
     # that is added later.
     first, slash, rest = key.partition("/")

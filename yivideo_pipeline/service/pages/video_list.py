@@ -30,6 +30,7 @@ from yivideo_pipeline.ledger.files import FileRecord
 from yivideo_pipeline.ledger.known_videos import (
     KnownVideo,
     audio_length,
+    find_unseen,
     known_videos,
     outlines,
     readability,
@@ -96,7 +97,8 @@ def list_videos(engine: Engine, query: VideoQuery, runs: Runs = _NO_RUNS) -> Vid
     """Return one page of the ledger's videos that a query finds; `runs` are the unfinished ones."""
     with Session(engine) as session:
         working = workers_by_video(session)
-        videos = outlines(session, working)
+        # Looked for once, not by each of the statements: that is half of their time.
+        videos = outlines(session, working, find_unseen(session))
         state = _state_of(session, videos, runs)
         found = select(videos.c.key, state.label("state")).where(*_matches(videos, query.search))
         numbers = found.with_only_columns(state, func.count()).group_by(state)
