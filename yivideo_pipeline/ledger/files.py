@@ -150,13 +150,14 @@ class FileLedger:
         with self._engine.connect() as connection:
             # In this order: a file that is noted as taken meanwhile is among both.
             records = {record.key: record for record in read_all(connection, FileRecord, ~_IS_SETTLED)}
-            settled = {
-                key: (size_bytes, mtime_ns)
-                for key, size_bytes, mtime_ns in connection.execute(select(*state).where(_IS_SETTLED))
-                if key not in records
-            }
-            unchanged = {key for key, stamp in settled.items() if present.get(key) == stamp}
-            others = sorted(settled.keys() - unchanged)
+            unchanged, others = set(), []
+            for key, size_bytes, mtime_ns in connection.execute(select(*state).where(_IS_SETTLED)):
+                if key in records:
+                    continue
+                if present.get(key) == (size_bytes, mtime_ns):
+                    unchanged.add(key)
+                else:
+                    others.append(key)
             for start in range(0, len(others), _CHUNK):
                 is_one = FileRecord.key.in_(others[start : start + _CHUNK])
                 records |= {record.key: record for record in read_all(connection, FileRecord, is_one)}
