@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, delete, func, inspect, or_, select
 
 from yivideo_pipeline.defs.pool_claims import PatientClaims
+from yivideo_pipeline.defs.queued_runs import RememberedRuns
 from yivideo_pipeline.ledger.postgres import open_pool
 
 _MAIN_TABLES = {"runs", "event_logs", "jobs"}
@@ -75,7 +76,7 @@ class _Pooled:  # before Dagster's class, whose method it replaces
         """Leave the pool as it is."""
 
 
-class _PooledRunStorage(_Pooled, PostgresRunStorage): ...
+class _PooledRunStorage(_Pooled, RememberedRuns, PostgresRunStorage): ...
 
 
 class _PooledEventLogStorage(_Pooled, PatientClaims, PostgresEventLogStorage):  # ty: ignore[incompatible-method-override]

@@ -39,6 +39,7 @@ from watchdog.events import FileSystemEvent
 from watchdog.observers import Observer
 
 from yivideo_pipeline.defs.pool_claims import PatientClaims
+from yivideo_pipeline.defs.queued_runs import RememberedRuns
 from yivideo_pipeline.history.instance import is_paused
 from yivideo_pipeline.settings.database import VARIABLE, find_database
 
@@ -235,7 +236,7 @@ class _OneFile:
         self._engine.dispose()
 
 
-class _KeptRunStorage(_OneFile, SqliteRunStorage): ...
+class _KeptRunStorage(_OneFile, RememberedRuns, SqliteRunStorage): ...
 
 
 class _KeptScheduleStorage(_OneFile, SqliteScheduleStorage): ...  # ty: ignore[incompatible-method-override]
