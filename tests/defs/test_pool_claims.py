@@ -1,5 +1,7 @@
 """A run that waits for the model: it leaves the processor to the run at work, and begins soon after it."""
 
+import os
+import signal
 from threading import Timer
 
 import dagster as dg
@@ -45,3 +47,26 @@ def test_a_run_that_waits_for_a_slot_asks_now_and_then(home, url, monkeypatch):
         freeing.join()
     assert asked[-1] is True
     assert 1 < len(asked) < 100, "Dagster by itself asks tens of thousands of times"
+
+
+def test_a_run_that_is_cancelled_while_it_waits_ends_and_gives_up_its_place(home):
+    with open_instance(home) as instance:
+
+        def cancel() -> None:
+            """Stop the run as Dagster does: by its state and a signal."""
+            (run,) = instance.get_runs()
+            instance.report_run_canceling(run)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots(MODEL, 1)
+        storage.claim_concurrency_slot(MODEL, "another run", "its step")
+        cancelling = Timer(HELD_FOR_S, cancel)
+        cancelling.start()
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            waits.execute_in_process(instance=instance)
+        cancelling.join()
+        (run,) = instance.get_runs()
+        assert run.status == dg.DagsterRunStatus.CANCELED
+        places = storage.get_concurrency_info(MODEL)
+        assert {place.run_id for place in places.pending_steps} == {"another run"}

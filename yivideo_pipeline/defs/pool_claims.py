@@ -4,13 +4,15 @@ Dagster 1.13 means to sleep, but computes no time above zero (`min([0, …])` in
 `instance_concurrency_context`; https://github.com/dagster-io/dagster/pull/20367 was closed unmerged). So a
 run that waits for the model takes a whole core, which the run at work needs. And it asks ever more seldom, in
 the end every 15 s, in which the model is idle. The storage is ours: it sleeps before it says that none is
-free.
+free. It lets itself be interrupted there: else a run that is cancelled while it waits would wait on.
 
 Test: tests/defs/test_pool_claims.py. When it breaks: runs wait as Dagster has it.
 """
 
 import time
 from typing import TYPE_CHECKING
+
+from dagster._core.errors import raise_execution_interrupts
 
 if TYPE_CHECKING:
     from dagster._core.storage.event_log import SqlEventLogStorage as _EventLogStorage
@@ -27,9 +29,14 @@ class PatientClaims(_EventLogStorage):  # before Dagster's class, whose method i
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
     ) -> "ConcurrencyClaimStatus":
-        """Claim a slot; where there is none, return so after half a second, to be asked again at once."""
+        """Claim a slot; where there is none, return so after half a second, to be asked again at once.
+
+        Raises:
+            DagsterExecutionInterruptedError: The run is stopped meanwhile.
+        """
         status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
         if status.is_claimed:
             return status
-        time.sleep(ASK_EVERY_S)
+        with raise_execution_interrupts():
+            time.sleep(ASK_EVERY_S)
         return status.with_sleep_interval(0.0)
