@@ -9,6 +9,7 @@ import pytest
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
 from yivideo_pipeline.defs.instance import open_instance
+from yivideo_pipeline.stages import TRIGGER_TAG
 
 MODEL = "model"
 HELD_FOR_S = 1.5
@@ -49,22 +50,23 @@ def test_a_run_that_waits_for_a_slot_asks_now_and_then(home, url, monkeypatch):
     assert 1 < len(asked) < 100, "Dagster by itself asks tens of thousands of times"
 
 
-def test_a_run_that_is_cancelled_while_it_waits_ends_and_gives_up_its_place(home):
+@pytest.mark.parametrize("trigger", ["ui", "cli"])
+def test_a_run_that_is_cancelled_while_it_waits_ends_and_gives_up_its_place(home, trigger):
+    """By Dagster, which changes its state and sends a signal; or by Ctrl-C, a signal alone."""
     with open_instance(home) as instance:
-
-        def cancel() -> None:
-            """Stop the run as Dagster does: by its state and a signal."""
-            (run,) = instance.get_runs()
-            instance.report_run_canceling(run)
-            os.kill(os.getpid(), signal.SIGINT)
-
         storage = instance.event_log_storage
         storage.set_concurrency_slots(MODEL, 1)
         storage.claim_concurrency_slot(MODEL, "another run", "its step")
+
+        def cancel() -> None:
+            if trigger != "cli":
+                instance.report_run_canceling(*instance.get_runs())
+            os.kill(os.getpid(), signal.SIGINT)
+
         cancelling = Timer(HELD_FOR_S, cancel)
         cancelling.start()
         with pytest.raises(dg.DagsterExecutionInterruptedError):
-            waits.execute_in_process(instance=instance)
+            waits.execute_in_process(instance=instance, tags={TRIGGER_TAG: trigger})
         cancelling.join()
         (run,) = instance.get_runs()
         assert run.status == dg.DagsterRunStatus.CANCELED

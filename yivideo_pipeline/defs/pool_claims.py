@@ -12,7 +12,9 @@ Test: tests/defs/test_pool_claims.py. When it breaks: runs wait as Dagster has i
 import time
 from typing import TYPE_CHECKING
 
-from dagster._core.errors import raise_execution_interrupts
+from dagster._core.errors import DagsterExecutionInterruptedError, raise_execution_interrupts
+
+from yivideo_pipeline.defs.interruption import cancel_users_run
 
 if TYPE_CHECKING:
     from dagster._core.storage.event_log import SqlEventLogStorage as _EventLogStorage
@@ -37,6 +39,10 @@ class PatientClaims(_EventLogStorage):  # before Dagster's class, whose method i
         status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
         if status.is_claimed:
             return status
-        with raise_execution_interrupts():
-            time.sleep(ASK_EVERY_S)
+        try:
+            with raise_execution_interrupts():
+                time.sleep(ASK_EVERY_S)
+        except DagsterExecutionInterruptedError:
+            cancel_users_run(self._instance, run_id)
+            raise
         return status.with_sleep_interval(0.0)

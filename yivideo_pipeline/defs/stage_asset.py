@@ -10,11 +10,12 @@ import dagster as dg
 
 from yivideo_pipeline.defs.checks.catalogue import specs_of
 from yivideo_pipeline.defs.execution import MakeStage, SingleRun, StepEvent
+from yivideo_pipeline.defs.interruption import cancel_users_run
 from yivideo_pipeline.defs.launch import Launch
 from yivideo_pipeline.defs.multi_run import MultiRun
 from yivideo_pipeline.defs.partitions import videos
 from yivideo_pipeline.defs.resources import Library
-from yivideo_pipeline.defs.runs import USER_TRIGGERS, is_over, tag_run, trigger_of
+from yivideo_pipeline.defs.runs import USER_TRIGGERS, tag_run, trigger_of
 from yivideo_pipeline.defs.stage import StageResources
 from yivideo_pipeline.ledger import Ledger
 from yivideo_pipeline.settings.sections import CheckSettings
@@ -83,18 +84,14 @@ def _step_function(make: MakeStage) -> Callable[..., Iterator[StepEvent]]:
         launch: Launch,
         ledger: dg.ResourceParam[Ledger],
     ) -> Iterator[StepEvent]:
-        trigger = trigger_of(context.run)
-        background = trigger not in USER_TRIGGERS
+        background = trigger_of(context.run) not in USER_TRIGGERS
         resources = StageResources(storage, library, launch.models, launch, ledger, background)
         execution = SingleRun if context.has_partition_key else MultiRun
         try:
             tag_run(context, launch)
             yield from execution(context, resources, make).run()
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            # In a terminal, Ctrl-C cancels the run. In a run of the services it means that they are being
-            # stopped: Dagster counts the run as failed then, and retries it when they are back.
-            if trigger == "cli" and not is_over(context):
-                context.instance.report_run_canceling(context.run)
+            cancel_users_run(context.instance, context.run_id)
             raise
 
     return step
