@@ -60,7 +60,7 @@ def test_a_run_that_is_cancelled_while_it_waits_ends_and_gives_up_its_place(home
 
         def cancel() -> None:
             if trigger != "cli":
-                instance.report_run_canceling(*instance.get_runs())
+                instance.report_run_canceling(instance.get_runs()[0])
             os.kill(os.getpid(), signal.SIGINT)
 
         cancelling = Timer(HELD_FOR_S, cancel)
