@@ -52,6 +52,8 @@ def main() -> int:
         service_port = free_port()
         arguments = ["up", "--port", str(free_port()), "--service-port", str(service_port)]
         health = f"http://127.0.0.1:{service_port}/health"
+        if given.own_models:
+            (home / "config.yml").write_text("speech: {service_url: null}\n")
         with run_program(arguments, environment_of(settings_of(task, home)), health, home / "log") as program:
             _wait_for_runs(home)
             _drop(sounds[0], home, "first")
@@ -144,6 +146,9 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "tiny.en"))
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--together", type=int, default=8, help="videos that come at once in the end")
+    parser.add_argument(
+        "--own-models", action="store_true", help="runs load the model, in place of the service"
+    )
     parser.add_argument("--idle", type=float, default=60, help="for how many seconds it is measured idle")
     parser.add_argument("--pause", type=float, default=10, help="longest pause before a clip, in seconds")
     return parser.parse_args()

@@ -73,8 +73,9 @@ def trigger_of(run: dg.DagsterRun) -> str:
 
 def is_over(context: dg.AssetExecutionContext) -> bool:
     """Return whether a run that is being executed was cancelled or closed meanwhile, or deleted."""
-    run = context.instance.get_run_by_id(context.run_id)
-    return run is None or run.status != dg.DagsterRunStatus.STARTED
+    # Asked for again and again: the run itself is not decoded for it.
+    at_work = dg.RunsFilter(run_ids=[context.run_id], statuses=[dg.DagsterRunStatus.STARTED])
+    return not context.instance.get_run_ids(at_work, limit=1)
 
 
 def tag_run(context: dg.AssetExecutionContext, launch: Launch) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -207,7 +208,7 @@ def _bring_up_to_date(connection: Connection, name: str) -> None:
         migrate(connection, version)
 
 
-def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] = ()) -> None:
+def upsert(connection: Connection, rows: Iterable[Base], kept: tuple[str, ...] = ()) -> None:
     """Insert rows of one table; where there is one of the same primary key, replace it.
 
     They are written in the order of their keys, so that two transactions never wait for each other.
@@ -220,22 +221,16 @@ def upsert(connection: Connection, rows: Iterable[Base], kept: Collection[str] =
     if not (rows := list(rows)):
         return
     table = table_of(type(rows[0]))
-    statement = _insert(connection, table)
-    changed = [c.name for c in table.columns if not c.primary_key and c.name not in kept]
     in_order = attrgetter(*(column.name for column in table.primary_key))
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in changed}
-        ),
-        list(_values(sorted(rows, key=in_order))),
-    )
+    statement = _upsert_statement(connection.dialect.name, table, kept)
+    connection.execute(statement, list(_values(sorted(rows, key=in_order))))
 
 
 def insert_missing(connection: Connection, rows: Iterable[Base]) -> None:
     """Insert those rows of one table that break none of its unique constraints; leave the others out."""
     if rows := list(rows):
         table = table_of(type(rows[0]))
-        statement = _insert(connection, table).on_conflict_do_nothing()
+        statement = _insert(connection.dialect.name, table).on_conflict_do_nothing()
         connection.execute(statement, list(_values(rows)))
 
 
@@ -282,6 +277,15 @@ def _values(rows: Sequence[Base]) -> Iterator[dict[str, Any]]:
         yield {name: known[name] if name in known else getattr(row, name) for name in names}
 
 
-def _insert(connection: Connection, table: Table) -> Any:
-    """Return the dialect's own INSERT: its `ON CONFLICT` is no standard, but the same in PostgreSQL."""
-    return import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(table)
+@cache  # to build it takes longer than to execute it
+def _upsert_statement(dialect: str, table: Table, kept: tuple[str, ...]) -> Any:
+    statement = _insert(dialect, table)
+    changed = [c.name for c in table.columns if not c.primary_key and c.name not in kept]
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key), set_={name: statement.excluded[name] for name in changed}
+    )
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    """Return a dialect's own INSERT: its `ON CONFLICT` is no standard, but the same in PostgreSQL."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)

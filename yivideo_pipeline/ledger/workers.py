@@ -173,11 +173,14 @@ def _bury_dead(connection: Connection) -> None:
 
     The deaths of one worker have the same time.
     """
+    workers = connection.scalars(select(AtWork.worker).distinct()).all()
+    times = {worker: time.time() for worker in gone_workers(connection, workers)}
+    if not times:
+        return
+    left = select(AtWork).where(AtWork.worker.in_(times)).order_by(AtWork.key, AtWork.worker)
     with Session(connection) as session:
-        entries = session.scalars(select(AtWork).order_by(AtWork.key, AtWork.worker)).all()
-    times = {worker: time.time() for worker in gone_workers(connection, {entry.worker for entry in entries})}
-    left = [entry for entry in entries if entry.worker in times]
-    for entry in left:
+        entries = session.scalars(left).all()
+    for entry in entries:
         gone = delete(AtWork).where(AtWork.key == entry.key, AtWork.worker == entry.worker)
         # Of two processes that find it, one records it.
         if connection.execute(gone).rowcount:
