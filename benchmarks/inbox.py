@@ -2,7 +2,7 @@
 
 `yivideo up` runs as for a user. A clip comes by a rename, so that it stands still at once; the first one has
 the service load its model and is not counted. Where the seconds go is read from the events of each run. Then
-videos of a minute come all at once: some of them wait for the model while another one has it.
+several videos come at once: some of them wait while another one has the model.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from yivideo_pipeline.defs.instance import open_instance
 from yivideo_pipeline.speech.weights import find_weights
 
 CLIP_S = 10.0
-TOGETHER_S = 60.0
 PATIENCE_S = 300.0
 SETTLE_S = 10.0
 STEPS = {
@@ -46,9 +45,9 @@ def main() -> int:
         home = Path(temporary)
         task = Task(home, given.model, find_weights(given.model, MODELS).folder, MODELS)
         source, recorded = load_english()
-        lengths = [CLIP_S] * (given.clips + 1) + [TOGETHER_S] * given.together
+        lengths = [CLIP_S] * (given.clips + 1) + [given.together_s] * given.together
         sounds = cut_clips(recorded, np.array(lengths))
-        sounds, minutes = sounds[: given.clips + 1], sounds[given.clips + 1 :]
+        sounds, together = sounds[: given.clips + 1], sounds[given.clips + 1 :]
         service_port = free_port()
         arguments = ["up", "--port", str(free_port()), "--service-port", str(service_port)]
         health = f"http://127.0.0.1:{service_port}/health"
@@ -69,12 +68,12 @@ def main() -> int:
                 steps = _read_steps(home, f"clip{number}.flac")
                 table.add_row(str(number), *(f"{at - dropped_at:.1f}" for at in steps), f"{took_s:.1f}")
             began_s = time.monotonic()
-            _drop_together(minutes, home)
+            _drop_together(together, home)
             together_s = time.monotonic() - began_s
         console.print(f"{given.clips} clips of {CLIP_S:.0f} s from {source}; {given.model}; {load_line()}")
         console.print(table)
         console.print(f"median {statistics.median(took):.1f} s, longest {max(took):.1f} s")
-        console.print(f"{given.together} videos of {TOGETHER_S:.0f} s at once: {together_s:.1f} s")
+        console.print(f"{given.together} videos of {given.together_s:.0f} s at once: {together_s:.1f} s")
     return 0
 
 
@@ -106,11 +105,11 @@ def _drop_together(sounds: list[np.ndarray], home: Path) -> None:
     """Drop videos at once, and wait until all have their subtitles."""
     inbox = home / "inbox"
     for number, sound in enumerate(sounds):
-        write_flac(sound, home / f"minute{number}.flac")
-    for hidden in home.glob("minute*.flac"):
+        write_flac(sound, home / f"together{number}.flac")
+    for hidden in home.glob("together*.flac"):
         hidden.rename(inbox / hidden.name)
     deadline = time.monotonic() + PATIENCE_S
-    while len(list(inbox.glob("minute*.srt"))) < len(sounds):
+    while len(list(inbox.glob("together*.srt"))) < len(sounds):
         if time.monotonic() > deadline:
             raise RuntimeError(f"not all have subtitles: {(home / 'log').read_text(errors='replace')}")
         time.sleep(0.05)
@@ -146,6 +145,7 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default=os.environ.get("BENCH_MODEL", "tiny.en"))
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--together", type=int, default=8, help="videos that come at once in the end")
+    parser.add_argument("--together-s", type=float, default=60.0, help="how long each of these is")
     parser.add_argument(
         "--own-models", action="store_true", help="runs load the model, in place of the service"
     )
