@@ -231,3 +231,22 @@ def test_the_number_of_queries_does_not_grow_with_the_library(ledger):
     listed = page_of(ledger)
     assert (listed.total, listed.counts, len(listed.rows)) == (2000, Counter(failed=2000), PAGE_SIZE)
     assert len([one for one in asked if one.startswith("SELECT")]) == len(few) == 5
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_videos_that_the_watch_has_never_seen_are_listed_beside_the_others(tmp_path, request, kind):
+    url = request.getfixturevalue("postgres").make_database() if kind == "postgres" else None
+    ledger = open_ledger(tmp_path, url)
+    for key in ("a'b.mp4", "视频.mp4", "seen.mp4"):
+        make(ledger, key)
+    see(ledger, "seen.mp4", Reason.TAKEN)
+    see(ledger, "new.mp4", Reason.SETTLING)
+    listed = page_of(ledger, order="name")
+    assert {row.known.key: row.state for row in listed.rows} == {
+        "a'b.mp4": "done",
+        "视频.mp4": "done",
+        "seen.mp4": "done",
+        "new.mp4": "waiting",
+    }
+    assert listed.counts == Counter(done=3, waiting=1)
+    ledger.engine.dispose()
