@@ -125,7 +125,9 @@ def _known_keys(unseen: Select | CompoundSelect | None) -> Subquery:
     if unseen is None:
         return seen.subquery()
     key = unseen.subquery().c[0]
-    return union_all(seen, select(key, cast(null(), Text), cast(null(), Float))).subquery()
+    others = select(key, cast(null(), Text), cast(null(), Float))
+    others = others.where(~exists().where(FileRecord.key == key))  # the watch may have seen one since
+    return union_all(seen, others).subquery()
 
 
 def find_unseen(session: Session) -> Sequence[str]:
@@ -142,6 +144,7 @@ def _unseen() -> CompoundSelect:
         (StageFailure.key, ~StageFailure.overcome),
         (AtWork.key, true()),
     )
+    # Looked for apart from the others, so that the keys of a whole library need not be sorted.
     return union(
         *(select(key).where(which, ~exists().where(FileRecord.key == key)) for key, which in sources)
     )
