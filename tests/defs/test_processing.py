@@ -1,5 +1,7 @@
 import json
 import os
+import sqlite3
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from shutil import copyfile
@@ -12,6 +14,8 @@ from tests.defs.pipeline import SAMPLE
 from tests.fake_speech import FakeEngine
 from tests.media.media_files import Sound, tone, write_media
 from yivideo_pipeline.defs import stage as work
+from yivideo_pipeline.defs.instance import limit_models, open_instance
+from yivideo_pipeline.defs.runner import Processor
 from yivideo_pipeline.errors.tree import MemoryExhausted, ModelLoadError
 from yivideo_pipeline.settings.options import Device
 from yivideo_pipeline.settings.subtitle_options import SubtitleFormat
@@ -30,6 +34,18 @@ def test_a_video_becomes_subtitles_beside_it(pipeline):
     assert done.cues and done.readability
     assert 14 < done.audio_s < 17
     assert pipeline.speech.loads == 2
+
+
+def test_a_run_that_fails_outside_of_all_stages_is_a_failure_with_a_reason(pipeline, home):
+    pipeline.add("talk.mp4")
+    with open_instance(home) as instance:
+        limit_models(instance, 1)
+        index = home / "dagster" / "history" / "runs" / "index.db"
+        with closing(sqlite3.connect(index)) as database, database:
+            database.execute("DROP TABLE concurrency_slots")  # a turn at the model can't be asked for
+        failed = Processor(instance, pipeline.resources).process("talk.mp4")
+    assert not failed.success and not failed.interrupted
+    assert "no such table: concurrency_slots" in failed.failure.message
 
 
 def test_the_listener_hears_every_stage_from_its_beginning_to_its_end(pipeline):

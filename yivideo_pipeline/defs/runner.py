@@ -13,7 +13,7 @@ from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.processed import Processed
 from yivideo_pipeline.defs.recording import note_refusal
 from yivideo_pipeline.defs.run_internals import EndedRun, run_in_process
-from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_step
+from yivideo_pipeline.defs.runs import MAX_RETRIES_TAG, failure_of_run, failure_of_step
 from yivideo_pipeline.errors.tree import MediaError
 from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.ledger.failures import StageFailure
@@ -147,13 +147,17 @@ def _summarize(
             made[event.partition][event.asset_key.to_user_string()] = _values(materialization.metadata)
     audio_s = {key: stages.get("audio", {}).get("duration_s") or 0.0 for key, stages in made.items()}
     total_s = sum(audio_s.values())
-    of_run = next((event for event in ended.events if event.is_step_failure), None)
+    of_step = next((event for event in ended.events if event.is_step_failure), None)
+    of_run = next((event for event in ended.events if event.is_run_failure), None)
 
     def describe(key: str) -> Processed:
         stages, failure = made[key], failures.get(key)
         is_open = failure is None and LAST_STAGE not in stages
-        if is_open and of_run and not ended.interrupted:  # something failed outside of the stages
-            failure = failure_of_step(key, of_run, ended.run_id)
+        if is_open and not ended.interrupted:  # something failed outside of the stages
+            if of_step:
+                failure = failure_of_step(key, of_step, ended.run_id)
+            elif of_run:
+                failure = failure_of_run(key, of_run, ended.run_id)
         share_s = wall_s * audio_s[key] / total_s if total_s else wall_s / len(keys)
         return _describe(key, ended.run_id, share_s, failure, is_open and ended.interrupted, stages)
 

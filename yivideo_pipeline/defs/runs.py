@@ -150,3 +150,27 @@ def failure_of_step(key: str, event: dg.DagsterEvent, run_id: str) -> StageFailu
         attempts=values.get("attempts", 1),
         at=time.time(),
     )
+
+
+def failure_of_run(key: str, event: dg.DagsterEvent, run_id: str) -> StageFailure:
+    """Return why a run failed outside of all its steps, from Dagster's event.
+
+    Args:
+        key: The video.
+        event: The failure of the run.
+        run_id: The run.
+    """
+    error = event.job_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    message = (error.message if error else event.message or "").strip().partition("\n")[0]
+    return StageFailure(
+        key=key,
+        stage="",
+        run_id=run_id,
+        kind="unknown",
+        message=f"The run failed outside of its stages: {message}",
+        hint="Try again; if it stays so, `yivideo doctor` looks for what is wrong",
+        attempts=1,
+        at=time.time(),
+    )
