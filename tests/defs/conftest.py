@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.defs.pipeline import Pipeline
 from yivideo_pipeline.settings.load import load_settings
@@ -20,6 +21,12 @@ def pipeline(home: Path) -> Generator[Pipeline]:
 def shared_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pipeline]:
     """A pipeline that a module's tests share: they look at what it made, and change nothing."""
     yield from _run_pipeline(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> SecretStr | None:
+    """The address of an empty PostgreSQL database; None: SQLite, in files of the home folder."""
+    return request.getfixturevalue("postgres").make_database() if request.param == "postgres" else None
 
 
 def _run_pipeline(home: Path) -> Generator[Pipeline]:

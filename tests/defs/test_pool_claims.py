@@ -24,11 +24,6 @@ def waits() -> None:
     uses_the_model()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request):
-    return request.getfixturevalue("postgres").make_database() if request.param == "postgres" else None
-
-
 def test_a_run_that_waits_for_a_slot_asks_now_and_then(home, url, monkeypatch):
     asked = []
     claim = InstanceConcurrencyContext.claim

@@ -3,7 +3,6 @@
 from uuid import uuid4
 
 import dagster as dg
-import pytest
 
 from yivideo_pipeline.defs.dagster_internals import job_origin
 from yivideo_pipeline.defs.instance import open_instance
@@ -12,11 +11,6 @@ from yivideo_pipeline.stages import JOB
 
 PRIORITY = "dagster/priority"
 QUEUED = dg.DagsterRunStatus.QUEUED
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request):
-    return request.getfixturevalue("postgres").make_database() if request.param == "postgres" else None
 
 
 def test_a_waiting_run_is_decoded_once_and_what_changes_is_seen(home, url):

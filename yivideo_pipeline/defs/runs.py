@@ -7,6 +7,7 @@ import dagster as dg
 
 from yivideo_pipeline.defs.instance import WORKER_TAG
 from yivideo_pipeline.defs.launch import Launch
+from yivideo_pipeline.errors.redact import redact
 from yivideo_pipeline.errors.tree import DeviceLost, YivideoError
 from yivideo_pipeline.ledger.alive import worker_of_this_process
 from yivideo_pipeline.ledger.failures import StageFailure
@@ -169,7 +170,7 @@ def failure_of_run(key: str, event: dg.DagsterEvent, run_id: str) -> StageFailur
         stage="",
         run_id=run_id,
         kind="unknown",
-        message=f"The run failed outside of its stages: {message}",
+        message=redact(f"The run failed outside of its stages: {message}"),
         hint="Try again; if it stays so, `yivideo doctor` looks for what is wrong",
         attempts=1,
         at=time.time(),

@@ -159,9 +159,7 @@ def _compile(glob: str) -> RegexPattern:
 def _is_unfinished(name: str) -> bool:
     if name.startswith("~") or name.endswith(_UNFINISHED_ENDINGS):
         return True
-    if name.startswith(".") and _UNFINISHED_HIDDEN.match(name):
-        return True
-    return _UNFINISHED_PART.search(name) is not None
+    return bool(_UNFINISHED_HIDDEN.match(name) or _UNFINISHED_PART.search(name))
 
 
 def _ending(path: str) -> str:
